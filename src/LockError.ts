@@ -1,0 +1,173 @@
+/**
+ * Every way in which this library can fail, as values in the typed error channel.
+ *
+ * @since 0.1.0
+ */
+import type * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
+
+const when = (time: DateTime.Utc | undefined): string =>
+  time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()
+
+/**
+ * The lock was not had within `acquireTimeout` (or before the `retry` schedule ended).
+ *
+ * `holder`, `since` and `until` are the owner, the begin and the lease end as the storage last told them, where it was asked at all.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage-lock/LockTimeout")("LockTimeout", {
+  lockId: Schema.String,
+  ownerId: Schema.String,
+  /** How long the caller waited, in milliseconds. */
+  waitedMillis: Schema.Number,
+  holder: Schema.optional(Schema.String),
+  since: Schema.optional(Schema.DateTimeUtc),
+  until: Schema.optional(Schema.DateTimeUtc)
+}) {
+  override get message(): string {
+    const who = this.holder === undefined
+      ? "its turn in this process did not come"
+      : this.holder === ""
+      ? `it was revoked by an operator and stays blocked until ${when(this.until)}`
+      : `it is held by ${JSON.stringify(this.holder)} since ${when(this.since)}, lease until ${when(this.until)}`
+    return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
+  }
+}
+
+/**
+ * Why a hold ended.
+ *
+ * - `Expired`: its local deadline passed before the storage confirmed a renewal
+ * - `Taken`: the storage says that somebody else has the lock
+ * - `Forced`: an operator took it away
+ * - `Closed`: the layer was closed under it
+ * - `Released`: it was given back in order (only `check`, `renew` and `guard` say so; `lost` never does)
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Closed", "Released")
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type LostReason = typeof LostReason.Type
+
+const lostBecause: Record<LostReason, string> = {
+  Expired: "its lease could not be renewed in time",
+  Taken: "another owner has it",
+  Forced: "it was released by force",
+  Closed: "the StorageLock layer was closed",
+  Released: "it was given back"
+}
+
+/**
+ * The hold is over: nothing may be done any more on the strength of it. Final, even if the storage would still renew it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LockLost extends Schema.TaggedError<LockLost>("effect-storage-lock/LockLost")("LockLost", {
+  lockId: Schema.String,
+  ownerId: Schema.String,
+  token: Schema.Number,
+  reason: LostReason,
+  /** What the storage last said when it could not renew. */
+  detail: Schema.optional(Schema.String)
+}) {
+  override get message(): string {
+    const detail = this.detail === undefined ? "" : ` (${this.detail})`
+    return `the lock ${JSON.stringify(this.lockId)} of ${JSON.stringify(this.ownerId)}, token ${this.token}, is no longer held: ${
+      lostBecause[this.reason]
+    }${detail}`
+  }
+}
+
+const invalid = { field: Schema.String, kind: Schema.String, rule: Schema.String }
+const invalidMessage = (self: { field: string; kind: string; rule: string }): string =>
+  `${self.field} must be ${self.rule}, but is ${self.kind}`
+
+/**
+ * A lock id that cannot be stored byte for byte. Raised before any I/O.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidLockId
+  extends Schema.TaggedError<InvalidLockId>("effect-storage-lock/InvalidLockId")("InvalidLockId", invalid)
+{
+  override get message(): string {
+    return invalidMessage(this)
+  }
+}
+
+/**
+ * An option that makes no sense. Names the field, the kind of the value (never the value of a secret) and the rule. Raised before any I/O.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOptions
+  extends Schema.TaggedError<InvalidOptions>("effect-storage-lock/InvalidOptions")("InvalidOptions", invalid)
+{
+  override get message(): string {
+    return invalidMessage(this)
+  }
+}
+
+/**
+ * What went wrong in the storage.
+ *
+ * - `Connection`: it cannot be reached, or the connection broke
+ * - `Timeout`: no answer in time
+ * - `Conflict`: too many others at once (deadlock, serialization failure, version misses, a busy file)
+ * - `Permission`: it refuses us
+ * - `Schema`: its table is missing, foreign, or of a newer format
+ * - `Closed`: the layer is closed
+ * - `Unknown`: anything else; see `cause`
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const StorageErrorReason = Schema.Literal(
+  "Connection",
+  "Timeout",
+  "Conflict",
+  "Permission",
+  "Schema",
+  "Closed",
+  "Unknown"
+)
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type StorageErrorReason = typeof StorageErrorReason.Type
+
+/**
+ * The storage failed. `applied` says whether the operation may have happened all the same: `"no"` is certain, `"unknown"` is a lost reply.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StorageError extends Schema.TaggedError<StorageError>("effect-storage-lock/StorageError")("StorageError", {
+  reason: StorageErrorReason,
+  /** Where it happened, such as `"PostgresStorage.claim"`. */
+  operation: Schema.String,
+  isRetryable: Schema.Boolean,
+  applied: Schema.Literal("no", "unknown"),
+  message: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {}
+
+/**
+ * Any error of this library.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions | StorageError

@@ -1,0 +1,296 @@
+/**
+ * The record of a lock, and the one pure function that says how it may change.
+ *
+ * `step` *is* the specification: the memory storage, `VersionedStore.toStorage` and the model of the conformance kit run it; a native statement
+ * of a backend must agree with it, and the kit checks that it does.
+ *
+ * All times are integers, microseconds since the Unix epoch by the storage's clock; all spans are integers, microseconds.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * What a storage keeps for one lock id. A free lock keeps its record (with no holds): it is the memory that lets tokens and versions only grow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LockRecord {
+  readonly lockId: string
+  /** `"exclusive"`, or a kind that a later version of this library, or another lock over the same store, brings. One id is never of two kinds at once. */
+  readonly kind: string
+  /** Format of the record, for fleets of mixed versions of this library. */
+  readonly format: number
+  readonly ownerId: string
+  /** The live hold ids, in the order in which they came. Empty: the lock is free. */
+  readonly holds: ReadonlyArray<string>
+  /** Fencing token. Grows with every new hold, for ever; below 2^53. */
+  readonly token: number
+  /** Grows with every change. */
+  readonly version: number
+  readonly lockBeginTime: number
+  readonly leaseExpireTime: number
+  /** Room for what other kinds need; empty for `exclusive`. */
+  readonly data: string
+}
+
+/**
+ * The format that this version of the library writes, and the newest that it reads.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const format = 1
+
+/**
+ * @since 0.1.0
+ * @category constants
+ */
+export const exclusive = "exclusive"
+
+/**
+ * Stands in `holds` for holds that an operator revoked with `when: "leaseEnd"`: it blocks others until the lease ends, and nobody can renew
+ * or deepen it, because no hold id has these characters and no owner has the empty id.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const revokedHold = "*".repeat(22)
+
+/**
+ * Take the lock if it is free or expired; deepen it if the owner already holds it; the same again if this hold id is already in.
+ *
+ * @since 0.1.0
+ * @category requests
+ */
+export interface Claim {
+  readonly lockId: string
+  readonly ownerId: string
+  /** 128 random bits, 22 characters base64url: the identity of the hold *and* the idempotency key of the request. */
+  readonly holdId: string
+  /** Microseconds. */
+  readonly lease: number
+}
+
+/**
+ * Push the lease end out, for this hold only.
+ *
+ * @since 0.1.0
+ * @category requests
+ */
+export interface Renew {
+  readonly lockId: string
+  readonly holdId: string
+  /** Microseconds. */
+  readonly lease: number
+}
+
+/**
+ * Take this hold out. The last one frees the lock.
+ *
+ * @since 0.1.0
+ * @category requests
+ */
+export interface Release {
+  readonly lockId: string
+  readonly holdId: string
+}
+
+/**
+ * An operator takes the lock away from the hold with this token. `"leaseEnd"` keeps others out until the lease ends (safe); `"now"` frees it
+ * at once (the former holder may not have noticed yet).
+ *
+ * @since 0.1.0
+ * @category requests
+ */
+export interface Revoke {
+  readonly lockId: string
+  readonly token: number
+  readonly when: "leaseEnd" | "now"
+}
+
+/**
+ * @since 0.1.0
+ * @category requests
+ */
+export type Request =
+  | ({ readonly _tag: "Claim" } & Claim)
+  | ({ readonly _tag: "Renew" } & Renew)
+  | ({ readonly _tag: "Release" } & Release)
+  | ({ readonly _tag: "Revoke" } & Revoke)
+
+/**
+ * `validFor` = lease end − now, both from **one** sample of the storage's clock, in microseconds. `Held` names the *present* holder;
+ * its `retryAfter` is what is left of the holder's lease.
+ *
+ * @since 0.1.0
+ * @category outcomes
+ */
+export type ClaimOutcome =
+  | { readonly _tag: "Claimed"; readonly record: LockRecord; readonly validFor: number }
+  | { readonly _tag: "Held"; readonly holder?: LockRecord | undefined; readonly retryAfter?: number | undefined }
+
+/**
+ * @since 0.1.0
+ * @category outcomes
+ */
+export type RenewOutcome =
+  | { readonly _tag: "Renewed"; readonly leaseExpireTime: number; readonly validFor: number }
+  | { readonly _tag: "NotHeld"; readonly current?: LockRecord | undefined }
+
+/**
+ * @since 0.1.0
+ * @category outcomes
+ */
+export type ReleaseOutcome =
+  | { readonly _tag: "Released"; readonly remaining: number }
+  | { readonly _tag: "NotHeld" }
+
+/**
+ * @since 0.1.0
+ * @category outcomes
+ */
+export type RevokeOutcome = { readonly _tag: "Revoked" } | { readonly _tag: "NotHeld" }
+
+/**
+ * @since 0.1.0
+ * @category outcomes
+ */
+export type OutcomeOf<R extends Request["_tag"]> = R extends "Claim" ? ClaimOutcome
+  : R extends "Renew" ? RenewOutcome
+  : R extends "Release" ? ReleaseOutcome
+  : RevokeOutcome
+
+/**
+ * The record after a request, and the answer. `record` is the very same reference if nothing changed: then nothing need be written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Step<O> {
+  readonly record: LockRecord | undefined
+  readonly outcome: O
+}
+
+/**
+ * Whether somebody holds the lock at `now`.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isLive = (record: LockRecord, now: number): boolean =>
+  record.holds.length > 0 && record.leaseExpireTime > now
+
+/**
+ * @since 0.1.0
+ * @category transitions
+ */
+export const claim = (record: LockRecord | undefined, request: Claim, now: number): Step<ClaimOutcome> => {
+  if (record === undefined || !isLive(record, now)) {
+    const next: LockRecord = {
+      lockId: request.lockId,
+      kind: exclusive,
+      format,
+      ownerId: request.ownerId,
+      holds: [request.holdId],
+      // The clock keeps token and version growing over a purged record; last + 1 keeps them growing over a clock that steps back.
+      token: Math.max((record?.token ?? 0) + 1, now),
+      version: record === undefined ? Math.max(1, now) : record.version + 1,
+      lockBeginTime: now,
+      leaseExpireTime: now + request.lease,
+      data: ""
+    }
+    return { record: next, outcome: { _tag: "Claimed", record: next, validFor: request.lease } }
+  }
+  if (record.ownerId !== request.ownerId || record.kind !== exclusive) {
+    return { record, outcome: { _tag: "Held", holder: record, retryAfter: record.leaseExpireTime - now } }
+  }
+  const next: LockRecord = record.holds.includes(request.holdId) ? record : {
+    ...record,
+    holds: [...record.holds, request.holdId],
+    version: record.version + 1,
+    leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)
+  }
+  return { record: next, outcome: { _tag: "Claimed", record: next, validFor: next.leaseExpireTime - now } }
+}
+
+/**
+ * @since 0.1.0
+ * @category transitions
+ */
+export const renew = (record: LockRecord | undefined, request: Renew, now: number): Step<RenewOutcome> => {
+  if (record === undefined || !isLive(record, now)) return { record, outcome: { _tag: "NotHeld" } }
+  if (!record.holds.includes(request.holdId)) return { record, outcome: { _tag: "NotHeld", current: record } }
+  const leaseExpireTime = Math.max(record.leaseExpireTime, now + request.lease)
+  return {
+    record: { ...record, version: record.version + 1, leaseExpireTime },
+    outcome: { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category transitions
+ */
+export const release = (record: LockRecord | undefined, request: Release): Step<ReleaseOutcome> => {
+  if (record === undefined || !record.holds.includes(request.holdId)) {
+    return { record, outcome: { _tag: "NotHeld" } }
+  }
+  const holds = record.holds.filter((hold) => hold !== request.holdId)
+  return {
+    record: { ...record, holds, version: record.version + 1 },
+    outcome: { _tag: "Released", remaining: holds.length }
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category transitions
+ */
+export const revoke = (record: LockRecord | undefined, request: Revoke, now: number): Step<RevokeOutcome> => {
+  if (record === undefined || !isLive(record, now) || record.token !== request.token) {
+    return { record, outcome: { _tag: "NotHeld" } }
+  }
+  const outcome = { _tag: "Revoked" } as const
+  if (request.when === "now") {
+    return { record: { ...record, holds: [], version: record.version + 1 }, outcome }
+  }
+  return record.holds[0] === revokedHold
+    ? { record, outcome }
+    : { record: { ...record, ownerId: "", holds: [revokedHold], version: record.version + 1 }, outcome }
+}
+
+/**
+ * What one request does to a record at the time `now`. Pure, total, and the definition of every storage of this library.
+ *
+ * @example
+ * ```ts
+ * import { LockRecord } from "effect-storage-lock"
+ *
+ * const free = undefined
+ * const taken = LockRecord.step(free, { _tag: "Claim", lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 30_000_000 }, 1_000)
+ * if (taken.outcome._tag === "Claimed") console.log(taken.outcome.validFor) // 30000000
+ * ```
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const step = <R extends Request>(
+  record: LockRecord | undefined,
+  request: R,
+  now: number
+): Step<OutcomeOf<R["_tag"]>> => {
+  const run = (request: Request): Step<ClaimOutcome | RenewOutcome | ReleaseOutcome | RevokeOutcome> => {
+    switch (request._tag) {
+      case "Claim":
+        return claim(record, request, now)
+      case "Renew":
+        return renew(record, request, now)
+      case "Release":
+        return release(record, request)
+      case "Revoke":
+        return revoke(record, request, now)
+    }
+  }
+  return run(request) as Step<OutcomeOf<R["_tag"]>>
+}

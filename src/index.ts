@@ -1,0 +1,9 @@
+/**
+ * @since 0.1.0
+ */
+export * as LockError from "./LockError.js"
+export * as LockInformation from "./LockInformation.js"
+export * as LockRecord from "./LockRecord.js"
+export * as MemoryStorage from "./MemoryStorage.js"
+export * as Storage from "./Storage.js"
+export * as VersionedStore from "./VersionedStore.js"
