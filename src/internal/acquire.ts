@@ -1,0 +1,237 @@
+/**
+ * The way to a hold: wait for one's turn in this process, claim, and, if somebody else has it, wait for a hint, the end of their lease, or the next poll.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import { LockTimeout, StorageError } from "../LockError.js"
+import * as LockInformation from "../LockInformation.js"
+import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
+import type { Alarm } from "./alarms.js"
+import type { Answer } from "./calls.js"
+import { callLimit, chore, type Claimant, closedError, type Core, isUnsure, makeClaimant, settle } from "./core.js"
+import { deadlineOf, Hold } from "./hold.js"
+import { Ids } from "./ids.js"
+import { Ticket } from "./line.js"
+import type { Resolved } from "./options.js"
+
+export interface Wanted {
+  readonly key: string
+  readonly lockId: string
+  readonly ownerId: string | undefined
+  readonly options: Resolved
+  /** Whether to wait for the lock, or to be content with the first answer. */
+  readonly wait: boolean
+}
+
+type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** After a lock has gone from hand to hand in this process for so long, other processes get a moment to come in. In milliseconds. */
+const longestStreak = 100
+const moment = 20
+
+/** How long `tryAcquire` puts up with a failing storage, in milliseconds. */
+const patienceOfTry = 500
+
+const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
+  makeClaimant({ key: wanted.key, lockId: wanted.lockId, ownerId, holdId, lease: wanted.options.lease })
+
+/** Nobody wants this claimant's hold any more. */
+const abandon = (core: Core, claimant: Claimant): void => {
+  if (claimant.mayHold || isUnsure(core, claimant)) chore(core, settle(core, claimant))
+}
+
+/** One claim, in flight. */
+class Attempt {
+  answer: Answer<ClaimOutcome> | undefined
+  readonly start: number
+
+  constructor(readonly core: Core, readonly claimant: Claimant, readonly ticket: Ticket) {
+    this.start = core.timeline.now()
+  }
+
+  run(limit: number): Effect.Effect<void> {
+    const { claimant, core, ticket } = this
+    claimant.inflight++
+    return core.calls.start(
+      "claim",
+      core.storage.claim({
+        lockId: claimant.key,
+        ownerId: claimant.ownerId,
+        holdId: claimant.holdId,
+        lease: Math.round(claimant.lease * 1000)
+      }),
+      limit,
+      {
+        answered: (answer) => {
+          claimant.inflight--
+          if (answer._tag === "Right") claimant.mayHold = answer.right._tag === "Claimed"
+          else if (answer.left.applied === "unknown") claimant.unsure = core.timeline.now()
+          this.answer ??= answer
+          claimant.idle.ring()
+          ticket.bell.ring()
+        },
+        overdue: (error) => {
+          this.answer ??= { _tag: "Left", left: error } as Answer<ClaimOutcome>
+          ticket.bell.ring()
+        }
+      }
+    )
+  }
+}
+
+const timedOut = (claimant: Claimant, waited: number, holder: LockRecord | undefined): LockTimeout => {
+  const info = holder === undefined ? undefined : LockInformation.fromRecord(holder)
+  return new LockTimeout({
+    lockId: claimant.lockId,
+    ownerId: claimant.ownerId,
+    waitedMillis: waited,
+    holder: info?.ownerId,
+    since: info?.lockBeginTime,
+    until: info?.leaseExpireTime
+  })
+}
+
+/** The record of a hold of this process: then nobody need have asked the storage. */
+const holderHere = (core: Core, key: string): LockRecord | undefined => {
+  for (const hold of core.holds) if (hold.claimant.key === key) return hold.record
+  return undefined
+}
+
+/** Must be run uninterruptibly; is interruptible where it waits, by `restore`. `None`: somebody else has it, and `wait` is false. */
+export const acquire = (
+  core: Core,
+  wanted: Wanted,
+  restore: Restore
+): Effect.Effect<Option.Option<Hold>, LockTimeout | StorageError> =>
+  Effect.gen(function*() {
+    const { key, options, wait } = wanted
+    const { alarms, lines, timeline } = core
+    const newId = yield* Ids
+    let holdId = yield* newId
+    const ownerId = wanted.ownerId ?? (yield* newId)
+    let claimant = newClaimant(wanted, ownerId, holdId)
+
+    const began = timeline.now()
+    const line = lines.of(key)
+    const ticket = new Ticket(ownerId)
+    let expired = false
+    let deadlineAlarm: Alarm | undefined
+    let pauseAlarm: Alarm | undefined
+    let failingSince: number | undefined
+    let failure: StorageError | undefined
+    let holder: LockRecord | undefined
+    let poll: Schedule.ScheduleDriver<unknown> | undefined
+
+    /** What ends the waiting, whatever it waits for. */
+    const verdict = Effect.suspend((): Effect.Effect<void, LockTimeout | StorageError> =>
+      core.closed
+        ? closedError("acquire")
+        : expired
+        ? failure ?? timedOut(claimant, timeline.now() - began, holderHere(core, key) ?? holder ?? line.holder)
+        : Effect.void
+    )
+    const pause = (due: number) => {
+      pauseAlarm?.cancel()
+      pauseAlarm = alarms.set(due, ticket.bell.ring)
+    }
+
+    if (options.acquireTimeout !== Number.POSITIVE_INFINITY) {
+      deadlineAlarm = alarms.set(began + options.acquireTimeout, () => {
+        expired = true
+        ticket.bell.ring()
+      })
+    }
+    if (wait) line.join(ticket)
+    core.acquiring++
+
+    const attempts = Effect.gen(function*() {
+      for (;;) {
+        yield* verdict
+        while (wait && !line.mayGo(ticket)) {
+          yield* restore(ticket.bell.wait)
+          yield* verdict
+        }
+        if (wait && line.takePause(timeline.now(), longestStreak)) {
+          const until = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
+          pause(until)
+          while (timeline.now() < until) {
+            yield* restore(ticket.bell.wait)
+            yield* verdict
+          }
+        }
+
+        // From here on a hint is remembered, so that none can fall between the answer and the waiting.
+        ticket.hinted = false
+        const attempt = new Attempt(core, claimant, ticket)
+        yield* attempt.run(callLimit(options.refresh))
+        while (attempt.answer === undefined) {
+          yield* restore(ticket.bell.wait)
+          yield* verdict
+        }
+        const answer = attempt.answer
+
+        if (answer._tag === "Right" && answer.right._tag === "Claimed") {
+          const { record, validFor } = answer.right
+          const deadline = deadlineOf(attempt.start, validFor, options)
+          if (deadline > timeline.now()) {
+            return Option.some(new Hold(core, claimant, options, record, attempt.start, deadline))
+          }
+          // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
+          abandon(core, claimant)
+          holdId = yield* newId
+          claimant = newClaimant(wanted, ownerId, holdId)
+        }
+        if (answer._tag === "Right" && answer.right._tag === "Held") {
+          failure = failingSince = undefined
+          holder = answer.right.holder
+          line.held(holder)
+          if (!wait) return Option.none()
+          core.listen.ring()
+          if (ticket.hinted || !line.mayGo(ticket)) continue
+          if (answer.right.retryAfter !== undefined) pause(timeline.now() + answer.right.retryAfter / 1000)
+          poll ??= yield* Schedule.driver(options.retry)
+          const more = yield* restore(Effect.raceFirst(
+            Effect.match(poll.next(undefined), { onFailure: () => false, onSuccess: () => true }),
+            Effect.as(ticket.bell.wait, true)
+          ))
+          if (!more) return yield* timedOut(claimant, timeline.now() - began, holder)
+          continue
+        }
+
+        failure = answer._tag === "Left" ? answer.left : tooSlow(core, options)
+        failingSince ??= attempt.start
+        const now = timeline.now()
+        const patience = wait ? callLimit(options.refresh) : Math.min(patienceOfTry, callLimit(options.refresh))
+        if (!failure.isRetryable || now - failingSince >= patience) return yield* failure
+        // Grows with how long it has been failing: quick at first, about a second in the end.
+        const until = now + Math.min(1000, 20 + (now - failingSince) / 2) * (yield* Random.nextRange(0.5, 1.5))
+        pause(until)
+        while (timeline.now() < until) {
+          yield* restore(ticket.bell.wait)
+          yield* verdict
+        }
+      }
+    })
+
+    return yield* Effect.onExit(attempts, (exit) =>
+      Effect.sync(() => {
+        deadlineAlarm?.cancel()
+        pauseAlarm?.cancel()
+        line.leave(ticket)
+        lines.tidy(key)
+        core.acquiring--
+        core.quiet.ring()
+        if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
+      }))
+  })
+
+const tooSlow = (core: Core, options: Resolved): StorageError =>
+  new StorageError({
+    reason: "Timeout",
+    operation: `${core.storage.guarantees.name}.claim`,
+    isRetryable: true,
+    applied: "no",
+    message: `${core.storage.guarantees.name} answered when nothing was left of a lease of ${options.lease} ms: it is too slow for so short a lease`
+  })

@@ -1,0 +1,100 @@
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import { StorageError } from "../LockError.js"
+import type * as Storage from "../Storage.js"
+import type { Alarms } from "./alarms.js"
+import * as bells from "./bell.js"
+import type { Calls } from "./calls.js"
+import type { Hold } from "./hold.js"
+import type { Lines } from "./line.js"
+import type { Timeline } from "./timeline.js"
+
+/** What the parts of one layer share. */
+export interface Core {
+  readonly storage: Storage.Service
+  readonly namespace: string | undefined
+  readonly timeline: Timeline
+  readonly alarms: Alarms
+  readonly calls: Calls
+  readonly lines: Lines
+  /** The holds of this process that are renewed. */
+  readonly holds: Set<Hold>
+  /** Work that synchronous code wants done; `worker` wakes the fiber that does it. */
+  readonly due: Set<Hold>
+  readonly chores: Array<Effect.Effect<void>>
+  readonly worker: bells.Bell
+  /** Rung when a waiter first has to wait: only then is it worth to listen. */
+  readonly listen: bells.Bell
+  /** Acquires under way, and a bell for when one, or the last call, has ended: closing waits for them. */
+  acquiring: number
+  readonly quiet: bells.Bell
+  closed: boolean
+}
+
+/** No call to the storage is waited for longer, in milliseconds. */
+export const longestCall = 10_000
+
+/**
+ * One acquire's identity at the storage. It lives on after the acquire, until it is certain that the storage keeps nothing for it.
+ */
+export interface Claimant {
+  readonly key: string
+  readonly lockId: string
+  readonly ownerId: string
+  readonly holdId: string
+  readonly lease: number
+  /** Claims that have not ended. */
+  inflight: number
+  /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
+  unsure: number
+  /** Whether any claim may have been applied. */
+  mayHold: boolean
+  readonly idle: bells.Bell
+}
+
+export const makeClaimant = (fields: Pick<Claimant, "key" | "lockId" | "ownerId" | "holdId" | "lease">): Claimant => ({
+  ...fields,
+  inflight: 0,
+  unsure: Number.NEGATIVE_INFINITY,
+  mayHold: false,
+  idle: bells.make()
+})
+
+export const isUnsure = (core: Core, claimant: Claimant): boolean =>
+  claimant.inflight > 0 || core.timeline.now() < claimant.unsure + claimant.lease
+
+/** In proportion to the lease, so that a short one is not eaten up by one slow call. */
+export const callLimit = (refresh: number): number => Math.min(refresh, longestCall)
+
+export const closedError = (operation: string): StorageError =>
+  new StorageError({
+    reason: "Closed",
+    operation: `StorageLock.${operation}`,
+    isRetryable: false,
+    applied: "no",
+    message: "the StorageLock layer is closed"
+  })
+
+export const chore = (core: Core, self: Effect.Effect<void>): void => {
+  core.chores.push(self)
+  core.worker.ring()
+}
+
+export const release = (core: Core, { holdId, key }: Claimant) => core.storage.release({ lockId: key, holdId })
+
+/**
+ * Makes certain that the storage keeps nothing of a claimant that is no longer wanted: waits until its claims have ended, then releases its hold,
+ * again and again until the answer is definite or the lease is over anyway.
+ */
+export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const over = core.timeline.now() + claimant.lease
+    while (claimant.inflight > 0) yield* claimant.idle.wait
+    for (let pause = 20;; pause = Math.min(2 * pause, 2000)) {
+      const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease / 3)))
+      // `NotHeld` to a claim that may yet arrive says nothing.
+      const definite = answer._tag === "Right" && (answer.right._tag === "Released" || !isUnsure(core, claimant))
+      if (definite || core.closed || core.timeline.now() >= over) return
+      yield* Effect.sleep(pause * (yield* Random.nextRange(0.5, 1.5)))
+    }
+  })

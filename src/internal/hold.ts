@@ -1,0 +1,178 @@
+/**
+ * A hold, from the claim that won it to its end: held → released, or held → lost. Both are final.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import { LockLost, type LostReason, type StorageError } from "../LockError.js"
+import type { LockRecord, RenewOutcome } from "../LockRecord.js"
+import { revokedHold } from "../LockRecord.js"
+import type { Alarm } from "./alarms.js"
+import { callLimit, chore, type Claimant, type Core, isUnsure, release, settle } from "./core.js"
+import type { Resolved } from "./options.js"
+
+/** A Deferred that is made only when somebody waits for it: most holds live and die with nobody asking. */
+const lazily = <A, E = never>() => {
+  let deferred: Deferred.Deferred<A, E> | undefined
+  let exit: Exit.Exit<A, E> | undefined
+  return {
+    done: (value: Exit.Exit<A, E>): void => {
+      exit = value
+      if (deferred !== undefined) Deferred.unsafeDone(deferred, value)
+    },
+    wait: Effect.suspend((): Effect.Effect<A, E> => exit ?? Deferred.await(deferred ??= Deferred.unsafeMake(FiberId.none)))
+  }
+}
+
+export class Hold {
+  state: "held" | "released" | "lost" = "held"
+  /** On the timeline: until then, nobody else can have the lock. Only grows. */
+  deadline = Number.NEGATIVE_INFINITY
+  record: LockRecord
+  renewAt = 0
+  renewing = false
+  error: LockLost | undefined
+  private readonly whenLost = lazily<never, LockLost>()
+  private readonly whenReleased = lazily<void>()
+  private lastFailure: StorageError | undefined
+  private deadlineAlarm: Alarm | undefined
+  private renewAlarm: Alarm | undefined
+  /** Done once the hold, lost by closing, was given back: its body may be ending until then. */
+  readonly givenBack = lazily<void>()
+  private owesRelease = false
+
+  constructor(
+    readonly core: Core,
+    readonly claimant: Claimant,
+    readonly options: Resolved,
+    record: LockRecord,
+    start: number,
+    deadline: number
+  ) {
+    this.record = record
+    core.holds.add(this)
+    core.lines.of(claimant.key).claimed(claimant.ownerId, start)
+    this.deadline = deadline
+    this.watch()
+    this.renewLater(start + options.refresh)
+  }
+
+  /** Milliseconds for which the lock is surely held. Reads the clocks itself: no timer fires in a busy loop. */
+  remaining(): number {
+    if (this.state !== "held") return 0
+    const left = this.deadline - this.core.timeline.now()
+    if (left > 0) return left
+    this.lose("Expired")
+    return 0
+  }
+
+  get lost(): Effect.Effect<never, LockLost> {
+    return this.whenLost.wait
+  }
+
+  failure(reason: LostReason = "Released", detail?: string): LockLost {
+    const { lockId, ownerId } = this.claimant
+    return this.error ?? new LockLost({ lockId, ownerId, token: this.record.token, reason, detail })
+  }
+
+  /** What a renewal that was started at `start` told. Counted from its start: the lease may have begun at any time since. */
+  renewed(start: number, outcome: RenewOutcome): void {
+    if (this.state !== "held") return
+    if (outcome._tag === "NotHeld") {
+      // Not expired by our clock and yet not ours: somebody took it away by force, whoever may have it now.
+      const { current } = outcome
+      const forced = current === undefined ? this.deadline > this.core.timeline.now() : current.holds[0] === revokedHold
+      return this.lose(forced ? "Forced" : current === undefined ? "Expired" : "Taken")
+    }
+    this.lastFailure = undefined
+    this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
+    this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
+    this.renewLater(start + this.options.refresh)
+  }
+
+  renewFailed(error: StorageError): void {
+    this.lastFailure = error
+    if (this.state !== "held") return
+    const now = this.core.timeline.now()
+    this.renewLater(now + Math.max(5, Math.min((this.deadline - now) / 10, this.options.refresh / 2)))
+  }
+
+  /** Final, even if the storage would still renew it. */
+  lose(reason: LostReason): void {
+    if (this.state !== "held") return
+    this.end("lost")
+    this.error = this.failure(reason, reason === "Expired" ? this.lastFailure?.message : undefined)
+    this.whenLost.done(Exit.fail(this.error))
+    this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId)
+    this.core.lines.tidy(this.claimant.key)
+    if (reason === "Closed") this.owesRelease = true
+    else chore(this.core, settle(this.core, this.claimant))
+  }
+
+  /** Gives back what was lost by closing, once its body has ended or had time to. */
+  giveBack(): void {
+    if (!this.owesRelease) return
+    this.owesRelease = false
+    this.givenBack.done(Exit.void)
+    chore(this.core, settle(this.core, this.claimant))
+  }
+
+  /**
+   * Gives the lock back, once; waits until the storage has answered, or for as long as a call may take. What then is not certain is settled
+   * in the background.
+   */
+  release: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.state === "lost") {
+      this.giveBack()
+      return Effect.void
+    }
+    if (this.state === "released") return this.whenReleased.wait
+    this.end("released")
+    const { claimant, core } = this
+    let waiting = true
+    const done = () => {
+      if (!waiting) return
+      waiting = false
+      core.lines.of(claimant.key).ended(claimant.ownerId)
+      core.lines.tidy(claimant.key)
+      this.whenReleased.done(Exit.void)
+    }
+    return Effect.uninterruptible(
+      core.calls.start("release", release(core, claimant), callLimit(this.options.refresh), {
+        answered: (answer) => {
+          if (answer._tag === "Left" || isUnsure(core, claimant)) chore(core, settle(core, claimant))
+          done()
+        },
+        overdue: done
+      })
+    ).pipe(Effect.zipRight(this.whenReleased.wait))
+  })
+
+  private end(state: "released" | "lost"): void {
+    this.state = state
+    this.deadlineAlarm?.cancel()
+    this.renewAlarm?.cancel()
+    this.core.holds.delete(this)
+    this.core.due.delete(this)
+  }
+
+  private watch(): void {
+    this.deadlineAlarm = this.core.alarms.set(this.deadline, () => {
+      if (this.state === "held" && this.remaining() > 0) this.watch()
+    })
+  }
+
+  private renewLater(at: number): void {
+    this.renewAt = at
+    this.renewAlarm?.cancel()
+    this.renewAlarm = this.core.alarms.set(at, () => {
+      this.core.due.add(this)
+      this.core.worker.ring()
+    })
+  }
+}
+
+/** By the storage's word and by the length of the lease, whichever is shorter: a repeated claim tells the end of its first application. */
+export const deadlineOf = (start: number, validFor: number, { lease, margin }: Resolved): number =>
+  start + Math.min(lease, validFor / 1000) - margin

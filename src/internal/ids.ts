@@ -1,0 +1,72 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Encoding from "effect/Encoding"
+import { InvalidLockId, InvalidOptions } from "../LockError.js"
+
+const idBytes = 16
+/** Drawn in bulk: one draw costs more than the rest of an id. */
+const pool = new Uint8Array(256 * idBytes)
+let used = pool.length
+
+const randomId = (): string => {
+  if (used === pool.length) {
+    globalThis.crypto.getRandomValues(pool)
+    used = 0
+  }
+  return Encoding.encodeBase64Url(pool.subarray(used, used += idBytes))
+}
+
+/** Where hold ids and default owner ids come from: 128 random bits, 22 characters base64url. */
+export class Ids extends Context.Reference<Ids>()("effect-storage-lock/StorageLock/Ids", {
+  defaultValue: (): Effect.Effect<string> => Effect.sync(randomId)
+}) {}
+
+const maxUnits = 255
+
+/** Stands between a namespace and an id. No namespace has it, so no two pairs are stored alike. */
+const separator = "\u001f"
+
+const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
+
+/** What an id is that cannot be stored byte for byte, or `undefined` if it can. */
+const fault = (id: unknown, max: number): string | undefined =>
+  typeof id !== "string" ? `of type ${id === null ? "null" : typeof id}`
+  : id.length === 0 ? "empty"
+  : id.length > max ? `a string of ${id.length} UTF-16 units`
+  : id.includes("\0") ? "a string with a NUL"
+  : loneSurrogate.test(id) ? "a string with a lone surrogate"
+  : undefined
+
+const rule = (max: number): string => `a string of 1 to ${max} UTF-16 units, without NUL and without lone surrogates`
+
+/** The id as it is stored: with the namespace, if there is one. */
+export const storedId = (lockId: string, namespace: string | undefined): string | InvalidLockId => {
+  const max = namespace === undefined ? maxUnits : maxUnits - namespace.length - 1
+  const kind = fault(lockId, max)
+  if (kind !== undefined) return new InvalidLockId({ field: "lockId", kind, rule: rule(max) })
+  if (namespace !== undefined) return namespace + separator + lockId
+  // An id of no namespace that looks as if it had one is marked by an empty one.
+  if (!lockId.includes(separator)) return lockId
+  return lockId.length < maxUnits
+    ? separator + lockId
+    : new InvalidLockId({ field: "lockId", kind: `a string of ${lockId.length} UTF-16 units with U+001F`, rule: rule(maxUnits - 1) })
+}
+
+/** The id as the program knows it, or `undefined` if it is of another namespace. */
+export const publicId = (stored: string, namespace: string | undefined): string | undefined => {
+  const end = stored.indexOf(separator)
+  if (end <= 0) return namespace === undefined ? stored.slice(end + 1) : undefined
+  return stored.slice(0, end) === namespace ? stored.slice(end + 1) : undefined
+}
+
+export const invalidOwner = (ownerId: string): InvalidOptions | undefined => {
+  const kind = fault(ownerId, maxUnits)
+  return kind === undefined ? undefined : new InvalidOptions({ field: "ownerId", kind, rule: rule(maxUnits) })
+}
+
+export const invalidNamespace = (namespace: string): InvalidOptions | undefined => {
+  const kind = fault(namespace, 64) ?? (namespace.includes(separator) ? "a string with U+001F" : undefined)
+  return kind === undefined
+    ? undefined
+    : new InvalidOptions({ field: "namespace", kind, rule: `${rule(64)}, and without U+001F` })
+}

@@ -1,0 +1,97 @@
+/** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Storage from "../Storage.js"
+import * as alarmClock from "./alarms.js"
+import * as bells from "./bell.js"
+import * as storageCalls from "./calls.js"
+import type { Core } from "./core.js"
+import { Lines } from "./line.js"
+import { renewDue } from "./refresher.js"
+import * as timelines from "./timeline.js"
+
+/** How long bodies may take to end when the layer closes under them, and how long their releases may take then. */
+const grace = Duration.seconds(1)
+const drain = Duration.seconds(5)
+
+const doChores = (core: Core): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.forEach(core.chores.splice(0), core.calls.background, { discard: true }))
+
+/** What synchronous code has asked for. */
+const work = (core: Core): Effect.Effect<never> =>
+  core.worker.wait.pipe(
+    Effect.zipRight(doChores(core)),
+    Effect.zipRight(renewDue(core)),
+    Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
+    Effect.forever
+  )
+
+/** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
+const listen = (core: Core): Effect.Effect<void> =>
+  core.listen.wait.pipe(
+    Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId)))),
+    Effect.catchAllDefect((defect) => Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", defect))
+  )
+
+/** In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. */
+const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
+  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(self, limit))), (fiber) =>
+    Effect.asVoid(Fiber.await(fiber)))
+
+const close = (core: Core): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    core.closed = true
+    core.lines.ringAll()
+    const holds = Array.from(core.holds)
+    for (const hold of holds) hold.lose("Closed")
+    if (holds.length > 0) {
+      yield* bounded(Effect.forEach(holds, (hold) => hold.givenBack.wait, { discard: true }), grace)
+      for (const hold of holds) hold.giveBack()
+    }
+    const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.chores.length === 0
+    if (isQuiet()) return
+    yield* bounded(
+      Effect.whileLoop({
+        while: () => !isQuiet(),
+        body: () => Effect.zipRight(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
+        step: () => {}
+      }),
+      drain
+    )
+    yield* core.calls.abort
+  })
+
+export const open = (
+  storage: Storage.Service,
+  namespace: string | undefined
+): Effect.Effect<Core, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const timeline = timelines.make(yield* Effect.clock)
+    const alarms = alarmClock.make(timeline)
+    const quiet = bells.make()
+    const core: Core = {
+      storage,
+      namespace,
+      timeline,
+      alarms,
+      calls: storageCalls.make(storage.guarantees.name, timeline, alarms, quiet.ring),
+      lines: new Lines(),
+      holds: new Set(),
+      due: new Set(),
+      chores: [],
+      worker: bells.make(),
+      listen: bells.make(),
+      acquiring: 0,
+      quiet,
+      closed: false
+    }
+    const fibers = yield* Effect.forEach(
+      [alarms.run, work(core), listen(core)],
+      (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.interruptible(loop))
+    )
+    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), Fiber.interruptAll(fibers)))
+    return core
+  })

@@ -1,0 +1,124 @@
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { InvalidOptions } from "../LockError.js"
+import type { Guarantees } from "../Storage.js"
+import type { Options } from "../StorageLock.js"
+import { invalidNamespace } from "./ids.js"
+
+/** Options that make sense, in milliseconds. */
+export interface Resolved {
+  readonly lease: number
+  readonly refresh: number
+  readonly margin: number
+  /** `Infinity`: none. */
+  readonly acquireTimeout: number
+  readonly retry: Schedule.Schedule<unknown>
+}
+
+/** With room for the clock in a record: 2^53 microseconds are the year 2255. */
+const longestLease = Duration.toMillis("365 days")
+
+/** Refresh and margin together, as a part of the lease: beyond it, a single slow renewal would lose the lock. */
+const wellBelow = 0.9
+
+export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20 millis", 1.5).pipe(
+  Schedule.union(Schedule.spaced("500 millis")),
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 })
+)
+
+const kindOf = (value: unknown): string => {
+  switch (typeof value) {
+    case "number":
+    case "bigint":
+      return `${value}`
+    case "string":
+      return JSON.stringify(value)
+    default:
+      return Duration.isDuration(value) ? Duration.format(value) : Array.isArray(value) ? `[${value}]` : `of type ${value === null ? "null" : typeof value}`
+  }
+}
+
+/** Milliseconds, or `undefined` for what is no duration. `Duration.decode` makes zero of NaN and of what is negative: here they are nonsense. */
+const millisOf = (value: unknown): number | undefined => {
+  if (typeof value === "number" && !(value >= 0)) return undefined
+  if (typeof value === "bigint" && value < 0n) return undefined
+  if (typeof value === "string" && value.trim().startsWith("-")) return undefined
+  if (Array.isArray(value) && !value.every((part) => part >= 0)) return undefined
+  return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+}
+
+const duration = (
+  field: string,
+  value: unknown,
+  rule: string,
+  holds: (millis: number) => boolean
+): number | InvalidOptions => {
+  const millis = millisOf(value)
+  return millis !== undefined && holds(millis) ? millis : new InvalidOptions({ field, kind: kindOf(value), rule })
+}
+
+const format = (millis: number): string => Duration.format(Duration.millis(millis))
+
+/** Nonsense is refused, never repaired. */
+export const resolve = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions => {
+  const shortest = guarantees.shortestLease / 1000
+  const granularity = guarantees.leaseGranularity / 1000
+
+  const asked = duration(
+    "leaseExpireAfter",
+    options.leaseExpireAfter ?? "30 seconds",
+    `a duration from ${format(shortest)} (the shortest of ${guarantees.name}) to ${format(longestLease)}`,
+    (millis) => millis > 0 && millis >= shortest && millis <= longestLease
+  )
+  if (typeof asked !== "number") return asked
+  const lease = Math.ceil(asked / granularity) * granularity
+
+  const refresh = duration(
+    "leaseRefreshInterval",
+    options.leaseRefreshInterval ?? lease / 3,
+    `a duration above zero and below the lease of ${format(lease)}`,
+    (millis) => millis > 0 && millis < lease
+  )
+  if (typeof refresh !== "number") return refresh
+
+  const margin = duration(
+    "clockMargin",
+    options.clockMargin ?? Math.max(100, lease / 20),
+    `a duration of zero or more, below the lease of ${format(lease)}`,
+    (millis) => millis >= 0 && millis < lease
+  )
+  if (typeof margin !== "number") return margin
+  if (refresh + margin > wellBelow * lease) {
+    return new InvalidOptions({
+      field: options.leaseRefreshInterval === undefined && options.clockMargin === undefined
+        ? "leaseExpireAfter"
+        : "leaseRefreshInterval",
+      kind: `${format(refresh)} (refresh) and ${format(margin)} (clockMargin) in a lease of ${format(lease)}`,
+      rule: `such that leaseRefreshInterval and clockMargin together are at most ${wellBelow * 100} % of leaseExpireAfter`
+    })
+  }
+
+  const acquireTimeout = options.acquireTimeout === undefined ? Number.POSITIVE_INFINITY : duration(
+    "acquireTimeout",
+    options.acquireTimeout,
+    "a duration above zero (tryAcquire does not wait)",
+    (millis) => millis > 0
+  )
+  if (typeof acquireTimeout !== "number") return acquireTimeout
+
+  if (options.retry !== undefined && !Schedule.isSchedule(options.retry)) {
+    return new InvalidOptions({ field: "retry", kind: kindOf(options.retry), rule: "a Schedule" })
+  }
+  if (options.namespace !== undefined) {
+    const invalid = invalidNamespace(options.namespace)
+    if (invalid !== undefined) return invalid
+  }
+  return { lease, refresh, margin, acquireTimeout, retry: options.retry ?? defaultRetry }
+}
+
+/** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
+export const override = (layer: Options, own: Options, guarantees: Guarantees): Resolved | InvalidOptions =>
+  own.namespace === undefined
+    ? resolve({ ...layer, ...own }, guarantees)
+    : new InvalidOptions({ field: "namespace", kind: "an option of one acquire", rule: "an option of the layer" })

@@ -1,0 +1,75 @@
+/** Renews all holds of a layer, as many in one statement as there are. */
+import * as Effect from "effect/Effect"
+import type { StorageError } from "../LockError.js"
+import type { RenewOutcome } from "../LockRecord.js"
+import { callLimit, type Core } from "./core.js"
+import type { Hold } from "./hold.js"
+
+const chunkSize = 100
+
+/** Shorter than this, a call has no chance. */
+const shortestCall = 20
+
+/** One statement for all of these. `after` is told for each what came of it, and may be told twice: in time, and too late. */
+export const renew = (
+  core: Core,
+  holds: ReadonlyArray<Hold>,
+  after?: (answer: RenewOutcome | StorageError) => void
+): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    // Before the call: from here on the storage may have begun the new lease.
+    const start = core.timeline.now()
+    let limit = Number.POSITIVE_INFINITY
+    const requests = holds.map((hold) => {
+      hold.renewing = true
+      core.due.delete(hold)
+      limit = Math.min(limit, callLimit(hold.options.refresh), (hold.deadline - start) / 2)
+      const { holdId, key, lease } = hold.claimant
+      return { lockId: key, holdId, lease: Math.round(lease * 1000) }
+    })
+    const failed = (error: StorageError) => {
+      for (const hold of holds) {
+        hold.renewing = false
+        hold.renewFailed(error)
+        after?.(error)
+      }
+    }
+    let late = false
+    return core.calls.start("renew", core.storage.renew(requests), Math.max(shortestCall, limit), {
+      answered: (answer) => {
+        if (answer._tag === "Left") {
+          if (!late) failed(answer.left)
+          return
+        }
+        holds.forEach((hold, index) => {
+          const outcome = answer.right[index]!
+          if (!late) hold.renewing = false
+          hold.renewed(start, outcome)
+          after?.(outcome)
+        })
+      },
+      overdue: (error) => {
+        late = true
+        failed(error)
+      }
+    })
+  })
+
+/** Whoever will be due soon comes along: holds of about one age end up in one statement. */
+const dueBy = (core: Core): Array<Hold> => {
+  const now = core.timeline.now()
+  const holds = new Set(core.due)
+  core.due.clear()
+  for (const hold of core.holds) if (hold.renewAt <= now + hold.options.refresh / 4) holds.add(hold)
+  return Array.from(holds).filter((hold) => hold.state === "held" && !hold.renewing)
+}
+
+export const renewDue = (core: Core): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (core.due.size === 0) return Effect.void
+    // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
+    const holds = dueBy(core).sort((a, b) => a.deadline - b.deadline)
+    const chunks: Array<Array<Hold>> = []
+    for (let i = 0; i < holds.length; i += chunkSize) chunks.push(holds.slice(i, i + chunkSize))
+    return Effect.forEach(chunks, (chunk) => renew(core, chunk), { discard: true })
+  })

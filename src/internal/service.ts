@@ -1,0 +1,161 @@
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { InvalidLockId, InvalidOptions, type LockLost, StorageError } from "../LockError.js"
+import * as LockInformation from "../LockInformation.js"
+import * as Storage from "../Storage.js"
+import type { AcquireError, Lock, Options, Service } from "../StorageLock.js"
+import { acquire as acquireHold, type Wanted } from "./acquire.js"
+import { callLimit, closedError } from "./core.js"
+import type { Hold } from "./hold.js"
+import { invalidOwner, publicId, storedId } from "./ids.js"
+import * as lifecycle from "./lifecycle.js"
+import { override, type Resolved, resolve } from "./options.js"
+import { renew } from "./refresher.js"
+
+const makeLock = (hold: Hold): Lock => {
+  const { core, claimant } = hold
+  const check: Lock["check"] = Effect.suspend(() => {
+    const left = hold.remaining()
+    return left > 0 ? Effect.succeed(Duration.millis(left)) : Effect.fail(hold.failure())
+  })
+  return {
+    lockId: claimant.lockId,
+    ownerId: claimant.ownerId,
+    holdId: claimant.holdId,
+    token: hold.record.token,
+    info: Effect.sync(() => LockInformation.fromRecord(hold.record, claimant.lockId)),
+    lost: hold.lost,
+    check,
+    unsafeRemainingMillis: () => hold.remaining(),
+    renew: Effect.zipRight(
+      check,
+      Effect.suspend(() => {
+        const result = Deferred.unsafeMake<void, StorageError>(FiberId.none)
+        const told = Effect.uninterruptible(
+          renew(core, [hold], (answer) =>
+            Deferred.unsafeDone(result, answer instanceof StorageError ? Exit.fail(answer) : Exit.void))
+        )
+        return Effect.zipRight(told, Deferred.await(result))
+      })
+    ).pipe(Effect.zipRight(check)),
+    guard: (self) => Effect.zipRight(check, Effect.raceFirst(self, hold.lost)),
+    release: hold.release
+  }
+}
+
+export const make = (options: Options): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
+  Effect.gen(function*() {
+    const storage = yield* Storage.Storage
+    const defaults = resolve(options, storage.guarantees)
+    if (defaults instanceof InvalidOptions) return yield* defaults
+    const core = yield* lifecycle.open(storage, options.namespace)
+    const limit = callLimit(defaults.refresh)
+
+    const open = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
+      Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
+
+    /** Everything about the input is judged here, before any I/O. */
+    const wanted = (
+      wait: boolean,
+      lockId: string,
+      ownerId: string | undefined,
+      own: Options | undefined
+    ): Wanted | InvalidLockId | InvalidOptions => {
+      const key = storedId(lockId, options.namespace)
+      if (key instanceof InvalidLockId) return key
+      if (ownerId !== undefined) {
+        const invalid = invalidOwner(ownerId)
+        if (invalid !== undefined) return invalid
+      }
+      const resolved: Resolved | InvalidOptions = own === undefined ? defaults : override(options, own, storage.guarantees)
+      return resolved instanceof InvalidOptions ? resolved : { key, lockId, ownerId, options: resolved, wait }
+    }
+
+    const take = (
+      wait: boolean,
+      lockId: string,
+      ownerId: string | undefined,
+      own: Options | undefined,
+      restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    ) =>
+      Effect.suspend((): Effect.Effect<Option.Option<Hold>, AcquireError> => {
+        const want = wanted(wait, lockId, ownerId, own)
+        return want instanceof InvalidLockId || want instanceof InvalidOptions
+          ? Effect.fail(want)
+          : open("acquire", acquireHold(core, want, restore))
+      })
+
+    const scoped = (wait: boolean) => (lockId: string, ownerId?: string, own?: Options) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(take(wait, lockId, ownerId, own, restore), (hold) =>
+          Option.isNone(hold)
+            ? Effect.succeedNone
+            : Effect.as(Effect.addFinalizer(() => hold.value.release), Option.some(makeLock(hold.value))))
+      )
+
+    const using = (wait: boolean) =>
+    <A, E, R>(
+      body: (lock: Lock) => Effect.Effect<A, E, R>,
+      lockId: string,
+      ownerId?: string,
+      own?: Options
+    ) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(take(wait, lockId, ownerId, own, restore), (hold) => {
+          if (Option.isNone(hold)) return Effect.succeedNone
+          const lock = makeLock(hold.value)
+          const guarded: Effect.Effect<A, E | LockLost, R> = lock.guard(Effect.suspend(() => body(lock)))
+          return Effect.asSome(Effect.ensuring(restore(guarded), hold.value.release))
+        })
+      )
+
+    const mustWait = scoped(true)
+    const mustWaitUsing = using(true)
+
+    /** The id as it is stored, for operations that need no more. */
+    const withKey = <A>(operation: string, lockId: string, use: (key: string) => Effect.Effect<A, StorageError>) =>
+      Effect.suspend((): Effect.Effect<A, InvalidLockId | StorageError> => {
+        const key = storedId(lockId, options.namespace)
+        return key instanceof InvalidLockId ? Effect.fail(key) : open(operation, core.calls.ask(operation, use(key), limit))
+      })
+
+    const get: Service["get"] = (lockId) =>
+      Effect.map(
+        withKey("get", lockId, storage.get),
+        Option.map(({ record }) => LockInformation.fromRecord(record, lockId))
+      )
+
+    return {
+      // `None` is for those who do not wait: neither of these can be.
+      acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Option.Some<Lock>).value),
+      tryAcquire: (lockId, ownerId, own) =>
+        Effect.catchTag(scoped(false)(lockId, ownerId, own), "LockTimeout", () => Effect.succeedNone),
+      withLock: (body, ...args) =>
+        Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<Effect.Effect.Success<ReturnType<typeof body>>>).value),
+      withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
+      get,
+      isLocked: (lockId) => Effect.map(get(lockId), Option.isSome),
+      list: Stream.unwrap(open("list", Effect.succeed(
+        Stream.filterMap(storage.list, ({ record }) =>
+          Option.map(
+            Option.fromNullable(publicId(record.lockId, options.namespace)),
+            (lockId) => LockInformation.fromRecord(record, lockId)
+          ))
+      ))),
+      forceRelease: (lockId, { token, when }) =>
+        Number.isSafeInteger(token) && token > 0
+          ? when === "now" || when === "leaseEnd"
+            ? Effect.map(
+              withKey("revoke", lockId, (key) => Effect.tap(storage.revoke({ lockId: key, token, when }), () => Effect.sync(() => core.lines.hint(key)))),
+              (outcome) => outcome._tag === "Revoked"
+            )
+            : new InvalidOptions({ field: "when", kind: JSON.stringify(when) ?? typeof when, rule: "\"now\" or \"leaseEnd\"" })
+          : new InvalidOptions({ field: "token", kind: String(token), rule: "the fencing token of the hold, a positive integer" })
+    }
+  })

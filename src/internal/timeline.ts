@@ -1,0 +1,29 @@
+import type * as Clock from "effect/Clock"
+
+/**
+ * This process's time, in milliseconds, for measuring how long ago something was. It runs by the monotonic clock, and jumps ahead with the wall clock:
+ * Linux's monotonic clock stands still while the machine is suspended, and a lease does not.
+ */
+export interface Timeline {
+  readonly now: () => number
+}
+
+/** `Date.now()` is cut to whole milliseconds: smaller differences between the two clocks are no jump. */
+const noise = 2
+
+export const make = (clock: Clock.Clock): Timeline => {
+  let jumped = 0
+  let base = Number.POSITIVE_INFINITY
+  return {
+    now: () => {
+      const monotonic = Number(clock.unsafeCurrentTimeNanos()) / 1e6
+      const offset = clock.unsafeCurrentTimeMillis() - monotonic
+      // A wall clock set back tells nothing; set ahead, it may have been a suspend, and is believed.
+      if (offset > base + noise) {
+        jumped += offset - base
+        base = offset
+      } else if (offset < base) base = offset
+      return monotonic + jumped
+    }
+  }
+}
