@@ -194,9 +194,9 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     transact("claim", request.lockId, (record, now) => {
       const step = LockRecord.claim(record, request, now)
       // Waiters may have watched this version since the first application: a repeat must show them a new one, or its `validFor` would promise too much.
-      return observed !== undefined && step.outcome._tag === "Claimed" && step.record === record
-        ? { ...step, record: { ...record!, version: record!.version + 1 } }
-        : step
+      if (observed === undefined || step.outcome._tag !== "Claimed" || step.record !== record) return step
+      const rewritten = { ...record!, version: record!.version + 1 }
+      return { record: rewritten, outcome: { ...step.outcome, record: rewritten } }
     }).pipe(
       Effect.flatMap((outcome): Effect.Effect<LockRecord.ClaimOutcome> => {
         if (observed === undefined) return Effect.succeed(outcome)

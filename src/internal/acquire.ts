@@ -27,7 +27,8 @@ export interface Wanted {
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** After a lock has gone from hand to hand in this process for so long, other processes get a moment to come in. In milliseconds. */
+/** After a lock has gone from hand to hand in this process so often and for so long, other processes get a moment to come in. In milliseconds. */
+const turnsInARow = 8
 const longestStreak = 100
 const moment = 20
 
@@ -120,6 +121,7 @@ export const acquire = (
     let deadlineAlarm: Alarm | undefined
     let pauseAlarm: Alarm | undefined
     let failingSince: number | undefined
+    let failures = 0
     let failure: StorageError | undefined
     let holder: LockRecord | undefined
     let poll: Schedule.ScheduleDriver<unknown> | undefined
@@ -153,7 +155,7 @@ export const acquire = (
           yield* restore(ticket.bell.wait)
           yield* verdict
         }
-        if (wait && line.takePause(timeline.now(), longestStreak)) {
+        if (wait && line.takePause(timeline.now(), turnsInARow, longestStreak)) {
           const until = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
           pause(until)
           while (timeline.now() < until) {
@@ -185,6 +187,7 @@ export const acquire = (
         }
         if (answer._tag === "Right" && answer.right._tag === "Held") {
           failure = failingSince = undefined
+          failures = 0
           holder = answer.right.holder
           line.held(holder)
           if (!wait) return Option.none()
@@ -205,8 +208,7 @@ export const acquire = (
         const now = timeline.now()
         const patience = wait ? callLimit(options.refresh) : Math.min(patienceOfTry, callLimit(options.refresh))
         if (!failure.isRetryable || now - failingSince >= patience) return yield* failure
-        // Grows with how long it has been failing: quick at first, about a second in the end.
-        const until = now + Math.min(1000, 20 + (now - failingSince) / 2) * (yield* Random.nextRange(0.5, 1.5))
+        const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextRange(0.5, 1.5))
         pause(until)
         while (timeline.now() < until) {
           yield* restore(ticket.bell.wait)

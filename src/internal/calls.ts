@@ -37,12 +37,12 @@ export interface Calls {
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
   readonly isIdle: () => boolean
-  /** Interrupts what still runs, without waiting. */
-  readonly abort: Effect.Effect<void>
+  /** Interrupts what still runs (of this operation only, if one is given), without waiting. */
+  readonly abort: (operation?: string) => Effect.Effect<void>
 }
 
 export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: () => void): Calls => {
-  const running = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  const running = new Map<Fiber.RuntimeFiber<unknown, unknown>, string>()
 
   const noAnswer = (operation: string, limit: number, cause?: unknown) =>
     new StorageError({
@@ -75,9 +75,9 @@ export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: (
       }
     })
 
-  const fork = <A, E>(self: Effect.Effect<A, E>, ended: (exit: Exit.Exit<A, E>) => void) =>
+  const fork = <A, E>(operation: string, self: Effect.Effect<A, E>, ended: (exit: Exit.Exit<A, E>) => void) =>
     Effect.map(Effect.forkDaemon(Effect.interruptible(self)), (fiber) => {
-      running.add(fiber)
+      running.set(fiber, operation)
       fiber.addObserver((exit) => {
         running.delete(fiber)
         ended(exit)
@@ -93,7 +93,7 @@ export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: (
       let ended = false
       const limited = Effect.provideService(self, Storage.TimeLimit, Duration.millis(limit))
       return Effect.map(
-        fork(limited, (exit) => {
+        fork(operation, limited, (exit) => {
           ended = true
           due?.cancel()
           answered(answer(operation, limit, exit))
@@ -124,13 +124,17 @@ export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: (
     background: (self) =>
       Effect.asVoid(
         fork(
+          "background",
           Effect.catchAllDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect)),
           () => {}
         )
       ),
     isIdle: () => running.size === 0,
-    abort: Effect.sync(() => {
-      for (const fiber of running) fiber.unsafeInterruptAsFork(FiberId.none)
-    })
+    abort: (operation) =>
+      Effect.sync(() => {
+        for (const [fiber, name] of running) {
+          if (operation === undefined || operation === name) fiber.unsafeInterruptAsFork(FiberId.none)
+        }
+      })
   }
 }

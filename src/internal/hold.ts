@@ -38,7 +38,7 @@ export class Hold {
   private lastFailure: StorageError | undefined
   private deadlineAlarm: Alarm | undefined
   private renewAlarm: Alarm | undefined
-  /** Done once the hold, lost by closing, was given back: its body may be ending until then. */
+  /** Done once the hold, being lost, was given back: its body may be ending until then. */
   readonly givenBack = lazily<void>()
   private owesRelease = false
 
@@ -106,11 +106,12 @@ export class Hold {
     this.whenLost.done(Exit.fail(this.error))
     this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId)
     this.core.lines.tidy(this.claimant.key)
-    if (reason === "Closed") this.owesRelease = true
-    else chore(this.core, settle(this.core, this.claimant))
+    // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
+    this.owesRelease = true
+    if (reason !== "Closed") this.core.alarms.set(this.core.timeline.now() + this.options.margin, () => this.giveBack())
   }
 
-  /** Gives back what was lost by closing, once its body has ended or had time to. */
+  /** Gives back what was lost, once its body has ended or had time to. */
   giveBack(): void {
     if (!this.owesRelease) return
     this.owesRelease = false

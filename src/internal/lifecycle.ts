@@ -1,4 +1,5 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -15,7 +16,7 @@ import * as timelines from "./timeline.js"
 
 /** How long bodies may take to end when the layer closes under them, and how long their releases may take then. */
 const grace = Duration.seconds(1)
-const drain = Duration.seconds(5)
+const drain = Duration.seconds(2)
 
 const doChores = (core: Core): Effect.Effect<void> =>
   Effect.suspend(() => Effect.forEach(core.chores.splice(0), core.calls.background, { discard: true }))
@@ -36,15 +37,24 @@ const listen = (core: Core): Effect.Effect<void> =>
     Effect.catchAllDefect((defect) => Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", defect))
   )
 
-/** In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. */
+const realClock = Clock.make()
+
+/**
+ * In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. Bounded by the time in the context and by real time: a
+ * program under a test clock that nobody moves any more must end too.
+ */
 const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
-  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(self, limit))), (fiber) =>
-    Effect.asVoid(Fiber.await(fiber)))
+  Effect.flatMap(
+    Effect.forkDaemon(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), realClock.sleep(limit)]))),
+    (fiber) => Effect.asVoid(Fiber.await(fiber))
+  )
 
 const close = (core: Core): Effect.Effect<void> =>
   Effect.gen(function*() {
     core.closed = true
     core.lines.ringAll()
+    // Nobody needs the answers of renewals any more.
+    yield* core.calls.abort("renew")
     const holds = Array.from(core.holds)
     for (const hold of holds) hold.lose("Closed")
     if (holds.length > 0) {
@@ -61,7 +71,7 @@ const close = (core: Core): Effect.Effect<void> =>
       }),
       drain
     )
-    yield* core.calls.abort
+    yield* core.calls.abort()
   })
 
 export const open = (

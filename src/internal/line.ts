@@ -18,9 +18,10 @@ export class Line {
   private readonly holders = new Map<string, number>()
   /** The holder that the storage last named to a waiter. */
   private named: LockRecord | undefined
-  /** The lock was last freed here; and since when it has gone from hand to hand here. */
+  /** The lock was last freed here; and since when, and how often, it has gone from hand to hand here. */
   private freedHere = false
-  private streakSince: number | undefined
+  private streakSince = 0
+  private streak = 0
 
   get isEmpty(): boolean {
     return this.tickets.size === 0 && this.holders.size === 0
@@ -47,23 +48,23 @@ export class Line {
   }
 
   /** The lock has gone round in this process for long enough: others should have a chance. */
-  takePause(now: number, longest: number): boolean {
-    if (!this.freedHere || this.streakSince === undefined || now - this.streakSince < longest) return false
-    this.streakSince = undefined
+  takePause(now: number, turns: number, millis: number): boolean {
+    if (!this.freedHere || this.streak < turns || now - this.streakSince < millis) return false
+    this.streak = 0
     return true
   }
 
   /** The storage said who holds it. */
   held(holder: LockRecord | undefined): void {
     this.named = holder
-    this.streakSince = undefined
     this.freedHere = false
     if (holder !== undefined) this.ringOwner(holder.ownerId)
   }
 
   claimed(ownerId: string, now: number): void {
     this.named = undefined
-    if (!this.freedHere || this.streakSince === undefined) this.streakSince = now
+    this.streak = this.freedHere ? this.streak + 1 : 0
+    if (this.streak === 0) this.streakSince = now
     this.freedHere = false
     this.holders.set(ownerId, (this.holders.get(ownerId) ?? 0) + 1)
     this.ringOwner(ownerId)

@@ -1,0 +1,52 @@
+import js from "@eslint/js"
+import tseslint from "typescript-eslint"
+
+const core = ["src/*.ts", "src/internal/*.ts"]
+
+export default tseslint.config(
+  { ignores: ["dist", "coverage", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js"] },
+  js.configs.recommended,
+  tseslint.configs.recommended,
+  {
+    languageOptions: { parserOptions: { project: "./tsconfig.json", tsconfigRootDir: import.meta.dirname } },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      "no-console": "off",
+      eqeqeq: "error",
+      "require-yield": "off",
+      "@typescript-eslint/await-thenable": "error",
+      "@typescript-eslint/consistent-type-exports": "error",
+      "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "separate-type-imports" }],
+      "@typescript-eslint/no-empty-object-type": "off",
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/no-misused-promises": "error",
+      // Of the rows of a database, nothing better is known.
+      "@typescript-eslint/no-explicit-any": "off",
+      // A value and its type share one name all over Effect.
+      "@typescript-eslint/no-redeclare": "off",
+      "@typescript-eslint/no-unnecessary-type-assertion": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }]
+    }
+  },
+  {
+    files: ["src/**/*.ts"],
+    rules: {
+      "no-console": "error",
+      "no-restricted-imports": ["error", {
+        paths: [{ name: "effect", message: "Import by module: effect/Effect." }]
+      }]
+    }
+  },
+  {
+    files: core,
+    rules: {
+      "no-restricted-imports": ["error", {
+        patterns: [
+          { regex: "^(?!effect/|\\.{1,2}/)", message: "The core imports effect, by module, and nothing else." },
+          { regex: "/(backends|testing|postgres|sqlite)/", message: "The core knows no storage but its port." }
+        ]
+      }]
+    }
+  }
+)

@@ -1,0 +1,41 @@
+// A program of somebody who installed the package with effect alone.
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { LockError, MemoryStorage, StorageLock } from "effect-storage-lock"
+
+const program = Effect.gen(function*() {
+  let inside = 0
+  let most = 0
+  const critical = Effect.gen(function*() {
+    most = Math.max(most, ++inside)
+    yield* Effect.sleep("5 millis")
+    inside--
+  })
+  yield* Effect.forEach(
+    ["a", "b", "c", "d"],
+    (owner) => critical.pipe(StorageLock.withLock("one at a time", owner)),
+    { concurrency: "unbounded" }
+  )
+  if (most !== 1) return yield* Effect.dieMessage(`${most} at a time`)
+
+  const refused = yield* Effect.flip(StorageLock.get(""))
+  if (!(refused instanceof LockError.InvalidLockId)) return yield* Effect.dieMessage("an empty id was taken")
+
+  return yield* Effect.scoped(Effect.gen(function*() {
+    const lock: StorageLock.Lock = yield* StorageLock.acquire("held", "a")
+    const other = yield* Effect.scoped(StorageLock.tryAcquire("held", "b"))
+    if (Option.isSome(other)) return yield* Effect.dieMessage("two owners")
+    return lock.token
+  }))
+})
+
+const token = await Effect.runPromise(
+  program.pipe(Effect.provide(StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(Layer.provide(MemoryStorage.layer))))
+)
+if (!Number.isSafeInteger(token)) throw new Error("no token")
+
+// Insides are no part of what is published.
+const inside = "effect-storage-lock/internal/service.js"
+const refused = await import(inside).then(() => undefined, (error: { readonly code?: string }) => error.code)
+if (refused !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(`${inside}: ${refused}`)

@@ -1,0 +1,24 @@
+// A program of somebody who installed the package with effect and the PostgreSQL driver.
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { StorageLock } from "effect-storage-lock"
+import * as PostgresStorage from "effect-storage-lock/PostgresStorage"
+
+const service = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
+  Layer.provide(PostgresStorage.layer({ url: Redacted.make(process.env["DATABASE_URL"] ?? "") }))
+)
+
+const hold = (owner: string) => Effect.map(StorageLock.tryAcquire("a", owner), Option.map((lock) => lock.token))
+
+// Two layers, as in two processes.
+const other = hold("two").pipe(Effect.scoped, Effect.provide(service))
+const [first, meanwhile] = await Effect.runPromise(
+  Effect.all([hold("one"), other]).pipe(Effect.scoped, Effect.provide(service))
+)
+const after = await Effect.runPromise(other)
+
+if (Option.isNone(first) || Option.isSome(meanwhile) || Option.isNone(after) || !(after.value > first.value)) {
+  throw new Error(JSON.stringify({ first, meanwhile, after }))
+}

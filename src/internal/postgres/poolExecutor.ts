@@ -1,0 +1,109 @@
+import * as Effect from "effect/Effect"
+import type * as Pg from "pg"
+import type { StorageError } from "../../LockError.js"
+import * as errors from "./errors.js"
+import { type Executor, longestTimer, type Row } from "./executor.js"
+import type { Statement } from "./statements.js"
+
+export interface PoolOptions {
+  /** Named statements are parsed once per connection; behind a transaction pooler they may meet a server that never saw them. */
+  readonly prepare: boolean
+  readonly secret?: string | undefined
+  readonly isClosed?: (() => boolean) | undefined
+}
+
+const ignore = () => {}
+
+type State =
+  | { readonly _tag: "Connecting" }
+  | { readonly _tag: "Executing"; readonly client: Pg.PoolClient }
+  | { readonly _tag: "Done" }
+
+const connecting: State = { _tag: "Connecting" }
+const done: State = { _tag: "Done" }
+
+/**
+ * Statements straight on a `pg.Pool`: a callback and a timer each, for claims are many and small.
+ *
+ * An operation that is interrupted, or out of time, destroys its connection. It is never cancelled at the server, because a cancel request that comes late hits
+ * whatever runs on that connection next.
+ */
+export const make = (pool: Pg.Pool, options: PoolOptions): Executor => {
+  const listened = new WeakSet<Pg.PoolClient>()
+  /** When each connection last answered; and when one last did not. Older ones may be dead in silence: they are not tried one by one. */
+  const answeredAt = new WeakMap<Pg.PoolClient, number>()
+  let suspectAt = Number.NEGATIVE_INFINITY
+
+  const suspect = () => {
+    suspectAt = performance.now()
+  }
+
+  const run = (operation: string, statement: Statement, values: ReadonlyArray<unknown>, millis: number) =>
+    Effect.async<ReadonlyArray<Row>, StorageError>((resume) => {
+      let state: State = connecting
+
+      const end = (result: Effect.Effect<ReadonlyArray<Row>, StorageError>) => {
+        clearTimeout(timer)
+        state = done
+        resume(result)
+      }
+
+      const timer = setTimeout(() => {
+        if (state._tag === "Connecting") return end(errors.noConnection(operation, millis))
+        if (state._tag === "Executing") {
+          suspect()
+          state.client.release(true)
+          end(errors.noAnswer(operation, millis))
+        }
+      }, Math.min(millis, longestTimer))
+
+      const connect = () =>
+        pool.connect((error, client) => {
+          if (state._tag === "Done") return client?.release()
+          if (error || client === undefined) {
+            return end(
+              options.isClosed?.() === true
+                ? errors.closed(operation)
+                : errors.fromDriver(operation, error, "connecting", options.secret)
+            )
+          }
+          if ((answeredAt.get(client) ?? Number.POSITIVE_INFINITY) <= suspectAt) {
+            client.release(true)
+            return connect()
+          }
+          // A connection that breaks while it is out has nobody else to listen, and an unheard "error" ends the process.
+          if (!listened.has(client)) {
+            listened.add(client)
+            client.on("error", ignore)
+          }
+          state = { _tag: "Executing", client }
+          client.query(
+            options.prepare
+              ? { name: statement.name, text: statement.text, values: values as Array<unknown> }
+              : { text: statement.text, values: values as Array<unknown> },
+            (error: Error | null | undefined, result: Pg.QueryResult<Row>) => {
+              if (state._tag === "Done") return
+              if (error) {
+                const keep = errors.keepsConnection(error)
+                if (!keep) suspect()
+                client.release(!keep)
+                return end(errors.fromDriver(operation, error, "executing", options.secret))
+              }
+              answeredAt.set(client, performance.now())
+              client.release()
+              end(Effect.succeed(result.rows))
+            }
+          )
+        })
+      connect()
+
+      return Effect.sync(() => {
+        const before = state
+        state = done
+        clearTimeout(timer)
+        if (before._tag === "Executing") before.client.release(true)
+      })
+    })
+
+  return { run }
+}

@@ -1,0 +1,146 @@
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { InvalidOptions, type StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as errors from "./errors.js"
+import type { Executor, Row } from "./executor.js"
+import * as names from "./names.js"
+
+const commentOf = (format: number): string => `effect-storage-lock format ${format}`
+
+const types: Record<string, string> = {
+  lock_id: "text",
+  kind: "text",
+  format: "integer",
+  owner_id: "text",
+  holds: "text",
+  token: "bigint",
+  version: "bigint",
+  began: "bigint",
+  expires: "bigint",
+  data: "text"
+}
+
+/** Any number, the same in every process: set-ups of one database go one after the other. */
+const advisoryKey = 5_024_810_913_467
+
+/** No index on the lease end, and room in the pages: then a renewal touches no index. */
+export const ddl = (table: string): string =>
+  `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch.
+CREATE TABLE IF NOT EXISTS ${table} (
+  lock_id text COLLATE "C" NOT NULL PRIMARY KEY,
+  kind text NOT NULL,
+  format integer NOT NULL,
+  owner_id text NOT NULL,
+  holds text NOT NULL,
+  token bigint NOT NULL,
+  version bigint NOT NULL,
+  began bigint NOT NULL,
+  expires bigint NOT NULL,
+  data text NOT NULL
+) WITH (fillfactor = 70);
+
+-- 2. The format of the table: an older library refuses a newer one.
+COMMENT ON TABLE ${table} IS '${commentOf(LockRecord.format)}';
+`
+
+export const invalidNames = (table: string, schema: string | undefined): InvalidOptions | undefined =>
+  names.invalidName("table", table) ?? (schema === undefined ? undefined : names.invalidName("schema", schema))
+
+const inspectText = `
+SELECT
+  CASE WHEN c.oid IS NULL THEN 'no' ELSE 'yes' END AS found, n.nspname AS schema, c.relname AS name, c.relpersistence AS persistence,
+  obj_description(c.oid, 'pg_class') AS comment,
+  (SELECT string_agg(a.attname || '=' || format_type(a.atttypid, NULL), ',') FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT o.collname FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation
+    WHERE a.attrelid = c.oid AND a.attname = 'lock_id') AS collation,
+  (SELECT count(*) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+    WHERE i.indrelid = c.oid AND i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL AND a.attname = 'lock_id') AS keys,
+  CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE 'no' END AS recovery,
+  current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
+  current_setting('full_page_writes') AS full_page_writes, current_setting('server_encoding') AS encoding
+FROM (SELECT to_regclass($1::text)::oid AS oid) q
+LEFT JOIN pg_catalog.pg_class c ON c.oid = q.oid
+LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
+
+const inspect = { name: names.statementName("inspect", inspectText), text: inspectText }
+
+/** What a table that is there has against it. */
+const wrong = (table: string, row: Row): string | undefined => {
+  const format = /^effect-storage-lock format (\d+)$/.exec(String(row.comment ?? ""))?.[1]
+  if (format !== undefined && Number(format) > LockRecord.format) {
+    return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  }
+  const columns = new Map(String(row.columns ?? "").split(",").map((part) => part.split("=") as [string, string]))
+  const bad = Object.entries(types).filter(([name, type]) => columns.get(name) !== type).map(([name, type]) => `${name} ${type}`)
+  if (bad.length > 0) return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
+  if (row.collation !== "C" && row.collation !== "POSIX") {
+    return `the column lock_id of ${table} must have the collation "C", so that ids are compared byte for byte`
+  }
+  return Number(row.keys) > 0 ? undefined : `the table ${table} needs lock_id as its primary key`
+}
+
+const warnings = (table: string, row: Row): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  if (row.recovery === "yes") found.push("the server is a replica: it is read-only until it is promoted, and every claim will fail")
+  if (row.fsync === "off") found.push("fsync is off: a crash of the server's machine may forget locks that are held")
+  if (row.full_page_writes === "off") found.push("full_page_writes is off: a crash of the server's machine may damage the table of locks")
+  if (row.synchronous_commit === "off") found.push("synchronous_commit is off: a crash of the server may forget the last claims, and two owners may hold one lock")
+  if (row.persistence !== undefined && row.persistence !== null && row.persistence !== "p") {
+    found.push(`the table ${table} is not a permanent, logged one: a crash of the server forgets all locks`)
+  }
+  if (row.encoding !== "UTF8" && row.encoding !== "SQL_ASCII") {
+    found.push(`the database is encoded in ${String(row.encoding)}: lock ids with characters beyond it will be refused`)
+  }
+  return found
+}
+
+/** What losing the race to create it looks like, where the advisory lock does not reach: another program, another version. */
+const raced = new Set(["23505", "42P07", "42710", "XX000", "40001", "40P01"])
+
+const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(8)))
+
+export interface Resolved {
+  readonly channel: string
+}
+
+/** Looks first: where the table is there and right, no right beyond using it is needed. */
+export const prepare = (
+  executor: Executor,
+  options: { readonly table: string; readonly setup: boolean; readonly millis: number }
+): Effect.Effect<Resolved, StorageError> => {
+  const { millis, setup, table } = options
+  const look = Effect.map(executor.run("setup", inspect, [table], millis), (rows) => rows[0]!)
+  const create = executor.run(
+    "setup",
+    // Without values it is one simple query of many statements: one transaction, that ends with the lock.
+    { name: "", text: `SELECT pg_advisory_xact_lock(${advisoryKey});\n${ddl(table)}` },
+    [],
+    millis
+  )
+  const missing = errors.schema(
+    "setup",
+    `the table ${table} does not exist (as seen with this connection's search_path): run the text of PostgresStorage.ddl, or set \`setup: true\``
+  )
+  const existing = Effect.flatMap(look, (row) => row.found === "yes" ? Effect.succeed(row) : missing)
+  // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
+  const made = create.pipe(
+    Effect.matchEffect({
+      onSuccess: () => existing,
+      onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
+    }),
+    Effect.retry({ schedule: raceRetry, while: (error) => raced.has(errors.codeOf(error.cause) ?? "") })
+  )
+  const found = setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing
+
+  return found.pipe(
+    Effect.tap((row) => Effect.forEach(warnings(table, row), (text) => Effect.logWarning(`PostgresStorage: ${text}`))),
+    Effect.flatMap((row) => {
+      const fault = wrong(table, row)
+      return fault === undefined
+        ? Effect.succeed({ channel: names.channel(String(row.schema), String(row.name)) })
+        : errors.schema("setup", fault)
+    })
+  )
+}

@@ -1,0 +1,203 @@
+import * as LockRecord from "../../LockRecord.js"
+import { statementName } from "./names.js"
+
+export interface Statement {
+  readonly name: string
+  readonly text: string
+}
+
+const columnNames = [
+  "lock_id",
+  "kind",
+  "format",
+  "owner_id",
+  "holds",
+  "token",
+  "version",
+  "began",
+  "expires",
+  "data"
+] as const
+
+/** Never `*`: a column that a later version adds must not change what a prepared statement returns. */
+const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
+
+/** One sample of the server's clock for the whole statement, in microseconds. `now()` is the transaction's start, and two `clock_timestamp()` differ. */
+const clock = "s AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t)"
+
+/** Whether the hold id is in. The delimiters keep an id from being found inside another. */
+const has = (holds: string, hold: string): string => `position(',' || ${hold} || ',' IN ${holds} || ',') > 0`
+
+const without = (holds: string, hold: string): string => `left(replace(${holds} || ',', ',' || ${hold} || ',', ','), -1)`
+
+/**
+ * The contended case, and a repetition, are answered from the snapshot and write nothing. Everything else goes through the upsert, which always judges the
+ * *newest* version of the row, under its lock, and always returns it: in a race there is an answer, and it names the present holder.
+ * `st`: 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in.
+ */
+const claim = (l: string): string => `
+WITH ${clock},
+cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = $1::text),
+c AS (
+  INSERT INTO ${l} AS l (${columnNames.join(", ")})
+  SELECT $1::text, '${LockRecord.exclusive}', ${LockRecord.format}, $2::text, ',' || $3::text, s.t, s.t, s.t, s.t + $4::bigint, '' FROM s
+  WHERE NOT EXISTS (
+    SELECT 1 FROM cur WHERE cur.format > ${LockRecord.format} OR (cur.holds <> '' AND cur.expires > s.t
+      AND (cur.owner_id <> $2::text OR cur.kind <> '${LockRecord.exclusive}' OR ${has("cur.holds", "$3::text")})))
+  ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, holds, token, version, began, expires, data) = (
+    SELECT
+      CASE st WHEN 2 THEN excluded.kind ELSE l.kind END,
+      CASE st WHEN 2 THEN excluded.format ELSE l.format END,
+      CASE st WHEN 2 THEN excluded.owner_id ELSE l.owner_id END,
+      CASE st WHEN 2 THEN excluded.holds WHEN 1 THEN l.holds || excluded.holds ELSE l.holds END,
+      CASE st WHEN 2 THEN greatest(l.token + 1, excluded.token) ELSE l.token END,
+      CASE WHEN st IN (1, 2) THEN l.version + 1 ELSE l.version END,
+      CASE st WHEN 2 THEN excluded.began ELSE l.began END,
+      CASE st WHEN 2 THEN excluded.expires WHEN 1 THEN greatest(l.expires, excluded.expires) ELSE l.expires END,
+      CASE st WHEN 2 THEN excluded.data ELSE l.data END
+    FROM (SELECT CASE
+      WHEN l.format > ${LockRecord.format} THEN 0
+      WHEN l.holds = '' OR l.expires <= excluded.began THEN 2
+      WHEN l.owner_id <> excluded.owner_id OR l.kind <> '${LockRecord.exclusive}' THEN 0
+      WHEN ${has("l.holds", "$3::text")} THEN 3
+      ELSE 1 END AS st) AS q)
+  RETURNING ${columns("l")})
+SELECT ${columns("c")}, s.t FROM c, s
+UNION ALL
+SELECT ${columns("cur")}, s.t FROM cur, s WHERE NOT EXISTS (SELECT 1 FROM c)`
+
+/**
+ * Rows are locked in the order of their ids, so that two renewals of the same locks never wait for each other in a circle. A row is written once, whatever the number of
+ * its holds. The rows read beside (`cur`) only tell who has a lock that is not ours any more.
+ */
+const renew = (l: string): string => `
+WITH ${clock},
+r AS MATERIALIZED (
+  SELECT q.lock_id, q.hold_id, q.lease, q.i
+  FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS q(lock_id, hold_id, lease, i)),
+k AS MATERIALIZED (
+  SELECT l.lock_id, l.holds FROM ${l} AS l, s
+  WHERE l.lock_id = ANY ($1::text[]) AND l.format <= ${LockRecord.format} AND l.expires > s.t
+    AND EXISTS (SELECT 1 FROM r WHERE r.lock_id = l.lock_id AND ${has("l.holds", "r.hold_id")})
+  ORDER BY l.lock_id FOR NO KEY UPDATE OF l),
+m AS MATERIALIZED (
+  SELECT k.lock_id, max(r.lease) AS lease FROM k JOIN r ON r.lock_id = k.lock_id AND ${has("k.holds", "r.hold_id")}
+  GROUP BY k.lock_id),
+u AS (
+  UPDATE ${l} AS l SET expires = greatest(l.expires, s.t + m.lease), version = l.version + 1
+  FROM m, s WHERE l.lock_id = m.lock_id
+  RETURNING l.lock_id, l.holds, l.expires)
+SELECT s.t, u.expires AS renewed, ${columns("cur")}
+FROM r CROSS JOIN s
+LEFT JOIN u ON u.lock_id = r.lock_id AND ${has("u.holds", "r.hold_id")}
+LEFT JOIN ${l} AS cur ON u.lock_id IS NULL AND cur.lock_id = r.lock_id AND cur.lock_id = ANY ($1::text[])
+ORDER BY r.i`
+
+/** A row that is not ours to touch is told from one that is not there. */
+const newerFormat = (l: string, done: string): string =>
+  `SELECT NULL, l.format::text FROM ${l} AS l
+WHERE l.lock_id = $1::text AND l.format > ${LockRecord.format} AND NOT EXISTS (SELECT 1 FROM ${done})`
+
+const release = (l: string, notify: boolean): string => `
+WITH u AS (
+  UPDATE ${l} AS l SET holds = ${without("l.holds", "$2::text")}, version = l.version + 1
+  WHERE l.lock_id = $1::text AND l.format <= ${LockRecord.format} AND ${has("l.holds", "$2::text")}
+  RETURNING l.lock_id, l.holds)
+SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($3::text, u.lock_id)::text END" : "NULL"} AS info FROM u
+UNION ALL
+${newerFormat(l, "u")}`
+
+/** `$3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
+const revoke = (l: string, notify: boolean): string => `
+WITH ${clock},
+u AS (
+  UPDATE ${l} AS l SET
+    holds = $3::text,
+    owner_id = CASE WHEN $3::text = '' THEN l.owner_id ELSE '' END,
+    version = CASE WHEN l.holds = $3::text THEN l.version ELSE l.version + 1 END
+  FROM s
+  WHERE l.lock_id = $1::text AND l.token = $2::bigint AND l.format <= ${LockRecord.format} AND l.holds <> '' AND l.expires > s.t
+  RETURNING l.lock_id, l.holds)
+SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($4::text, u.lock_id)::text END" : "NULL"} AS info FROM u
+UNION ALL
+${newerFormat(l, "u")}`
+
+const get = (l: string): string => `
+WITH ${clock}
+SELECT ${columns("l")}, s.t FROM ${l} AS l, s WHERE l.lock_id = $1::text`
+
+/** `$2`: whether free ones too. */
+const list = (l: string): string => `
+WITH ${clock}
+SELECT ${columns("l")}, s.t FROM ${l} AS l, s
+WHERE l.lock_id > $1::text COLLATE "C" AND ($2::boolean OR (l.holds <> '' AND l.expires > s.t))
+ORDER BY l.lock_id LIMIT $3::int`
+
+/** A row that somebody is taking just now is locked, and passed over. */
+const purge = (l: string): string => `
+WITH ${clock},
+old AS MATERIALIZED (
+  SELECT l.lock_id FROM ${l} AS l, s
+  WHERE l.lock_id > $1::text COLLATE "C" AND l.expires < s.t - $2::bigint AND l.format <= ${LockRecord.format}
+  ORDER BY l.lock_id LIMIT $3::int FOR UPDATE OF l SKIP LOCKED),
+d AS (
+  DELETE FROM ${l} AS l USING old, s
+  WHERE l.lock_id = old.lock_id AND l.expires < s.t - $2::bigint
+  RETURNING l.lock_id)
+SELECT (SELECT count(*) FROM d) AS dropped, count(*) AS seen, max(old.lock_id) AS last FROM old`
+
+const time = `WITH ${clock} SELECT s.t FROM s`
+
+const recordValues = "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text"
+
+const create = (l: string): string => `
+INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues})
+ON CONFLICT (lock_id) DO NOTHING RETURNING 1 AS done`
+
+/** Wakes waiters when a hold went out. Where the snapshot does not show what was before, it wakes them all the same. */
+const update = (l: string, notify: boolean): string => `
+WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $11::bigint),
+u AS (
+  UPDATE ${l} AS l SET (${columnNames.join(", ")}) = ROW (${recordValues})
+  WHERE l.lock_id = $1::text AND l.version = $11::bigint
+  RETURNING l.lock_id, l.holds)
+SELECT 1 AS done, ${
+  notify
+    ? "CASE WHEN length(u.holds) < coalesce(length(before.holds), length(u.holds) + 1) THEN pg_notify($12::text, u.lock_id)::text END"
+    : "NULL"
+} AS info FROM u LEFT JOIN before ON true`
+
+const drop = (l: string): string => `
+DELETE FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $2::bigint RETURNING 1 AS done`
+
+export interface Statements {
+  readonly claim: Statement
+  readonly renew: Statement
+  readonly release: Statement
+  readonly revoke: Statement
+  readonly get: Statement
+  readonly list: Statement
+  readonly purge: Statement
+  readonly time: Statement
+  readonly create: Statement
+  readonly update: Statement
+  readonly drop: Statement
+}
+
+/** The texts for one table, made once. `table` is quoted already. */
+export const make = (table: string, notify: boolean): Statements => {
+  const named = (operation: string, text: string): Statement => ({ name: statementName(operation, text), text })
+  return {
+    claim: named("claim", claim(table)),
+    renew: named("renew", renew(table)),
+    release: named("release", release(table, notify)),
+    revoke: named("revoke", revoke(table, notify)),
+    get: named("get", get(table)),
+    list: named("list", list(table)),
+    purge: named("purge", purge(table)),
+    time: named("time", time),
+    create: named("create", create(table)),
+    update: named("update", update(table, notify)),
+    drop: named("drop", drop(table))
+  }
+}

@@ -1,0 +1,162 @@
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as Storage from "../../Storage.js"
+import type { Handle } from "./connection.js"
+import { toRecord } from "./record.js"
+import type { Row } from "./statements.js"
+import * as statements from "./statements.js"
+
+export const guarantees: Storage.Guarantees = {
+  name: "SqliteStorage",
+  clock: "storage",
+  leaseGranularity: 1_000,
+  shortestLease: 10_000,
+  longestId: 4 * 255
+}
+
+export const pageSize = 256
+
+/** Rows of a statement, a page at a time by the key, so that no read stays open between pages (an open one keeps the log from being checkpointed). */
+export const pages = <R extends { readonly lock_id: string }>(
+  page: (after: string) => Effect.Effect<ReadonlyArray<R>, StorageError>
+): Stream.Stream<R, StorageError> =>
+  Stream.paginateChunkEffect("", (after) =>
+    Effect.map(page(after), (rows) => [
+      Chunk.unsafeFromArray([...rows]),
+      rows.length < pageSize ? Option.none() : Option.some(rows[rows.length - 1]!.lock_id)
+    ]))
+
+const readable = (operation: string, row: Row | undefined): Effect.Effect<void, StorageError> =>
+  row === undefined || row.format <= LockRecord.format ? Effect.void : new StorageError({
+    reason: "Schema",
+    operation,
+    isRetryable: false,
+    applied: "no",
+    message: `the record of ${JSON.stringify(row.lock_id)} has format ${row.format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  })
+
+export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<string>): Storage.Service => {
+  const sql = statements.make(table)
+  const name = (operation: string) => `${guarantees.name}.${operation}`
+
+  const read = (operation: string, lockId: string) =>
+    Effect.map(handle.run<Row>(operation, sql.read, { lockId }), (rows) => rows[0])
+
+  /**
+   * Reads first. In SQLite even an upsert that changes nothing waits for, and takes, the one write lock of the file, so a contended claim would stand
+   * in line behind every writer and be in their way. Reading needs no lock in WAL mode and no round trip: microseconds beside the sync of a commit.
+   * The upsert judges anew, so what was read is only ever an answer, never a ground to write. If somebody came between, read again: he made progress.
+   */
+  const claim = (request: LockRecord.Claim): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
+    const operation = name("claim")
+    return Effect.flatMap(read(operation, request.lockId), (row) =>
+      Effect.zipRight(
+        readable(operation, row),
+        Effect.suspend(() => {
+          if (row !== undefined) {
+            const record = toRecord(row)
+            const step = LockRecord.claim(record, request, row.now)
+            if (step.record === record) return Effect.succeed(step.outcome)
+          }
+          return Effect.flatMap(
+            handle.run<Row>(operation, sql.claim, { ...request }),
+            ([written]): Effect.Effect<LockRecord.ClaimOutcome, StorageError> =>
+              written === undefined ? claim(request) : Effect.succeed({
+                _tag: "Claimed",
+                record: toRecord(written),
+                validFor: written.lease_expire_time - written.now
+              })
+          )
+        })
+      ))
+  }
+
+  /** Why not, for those that were not renewed. */
+  const notHeld = (operation: string, lockIds: ReadonlySet<string>) =>
+    lockIds.size === 0
+      ? Effect.succeed(new Map<string, Row>())
+      : handle.run<Row>(operation, sql.readMany, { lockIds: JSON.stringify([...lockIds]) }).pipe(
+        Effect.tap((rows) => Effect.forEach(rows, (row) => readable(operation, row), { discard: true })),
+        Effect.map((rows) => new Map(rows.map((row) => [row.lock_id, row] as const)))
+      )
+
+  const renew: Storage.Service["renew"] = (requests) =>
+    Effect.gen(function*() {
+      if (requests.length === 0) return []
+      const operation = name("renew")
+      const rows = yield* handle.run<Row>(operation, sql.renew, {
+        requests: JSON.stringify(requests.map((request) => [request.lockId, request.holdId, request.lease]))
+      })
+      const renewed = new Map(rows.map((row) => [row.lock_id, { row, record: toRecord(row) }] as const))
+      const held = (request: LockRecord.Renew) => {
+        const found = renewed.get(request.lockId)
+        return found !== undefined && found.record.holds.includes(request.holdId) ? found.row : undefined
+      }
+      const missed = requests.filter((request) => held(request) === undefined)
+      const current = yield* notHeld(operation, new Set(missed.map((request) => request.lockId)))
+      return requests.map((request): LockRecord.RenewOutcome => {
+        const row = held(request)
+        if (row !== undefined) {
+          return { _tag: "Renewed", leaseExpireTime: row.lease_expire_time, validFor: row.lease_expire_time - row.now }
+        }
+        const other = current.get(request.lockId)
+        const record = other === undefined ? undefined : toRecord(other)
+        return record !== undefined && LockRecord.isLive(record, other!.now)
+          ? { _tag: "NotHeld", current: record }
+          : { _tag: "NotHeld" }
+      })
+    })
+
+  /** Nothing matched. That is the answer, unless the record is one that this version cannot judge. */
+  const none = (operation: string, lockId: string) =>
+    Effect.as(
+      Effect.flatMap(read(operation, lockId), (row) => readable(operation, row)),
+      { _tag: "NotHeld" } as const
+    )
+
+  return Storage.Storage.of({
+    claim,
+    renew,
+    release: (request) =>
+      Effect.flatMap(
+        handle.run<Pick<Row, "holds">>(name("release"), sql.release, { ...request }),
+        ([row]): Effect.Effect<LockRecord.ReleaseOutcome, StorageError> =>
+          row === undefined
+            ? none(name("release"), request.lockId)
+            : Effect.succeed({ _tag: "Released", remaining: row.holds.split(",").length - 1 })
+      ),
+    revoke: (request) =>
+      Effect.flatMap(
+        handle.run<unknown>(name("revoke"), sql.revoke, { ...request }),
+        (rows): Effect.Effect<LockRecord.RevokeOutcome, StorageError> =>
+          rows.length === 0 ? none(name("revoke"), request.lockId) : Effect.succeed({ _tag: "Revoked" })
+      ),
+    get: (lockId) =>
+      Effect.map(read(name("get"), lockId), (row) => {
+        const record = row === undefined ? undefined : toRecord(row)
+        return record !== undefined && LockRecord.isLive(record, row!.now)
+          ? Option.some({ record, validFor: record.leaseExpireTime - row!.now })
+          : Option.none()
+      }),
+    list: Stream.map(
+      pages((after) => handle.run<Row>(name("list"), sql.list, { after, limit: pageSize })),
+      (row) => ({ record: toRecord(row), validFor: row.lease_expire_time - row.now })
+    ),
+    purge: (olderThan) => {
+      const micros = Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000
+      // Beyond the epoch nothing is that old; and infinity is no integer.
+      const span = Math.min(micros, Number.MAX_SAFE_INTEGER)
+      const more = (sum: number): Effect.Effect<number, StorageError> =>
+        Effect.flatMap(handle.run<unknown>(name("purge"), sql.purge, { span, limit: pageSize }), (rows) =>
+          rows.length < pageSize ? Effect.succeed(sum + rows.length) : more(sum + rows.length))
+      return more(0)
+    },
+    wakeUps,
+    guarantees
+  })
+}

@@ -1,0 +1,52 @@
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import { watch } from "node:fs"
+import type { Handle } from "./connection.js"
+
+const changes = (file: string): Stream.Stream<void, unknown> =>
+  Stream.asyncPush<void, unknown>((emit) =>
+    Effect.acquireRelease(
+      Effect.try(() => {
+        // Not persistent: a hint is no reason to keep a process running.
+        const watcher = watch(file, { persistent: false }, () => emit.single(undefined))
+        watcher.on("error", (cause) => emit.fail(cause))
+        // What came before the watch is looked for once.
+        emit.single(undefined)
+        return watcher
+      }),
+      (watcher) => Effect.sync(() => watcher.close())
+    ), { bufferSize: 1, strategy: "sliding" })
+
+const firstPause = 1
+const lastPause = 32
+
+/**
+ * Hints from other processes that cost nothing while the file rests: the operating system reports a write to the log, and `data_version` (a read of
+ * shared memory) tells whether another connection has committed. The report comes before the commit is visible, so the version is looked at again
+ * after growing pauses. Which lock it was is not known, so the hint is for all. Where files cannot be watched, waiters poll as ever.
+ */
+export const make = (handle: Handle, filename: string, name: string): Stream.Stream<string> => {
+  if (filename === ":memory:") return Stream.empty
+  return Stream.suspend(() => {
+    let seen: number | undefined
+    const look = Effect.map(
+      handle.run<{ readonly data_version: number }>(`${name}.wakeUps`, "PRAGMA data_version"),
+      ([row]) => {
+        const changed = row?.data_version !== seen
+        seen = row?.data_version
+        return changed
+      }
+    )
+    const changed = (pause: number): Effect.Effect<boolean, unknown> =>
+      Effect.flatMap(Effect.delay(look, pause), (found) =>
+        found || pause >= lastPause ? Effect.succeed(found) : changed(pause * 2))
+    return changes(`${filename}-wal`).pipe(
+      Stream.filterEffect(() => changed(firstPause)),
+      Stream.map(() => "all")
+    )
+  }).pipe(
+    Stream.retry(Schedule.spaced("10 seconds")),
+    Stream.catchAll(() => Stream.empty)
+  )
+}

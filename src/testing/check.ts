@@ -1,0 +1,69 @@
+/**
+ * Runs cases without any test framework.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Case from "./Case.js"
+import { NotApplicable } from "./Case.js"
+import * as Env from "./env.js"
+
+/**
+ * What came of a case.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Result =
+  | { readonly _tag: "Passed" }
+  | { readonly _tag: "Skipped"; readonly reason: string }
+  | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
+
+/** Runs a case on a target that is open already. */
+export const runCase = (case_: Case.Case, opened: Env.Opened): Effect.Effect<Result> => {
+  if (case_.needs !== undefined && opened.target.hooks?.[case_.needs] === undefined) {
+    return Effect.succeed({ _tag: "Skipped", reason: `it needs the hook ${JSON.stringify(case_.needs)}` })
+  }
+  return Env.forCase(opened).pipe(
+    Effect.flatMap(case_.run),
+    Effect.scoped,
+    Effect.exit,
+    Effect.map((exit): Result => {
+      if (Exit.isSuccess(exit)) return { _tag: "Passed" }
+      const failure = Cause.failureOption(exit.cause)
+      return Option.isSome(failure) && failure.value instanceof NotApplicable
+        ? { _tag: "Skipped", reason: failure.value.reason }
+        : { _tag: "Failed", cause: exit.cause }
+    })
+  )
+}
+
+/**
+ * Runs one case on a target, in builds of its own, and says what came of it. Never fails: a target that cannot be opened is a failed case.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage, Storage } from "effect-storage-lock"
+ * import * as Conformance from "effect-storage-lock/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const shared = yield* MemoryStorage.make()
+ *   const target = { name: "memory", layer: Layer.succeed(Storage.Storage, shared) }
+ *   for (const each of Conformance.cases) {
+ *     const result = yield* Conformance.check(each, target)
+ *     yield* Effect.log(`${result._tag}: ${each.name}`)
+ *   }
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category runners
+ */
+export const check = (case_: Case.Case, target: Case.Target): Effect.Effect<Result> =>
+  Env.open(target).pipe(
+    Effect.flatMap((opened) => runCase(case_, opened)),
+    Effect.scoped,
+    Effect.catchAllCause((cause) => Effect.succeed<Result>({ _tag: "Failed", cause }))
+  )

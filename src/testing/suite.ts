@@ -1,0 +1,69 @@
+/**
+ * Registers the cases with `@effect/vitest`.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type * as Case from "./Case.js"
+import { cases } from "./cases.js"
+import { runCase } from "./check.js"
+import * as Env from "./env.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SuiteOptions extends Case.Target {
+  /** Rules that are not checked, each with the reason, which is shown. */
+  readonly skip?: { readonly [rule: string]: string } | undefined
+  /** For one case, in milliseconds. Default: three minutes. */
+  readonly timeout?: number | undefined
+}
+
+// `vitest` refuses to be imported by anything that it does not run; `check` is for use there, and comes with the same module.
+const vitest = await import("@effect/vitest").catch((cause: unknown) => ({ cause }))
+
+/**
+ * Registers every case, in a `describe` of the suite's name. The layer is built once for all of them, and again where a case needs several connections.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage } from "effect-storage-lock"
+ * import * as Conformance from "effect-storage-lock/testing"
+ *
+ * Conformance.suite({ name: "memory", layer: MemoryStorage.layer })
+ * ```
+ *
+ * @since 0.1.0
+ * @category runners
+ */
+export const suite = (options: SuiteOptions): void => {
+  if ("cause" in vitest) {
+    throw new Error("Conformance.suite needs vitest and @effect/vitest, and runs within vitest; use Conformance.check elsewhere", {
+      cause: vitest.cause
+    })
+  }
+  const { afterAll, beforeAll, describe, it } = vitest
+  const timeout = options.timeout ?? 180_000
+  for (const rule of Object.keys(options.skip ?? {})) {
+    if (!cases.some((each) => each.rule === rule)) throw new Error(`Conformance.suite: there is no rule ${JSON.stringify(rule)} to skip`)
+  }
+  describe(options.name, () => {
+    const scope = Effect.runSync(Scope.make())
+    let opened: Env.Opened | undefined
+    beforeAll(async () => {
+      opened = await Effect.runPromise(Scope.extend(Env.open(options), scope))
+    }, timeout)
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), timeout)
+    for (const each of cases) {
+      it(`${each.name} [${each.rule}]`, { timeout }, async (context) => {
+        const reason = options.skip?.[each.rule]
+        if (reason !== undefined) return context.skip(reason)
+        const result = await Effect.runPromise(runCase(each, opened!), { signal: context.signal })
+        if (result._tag === "Skipped") context.skip(result.reason)
+        if (result._tag === "Failed") throw Cause.squash(result.cause)
+      })
+    }
+  })
+}

@@ -1,0 +1,6 @@
+/** The processes that run in this directory; elsewhere than on Linux, the descendants of those that were `started`. */
+export declare const members: (directory: string, started: ReadonlyArray<number>) => Array<number>
+/** Signals all of them and says how many there were. */
+export declare const signal: (directory: string, started: ReadonlyArray<number>, name: NodeJS.Signals) => number
+/** Kills all of them and removes the directory; returns when that is done. */
+export declare const destroy: (directory: string, started: ReadonlyArray<number>) => void

@@ -1,0 +1,59 @@
+/**
+ * Tests against real servers. One that cannot be had is named as not tested on a developer's machine, and fails the run in CI.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import * as Net from "node:net"
+
+export class ServerUnavailable extends Data.TaggedError("ServerUnavailable")<{
+  readonly server: string
+  readonly reason: string
+}> {
+  override get message(): string {
+    return `${this.server} is not available: ${this.reason}`
+  }
+}
+
+/** Whether a server that cannot be had is a failure. */
+export const required = (env: NodeJS.ProcessEnv = process.env): boolean =>
+  (env["CI"] ?? "false") !== "false" || env["EFFECT_STORAGE_LOCK_REQUIRE_SERVERS"] === "1"
+
+/** A loopback port that was free just now. */
+export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => {
+  const server = Net.createServer()
+  server.listen(0, "127.0.0.1", () => {
+    const { port } = server.address() as Net.AddressInfo
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/**
+ * A `describe` over a server, which is had before the tests are collected and given back after the last of them:
+ *
+ *     await describeServer("PostgreSQL", Postgres.shared, (server) => { it.live("…", () => …) })
+ */
+export const describeServer = async <A>(
+  name: string,
+  server: Effect.Effect<A, ServerUnavailable, Scope.Scope>,
+  tests: (server: A) => void
+): Promise<void> => {
+  // Loaded here, so that programs outside vitest can use the harness too.
+  const { afterAll, describe, it } = await import("vitest")
+  const scope = Effect.runSync(Scope.make())
+  const obtained = await Effect.runPromise(Effect.either(Scope.extend(server, scope)))
+  describe(name, () => {
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+    if (Either.isRight(obtained)) {
+      tests(obtained.right)
+    } else if (required()) {
+      it("is available", () => {
+        throw obtained.left
+      })
+    } else {
+      it("not tested", (context) => context.skip(obtained.left.message))
+    }
+  })
+}

@@ -1,0 +1,25 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const src = fileURLToPath(new URL("./src/", import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^effect-storage-lock$/, replacement: `${src}index.ts` },
+      { find: /^effect-storage-lock\/testing$/, replacement: `${src}testing/index.ts` },
+      { find: /^effect-storage-lock\/(\w+)$/, replacement: `${src}backends/$1.ts` }
+    ]
+  },
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: ["./test/harness/globalSetup.ts"],
+    reporters: ["default", "./test/harness/notTested.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    minWorkers: 1,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000
+  }
+})
