@@ -71,11 +71,9 @@ describe("closing the layer", () => {
   it.scoped("waits for releases under way", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* setup
-      const acquiring = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo")))
       yield* link.set(["claim"], Faulty.late("500 millis"))
       const abandoned = yield* Effect.fork(Effect.scoped(a.locks.acquire("bar")))
       yield* TestClock.adjust("100 millis")
-      yield* Fiber.join(acquiring)
       yield* Fiber.interrupt(abandoned)
       const closing = yield* Effect.fork(a.close)
       yield* TestClock.adjust("600 millis")

@@ -67,7 +67,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 
   const asked = duration(
     "leaseExpireAfter",
-    options.leaseExpireAfter ?? "30 seconds",
+    options.leaseExpireAfter === undefined ? "30 seconds" : options.leaseExpireAfter,
     `a duration from ${format(shortest)} (the shortest of ${guarantees.name}) to ${format(longestLease)}`,
     (millis) => millis > 0 && millis >= shortest && millis <= longestLease
   )
@@ -76,7 +76,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 
   const refresh = duration(
     "leaseRefreshInterval",
-    options.leaseRefreshInterval ?? lease / 3,
+    options.leaseRefreshInterval === undefined ? lease / 3 : options.leaseRefreshInterval,
     `a duration above zero and below the lease of ${format(lease)}`,
     (millis) => millis > 0 && millis < lease
   )
@@ -84,7 +84,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 
   const margin = duration(
     "clockMargin",
-    options.clockMargin ?? Math.max(100, lease / 20),
+    options.clockMargin === undefined ? Math.max(100, lease / 20) : options.clockMargin,
     `a duration of zero or more, below the lease of ${format(lease)}`,
     (millis) => millis >= 0 && millis < lease
   )

@@ -10,7 +10,7 @@ const chunkSize = 100
 /** Shorter than this, a call has no chance. */
 const shortestCall = 20
 
-/** One statement for all of these. `after` is told for each what came of it, and may be told twice: in time, and too late. */
+/** One statement for all of these. `after` is told for each what came of it. */
 export const renew = (
   core: Core,
   holds: ReadonlyArray<Hold>,
@@ -37,13 +37,11 @@ export const renew = (
     let late = false
     return core.calls.start("renew", core.storage.renew(requests), Math.max(shortestCall, limit), {
       answered: (answer) => {
-        if (answer._tag === "Left") {
-          if (!late) failed(answer.left)
-          return
-        }
+        if (late) return
+        if (answer._tag === "Left") return failed(answer.left)
         holds.forEach((hold, index) => {
           const outcome = answer.right[index]!
-          if (!late) hold.renewing = false
+          hold.renewing = false
           hold.renewed(start, outcome)
           after?.(outcome)
         })

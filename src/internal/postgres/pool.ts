@@ -28,7 +28,8 @@ const idleTimeout = 60_000
 const bounds = (operationTimeout: number): Pg.ClientConfig => ({
   statement_timeout: Math.max(1, Math.floor(operationTimeout * 0.8)),
   lock_timeout: Math.max(1, Math.floor(operationTimeout * 0.6)),
-  options: "-c default_transaction_isolation=read\\ committed"
+  // A renewal of few locks would be planned anew each time, which costs more than running it.
+  options: "-c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan"
 })
 
 /** A small pool for locks alone, closed with its scope in bounded time. */
@@ -56,7 +57,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor, never, Sc
           idleTimeoutMillis: idleTimeout,
           keepAlive: true
         }
-        const pool = new Pg.Pool({ ...config, Client } as Pg.PoolConfig)
+        const pool = new Pg.Pool({ ...config, Client: Client as unknown as new() => Pg.Client })
         pool.on("error", () => {})
         return { pool, clients, closed: false }
       }),
