@@ -2,12 +2,17 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import { describe, expect, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import * as Conformance from "../src/testing/index.js"
 import { target } from "./broken/base.js"
 import { storages } from "./broken/storages.js"
 import { transitions } from "./broken/transitions.js"
 
 const family = [...transitions, ...storages]
+const timeout = 180_000
+
+const broken = (name: string) => family.find((each) => each.name === name)!
 
 describe("the conformance kit", () => {
   describe("a correct storage passes, with nothing skipped", () => {
@@ -15,30 +20,31 @@ describe("the conformance kit", () => {
       it.live(each.name, () =>
         Effect.map(Conformance.check(each, target("correct")), (result) => {
           expect(result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag).toBe("Passed")
-        }))
+        }), timeout)
     }
   })
 
   describe("a storage that breaks one rule is caught by that rule", () => {
-    for (const { name, parts, rules } of family) {
+    for (const { hooks, name, parts, rules } of family) {
       for (const rule of rules) {
         it.live(`${name} [${rule}]`, () =>
           Effect.gen(function*() {
             const cases = Conformance.cases.filter((each) => each.rule === rule)
             expect(cases, `there is a case for ${rule}`).not.toHaveLength(0)
-            const results = yield* Effect.forEach(cases, (each) => Conformance.check(each, { ...target(name, parts), seed: 42 }))
+            const results = yield* Effect.forEach(cases, (each) =>
+              Conformance.check(each, { ...target(name, parts, hooks), seed: 42 }))
             const failed = results.filter((result) => result._tag === "Failed")
             expect(failed, `no case of ${rule} has noticed`).not.toHaveLength(0)
             // By its own judgement, not by an accident on the way there.
             for (const { cause } of failed) expect(Cause.isDie(cause), Cause.pretty(cause)).toBe(false)
-          }))
+          }), timeout)
       }
     }
   })
 
   it("has for each rule a storage that breaks it", () => {
-    const broken = new Set(family.flatMap(({ rules }) => rules))
-    expect(Conformance.cases.map(({ rule }) => rule).filter((rule) => !broken.has(rule))).toEqual([])
+    const covered = new Set(family.flatMap(({ rules }) => rules))
+    expect(Conformance.cases.map(({ rule }) => rule).filter((rule) => !covered.has(rule))).toEqual([])
   })
 
   it("names every case and every broken storage once", () => {
@@ -46,4 +52,55 @@ describe("the conformance kit", () => {
       expect(new Set(names).size).toBe(names.length)
     }
   })
+
+  it.live("a random sequence that failed is replayed by the seed that the failure tells", () =>
+    Effect.gen(function*() {
+      const [specification] = Conformance.cases.filter(({ rule }) => rule === "specification")
+      const { name, parts } = broken("holds are counted, not named: any release takes one")
+      const run = (options: { readonly seed?: number; readonly sequences?: number }) =>
+        Effect.map(
+          Conformance.check(specification!, { ...target(name, parts), ...options }),
+          (result) => result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
+        )
+      const first = yield* run({})
+      const [, step, seed] = /step (\d+) of a random sequence \(replay it with seed (\d+)\)/.exec(first)!
+      const again = yield* run({ seed: Number(seed), sequences: 1 })
+      expect(again).toContain(`step ${step} of a random sequence (replay it with seed ${seed})`)
+    }), timeout)
+
+  it.live("a case that needs a hook is skipped without it, and says so", () =>
+    Effect.gen(function*() {
+      const { hooks: _, ...without } = target("without hooks")
+      for (const each of Conformance.cases) {
+        if (each.needs === undefined) continue
+        const result = yield* Conformance.check(each, without)
+        expect(result).toEqual({ _tag: "Skipped", reason: `it needs the hook ${JSON.stringify(each.needs)}` })
+      }
+    }), timeout)
+
+  it("as a suite of vitest it fails for a broken storage, skips visibly, and passes for a correct one", async () => {
+    const root = fileURLToPath(new URL("..", import.meta.url))
+    const report = await new Promise<any>((resolve, reject) => {
+      execFile(
+        process.execPath,
+        ["node_modules/vitest/vitest.mjs", "run", "--config", "test/broken/vitest.fixture.ts", "--reporter=json"],
+        { cwd: root, maxBuffer: 2 ** 26 },
+        // It ends with a failure: that is the point.
+        (_, out, err) => {
+          try {
+            resolve(JSON.parse(out.slice(out.indexOf("{"))))
+          } catch {
+            reject(new Error(`no report: ${out}${err}`))
+          }
+        }
+      )
+    })
+    const of = (suite: string): ReadonlyArray<any> => report.testResults[0].assertionResults.filter((each: any) => each.ancestorTitles[0] === suite)
+    const titles = (suite: string, status: string) => of(suite).filter((each) => each.status === status).map(({ title }) => title)
+    expect(of("correct")).toHaveLength(Conformance.cases.length)
+    expect(titles("correct", "failed")).toEqual([])
+    expect(titles("correct", "skipped")).toEqual(Conformance.cases.filter(({ rule }) => rule.startsWith("life-")).map((each) => `${each.name} [${each.rule}]`))
+    expect(titles("broken", "failed").join("\n")).toContain("[leases-only-grow]")
+    expect(titles("broken", "failed")).not.toHaveLength(Conformance.cases.length)
+  }, timeout)
 })

@@ -114,6 +114,7 @@ export const acquire = (
     const ownerId = wanted.ownerId ?? (yield* newId)
     let claimant = newClaimant(wanted, ownerId, holdId)
 
+    const limit = callLimit(options.lease)
     const began = timeline.now()
     const line = lines.of(key)
     const ticket = new Ticket(ownerId)
@@ -167,7 +168,7 @@ export const acquire = (
         // From here on a hint is remembered, so that none can fall between the answer and the waiting.
         ticket.hinted = false
         const attempt = new Attempt(core, claimant, ticket)
-        yield* attempt.run(callLimit(options.refresh))
+        yield* attempt.run(limit)
         while (attempt.answer === undefined) {
           yield* restore(ticket.bell.wait)
           yield* verdict
@@ -206,7 +207,8 @@ export const acquire = (
         failure = answer._tag === "Left" ? answer.left : tooSlow(core, options)
         failingSince ??= attempt.start
         const now = timeline.now()
-        const patience = wait ? callLimit(options.refresh) : Math.min(patienceOfTry, callLimit(options.refresh))
+        // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
+        const patience = !wait ? Math.min(patienceOfTry, limit) : holder === undefined ? limit : options.lease
         if (!failure.isRetryable || now - failingSince >= patience) return yield* failure
         const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextRange(0.5, 1.5))
         pause(until)

@@ -64,7 +64,7 @@ export const isUnsure = (core: Core, claimant: Claimant): boolean =>
   claimant.inflight > 0 || core.timeline.now() < claimant.unsure + claimant.lease
 
 /** In proportion to the lease, so that a short one is not eaten up by one slow call. */
-export const callLimit = (refresh: number): number => Math.min(refresh, longestCall)
+export const callLimit = (lease: number): number => Math.min(lease / 3, longestCall)
 
 export const closedError = (operation: string): StorageError =>
   new StorageError({
@@ -91,7 +91,7 @@ export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
     const over = core.timeline.now() + claimant.lease
     while (claimant.inflight > 0) yield* claimant.idle.wait
     for (let pause = 20;; pause = Math.min(2 * pause, 2000)) {
-      const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease / 3)))
+      const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
       // `NotHeld` to a claim that may yet arrive says nothing.
       const definite = answer._tag === "Right" && (answer.right._tag === "Released" || !isUnsure(core, claimant))
       if (definite || core.closed || core.timeline.now() >= over) return

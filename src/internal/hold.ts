@@ -140,7 +140,7 @@ export class Hold {
       this.whenReleased.done(Exit.void)
     }
     return Effect.uninterruptible(
-      core.calls.start("release", release(core, claimant), callLimit(this.options.refresh), {
+      core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
         answered: (answer) => {
           if (answer._tag === "Left" || isUnsure(core, claimant)) chore(core, settle(core, claimant))
           done()

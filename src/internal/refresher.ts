@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewOutcome } from "../LockRecord.js"
-import { callLimit, type Core } from "./core.js"
+import { type Core, longestCall } from "./core.js"
 import type { Hold } from "./hold.js"
 
 const chunkSize = 100
@@ -23,7 +23,7 @@ export const renew = (
     const requests = holds.map((hold) => {
       hold.renewing = true
       core.due.delete(hold)
-      limit = Math.min(limit, callLimit(hold.options.refresh), (hold.deadline - start) / 2)
+      limit = Math.min(limit, hold.options.refresh, longestCall, (hold.deadline - start) / 2)
       const { holdId, key, lease } = hold.claimant
       return { lockId: key, holdId, lease: Math.round(lease * 1000) }
     })

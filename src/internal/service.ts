@@ -55,7 +55,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const defaults = resolve(options, storage.guarantees)
     if (defaults instanceof InvalidOptions) return yield* defaults
     const core = yield* lifecycle.open(storage, options.namespace)
-    const limit = callLimit(defaults.refresh)
+    const limit = callLimit(defaults.lease)
 
     const open = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
       Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)

@@ -192,7 +192,11 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
 }
 
 /** A storage of its own, with these parts in place of the correct ones. */
-export const target = (name: string, parts: Partial<Parts> = {}): Conformance.Target => {
+export const target = (
+  name: string,
+  parts: Partial<Parts> = {},
+  hooks: Partial<Conformance.Hooks> = {}
+): Conformance.Target => {
   const all = { ...correct, ...parts }
   const world: World = { records: new Map(), now: 1_700_000_000_123_456, loseNext: false, hung: false, poisoned: 0 }
   const freed = Effect.runSync(PubSub.sliding<string>(1024))
@@ -219,7 +223,8 @@ export const target = (name: string, parts: Partial<Parts> = {}): Conformance.Ta
         ),
       restart: Effect.sync(() => {
         if (!all.survivesRestart) world.records.clear()
-      })
+      }),
+      ...hooks
     }
   }
 }

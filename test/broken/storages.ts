@@ -2,6 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { LockRecord } from "../../src/index.js"
+import { shiftDate } from "../../src/testing/index.js"
 import type { Broken } from "./transitions.js"
 
 const second = 1_000_000
@@ -54,6 +55,12 @@ export const storages: ReadonlyArray<Broken> = [
   { name: "owner ids are cut at 200 characters", rules: ["long-ids"], parts: { owner: (id) => id.slice(0, 200) } },
 
   { name: "the client's clock ends leases", rules: ["storage-clock"], parts: { time: (world) => Effect.map(clientTime, (now) => now - 1.7e15 + world.now) } },
+  {
+    name: "the client's Date ends leases",
+    rules: ["storage-clock"],
+    parts: { time: (world) => Effect.sync(() => new Date().getTime() * 1000 - 1.7e15 + world.now) },
+    hooks: { shiftClient: shiftDate }
+  },
   { name: "lease ends are cut to whole seconds", rules: ["lease-length", "claim-free"], parts: rounded(Math.floor) },
   { name: "lease ends are rounded up to whole seconds", rules: ["lease-length", "claim-free"], parts: rounded(Math.ceil) },
   { name: "lease ends are cut to whole seconds, which no answer tells", rules: ["lease-length"], parts: roundedSilently(Math.floor) },

@@ -1,5 +1,6 @@
 /** Storages that break one rule in what claim, renew, release or revoke do to a record. */
 import { LockRecord } from "../../src/index.js"
+import type * as Conformance from "../../src/testing/index.js"
 import type { Parts } from "./base.js"
 
 export interface Broken {
@@ -7,6 +8,8 @@ export interface Broken {
   /** The rules whose cases must catch it: each of them. Other cases may catch it too. */
   readonly rules: ReadonlyArray<string>
   readonly parts: Partial<Parts>
+  /** In place of the usual ones. */
+  readonly hooks?: Partial<Conformance.Hooks>
 }
 
 type Record = LockRecord.LockRecord

@@ -67,6 +67,8 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
     const scope = yield* Effect.scope
     const subscribers = new Set<Queue.Queue<string>>()
     let started = false
+    /** One warning per outage. */
+    let quiet = false
 
     const tell = (hint: string) => {
       for (const queue of subscribers) {
@@ -106,6 +108,7 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
       const work = Effect.gen(function*() {
         yield* driver(() => client.connect(), options)
         yield* driver(() => client.query(`LISTEN ${Pg.escapeIdentifier(options.channel)}`), options)
+        quiet = false
         tell("all")
         return yield* Effect.forever(
           Effect.zipRight(Effect.sleep(options.keepAlive), driver(() => client.query("SELECT 1"), options))
@@ -114,7 +117,6 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
       return yield* Effect.raceFirst(work, died)
     }))
 
-    let quiet = false
     const loop = session.pipe(
       Effect.tapError((error) => {
         if (quiet) return Effect.void
