@@ -3,13 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
+import { wallMicros } from "./internal/time.js"
 import * as LockRecord from "./LockRecord.js"
 import * as Storage from "./Storage.js"
 import * as VersionedStore from "./VersionedStore.js"
@@ -31,8 +31,6 @@ const guarantees: Storage.Guarantees = {
   longestId: 4 * 255
 }
 
-const processTime = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000)
-
 /**
  * A new, empty storage.
  *
@@ -41,7 +39,7 @@ const processTime = Effect.map(Clock.currentTimeMillis, (millis) => millis * 100
  */
 export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
   Effect.gen(function*() {
-    const time = options.time ?? processTime
+    const time = options.time ?? wallMicros
     const records = new Map<string, LockRecord.LockRecord>()
     const freed = yield* PubSub.sliding<string>(1024)
 
@@ -111,7 +109,7 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
       delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
       get: (lockId) => Effect.sync(() => Option.fromNullable(records.get(lockId))),
       list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
-      time: options.time === "none" ? undefined : options.time ?? processTime,
+      time: options.time === "none" ? undefined : options.time ?? wallMicros,
       guarantees: { ...guarantees, name: "MemoryStorage.versioned" }
     })
   })

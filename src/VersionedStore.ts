@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,6 +14,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as observation from "./internal/observation.js"
+import { monotonicMicros, wallMicros } from "./internal/time.js"
 import { StorageError } from "./LockError.js"
 import * as LockRecord from "./LockRecord.js"
 import * as Storage from "./Storage.js"
@@ -119,13 +119,11 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
   const observed = store.time === undefined ? observation.make() : undefined
   const name = store.guarantees.name
 
-  const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1000n))
-
   /** The record as `step` is to see it, the time to judge it by, and when this was. */
   const read = (lockId: string) =>
     observed === undefined
       ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({ found: Option.getOrUndefined(found), seen: Option.getOrUndefined(found), now }))
-      : Effect.zipWith(store.get(lockId), monotonic, (found, at) => {
+      : Effect.zipWith(store.get(lockId), monotonicMicros, (found, at) => {
         const record = Option.getOrUndefined(found)
         // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
         const left = record === undefined ? 0 : observed.left(record, at)
@@ -178,7 +176,7 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
 
   /** In an outcome for people, spans become estimated times. */
   const estimate = (observed: observation.Observations, record: LockRecord.LockRecord) =>
-    Effect.zipWith(monotonic, Clock.currentTimeMillis, (at, wall) => observed.estimate(record, at, wall * 1000))
+    Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => observed.estimate(record, at, wall))
 
   const snapshot = (record: LockRecord.LockRecord, now: number): Effect.Effect<Option.Option<Storage.Snapshot>> =>
     observed === undefined
@@ -223,10 +221,10 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       Effect.flatMap((outcomes) =>
         observed === undefined
           ? Effect.succeed(outcomes)
-          : Effect.map(Clock.currentTimeMillis, (wall) =>
+          : Effect.map(wallMicros, (wall) =>
             outcomes.map((outcome) =>
               outcome._tag === "Renewed"
-                ? { ...outcome, leaseExpireTime: wall * 1000 + outcome.validFor }
+                ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
                 : outcome
             ))
       )
@@ -266,7 +264,7 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       Effect.map(store.time ?? Effect.succeed(0), (now) =>
         store.list.pipe(
           Stream.mapEffect((record) => {
-            if (observed !== undefined) return Effect.tap(monotonic, (at) => observed.left(record, at)).pipe(Effect.zipRight(snapshot(record, now)))
+            if (observed !== undefined) return Effect.tap(monotonicMicros, (at) => observed.left(record, at)).pipe(Effect.zipRight(snapshot(record, now)))
             return snapshot(record, now)
           }),
           Stream.filterMap((found) => found)

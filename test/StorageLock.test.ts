@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import type { LockLost, StorageError } from "../src/LockError.js"
 import * as MemoryStorage from "../src/MemoryStorage.js"
 import * as StorageLock from "../src/StorageLock.js"
 import * as Process from "./support/process.js"
@@ -253,7 +254,8 @@ describe("the lock handle", () => {
       yield* b.locks.acquire("foo", "b")
       yield* lock.release
       assert.isTrue(yield* b.locks.isLocked("foo"))
-      for (const effect of [lock.check, lock.renew, lock.guard(Effect.void)]) {
+      const refused: ReadonlyArray<Effect.Effect<unknown, LockLost | StorageError>> = [lock.check, lock.renew, lock.guard(Effect.void)]
+      for (const effect of refused) {
         const error = yield* Effect.flip(effect)
         assert(error._tag === "LockLost")
         assert.strictEqual(error.reason, "Released")

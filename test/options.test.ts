@@ -26,7 +26,7 @@ const nonsense: ReadonlyArray<readonly [field: string, options: StorageLock.Opti
   ...[0, -1, NaN, Infinity, -Infinity, "0 seconds", "-5 seconds", "soon", Duration.infinity, Duration.zero, {}, null, -1n, "400 days"].map((lease) =>
     ["leaseExpireAfter", { leaseExpireAfter: lease as Duration.DurationInput }] as const
   ),
-  ["leaseExpireAfter", { leaseExpireAfter: "0.5 millis" as Duration.DurationInput }],
+  ["leaseExpireAfter", { leaseExpireAfter: "0.5 millis" }],
   ["leaseExpireAfter", { leaseExpireAfter: "120 millis" }],
   ...[0, -1, NaN, Infinity, "30 seconds", "31 seconds"].map((interval) =>
     ["leaseRefreshInterval", { leaseRefreshInterval: interval as Duration.DurationInput }] as const

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
 import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
-import * as LockRecord from "../src/LockRecord.js"
+import type * as LockRecord from "../src/LockRecord.js"
 import type * as Storage from "../src/Storage.js"
 import * as Postgres from "./harness/postgres.js"
 import * as Proxy from "./harness/proxy.js"
@@ -421,7 +421,7 @@ await describeServer("PostgresStorage", Postgres.shared, (server) => {
       const context = yield* client(redacted, {
         transformQueryNames: (name) => `q_${name}`,
         transformResultNames: (name) => name.toUpperCase(),
-        types: { getTypeParser: (oid: number, format: any) => oid === 20 ? (text: string) => BigInt(text) : Pg.types.getTypeParser(oid, format) } as any
+        types: { getTypeParser: (oid: number, format: any) => oid === 20 ? (text: string) => BigInt(text) : Pg.types.getTypeParser(oid, format) }
       })
       const { storage, versioned } = yield* PostgresStorage.makeFromClient().pipe(Effect.provide(context))
       const { holdId, outcome } = yield* claim(storage, "a", "me")

@@ -10,7 +10,7 @@ import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
 import type { Answer } from "./calls.js"
-import { callLimit, chore, type Claimant, closedError, type Core, isUnsure, makeClaimant, settle } from "./core.js"
+import { callLimit, chore, Claimant, closedError, type Core, isUnsure, settle } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "./ids.js"
 import { Ticket } from "./line.js"
@@ -36,7 +36,7 @@ const moment = 20
 const patienceOfTry = 500
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
-  makeClaimant({ key: wanted.key, lockId: wanted.lockId, ownerId, holdId, lease: wanted.options.lease })
+  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease)
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
@@ -128,16 +128,16 @@ export const acquire = (
     let poll: Schedule.ScheduleDriver<unknown> | undefined
 
     /** What ends the waiting, whatever it waits for. */
-    const verdict = Effect.suspend((): Effect.Effect<void, LockTimeout | StorageError> =>
+    const verdict = (): LockTimeout | StorageError | undefined =>
       core.closed
         ? closedError("acquire")
         : expired
         ? failure ?? timedOut(claimant, timeline.now() - began, holderHere(core, key) ?? holder ?? line.holder)
-        : Effect.void
-    )
+        : undefined
+    let end: LockTimeout | StorageError | undefined
     const pause = (due: number) => {
       pauseAlarm?.cancel()
-      pauseAlarm = alarms.set(due, ticket.bell.ring)
+      pauseAlarm = alarms.set(due, () => ticket.bell.ring())
     }
 
     if (options.acquireTimeout !== Number.POSITIVE_INFINITY) {
@@ -151,17 +151,17 @@ export const acquire = (
 
     const attempts = Effect.gen(function*() {
       for (;;) {
-        yield* verdict
+        if ((end = verdict()) !== undefined) return yield* end
         while (wait && !line.mayGo(ticket)) {
           yield* restore(ticket.bell.wait)
-          yield* verdict
+          if ((end = verdict()) !== undefined) return yield* end
         }
         if (wait && line.takePause(timeline.now(), turnsInARow, longestStreak)) {
           const until = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
           pause(until)
           while (timeline.now() < until) {
             yield* restore(ticket.bell.wait)
-            yield* verdict
+            if ((end = verdict()) !== undefined) return yield* end
           }
         }
 
@@ -171,7 +171,7 @@ export const acquire = (
         yield* attempt.run(limit)
         while (attempt.answer === undefined) {
           yield* restore(ticket.bell.wait)
-          yield* verdict
+          if ((end = verdict()) !== undefined) return yield* end
         }
         const answer = attempt.answer
 
@@ -214,21 +214,20 @@ export const acquire = (
         pause(until)
         while (timeline.now() < until) {
           yield* restore(ticket.bell.wait)
-          yield* verdict
+          if ((end = verdict()) !== undefined) return yield* end
         }
       }
     })
 
-    return yield* Effect.onExit(attempts, (exit) =>
-      Effect.sync(() => {
-        deadlineAlarm?.cancel()
-        pauseAlarm?.cancel()
-        line.leave(ticket)
-        lines.tidy(key)
-        core.acquiring--
-        core.quiet.ring()
-        if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
-      }))
+    const exit = yield* Effect.exit(attempts)
+    deadlineAlarm?.cancel()
+    pauseAlarm?.cancel()
+    line.leave(ticket)
+    lines.tidy(key)
+    core.acquiring--
+    core.quiet.ring()
+    if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
+    return yield* exit
   })
 
 const tooSlow = (core: Core, options: Resolved): StorageError =>

@@ -3,7 +3,7 @@
  * be late because another hangs; setting and cancelling costs no fiber.
  */
 import * as Effect from "effect/Effect"
-import * as bells from "./bell.js"
+import { Bell } from "./bell.js"
 import type { Timeline } from "./timeline.js"
 
 export interface Alarm {
@@ -30,7 +30,7 @@ export const make = (timeline: Timeline): Alarms => {
   let cancelled = 0
   let wakeAt = Number.POSITIVE_INFINITY
   let used = false
-  const bell = bells.make()
+  const bell = new Bell()
 
   const up = (index: number): void => {
     const entry = heap[index]!

@@ -1,30 +1,27 @@
 import * as Effect from "effect/Effect"
 
 /** Wakes one waiting fiber, from synchronous code. Rung while nobody waits, it lets the next wait pass at once: no ring is lost. */
-export interface Bell {
-  readonly ring: () => void
-  readonly wait: Effect.Effect<void>
-}
+export class Bell {
+  private rung = false
+  private waiter: (() => void) | undefined = undefined
 
-export const make = (): Bell => {
-  let rung = false
-  let waiter: (() => void) | undefined = undefined
-  return {
-    ring: () => {
-      if (waiter === undefined) rung = true
-      else waiter()
-    },
-    wait: Effect.async<void>((resume) => {
-      if (rung) {
-        rung = false
+  ring(): void {
+    if (this.waiter === undefined) this.rung = true
+    else this.waiter()
+  }
+
+  get wait(): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.rung) {
+        this.rung = false
         return resume(Effect.void)
       }
-      waiter = () => {
-        waiter = undefined
+      this.waiter = () => {
+        this.waiter = undefined
         resume(Effect.void)
       }
       return Effect.sync(() => {
-        waiter = undefined
+        this.waiter = undefined
       })
     })
   }

@@ -3,7 +3,7 @@ import * as Random from "effect/Random"
 import { StorageError } from "../LockError.js"
 import type * as Storage from "../Storage.js"
 import type { Alarms } from "./alarms.js"
-import * as bells from "./bell.js"
+import { Bell } from "./bell.js"
 import type { Calls } from "./calls.js"
 import type { Hold } from "./hold.js"
 import type { Lines } from "./line.js"
@@ -22,12 +22,12 @@ export interface Core {
   /** Work that synchronous code wants done; `worker` wakes the fiber that does it. */
   readonly due: Set<Hold>
   readonly chores: Array<Effect.Effect<void>>
-  readonly worker: bells.Bell
+  readonly worker: Bell
   /** Rung when a waiter first has to wait: only then is it worth to listen. */
-  readonly listen: bells.Bell
+  readonly listen: Bell
   /** Acquires under way, and a bell for when one, or the last call, has ended: closing waits for them. */
   acquiring: number
-  readonly quiet: bells.Bell
+  readonly quiet: Bell
   closed: boolean
 }
 
@@ -37,28 +37,23 @@ export const longestCall = 10_000
 /**
  * One acquire's identity at the storage. It lives on after the acquire, until it is certain that the storage keeps nothing for it.
  */
-export interface Claimant {
-  readonly key: string
-  readonly lockId: string
-  readonly ownerId: string
-  readonly holdId: string
-  readonly lease: number
+export class Claimant {
   /** Claims that have not ended. */
-  inflight: number
+  inflight = 0
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
-  unsure: number
+  unsure = Number.NEGATIVE_INFINITY
   /** Whether any claim may have been applied. */
-  mayHold: boolean
-  readonly idle: bells.Bell
-}
+  mayHold = false
+  readonly idle = new Bell()
 
-export const makeClaimant = (fields: Pick<Claimant, "key" | "lockId" | "ownerId" | "holdId" | "lease">): Claimant => ({
-  ...fields,
-  inflight: 0,
-  unsure: Number.NEGATIVE_INFINITY,
-  mayHold: false,
-  idle: bells.make()
-})
+  constructor(
+    readonly key: string,
+    readonly lockId: string,
+    readonly ownerId: string,
+    readonly holdId: string,
+    readonly lease: number
+  ) {}
+}
 
 export const isUnsure = (core: Core, claimant: Claimant): boolean =>
   claimant.inflight > 0 || core.timeline.now() < claimant.unsure + claimant.lease
@@ -95,6 +90,6 @@ export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
       // `NotHeld` to a claim that may yet arrive says nothing.
       const definite = answer._tag === "Right" && (answer.right._tag === "Released" || !isUnsure(core, claimant))
       if (definite || core.closed || core.timeline.now() >= over) return
-      yield* Effect.sleep(pause * (yield* Random.nextRange(0.5, 1.5)))
+      yield* Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
     }
   })

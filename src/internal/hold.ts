@@ -13,15 +13,17 @@ import { callLimit, chore, type Claimant, type Core, isUnsure, release, settle }
 import type { Resolved } from "./options.js"
 
 /** A Deferred that is made only when somebody waits for it: most holds live and die with nobody asking. */
-const lazily = <A, E = never>() => {
-  let deferred: Deferred.Deferred<A, E> | undefined
-  let exit: Exit.Exit<A, E> | undefined
-  return {
-    done: (value: Exit.Exit<A, E>): void => {
-      exit = value
-      if (deferred !== undefined) Deferred.unsafeDone(deferred, value)
-    },
-    wait: Effect.suspend((): Effect.Effect<A, E> => exit ?? Deferred.await(deferred ??= Deferred.unsafeMake(FiberId.none)))
+class Outcome<A, E = never> {
+  private deferred: Deferred.Deferred<A, E> | undefined
+  private exit: Exit.Exit<A, E> | undefined
+
+  done(exit: Exit.Exit<A, E>): void {
+    this.exit = exit
+    if (this.deferred !== undefined) Deferred.unsafeDone(this.deferred, exit)
+  }
+
+  get wait(): Effect.Effect<A, E> {
+    return Effect.suspend(() => this.exit ?? Deferred.await(this.deferred ??= Deferred.unsafeMake(FiberId.none)))
   }
 }
 
@@ -33,13 +35,13 @@ export class Hold {
   renewAt = 0
   renewing = false
   error: LockLost | undefined
-  private readonly whenLost = lazily<never, LockLost>()
-  private readonly whenReleased = lazily<void>()
+  private readonly whenLost = new Outcome<never, LockLost>()
+  private readonly whenReleased = new Outcome<void>()
   private lastFailure: StorageError | undefined
-  private deadlineAlarm: Alarm | undefined
-  private renewAlarm: Alarm | undefined
+  /** For the next thing to come: renewal or deadline. */
+  private alarm: Alarm | undefined
   /** Done once the hold, being lost, was given back: its body may be ending until then. */
-  readonly givenBack = lazily<void>()
+  readonly givenBack = new Outcome<void>()
   private owesRelease = false
 
   constructor(
@@ -54,7 +56,6 @@ export class Hold {
     core.holds.add(this)
     core.lines.of(claimant.key).claimed(claimant.ownerId, start)
     this.deadline = deadline
-    this.watch()
     this.renewLater(start + options.refresh)
   }
 
@@ -123,7 +124,11 @@ export class Hold {
    * Gives the lock back, once; waits until the storage has answered, or for as long as a call may take. What then is not certain is settled
    * in the background.
    */
-  release: Effect.Effect<void> = Effect.suspend(() => {
+  get release(): Effect.Effect<void> {
+    return Effect.suspend(() => this.giveUp())
+  }
+
+  private giveUp(): Effect.Effect<void> {
     if (this.state === "lost") {
       this.giveBack()
       return Effect.void
@@ -148,28 +153,32 @@ export class Hold {
         overdue: done
       })
     ).pipe(Effect.zipRight(this.whenReleased.wait))
-  })
+  }
 
   private end(state: "released" | "lost"): void {
     this.state = state
-    this.deadlineAlarm?.cancel()
-    this.renewAlarm?.cancel()
+    this.alarm?.cancel()
     this.core.holds.delete(this)
     this.core.due.delete(this)
   }
 
-  private watch(): void {
-    this.deadlineAlarm = this.core.alarms.set(this.deadline, () => {
-      if (this.state === "held" && this.remaining() > 0) this.watch()
-    })
-  }
-
   private renewLater(at: number): void {
     this.renewAt = at
-    this.renewAlarm?.cancel()
-    this.renewAlarm = this.core.alarms.set(at, () => {
-      this.core.due.add(this)
-      this.core.worker.ring()
+    this.watch()
+  }
+
+  /** The deadline is watched apart from the renewal, which may hang. */
+  private watch(): void {
+    this.alarm?.cancel()
+    const due = Math.min(this.renewAt, this.deadline)
+    this.alarm = this.core.alarms.set(due, () => {
+      if (this.state !== "held" || this.remaining() <= 0) return
+      if (this.core.timeline.now() >= this.renewAt) {
+        this.renewAt = Number.POSITIVE_INFINITY
+        this.core.due.add(this)
+        this.core.worker.ring()
+      }
+      this.watch()
     })
   }
 }

@@ -7,7 +7,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Storage from "../Storage.js"
 import * as alarmClock from "./alarms.js"
-import * as bells from "./bell.js"
+import { Bell } from "./bell.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
 import { Lines } from "./line.js"
@@ -81,19 +81,19 @@ export const open = (
   Effect.gen(function*() {
     const timeline = timelines.make(yield* Effect.clock)
     const alarms = alarmClock.make(timeline)
-    const quiet = bells.make()
+    const quiet = new Bell()
     const core: Core = {
       storage,
       namespace,
       timeline,
       alarms,
-      calls: storageCalls.make(storage.guarantees.name, timeline, alarms, quiet.ring),
+      calls: storageCalls.make(storage.guarantees.name, timeline, alarms, () => quiet.ring()),
       lines: new Lines(),
       holds: new Set(),
       due: new Set(),
       chores: [],
-      worker: bells.make(),
-      listen: bells.make(),
+      worker: new Bell(),
+      listen: new Bell(),
       acquiring: 0,
       quiet,
       closed: false

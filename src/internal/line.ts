@@ -2,11 +2,11 @@
  * The waiters of this process for one lock, first come, first served: only the head talks to the storage. An owner that holds the lock already, here
  * or as the last answer of the storage said, passes by the line: a reentry that queued behind a waiter for its own release would never end.
  */
-import * as bells from "./bell.js"
+import { Bell } from "./bell.js"
 import type { LockRecord } from "../LockRecord.js"
 
 export class Ticket {
-  readonly bell = bells.make()
+  readonly bell = new Bell()
   /** Somebody said that trying again may pay. */
   hinted = false
   constructor(readonly ownerId: string) {}

@@ -24,7 +24,8 @@ const wellBelow = 0.9
 
 export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20 millis", 1.5).pipe(
   Schedule.union(Schedule.spaced("500 millis")),
-  Schedule.jitteredWith({ min: 0.5, max: 1.5 })
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
+  Schedule.modifyDelay((_, delay) => Math.ceil(Duration.toMillis(delay)))
 )
 
 const kindOf = (value: unknown): string => {

@@ -18,36 +18,51 @@ import * as lifecycle from "./lifecycle.js"
 import { override, type Resolved, resolve } from "./options.js"
 import { renew } from "./refresher.js"
 
-const makeLock = (hold: Hold): Lock => {
-  const { core, claimant } = hold
-  const check: Lock["check"] = Effect.suspend(() => {
-    const left = hold.remaining()
-    return left > 0 ? Effect.succeed(Duration.millis(left)) : Effect.fail(hold.failure())
-  })
-  return {
-    lockId: claimant.lockId,
-    ownerId: claimant.ownerId,
-    holdId: claimant.holdId,
-    token: hold.record.token,
-    info: Effect.sync(() => LockInformation.fromRecord(hold.record, claimant.lockId)),
-    lost: hold.lost,
-    check,
-    unsafeRemainingMillis: () => hold.remaining(),
-    renew: Effect.zipRight(
-      check,
-      Effect.suspend(() => {
-        const result = Deferred.unsafeMake<void, StorageError>(FiberId.none)
-        const told = Effect.uninterruptible(
-          renew(core, [hold], (answer) =>
-            Deferred.unsafeDone(result, answer instanceof StorageError ? Exit.fail(answer) : Exit.void))
-        )
-        return Effect.zipRight(told, Deferred.await(result))
-      })
-    ).pipe(Effect.zipRight(check)),
-    guard: (self) => Effect.zipRight(check, Effect.raceFirst(self, hold.lost)),
-    release: hold.release
+class HeldLock implements Lock {
+  constructor(private readonly hold: Hold) {}
+
+  get lockId() {
+    return this.hold.claimant.lockId
+  }
+  get ownerId() {
+    return this.hold.claimant.ownerId
+  }
+  get holdId() {
+    return this.hold.claimant.holdId
+  }
+  get token() {
+    return this.hold.record.token
+  }
+  get info() {
+    return Effect.sync(() => LockInformation.fromRecord(this.hold.record, this.lockId))
+  }
+  get lost() {
+    return this.hold.lost
+  }
+  get check(): Lock["check"] {
+    return Effect.suspend(() => {
+      const left = this.hold.remaining()
+      return left > 0 ? Effect.succeed(Duration.millis(left)) : Effect.fail(this.hold.failure())
+    })
+  }
+  readonly unsafeRemainingMillis = () => this.hold.remaining()
+  get renew(): Lock["renew"] {
+    const renewal = Effect.suspend(() => {
+      const result = Deferred.unsafeMake<void, StorageError>(FiberId.none)
+      const told = renew(this.hold.core, [this.hold], (answer) =>
+        Deferred.unsafeDone(result, answer instanceof StorageError ? Exit.fail(answer) : Exit.void))
+      return Effect.zipRight(Effect.uninterruptible(told), Deferred.await(result))
+    })
+    return this.check.pipe(Effect.zipRight(renewal), Effect.zipRight(this.check))
+  }
+  readonly guard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockLost, R> =>
+    Effect.zipRight(this.check, Effect.raceFirst(self, this.hold.lost))
+  get release() {
+    return this.hold.release
   }
 }
+
+const makeLock = (hold: Hold): Lock => new HeldLock(hold)
 
 export const make = (options: Options): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
   Effect.gen(function*() {

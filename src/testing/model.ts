@@ -19,6 +19,7 @@ interface Lock {
   token: number
   version: number
   leaseExpireTime: number
+  lockBeginTime: number
   /** Since when the model's lease counts. */
   mark: Case.Mark
 }
@@ -74,11 +75,13 @@ const compare = (
       { validFor, record }
     )
     if (run.env.guarantees.clock !== "observed" && change !== "fresh") {
+      yield* Case.that(record.lockBeginTime === lock.lockBeginTime, `the begin is still ${lock.lockBeginTime}`, record)
       yield* Case.that(record.leaseExpireTime >= lock.leaseExpireTime, `the lease end does not go back from ${lock.leaseExpireTime}`, record)
     }
     lock.token = record.token
     lock.version = record.version
     lock.leaseExpireTime = record.leaseExpireTime
+    lock.lockBeginTime = record.lockBeginTime
   })
 
 const look = (run: Run, storage: Storage.Service, lock: Lock, change: "none" | "some" | "maybe") =>
@@ -161,6 +164,7 @@ const sequence = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, seed:
       token: 0,
       version: 0,
       leaseExpireTime: 0,
+      lockBeginTime: 0,
       mark
     }))
     const run: Run = { env, storages, locks, trace }

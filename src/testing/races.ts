@@ -121,6 +121,36 @@ export const cases: ReadonlyArray<Case.Case> = [
       })
   },
   {
+    name: "one claim and one release sent by many at once have the effect of one each",
+    rule: "race-repeat",
+    run: (env) =>
+      Effect.gen(function*() {
+        const storages = yield* connections(env, 8)
+        for (let round = 0; round < 10; round++) {
+          const lockId = env.lockId("repeated")
+          const sibling = round % 2 === 0 ? undefined : yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
+          const holdId = env.holdId()
+          const taken = yield* Effect.forEach(
+            storages,
+            (storage) => Steps.take(env, storage, { lockId, ownerId: "ada", holdId }, "each repeat of a claim has its outcome"),
+            { concurrency: "unbounded" }
+          )
+          const count = sibling === undefined ? 1 : 2
+          for (const { record } of [...taken, yield* Steps.record(env.storage, lockId, "a claim that was repeated holds")]) {
+            yield* Case.that(record.holds.length === count && record.holds.includes(holdId), "repeats at once make one hold", record)
+            yield* Case.that(record.token === (sibling ?? taken[0]!).token, "repeats at once get one token", record)
+          }
+          const released = yield* Effect.forEach(storages, (storage) => storage.release({ lockId, holdId }), { concurrency: "unbounded" })
+          const done = released.filter((outcome) => outcome._tag === "Released")
+          yield* Case.that(done.length === 1 && done[0]!.remaining === count - 1, "of many releases of one hold one releases it", released)
+          if (sibling !== undefined) {
+            const { record } = yield* Steps.record(env.storage, lockId, "releases of one hold, at once, leave its sibling")
+            yield* Case.that(record.holds.length === 1 && record.holds[0] === sibling.holdId, "the sibling lives", record)
+          }
+        }
+      })
+  },
+  {
     name: "there are never two holders, through claims, releases, repeats and takeovers of many",
     rule: "mutual-exclusion",
     run: (env) =>

@@ -137,5 +137,5 @@ export const storages: ReadonlyArray<Broken> = [
     rules: ["race-one-winner", "race-takeover", "race-reentry", "mutual-exclusion"],
     parts: { torn: ["claim"] }
   },
-  { name: "release reads, then writes, and others come between", rules: ["race-reentry"], parts: { torn: ["release"] } }
+  { name: "release reads, then writes, and others come between", rules: ["race-reentry", "race-repeat"], parts: { torn: ["release"] } }
 ]

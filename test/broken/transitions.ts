@@ -77,7 +77,7 @@ export const transitions: ReadonlyArray<Broken> = [
     name: "a deeper hold restarts the begin",
     rules: ["reentry"],
     parts: {
-      claim: onClaimed((next, _, __, now, deeper) => deeper ? { ...next, lockBeginTime: now + 1 } : next)
+      claim: onClaimed((next, _, __, now, deeper) => deeper ? { ...next, lockBeginTime: now } : next)
     }
   },
   {
@@ -119,7 +119,7 @@ export const transitions: ReadonlyArray<Broken> = [
   },
   {
     name: "the same claim again deepens",
-    rules: ["idempotent-by-hold-id", "specification"],
+    rules: ["idempotent-by-hold-id", "race-repeat", "specification"],
     parts: {
       claim: (record, request, now) => {
         if (record === undefined || !LockRecord.isLive(record, now) || !record.holds.includes(request.holdId)) {

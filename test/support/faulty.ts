@@ -1,8 +1,8 @@
 /** Faults that no real server can be made to show at a chosen moment. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../src/LockError.js"
-import * as Storage from "../../src/Storage.js"
+import type * as Storage from "../../src/Storage.js"
 
 export type Operation = "claim" | "renew" | "release" | "revoke" | "get"
 

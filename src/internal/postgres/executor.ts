@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type { Statement } from "./statements.js"
 

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
+import type { InvalidOptions} from "../../LockError.js";
+import { type StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as errors from "./errors.js"
 import type { Executor, Row } from "./executor.js"

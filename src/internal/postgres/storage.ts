@@ -143,7 +143,7 @@ export const make = (executor: Executor, settings: Settings): Ports => {
 
   const done = <A>(result: A | StorageError): Effect.Effect<A, StorageError> =>
     typeof result === "object" && result !== null && "_tag" in result && result._tag === "StorageError"
-      ? Effect.fail(result as StorageError)
+      ? Effect.fail(result)
       : Effect.succeed(result as A)
 
   /** The state of holds after a write, or none where there was nothing to write to. */

@@ -1,7 +1,6 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -9,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
+import { monotonicMicros } from "../time.js"
 import { busy, classify } from "./errors.js"
 import type { Resolved } from "./options.js"
 import * as statements from "./statements.js"
@@ -56,7 +56,7 @@ const waitAndRetry = (
 ) =>
   Effect.gen(function*() {
     const limit = Math.min(timeoutMillis, Duration.toMillis(yield* Storage.TimeLimit))
-    const monotonicMillis = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+    const monotonicMillis = Effect.map(monotonicMicros, (micros) => micros / 1000)
     const end = (yield* monotonicMillis) + limit
     const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt(conn, text, params))
     const pauses = Schedule.modifyDelayEffect(whileBusy, (_, pause) =>

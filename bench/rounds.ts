@@ -1,0 +1,72 @@
+/** Runs contenders against each other in many short, interleaved blocks. */
+import { blockSize, order, quantile, ratios, type Spread, spread } from "./statistics.js"
+
+export interface Contender {
+  readonly name: string
+  /** Runs so many operations to their end. Rejects if one of them does not do what it should: a benchmark of failures is none. */
+  readonly run: (operations: number) => Promise<void>
+}
+
+export interface Plan {
+  readonly rounds: number
+  /** Rounds before the first that counts. */
+  readonly warmUp: number
+  /** How long a block of the floor should be, in milliseconds. */
+  readonly blockMillis: number
+}
+
+export interface Measured {
+  readonly name: string
+  /** Microseconds per operation. */
+  readonly micros: Spread
+  /** To the floor, round by round. */
+  readonly ratio: Spread
+}
+
+export interface Comparison {
+  readonly storage: string
+  readonly scenario: string
+  readonly operationsPerBlock: number
+  /** The first one is the floor. */
+  readonly contenders: ReadonlyArray<Measured>
+}
+
+export const compare = async (
+  what: { readonly storage: string; readonly scenario: string; readonly width?: number },
+  contenders: ReadonlyArray<Contender>,
+  plan: Plan,
+  progress: (text: string) => void
+): Promise<Comparison> => {
+  const width = what.width ?? 1
+  const block = async (index: number, operations: number): Promise<number> => {
+    const start = performance.now()
+    await contenders[index]!.run(operations)
+    return (performance.now() - start) / operations
+  }
+  const title = `${what.storage}: ${what.scenario}`
+  let operations = width
+  for (let round = 0; round < plan.warmUp; round++) {
+    const floor: Array<number> = []
+    for (const index of order(contenders.length, round)) {
+      progress(`${title}, warming up`)
+      const millis = await block(index, operations)
+      if (index === 0) floor.push(millis)
+    }
+    operations = blockSize(quantile(floor, 0.5), plan.blockMillis, width)
+  }
+  const taken = contenders.map((): Array<number> => [])
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const index of order(contenders.length, round)) taken[index]!.push(1000 * await block(index, operations))
+    progress(`${title}, round ${round + 1} of ${plan.rounds}`)
+  }
+  return {
+    storage: what.storage,
+    scenario: what.scenario,
+    operationsPerBlock: operations,
+    contenders: contenders.map(({ name }, index) => ({
+      name,
+      micros: spread(taken[index]!),
+      ratio: spread(ratios(taken[index]!, taken[0]!))
+    }))
+  }
+}

@@ -1,0 +1,2 @@
+import { compile } from "./compile.js"
+console.time("compile"); console.log(compile().folder); console.timeEnd("compile")

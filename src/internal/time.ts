@@ -1,0 +1,13 @@
+import * as Effect from "effect/Effect"
+
+/**
+ * The clocks of the context, in whole microseconds. By their unsafe methods: a test clock that was moved by a fraction of a millisecond, as jittered schedules move it,
+ * throws from `currentTimeNanos`.
+ */
+export const monotonicMicros: Effect.Effect<number> = Effect.clockWith((clock) =>
+  Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1000n))
+)
+
+export const wallMicros: Effect.Effect<number> = Effect.clockWith((clock) =>
+  Effect.sync(() => Math.floor(clock.unsafeCurrentTimeMillis() * 1000))
+)

@@ -1,0 +1,76 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import * as FastCheck from "fast-check"
+import * as Alarms from "../src/internal/alarms.js"
+import type { Timeline } from "../src/internal/timeline.js"
+import * as timelines from "../src/internal/timeline.js"
+
+const running = Effect.gen(function*() {
+  const timeline: Timeline = timelines.make(yield* Effect.clock)
+  const alarms = Alarms.make(timeline)
+  yield* Effect.forkScoped(alarms.run)
+  yield* Effect.yieldNow()
+  return { timeline, alarms }
+})
+
+describe("alarms", () => {
+  const plans = FastCheck.sample(
+    FastCheck.array(FastCheck.record({ due: FastCheck.integer({ min: 0, max: 400 }), cancel: FastCheck.boolean() }), { maxLength: 200 }),
+    20
+  )
+  for (const [index, plan] of plans.entries()) {
+    it.scoped(`ring once each, in order of time, never early, and not when cancelled (plan ${index} of ${plan.length})`, () =>
+      Effect.gen(function*() {
+        const { alarms, timeline } = yield* running
+        const start = timeline.now()
+        const rung: Array<readonly [due: number, at: number]> = []
+        const set = plan.map(({ due }) => alarms.set(start + due, () => rung.push([due, timeline.now() - start])))
+        plan.forEach(({ cancel }, i) => {
+          if (cancel) set[i]!.cancel()
+        })
+        yield* TestClock.adjust("400 millis")
+        const expected = plan.filter(({ cancel }) => !cancel).map(({ due }) => due).sort((a, b) => a - b)
+        assert.deepStrictEqual(rung, expected.map((due) => [due, due] as const), JSON.stringify(plan))
+      }))
+  }
+
+  it.scoped("one set while the fiber sleeps for a later one rings in time; one set in a callback too", () =>
+    Effect.gen(function*() {
+      const { alarms, timeline } = yield* running
+      const start = timeline.now()
+      const rung: Array<number> = []
+      const note = () => rung.push(timeline.now() - start)
+      alarms.set(start + 900, note)
+      yield* TestClock.adjust("100 millis")
+      alarms.set(start + 150, () => {
+        note()
+        alarms.set(start + 170, note)
+      })
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(rung, [150, 170, 900])
+    }))
+
+  it.scoped("a callback that throws stops nothing", () =>
+    Effect.gen(function*() {
+      const { alarms, timeline } = yield* running
+      let rung = false
+      alarms.set(timeline.now() + 10, () => {
+        throw new Error("made by the test")
+      })
+      alarms.set(timeline.now() + 20, () => {
+        rung = true
+      })
+      yield* TestClock.adjust("30 millis")
+      assert.isTrue(rung)
+    }))
+
+  it.scoped("the cancelled do not pile up", () =>
+    Effect.gen(function*() {
+      const { alarms, timeline } = yield* running
+      const before = process.memoryUsage().heapUsed
+      for (let i = 0; i < 500_000; i++) alarms.set(timeline.now() + 3_600_000, () => {}).cancel()
+      // Half a million entries would be some 40 MB.
+      assert.isBelow(process.memoryUsage().heapUsed - before, 30_000_000)
+    }))
+})
