@@ -25,6 +25,7 @@ import * as clientExecutor from "../internal/postgres/clientExecutor.js"
 import type { Executor } from "../internal/postgres/executor.js"
 import * as listener from "../internal/postgres/listener.js"
 import * as names from "../internal/postgres/names.js"
+import { invalid } from "../internal/input.js"
 import * as internal from "../internal/postgres/options.js"
 import * as ownPool from "../internal/postgres/pool.js"
 import * as poolExecutor from "../internal/postgres/poolExecutor.js"
@@ -142,7 +143,7 @@ const PgClientTag = Context.GenericTag<PgClient.PgClient>("@effect/sql-pg/PgClie
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
   Effect.suspend(() => {
     if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-      return internal.invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
+      return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
     }
     const common = internal.common(options)
     return common instanceof InvalidOptions ? common : Effect.succeed(common)
@@ -155,7 +156,7 @@ const checkUrl = (field: string, url: unknown): Effect.Effect<internal.ResolvedU
   })
 
 const checkFlag = (field: string, flag: unknown): Effect.Effect<void, InvalidOptions> =>
-  flag === undefined || typeof flag === "boolean" ? Effect.void : internal.invalid(field, flag, "true or false")
+  flag === undefined || typeof flag === "boolean" ? Effect.void : invalid(field, flag, "true or false")
 
 const checkNotify = (
   notify: unknown,
@@ -164,7 +165,7 @@ const checkNotify = (
   if (typeof notify === "boolean") return Effect.succeed({ send: notify, listen: notify ? own : undefined })
   return typeof notify === "object" && notify !== null && "url" in notify
     ? Effect.map(checkUrl("notify.url", notify.url), (listen) => ({ send: true, listen }))
-    : internal.invalid("notify", notify, "true, false, or { url }")
+    : invalid("notify", notify, "true, false, or { url }")
 }
 
 const open = (
@@ -207,10 +208,10 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     const pooler = options.pooler ?? false
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
-      return yield* internal.invalid("poolSize", poolSize, "an integer from 1 to 1000")
+      return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
     if (pooler && options.notify === true) {
-      return yield* internal.invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
+      return yield* invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
     }
     const notify = yield* checkNotify(options.notify ?? !pooler, url)
     const executor = yield* ownPool.make({
@@ -248,7 +249,7 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
     yield* checkFlag("pooler", options.pooler)
-    if (typeof options.pool?.connect !== "function") return yield* internal.invalid("pool", options.pool, "a Pool of pg")
+    if (typeof options.pool?.connect !== "function") return yield* invalid("pool", options.pool, "a Pool of pg")
     const notify = yield* checkNotify(options.notify ?? false, undefined)
     // An idle connection that breaks is an "error" of the pool, and one that nobody hears ends the process.
     const { pool } = options

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Encoding from "effect/Encoding"
 import { InvalidLockId, InvalidOptions } from "../LockError.js"
+import { textFault } from "./input.js"
 
 const idBytes = 16
 /** Drawn in bulk: one draw costs more than the rest of an id. */
@@ -26,16 +27,9 @@ const maxUnits = 255
 /** Stands between a namespace and an id. No namespace has it, so no two pairs are stored alike. */
 const separator = "\u001f"
 
-const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
-
 /** What an id is that cannot be stored byte for byte, or `undefined` if it can. */
 const fault = (id: unknown, max: number): string | undefined =>
-  typeof id !== "string" ? `of type ${id === null ? "null" : typeof id}`
-  : id.length === 0 ? "empty"
-  : id.length > max ? `a string of ${id.length} UTF-16 units`
-  : id.includes("\0") ? "a string with a NUL"
-  : loneSurrogate.test(id) ? "a string with a lone surrogate"
-  : undefined
+  typeof id === "string" && id.length > max ? `a string of ${id.length} UTF-16 units` : textFault(id)
 
 const rule = (max: number): string => `a string of 1 to ${max} UTF-16 units, without NUL and without lone surrogates`
 

@@ -1,10 +1,10 @@
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import type { Guarantees } from "../Storage.js"
 import type { Options } from "../StorageLock.js"
 import { invalidNamespace } from "./ids.js"
+import { duration, kindOf } from "./input.js"
 
 /** Options that make sense, in milliseconds. */
 export interface Resolved {
@@ -27,37 +27,6 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20
   Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
   Schedule.modifyDelay((_, delay) => Math.ceil(Duration.toMillis(delay)))
 )
-
-const kindOf = (value: unknown): string => {
-  switch (typeof value) {
-    case "number":
-    case "bigint":
-      return `${value}`
-    case "string":
-      return JSON.stringify(value)
-    default:
-      return Duration.isDuration(value) ? Duration.format(value) : Array.isArray(value) ? `[${value}]` : `of type ${value === null ? "null" : typeof value}`
-  }
-}
-
-/** Milliseconds, or `undefined` for what is no duration. `Duration.decode` makes zero of NaN and of what is negative: here they are nonsense. */
-const millisOf = (value: unknown): number | undefined => {
-  if (typeof value === "number" && !(value >= 0)) return undefined
-  if (typeof value === "bigint" && value < 0n) return undefined
-  if (typeof value === "string" && value.trim().startsWith("-")) return undefined
-  if (Array.isArray(value) && !value.every((part) => part >= 0)) return undefined
-  return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
-}
-
-const duration = (
-  field: string,
-  value: unknown,
-  rule: string,
-  holds: (millis: number) => boolean
-): number | InvalidOptions => {
-  const millis = millisOf(value)
-  return millis !== undefined && holds(millis) ? millis : new InvalidOptions({ field, kind: kindOf(value), rule })
-}
 
 const format = (millis: number): string => Duration.format(Duration.millis(millis))
 

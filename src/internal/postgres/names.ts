@@ -1,19 +1,13 @@
 import { createHash } from "node:crypto"
 import * as Pg from "pg"
 import { InvalidOptions } from "../../LockError.js"
+import { textFault } from "../input.js"
 
 /** PostgreSQL cuts longer names silently: two tables could become one. */
 const longestName = 63
 
-const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
-
 const fault = (name: unknown): string | undefined =>
-  typeof name !== "string" ? `of type ${name === null ? "null" : typeof name}`
-  : name.length === 0 ? "empty"
-  : name.includes("\0") ? "a string with a NUL"
-  : loneSurrogate.test(name) ? "a string with a lone surrogate"
-  : Buffer.byteLength(name) > longestName ? `a string of ${Buffer.byteLength(name)} bytes`
-  : undefined
+  typeof name === "string" && Buffer.byteLength(name) > longestName ? `a string of ${Buffer.byteLength(name)} bytes` : textFault(name)
 
 export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
   const kind = fault(name)

@@ -1,8 +1,8 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
+import type * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import * as Pg from "pg"
 import { InvalidOptions } from "../../LockError.js"
+import { invalid, operationTimeout } from "../input.js"
 import { invalidName } from "./names.js"
 
 export interface Common {
@@ -22,32 +22,14 @@ export interface ResolvedCommon {
 
 export const defaultTable = "storage_lock"
 
-const kindOf = (value: unknown): string =>
-  typeof value === "number" || typeof value === "bigint" ? `${value}`
-  : typeof value === "string" ? JSON.stringify(value)
-  : `of type ${value === null ? "null" : typeof value}`
-
-export const invalid = (field: string, value: unknown, rule: string): InvalidOptions =>
-  new InvalidOptions({ field, kind: kindOf(value), rule })
-
-const longestTimeout = 24 * 60 * 60 * 1000
-
 export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   const table = options.table ?? defaultTable
   const fault = invalidName("table", table) ?? (options.schema === undefined ? undefined : invalidName("schema", options.schema))
   if (fault !== undefined) return fault
   if (options.setup !== undefined && typeof options.setup !== "boolean") return invalid("setup", options.setup, "true or false")
-  const asked = options.operationTimeout ?? "5 seconds"
-  // `Duration.decode` makes zero of what is negative or no number.
-  const millis = Option.getOrUndefined(Option.map(Duration.decodeUnknown(asked), Duration.toMillis))
-  if (millis === undefined || !(millis >= 1 && millis <= longestTimeout)) {
-    return new InvalidOptions({
-      field: "operationTimeout",
-      kind: Duration.isDuration(asked) ? Duration.format(asked) : kindOf(asked),
-      rule: "a duration from a millisecond to a day"
-    })
-  }
-  return { table, schema: options.schema, setup: options.setup ?? true, operationTimeout: millis }
+  const timeout = operationTimeout(options.operationTimeout)
+  if (typeof timeout !== "number") return timeout
+  return { table, schema: options.schema, setup: options.setup ?? true, operationTimeout: timeout }
 }
 
 export interface ResolvedUrl {

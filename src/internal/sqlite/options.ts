@@ -1,6 +1,5 @@
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import { InvalidOptions } from "../../LockError.js"
+import { invalid, operationTimeout, textFault } from "../input.js"
 import type { Options } from "../../backends/SqliteStorage.js"
 
 /** Options that make sense, with the defaults filled in. */
@@ -14,18 +13,8 @@ export interface Resolved {
 
 export const defaultTable = "storage_lock"
 const longestTable = 128
-const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
-
-/** What is wrong with a text that SQLite is to take as it is, or `undefined`. */
-const fault = (text: unknown): string | undefined =>
-  typeof text !== "string" ? `of type ${text === null ? "null" : typeof text}`
-  : text.length === 0 ? "empty"
-  : text.includes("\0") ? "a string with a NUL"
-  : loneSurrogate.test(text) ? "a string with a lone surrogate"
-  : undefined
-
 const tableFault = (table: unknown): string | undefined => {
-  const kind = fault(table)
+  const kind = textFault(table)
   if (kind !== undefined) return kind
   const name = table as string
   return name.length > longestTable ? `a string of ${name.length} UTF-16 units`
@@ -34,7 +23,7 @@ const tableFault = (table: unknown): string | undefined => {
 }
 
 const filenameFault = (filename: unknown): string | undefined => {
-  const kind = fault(filename)
+  const kind = textFault(filename)
   if (kind !== undefined) return kind
   const name = filename as string
   // The driver trims names, and opens a temporary database for what is then empty; a URI can switch file locking off.
@@ -65,20 +54,13 @@ export const resolve = (options: Options): Resolved | InvalidOptions => {
 
   const synchronous = options.synchronous ?? "full"
   if (synchronous !== "full" && synchronous !== "normal") {
-    return new InvalidOptions({ field: "synchronous", kind: JSON.stringify(synchronous) ?? "undefined", rule: "\"full\" or \"normal\"" })
+    return invalid("synchronous", synchronous, "\"full\" or \"normal\"")
   }
   const setup = options.setup ?? true
   if (typeof setup !== "boolean") {
-    return new InvalidOptions({ field: "setup", kind: `of type ${typeof setup}`, rule: "true or false" })
+    return invalid("setup", setup, "true or false")
   }
-  const timeout = options.operationTimeout ?? "5 seconds"
-  const timeoutMillis = Option.match(Duration.decodeUnknown(timeout), { onNone: () => NaN, onSome: Duration.toMillis })
-  if (!(timeoutMillis > 0 && Number.isFinite(timeoutMillis))) {
-    return new InvalidOptions({
-      field: "operationTimeout",
-      kind: Duration.isDuration(timeout) ? Duration.format(timeout) : `${JSON.stringify(timeout) ?? typeof timeout}`,
-      rule: "a finite duration above zero"
-    })
-  }
+  const timeoutMillis = operationTimeout(options.operationTimeout)
+  if (typeof timeoutMillis !== "number") return timeoutMillis
   return { filename: options.filename, table, setup, synchronous, timeoutMillis }
 }

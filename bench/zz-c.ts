@@ -1,2 +1,0 @@
-import { compile } from "./compile.js"
-console.time("compile"); console.log(compile().folder); console.timeEnd("compile")

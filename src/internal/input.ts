@@ -1,0 +1,62 @@
+/** What a value is that cannot be taken, in words for an error: its kind, and its value only where that is no secret. */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { InvalidOptions } from "../LockError.js"
+
+export const kindOf = (value: unknown): string => {
+  switch (typeof value) {
+    case "number":
+    case "bigint":
+      return `${value}`
+    case "string":
+      return JSON.stringify(value)
+    default:
+      return Duration.isDuration(value) ? Duration.format(value)
+        : Array.isArray(value) ? `[${value}]`
+        : `of type ${value === null ? "null" : typeof value}`
+  }
+}
+
+export const invalid = (field: string, value: unknown, rule: string): InvalidOptions =>
+  new InvalidOptions({ field, kind: kindOf(value), rule })
+
+const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
+
+/** Why a text cannot be stored byte for byte, or `undefined` if it can. */
+export const textFault = (text: unknown): string | undefined =>
+  typeof text !== "string" ? `of type ${text === null ? "null" : typeof text}`
+  : text.length === 0 ? "empty"
+  : text.includes("\0") ? "a string with a NUL"
+  : loneSurrogate.test(text) ? "a string with a lone surrogate"
+  : undefined
+
+/** Milliseconds, or `undefined` for what is no duration. `Duration.decode` makes zero of NaN and of what is negative: here they are nonsense. */
+const millisOf = (value: unknown): number | undefined => {
+  if (typeof value === "number" && !(value >= 0)) return undefined
+  if (typeof value === "bigint" && value < 0n) return undefined
+  if (typeof value === "string" && value.trim().startsWith("-")) return undefined
+  if (Array.isArray(value) && !value.every((part) => part >= 0)) return undefined
+  return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+}
+
+/** A duration in milliseconds, if it keeps the rule. */
+export const duration = (
+  field: string,
+  value: unknown,
+  rule: string,
+  holds: (millis: number) => boolean
+): number | InvalidOptions => {
+  const millis = millisOf(value)
+  return millis !== undefined && holds(millis) ? millis : invalid(field, value, rule)
+}
+
+const longestTimeout = Duration.toMillis("1 day")
+
+/** How long one operation of a backend may take, in milliseconds. Default 5 seconds. */
+export const operationTimeout = (value: unknown): number | InvalidOptions =>
+  duration(
+    "operationTimeout",
+    value === undefined ? "5 seconds" : value,
+    "a duration from a millisecond to a day",
+    (millis) => millis >= 1 && millis <= longestTimeout
+  )
