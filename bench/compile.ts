@@ -19,7 +19,7 @@ const filesOf = (folder: string): ReadonlyArray<string> =>
 export const compile = (): { readonly folder: string; readonly remove: () => void } => {
   const read = ts.readConfigFile(join(root, "tsconfig.build.json"), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(read.config, ts.sys, root)
-  const folder = join(root, "node_modules", ".cache", `storage-lock-bench-${process.pid}`)
+  const folder = join(root, "node_modules", ".cache", `effect-storage-lock-bench-${process.pid}`)
   for (const file of ["src", "bench", join("test", "harness")].flatMap((part) => filesOf(join(root, part)))) {
     const target = join(folder, relative(root, file))
     mkdirSync(dirname(target), { recursive: true })

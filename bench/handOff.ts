@@ -28,7 +28,7 @@ export interface HandOff {
   readonly millis: Spread
 }
 
-const workerFile = fileURLToPath(new URL("./handOffWorker.ts", import.meta.url))
+const workerFile = fileURLToPath(new URL("./handOffWorker.js", import.meta.url))
 
 class Worker {
   private readonly replies: Array<Reply> = []
@@ -46,7 +46,7 @@ class Worker {
   }
 
   static async start(way: Way): Promise<Worker> {
-    const worker = new Worker(fork(workerFile, [JSON.stringify(way)], { execArgv: ["--import", "tsx"] }))
+    const worker = new Worker(fork(workerFile, [JSON.stringify(way)], { execArgv: [] }))
     await worker.next()
     return worker
   }
@@ -78,7 +78,7 @@ const lockId = "hand-off"
 /** Two processes that give one lock to and fro. */
 const pair = async (way: Way) => {
   const workers = await Promise.all([Worker.start(way), Worker.start(way)])
-  let [holder, waiter] = workers as [Worker, Worker]
+  let [holder, waiter] = workers
   holder.send({ acquire: lockId })
   const first = await holder.next()
   let token = "acquired" in first ? first.token : Number.NaN

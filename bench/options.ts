@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util"
 import type { Plan } from "./rounds.js"
 
-const storages = ["memory", "sqlite", "postgres"] as const
+export const storages = ["memory", "sqlite", "postgres"] as const
 export type StorageName = typeof storages[number]
 
 export interface Options {
@@ -62,6 +62,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     json: values.json,
     poolSize: integer("pool", values.pool, 1, 64),
     plan: {
+      settle: quick ? 500 : 20_000,
       rounds: values.rounds === undefined ? (quick ? 6 : 60) : integer("rounds", values.rounds, 2, 1000),
       warmUp: quick ? 3 : 8,
       blockMillis: quick ? 20 : 60

@@ -1,10 +1,14 @@
 /** What was measured, in words and tables. */
 import type { HandOff } from "./handOff.js"
 import type { Comparison, Measured, Plan } from "./rounds.js"
-import type { RoundTripReport, RoundTrips } from "./roundTrips.js"
-import { cycleAlone } from "./scenarios.js"
+import type { RoundTrips } from "./roundTrips.js"
+import type { Measurements } from "./run.js"
 
-export interface Results {
+/** What the goals are about. */
+export const cycleAlone = "acquire + release, one client alone"
+export const notified = "PostgreSQL, with notifications (default)"
+
+export interface Results extends Measurements {
   readonly date: string
   readonly machine: string
   /** Of the minute before: what else the machine had to do. */
@@ -12,10 +16,6 @@ export interface Results {
   readonly versions: Readonly<Record<string, string>>
   readonly plan: Plan
   readonly poolSize: number
-  readonly settings: ReadonlyArray<{ readonly name: string; readonly setting: string }>
-  readonly comparisons: ReadonlyArray<Comparison>
-  readonly roundTrips: RoundTripReport | undefined
-  readonly handOffs: ReadonlyArray<HandOff>
 }
 
 export interface Goal {
@@ -36,7 +36,7 @@ const ratioGoals = [
 ]
 /** "Within a few milliseconds". */
 const handOffLimit = 5
-const promptHandOffs = ["PostgreSQL, with notifications (default)", "SQLite, full"]
+const promptHandOffs = [notified, "SQLite, full"]
 
 /** Only of what was measured. */
 export const goals = (results: Results): ReadonlyArray<Goal> => [
@@ -139,9 +139,10 @@ on a file of its own with the same pragmas. It has no time limits, no queue, no 
 is the library's own transition on a \`Map\`.
 
 **Storage port** is \`Storage.claim\` and \`Storage.release\`. **StorageLock** is what programs do: \`Effect.scoped(StorageLock.acquire(id, owner))\`, with its
-deadline, its renewal and its release. The lease is ${10} s for all; durability is the same for both sides, and is named above. Each cycle takes a new lock id.
+deadline, its renewal and its release. The lease is 10 s for all; durability is the same for both sides, and is named above. Each cycle takes a new lock id.
 
-Floor and ours take turns in blocks of about ${results.plan.blockMillis} ms, in an order that changes, for ${results.plan.rounds} rounds after ${results.plan.warmUp} that do not count.
+Library and benchmark are compiled as for the package and run in one process of plain Node. Floor and ours take turns in blocks of about ${results.plan.blockMillis} ms, in an order that changes, for ${results.plan.rounds} rounds after ${results.plan.warmUp} that do not count;
+before all of it, the lock's own code ran ${results.plan.settle} times on memory, because the compiler of Node needs thousands of runs to settle. The first locks of a program are slower.
 A ratio is the median over the rounds of (ours / floor of the same round), with the quartiles beside it; microseconds are medians. Each operation checks its own answer.
 SQLite and memory are synchronous: 64 clients of one process go one after the other there.
 
@@ -167,6 +168,7 @@ A SQLite claim is a read and, unless the lock is held, a write; a release is a w
 
 One process holds the lock for 200 to 400 ms while the other waits for it; then the roles change. The time is from just before the release is issued, in the one, until the
 acquire has returned, in the other, both by \`process.hrtime\`, which reads one monotonic clock for all processes of a machine. It contains the commit of the release.
+The two processes are young, and run each step some dozens of times in all: here nothing is warm.
 
 ${
     markdownTable(

@@ -1,5 +1,5 @@
 /** Runs contenders against each other in many short, interleaved blocks. */
-import { blockSize, order, quantile, ratios, type Spread, spread } from "./statistics.js"
+import { blockCost, blockSize, order, ratios, type Spread, spread } from "./statistics.js"
 
 export interface Contender {
   readonly name: string
@@ -8,10 +8,12 @@ export interface Contender {
 }
 
 export interface Plan {
+  /** Operations of the lock on memory before anything is measured. */
+  readonly settle: number
   readonly rounds: number
   /** Rounds before the first that counts. */
   readonly warmUp: number
-  /** How long a block of the floor should be, in milliseconds. */
+  /** How long a block of the floor should be, in milliseconds; the slowest contender's may be four times as long, and the floor's is shorter if need be. */
   readonly blockMillis: number
 }
 
@@ -46,13 +48,12 @@ export const compare = async (
   const title = `${what.storage}: ${what.scenario}`
   let operations = width
   for (let round = 0; round < plan.warmUp; round++) {
-    const floor: Array<number> = []
+    const millis: Array<number> = []
     for (const index of order(contenders.length, round)) {
       progress(`${title}, warming up`)
-      const millis = await block(index, operations)
-      if (index === 0) floor.push(millis)
+      millis[index] = await block(index, operations)
     }
-    operations = blockSize(quantile(floor, 0.5), plan.blockMillis, width)
+    operations = blockSize(blockCost(millis), plan.blockMillis, width)
   }
   const taken = contenders.map((): Array<number> => [])
   for (let round = 0; round < plan.rounds; round++) {

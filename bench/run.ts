@@ -1,12 +1,9 @@
+/** All that is measured, one after the other. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
-import { arch, cpus, loadavg, platform, totalmem } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
-import type { PostgresServer } from "../test/harness/postgres.js"
 import * as Postgres from "../test/harness/postgres.js"
 import * as handOff from "./handOff.js"
 import type { Options } from "./options.js"
@@ -16,19 +13,12 @@ import type { Comparison } from "./rounds.js"
 import * as scenarios from "./scenarios.js"
 import * as subjects from "./subjects.js"
 
-const versionOf = (name: string): string => {
-  const file = fileURLToPath(new URL(`../node_modules/${name}/package.json`, import.meta.url))
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version : "not installed"
+export interface Measurements {
+  readonly settings: ReadonlyArray<{ readonly name: string; readonly setting: string }>
+  readonly comparisons: ReadonlyArray<Comparison>
+  readonly roundTrips: roundTrips.RoundTripReport | undefined
+  readonly handOffs: ReadonlyArray<handOff.HandOff>
 }
-
-const environment = () => ({
-  machine: `${platform()} ${arch()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB of memory`,
-  loadAverage: loadavg()[0]!,
-  versions: Object.fromEntries([
-    ["node", process.versions.node],
-    ...["effect", "pg", "better-sqlite3", "@effect/sql-sqlite-node"].map((name) => [name, versionOf(name)])
-  ]) as Record<string, string>
-})
 
 /** One line that is painted over on a terminal; elsewhere, nothing until something is finished. */
 const progress = (text: string): void => {
@@ -46,7 +36,6 @@ const execute = async (url: string, text: string): Promise<void> => {
 
 export const run = (options: Options) =>
   Effect.gen(function*() {
-    const before = environment()
     const comparisons: Array<Comparison> = []
     const settings: Array<{ readonly name: string; readonly setting: string }> = []
 
@@ -54,39 +43,35 @@ export const run = (options: Options) =>
       Effect.scoped(Effect.gen(function*() {
         const made = yield* subject
         settings.push({ name: made.name, setting: made.setting })
-        comparisons.push(
-          ...(yield* Effect.promise(() =>
-            scenarios.run(made, options.plan, progress, (comparison) => finished(report.line(comparison)))
-          ))
-        )
+        const measured = scenarios.run(made, options.plan, progress, (comparison) => finished(report.line(comparison)))
+        comparisons.push(...(yield* Effect.promise(() => measured)))
       }))
+
+    yield* Effect.scoped(Effect.flatMap(subjects.memory, (subject) =>
+      Effect.promise(() => scenarios.warmUp(subject, options.plan.settle, progress))))
 
     if (options.storages.includes("memory")) yield* measure(subjects.memory)
     if (options.storages.includes("sqlite")) {
       yield* measure(subjects.sqlite("full"))
       yield* measure(subjects.sqlite("normal"))
     }
-    let server: PostgresServer | undefined
+
+    const candidates: Array<handOff.Candidate> = []
     let counted: roundTrips.RoundTripReport | undefined
     if (options.storages.includes("postgres")) {
-      server = yield* Postgres.own
+      const server = yield* Postgres.own
       yield* measure(subjects.postgres(server, options.poolSize))
       counted = yield* Effect.scoped(roundTrips.measure(server, options.quick ? 20 : 100, progress))
       for (const row of counted.operations) finished(report.roundTripLine(row))
-    }
 
-    const candidates: Array<handOff.Candidate> = []
-    if (server !== undefined) {
-      const url = yield* server.freshDatabase
-      const polled = yield* server.freshDatabase
-      const bare = yield* server.freshDatabase
-      candidates.push(
-        { name: "PostgreSQL, the floor: pg with LISTEN and NOTIFY", way: { kind: "pg", url: bare } },
-        { name: "PostgreSQL, with notifications (default)", way: { kind: "postgres", url, notify: true } },
-        { name: "PostgreSQL, polling alone", way: { kind: "postgres", url: polled, notify: false } }
-      )
+      const [bare, notified, polled] = yield* Effect.all([server.freshDatabase, server.freshDatabase, server.freshDatabase])
       // The floor sets up nothing.
       yield* Effect.promise(() => execute(bare, PostgresStorage.ddl({ table: subjects.table })))
+      candidates.push(
+        { name: "PostgreSQL, the floor: pg with LISTEN and NOTIFY", way: { kind: "pg", url: bare } },
+        { name: report.notified, way: { kind: "postgres", url: notified, notify: true } },
+        { name: "PostgreSQL, polling alone", way: { kind: "postgres", url: polled, notify: false } }
+      )
     }
     if (options.storages.includes("sqlite")) {
       const filename = join(yield* subjects.folder, "hand-off.db")
@@ -97,20 +82,5 @@ export const run = (options: Options) =>
       : yield* Effect.scoped(handOff.measure(candidates, options.handOffs, progress))
     for (const one of handOffs) finished(report.handOffLine(one))
 
-    const results: report.Results = {
-      date: new Date().toISOString().slice(0, 10),
-      ...before,
-      plan: options.plan,
-      poolSize: options.poolSize,
-      settings,
-      comparisons,
-      roundTrips: counted,
-      handOffs
-    }
-    if (!options.quick && options.storages.length === 3) {
-      const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-      writeFileSync(file("./results.json"), `${JSON.stringify(results, null, 1)}\n`)
-      writeFileSync(file("./RESULTS.md"), report.markdown(results))
-    }
-    return results
+    return { settings, comparisons, roundTrips: counted, handOffs } satisfies Measurements
   })

@@ -5,6 +5,7 @@ import * as Scope from "effect/Scope"
 import * as StorageLock from "../src/StorageLock.js"
 import type { Hold } from "./floor.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
+import { cycleAlone } from "./report.js"
 import { leaseMillis, type Subject } from "./subjects.js"
 
 const lease = leaseMillis * 1000
@@ -127,7 +128,11 @@ const renewal = async (subject: Subject, size: number, scope: Scope.Scope): Prom
   return contenders
 }
 
-export const cycleAlone = "acquire + release, one client alone"
+/** The first thousands of runs of any code are slower: what a claim costs a program that has just started is another question. */
+export const warmUp = async (subject: Subject, operations: number, progress: (text: string) => void): Promise<void> => {
+  progress("warming up")
+  for (const contender of [...both(subject, false), ...await contended(subject)]) await contender.run(operations)
+}
 
 interface Scenario {
   readonly scenario: string

@@ -41,6 +41,10 @@ export const order = (contenders: number, round: number): ReadonlyArray<number> 
   return round % 2 === 0 ? rotated : rotated.reverse()
 }
 
+/** What decides the size of a block: the floor's time, the first, unless another one's blocks would become too long. */
+export const blockCost = (millisPerOperation: ReadonlyArray<number>): number =>
+  Math.max(millisPerOperation[0]!, Math.max(...millisPerOperation) / 4)
+
 /** How many operations make a block of about so many milliseconds. */
 export const blockSize = (millisPerOperation: number, targetMillis: number, multipleOf: number): number =>
   Math.max(1, Math.min(Math.round(targetMillis / millisPerOperation / multipleOf), Math.ceil(20_000 / multipleOf))) * multipleOf

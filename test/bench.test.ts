@@ -5,7 +5,6 @@ import * as floors from "../bench/floor.js"
 import * as options from "../bench/options.js"
 import * as report from "../bench/report.js"
 import { compare } from "../bench/rounds.js"
-import { cycleAlone } from "../bench/scenarios.js"
 import * as statistics from "../bench/statistics.js"
 
 const spreadOf = (median: number): statistics.Spread => ({ p25: median, median, p75: median, p95: median, count: 1 })
@@ -15,12 +14,12 @@ const results = (ratio: number, handOff: number, statements: number): report.Res
   machine: "a machine",
   loadAverage: 1,
   versions: { node: "20" },
-  plan: { rounds: 2, warmUp: 1, blockMillis: 1 },
+  plan: { settle: 1, rounds: 2, warmUp: 1, blockMillis: 1 },
   poolSize: 4,
   settings: [{ name: "PostgreSQL", setting: "fsync on" }],
   comparisons: [{
     storage: "PostgreSQL",
-    scenario: cycleAlone,
+    scenario: report.cycleAlone,
     operationsPerBlock: 1,
     contenders: [
       { name: "pg", micros: spreadOf(100), ratio: spreadOf(1) },
@@ -31,7 +30,7 @@ const results = (ratio: number, handOff: number, statements: number): report.Res
     operations: [{ operation: "get", times: 10, statements, roundTrips: statements, expected: 1 }],
     renewals: { statements: 3, roundTrips: 3, renewed: 250, holds: 250 }
   },
-  handOffs: [{ name: "PostgreSQL, with notifications (default)", millis: spreadOf(handOff) }]
+  handOffs: [{ name: report.notified, millis: spreadOf(handOff) }]
 })
 
 describe("the arithmetic of the benchmark", () => {
@@ -63,6 +62,8 @@ describe("the arithmetic of the benchmark", () => {
   })
 
   it("a block is as long as asked, and a multiple of the width", () => {
+    expect(statistics.blockCost([1, 2, 3])).toBe(1)
+    expect(statistics.blockCost([1, 40, 2])).toBe(10)
     expect(statistics.blockSize(0.5, 60, 1)).toBe(120)
     expect(statistics.blockSize(0.5, 60, 64)).toBe(128)
     expect(statistics.blockSize(1000, 60, 1)).toBe(1)
@@ -90,7 +91,7 @@ describe("the comparison", () => {
     const found = await compare(
       { storage: "s", scenario: "c" },
       [contender("floor"), contender("ours")],
-      { rounds: 4, warmUp: 2, blockMillis: 1 },
+      { settle: 1, rounds: 4, warmUp: 2, blockMillis: 1 },
       () => {}
     )
     expect(calls).toHaveLength(2 * (4 + 2))
@@ -101,7 +102,7 @@ describe("the comparison", () => {
 
   it("an operation that does not do its work ends it", async () => {
     const broken = { name: "broken", run: () => Promise.reject(new Error("not released")) }
-    await expect(compare({ storage: "s", scenario: "c" }, [broken], { rounds: 1, warmUp: 1, blockMillis: 1 }, () => {}))
+    await expect(compare({ storage: "s", scenario: "c" }, [broken], { settle: 1, rounds: 1, warmUp: 1, blockMillis: 1 }, () => {}))
       .rejects.toThrow("not released")
   })
 })

@@ -1,28 +1,28 @@
 import * as Effect from "effect/Effect"
 
-/** Wakes one waiting fiber, from synchronous code. Rung while nobody waits, it lets the next wait pass at once: no ring is lost. */
+/**
+ * Wakes one waiting fiber, from synchronous code. Rung while nobody waits, it lets the next wait pass at once: no ring is lost, not even one
+ * to a fiber that was interrupted meanwhile.
+ */
 export class Bell {
   private rung = false
   private waiter: (() => void) | undefined = undefined
 
   ring(): void {
-    if (this.waiter === undefined) this.rung = true
-    else this.waiter()
+    this.rung = true
+    this.waiter?.()
   }
 
-  get wait(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      if (this.rung) {
-        this.rung = false
-        return resume(Effect.void)
-      }
-      this.waiter = () => {
-        this.waiter = undefined
-        resume(Effect.void)
-      }
-      return Effect.sync(() => {
-        this.waiter = undefined
-      })
-    })
-  }
+  /** Has no canceller, which would cost more than all the rest: whoever waits next takes the place of one that is gone. */
+  readonly wait: Effect.Effect<void> = Effect.async<void>((resume) => {
+    if (this.rung) return resume(this.heard)
+    this.waiter = () => {
+      this.waiter = undefined
+      resume(this.heard)
+    }
+  })
+
+  private readonly heard = Effect.sync(() => {
+    this.rung = false
+  })
 }

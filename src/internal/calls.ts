@@ -3,18 +3,16 @@
  * one that is overdue is told so (and interrupted, where the storage lets itself be), whatever the storage does.
  */
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
 import { StorageError } from "../LockError.js"
-import * as Storage from "../Storage.js"
-import type { Alarms } from "./alarms.js"
+import type { Alarm, Alarms } from "./alarms.js"
+import { Runners } from "./runners.js"
 import type { Timeline } from "./timeline.js"
 
 export type Answer<A> = Either.Either<A, StorageError>
@@ -39,18 +37,21 @@ export interface Calls {
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
   readonly isIdle: () => boolean
-  /** Interrupts what still runs (of this operation only, if one is given), without waiting. */
-  readonly abort: (operation?: string) => Effect.Effect<void>
+  /** Interrupts the calls of an operation that still run, without waiting. */
+  readonly abort: (operation: string) => Effect.Effect<void>
+  /** Interrupts whatever still runs, without waiting, and keeps no fiber. */
+  readonly close: Effect.Effect<void>
 }
 
-/** For a fiber that does nothing else, and need not be given back the context that it had: `Effect.provideService` costs more than the rest of a call. */
-const within = <A, E>(self: Effect.Effect<A, E>, limit: Duration.Duration): Effect.Effect<A, E> =>
-  Effect.contextWithEffect((context: Context.Context<never>) =>
-    Effect.zipRight(FiberRef.set(FiberRef.currentContext, Context.add(context, Storage.TimeLimit, limit)), self)
-  )
-
-export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: () => void): Calls => {
-  const running = new Map<Fiber.RuntimeFiber<unknown, unknown>, string>()
+export const make = (
+  name: string,
+  context: Context.Context<never>,
+  timeline: Timeline,
+  alarms: Alarms,
+  onQuiet: () => void
+): Calls => {
+  const runners = new Runners(context, onQuiet)
+  const inBackground = new Set<Fiber.RuntimeFiber<void>>()
 
   const noAnswer = (operation: string, limit: number, cause?: unknown) =>
     new StorageError({
@@ -83,34 +84,27 @@ export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: (
       }
     })
 
-  const fork = <A, E>(operation: string, self: Effect.Effect<A, E>, ended: (exit: Exit.Exit<A, E>) => void) =>
-    Effect.map(Effect.forkDaemon(Effect.interruptible(self)), (fiber) => {
-      running.set(fiber, operation)
-      fiber.addObserver((exit) => {
-        running.delete(fiber)
-        ended(exit)
-        if (running.size === 0) onIdle()
-      })
-      return fiber
-    })
-
   const start: Calls["start"] = (operation, self, limit, { answered, overdue }) =>
     Effect.suspend(() => {
-      // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
-      let due: { cancel: () => void } | undefined = undefined
+      let alarm: Alarm | undefined = undefined
       let ended = false
-      const limited = within(self, Duration.millis(limit))
       return Effect.map(
-        fork(operation, limited, (exit) => {
-          ended = true
-          due?.cancel()
-          answered(answer(operation, limit, exit))
+        runners.start({
+          operation,
+          self,
+          limit,
+          ended: (exit) => {
+            ended = true
+            alarm?.cancel()
+            answered(answer(operation, limit, exit))
+          }
         }),
-        (fiber) => {
+        (interrupt) => {
           if (ended) return
-          due = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
+          // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
+          alarm = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
             overdue?.(noAnswer(operation, limit))
-            fiber.unsafeInterruptAsFork(FiberId.none)
+            interrupt()
           })
         }
       )
@@ -130,19 +124,23 @@ export const make = (name: string, timeline: Timeline, alarms: Alarms, onIdle: (
         )
       }),
     background: (self) =>
-      Effect.asVoid(
-        fork(
-          "background",
-          Effect.catchAllDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect)),
-          () => {}
-        )
-      ),
-    isIdle: () => running.size === 0,
-    abort: (operation) =>
-      Effect.sync(() => {
-        for (const [fiber, name] of running) {
-          if (operation === undefined || operation === name) fiber.unsafeInterruptAsFork(FiberId.none)
+      Effect.map(
+        Effect.forkDaemon(Effect.interruptible(Effect.catchAllDefect(self, (defect) =>
+          Effect.logError("effect-storage-lock: work in the background failed", defect)))),
+        (fiber) => {
+          inBackground.add(fiber)
+          fiber.addObserver(() => {
+            inBackground.delete(fiber)
+            if (inBackground.size === 0) onQuiet()
+          })
         }
-      })
+      ),
+    isIdle: () => runners.isIdle && inBackground.size === 0,
+    abort: (operation) => Effect.sync(() => runners.interrupt(operation)),
+    close: Effect.sync(() => {
+      for (const fiber of inBackground) fiber.unsafeInterruptAsFork(FiberId.none)
+      runners.interrupt(undefined)
+      runners.close()
+    })
   }
 }

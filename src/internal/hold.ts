@@ -36,7 +36,8 @@ export class Hold {
   renewing = false
   error: LockLost | undefined
   private readonly whenLost = new Outcome<never, LockLost>()
-  private readonly whenReleased = new Outcome<void>()
+  private answered = false
+  private readonly whenAnswered: Array<() => void> = []
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
   private alarm: Alarm | undefined
@@ -133,7 +134,7 @@ export class Hold {
       this.giveBack()
       return Effect.void
     }
-    if (this.state === "released") return this.whenReleased.wait
+    if (this.state === "released") return this.untilAnswered
     this.end("released")
     const { claimant, core } = this
     let waiting = true
@@ -142,7 +143,8 @@ export class Hold {
       waiting = false
       core.lines.of(claimant.key).ended(claimant.ownerId)
       core.lines.tidy(claimant.key)
-      this.whenReleased.done(Exit.void)
+      this.answered = true
+      for (const wake of this.whenAnswered) wake()
     }
     return Effect.uninterruptible(
       core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
@@ -152,7 +154,15 @@ export class Hold {
         },
         overdue: done
       })
-    ).pipe(Effect.zipRight(this.whenReleased.wait))
+    ).pipe(Effect.zipRight(this.untilAnswered))
+  }
+
+  /** Of the release. Without a canceller, which would cost more than all the rest; those who wait are few. */
+  private get untilAnswered(): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.answered) return resume(Effect.void)
+      this.whenAnswered.push(() => resume(Effect.void))
+    })
   }
 
   private end(state: "released" | "lost"): void {

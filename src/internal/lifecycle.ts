@@ -62,8 +62,7 @@ const close = (core: Core): Effect.Effect<void> =>
       for (const hold of holds) hold.giveBack()
     }
     const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.chores.length === 0
-    if (isQuiet()) return
-    yield* bounded(
+    if (!isQuiet()) yield* bounded(
       Effect.whileLoop({
         while: () => !isQuiet(),
         body: () => Effect.zipRight(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
@@ -71,7 +70,7 @@ const close = (core: Core): Effect.Effect<void> =>
       }),
       drain
     )
-    yield* core.calls.abort()
+    yield* core.calls.close
   })
 
 export const open = (
@@ -87,7 +86,7 @@ export const open = (
       namespace,
       timeline,
       alarms,
-      calls: storageCalls.make(storage.guarantees.name, timeline, alarms, () => quiet.ring()),
+      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), timeline, alarms, () => quiet.ring()),
       lines: new Lines(),
       holds: new Set(),
       due: new Set(),

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidLockId, InvalidOptions, type LockLost, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
@@ -111,7 +111,9 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         Effect.flatMap(take(wait, lockId, ownerId, own, restore), (hold) =>
           Option.isNone(hold)
             ? Effect.succeedNone
-            : Effect.as(Effect.addFinalizer(() => hold.value.release), Option.some(makeLock(hold.value))))
+            // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
+            : Effect.flatMap(Effect.scope, (scope) =>
+              Effect.as(Scope.addFinalizer(scope, hold.value.release), Option.some(makeLock(hold.value)))))
       )
 
     const using = (wait: boolean) =>

@@ -25,8 +25,9 @@ const done: State = { _tag: "Done" }
 /**
  * Statements straight on a `pg.Pool`: a callback and a timer each, for claims are many and small.
  *
- * An operation that is interrupted, or out of time, destroys its connection. It is never cancelled at the server, because a cancel request that comes late hits
- * whatever runs on that connection next.
+ * An operation that is out of time destroys its connection. It is never cancelled at the server, because a cancel request that comes late hits whatever runs on that
+ * connection next. One that is interrupted goes on by itself, to its answer or its time-out: it harms nobody, and a canceller for each would cost
+ * more than the rest of what is done here.
  */
 export const make = (pool: Pg.Pool, options: PoolOptions): Executor => {
   const listened = new WeakSet<Pg.PoolClient>()
@@ -96,13 +97,6 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor => {
           )
         })
       connect()
-
-      return Effect.sync(() => {
-        const before = state
-        state = done
-        clearTimeout(timer)
-        if (before._tag === "Executing") before.client.release(true)
-      })
     })
 
   return { run }

@@ -1,0 +1,21 @@
+/** The measuring process: see main.ts. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { Options } from "./options.js"
+import { run } from "./run.js"
+
+const fiber = Effect.runFork(Effect.scoped(run(JSON.parse(process.argv[2]!) as Options)))
+
+const stop = () => fiber.unsafeInterruptAsFork(fiber.id())
+process.once("SIGINT", stop)
+process.once("SIGTERM", stop)
+// Without the process that started it nobody wants to know.
+process.once("disconnect", stop)
+
+fiber.addObserver((exit) => {
+  if (exit._tag === "Success") process.send!(exit.value, () => process.exit(0))
+  else {
+    if (!Cause.isInterruptedOnly(exit.cause)) process.stderr.write(`\n${Cause.pretty(exit.cause)}\n`)
+    process.exit(1)
+  }
+})
