@@ -20,7 +20,7 @@ export const help = `Measures the locks against the bare driver with the same st
 
   --storage memory|sqlite|postgres   only this one (may be repeated; default: all. PostgreSQL is a private server of the benchmark's own)
   --pool N                           connections, of ours and of the floor, 1 to 64 (default: 4, the library's own)
-  --rounds N                         rounds that count, 2 to 1000 (default: 60)
+  --rounds N                         rounds that count, 2 to 1000 (default: 40)
   --quick                            few and short rounds: to see that it works, not to quote
   --json                             one JSON document on stdout, progress on stderr
   --help                             this text
@@ -63,7 +63,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     poolSize: integer("pool", values.pool, 1, 64),
     plan: {
       settle: quick ? 500 : 20_000,
-      rounds: values.rounds === undefined ? (quick ? 6 : 60) : integer("rounds", values.rounds, 2, 1000),
+      rounds: values.rounds === undefined ? (quick ? 6 : 40) : integer("rounds", values.rounds, 2, 1000),
       warmUp: quick ? 3 : 8,
       blockMillis: quick ? 20 : 60
     },

@@ -146,6 +146,9 @@ before all of it, the lock's own code ran ${results.plan.settle} times on memory
 A ratio is the median over the rounds of (ours / floor of the same round), with the quartiles beside it; microseconds are medians. Each operation checks its own answer.
 SQLite and memory are synchronous: 64 clients of one process go one after the other there.
 
+One client alone sleeps during each round trip to a server, and wakes to cold caches: the same steps then cost several times what they cost in a process that is busy, which is why the
+lock adds more to a cycle alone than to one of 64 at a time.
+
 ${markdownTable(heads, cells(results))}
 
 ## Round trips

@@ -1,0 +1,16 @@
+/**
+ * Quick start with PostgreSQL: `npm i pg@8`, and `DATABASE_URL=postgres://user:password@host:5432/database`. It makes the table `storage_lock` if it is not there.
+ * `NodeRuntime.runMain` turns Ctrl-C into an interruption, so that the lock is given back and does not wait for the end of its lease.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Console, Effect, Layer } from "effect"
+import { StorageLock } from "effect-storage-lock"
+import * as PostgresStorage from "effect-storage-lock/PostgresStorage"
+
+const Locks = StorageLock.layer().pipe(
+  Layer.provide(PostgresStorage.layerConfig({ url: Config.redacted("DATABASE_URL") }))
+)
+
+const program = Console.log("nobody else does this now").pipe(StorageLock.withLock("nightly-report"))
+
+NodeRuntime.runMain(program.pipe(Effect.provide(Locks)))

@@ -1,0 +1,34 @@
+/** SQLite in detail: the table is made by a migration of the program's own, and the storage only uses it. */
+import { SqliteClient } from "@effect/sql-sqlite-node"
+import { Effect, Layer } from "effect"
+import { StorageLock } from "effect-storage-lock"
+import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
+
+const filename = process.env["LOCK_FILE"] ?? "locks.db"
+const table = "app locks"
+
+/** In earnest: a file among the program's other migrations. */
+const migrate = Effect.gen(function*() {
+  const sql = yield* SqliteClient.SqliteClient
+  for (const statement of SqliteStorage.ddl({ table }).split(";\n").slice(0, -1)) yield* sql.unsafe(statement)
+}).pipe(Effect.provide(SqliteClient.layer({ filename })))
+
+const Locks = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
+  Layer.provide(SqliteStorage.layer({
+    filename,
+    // Quoted: any name will do.
+    table,
+    setup: false,
+    // "normal" is faster, and may forget the last claims at a loss of power.
+    synchronous: "full",
+    // How long to wait for another writer of the file.
+    operationTimeout: "3 seconds"
+  }))
+)
+
+const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", "worker-1").pipe(
+  Effect.flatten,
+  Effect.map((info) => console.log(`${info.ownerId} holds ${info.lockId}`))
+)
+
+await Effect.runPromise(Effect.zipRight(migrate, program.pipe(Effect.provide(Locks))))
