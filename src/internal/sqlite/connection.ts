@@ -28,21 +28,30 @@ const whileBusy = Schedule.exponential("1 millis", 1.6).pipe(
   Schedule.jitteredWith({ min: 0.5, max: 1.5 })
 )
 
-const attempt = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  conn.execute(text, params, undefined).pipe(
-    // The driver's cache keeps a failed preparation (a busy file, a table not yet there) for minutes. A statement that failed was not applied, so
-    // it may be tried again at once, past the cache. This second error is the one that counts.
-    Effect.catchAll(() => Effect.suspend(() => conn.executeUnprepared(text, params, undefined))),
-    // Preparing past the cache throws.
-    Effect.catchAllDefect((cause) => Effect.fail({ cause }))
+/**
+ * The driver's cache keeps a failed preparation (a busy file, a table not yet there) for minutes. A statement that failed was not applied, so it may be tried
+ * again at once, past the cache; preparing past it throws. This second error is the one that counts.
+ */
+const pastCache = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.catchAllDefect(
+    Effect.suspend(() => conn.executeUnprepared(text, params, undefined)),
+    (cause) => Effect.fail({ cause })
   )
 
+const attempt = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.catchAllCause(conn.execute(text, params, undefined), () => pastCache(conn, text, params))
+
+/** One handler on the way that does not fail, which is nearly always: each costs. */
 const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
   run: <Row>(operation: string, text: string, named?: Readonly<Record<string, unknown>>) => {
     const params = named === undefined ? [] : [named]
-    return attempt(conn, text, params).pipe(
-      Effect.catchIf((error) => busy(error.cause), (error) => waitAndRetry(conn, timeoutMillis, text, params, error)),
-      Effect.mapError((error) => classify(operation, error.cause))
+    return Effect.catchAllCause(
+      conn.execute(text, params, undefined),
+      () =>
+        pastCache(conn, text, params).pipe(
+          Effect.catchIf((error) => busy(error.cause), (error) => waitAndRetry(conn, timeoutMillis, text, params, error)),
+          Effect.mapError((error) => classify(operation, error.cause))
+        )
     ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
   }
 })
