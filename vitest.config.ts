@@ -7,6 +7,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-storage-lock$/, replacement: `${src}index.ts` },
+      { find: /^effect-storage-lock\/SqlFence$/, replacement: `${src}SqlFence.ts` },
       { find: /^effect-storage-lock\/testing$/, replacement: `${src}testing/index.ts` },
       { find: /^effect-storage-lock\/(\w+)$/, replacement: `${src}backends/$1.ts` }
     ]

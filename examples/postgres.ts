@@ -1,6 +1,6 @@
 /**
  * Quick start with PostgreSQL: `npm i pg@8`, and `DATABASE_URL=postgres://user:password@host:5432/database`. It makes the table `storage_lock` if it is not there.
- * `NodeRuntime.runMain` turns Ctrl-C into an interruption, so that the lock is given back and does not wait for the end of its lease.
+ * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"

@@ -307,6 +307,17 @@ describe("operators", () => {
       assert.isTrue(yield* b.locks.isLocked("foo"))
     }))
 
+  it.scoped("forceRelease in the holder's own process: it learns at once, and so does the next in line", () =>
+    Effect.gen(function*() {
+      const { a } = yield* twoProcesses()
+      const lock = yield* a.locks.acquire("foo", "a")
+      const waiter = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo", "b")))
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* a.locks.forceRelease("foo", { token: lock.token, when: "now" }))
+      assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Forced")
+      assert.isAbove((yield* Fiber.join(waiter)).token, lock.token)
+    }))
+
   it.scoped("forceRelease at lease end: blocked until then, the holder loses it by force", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()

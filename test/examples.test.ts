@@ -83,6 +83,7 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "purged: 0"
   ],
   closing: ["a promise under the lock: 2", "the body was interrupted", "the job ended: Closed", "held in the storage: false"],
+  interrupt: ["held before: true", "held after the interruption: false"],
   ownBackend: ["worker-1 held foo"]
 }
 

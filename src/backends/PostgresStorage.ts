@@ -282,7 +282,7 @@ const versionedOf = <E, R>(
  * The lock storage at a URL, with a small pool of its own.
  *
  * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, or has a table that is not ours.
- * Interrupting an operation closes its connection and cancels nothing.
+ * An interrupted operation goes on by itself to its answer or its time-out, which closes its connection; nothing is cancelled at the server.
  *
  * @example
  * ```ts
@@ -337,7 +337,7 @@ export const layerFromClient = (
 ): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, PgClient.PgClient> => storageOf(makeFromClient(options))
 
 /**
- * The lock storage on the program's own `Pool` of `pg`. The pool is not closed with the layer; a connection whose operation was interrupted or out of time is.
+ * The lock storage on the program's own `Pool` of `pg`. The pool is not closed with the layer; a connection whose operation is out of time is.
  *
  * @since 0.1.0
  * @category layers

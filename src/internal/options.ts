@@ -65,7 +65,9 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
         ? "leaseExpireAfter"
         : "leaseRefreshInterval",
       kind: `${format(refresh)} (refresh) and ${format(margin)} (clockMargin) in a lease of ${format(lease)}`,
-      rule: `such that leaseRefreshInterval and clockMargin together are at most ${wellBelow * 100} % of leaseExpireAfter`
+      rule: `such that leaseRefreshInterval and clockMargin (give a smaller one for a short lease) together are at most ${
+        wellBelow * 100
+      } % of leaseExpireAfter`
     })
   }
 

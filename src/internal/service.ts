@@ -142,6 +142,14 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         return key instanceof InvalidLockId ? Effect.fail(key) : open(operation, core.calls.ask(operation, use(key), limit))
       })
 
+    /** A hold of this very process need not wait for its next renewal to learn of it; nor need the waiters behind it. */
+    const forced = (key: string, token: number): void => {
+      for (const hold of Array.from(core.holds)) {
+        if (hold.claimant.key === key && hold.record.token === token) hold.lose("Forced")
+      }
+      core.lines.hint(key)
+    }
+
     const get: Service["get"] = (lockId) =>
       Effect.map(
         withKey("get", lockId, storage.get),
@@ -169,7 +177,11 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         Number.isSafeInteger(token) && token > 0
           ? when === "now" || when === "leaseEnd"
             ? Effect.map(
-              withKey("revoke", lockId, (key) => Effect.tap(storage.revoke({ lockId: key, token, when }), () => Effect.sync(() => core.lines.hint(key)))),
+              withKey("revoke", lockId, (key) =>
+                Effect.tap(storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
+                  Effect.sync(() => {
+                    if (_tag === "Revoked") forced(key, token)
+                  }))),
               (outcome) => outcome._tag === "Revoked"
             )
             : new InvalidOptions({ field: "when", kind: JSON.stringify(when) ?? typeof when, rule: "\"now\" or \"leaseEnd\"" })
