@@ -40,6 +40,7 @@ export default tseslint.config(
   },
   {
     files: core,
+    ignores: ["src/SqlFence.ts"],
     rules: {
       "no-restricted-imports": ["error", {
         patterns: [
