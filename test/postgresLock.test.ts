@@ -212,8 +212,8 @@ await describeServer("locks on PostgreSQL", Postgres.shared, (server) => {
         assert.isAtMost(pool.totalCount, 4)
         yield* eventually(Effect.sync(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0), (idle) => idle)
       }).pipe(Effect.withRandom(Random.make("thousand"))))
-      assert.isAbove(ran, 50)
-      assert.isAbove(bystanders, 50)
+      assert.isAbove(ran, 10)
+      assert.isAbove(bystanders, 0)
       yield* eventually(connections, (n) => n <= before)
     }), 120_000)
 
