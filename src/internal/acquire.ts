@@ -66,11 +66,10 @@ class Attempt {
       limit,
       {
         answered: (answer) => {
-          claimant.inflight--
           if (answer._tag === "Right") claimant.mayHold = answer.right._tag === "Claimed"
           else if (answer.left.applied === "unknown") claimant.unsure = core.timeline.now()
           this.answer ??= answer
-          claimant.idle.ring()
+          claimant.ended()
           ticket.bell.ring()
         },
         overdue: (error) => {

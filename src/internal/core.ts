@@ -40,12 +40,11 @@ export const longestCall = 10_000
 export class Claimant {
   /** Claims that have not ended. */
   inflight = 0
+  private bell: Bell | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
   unsure = Number.NEGATIVE_INFINITY
   /** Whether any claim may have been applied. */
   mayHold = false
-  readonly idle = new Bell()
-
   constructor(
     readonly key: string,
     readonly lockId: string,
@@ -53,6 +52,17 @@ export class Claimant {
     readonly holdId: string,
     readonly lease: number
   ) {}
+
+  /** A claim has ended. */
+  ended(): void {
+    this.inflight--
+    this.bell?.ring()
+  }
+
+  /** Waits for the end of the next claim that ends. Nearly nobody does. */
+  get nextEnd(): Effect.Effect<void> {
+    return (this.bell ??= new Bell()).wait
+  }
 }
 
 export const isUnsure = (core: Core, claimant: Claimant): boolean =>
@@ -84,7 +94,7 @@ export const release = (core: Core, { holdId, key }: Claimant) => core.storage.r
 export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
   Effect.gen(function*() {
     const over = core.timeline.now() + claimant.lease
-    while (claimant.inflight > 0) yield* claimant.idle.wait
+    while (claimant.inflight > 0) yield* claimant.nextEnd
     for (let pause = 20;; pause = Math.min(2 * pause, 2000)) {
       const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
       // `NotHeld` to a claim that may yet arrive says nothing.
