@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -103,6 +104,45 @@ describe("a hold is lost before another process can have the lock", () => {
           assert.isAtMost(lock.unsafeRemainingMillis(), 0)
         }).pipe(Effect.scoped),
         skewed
+      )
+    }))
+
+  it.scoped("a renewal that is answered after the deadline revives nothing, though no timer has fired", () =>
+    Effect.gen(function*() {
+      let now = 0
+      const real = yield* Effect.clock
+      const clock: Clock.Clock = {
+        ...real,
+        [Clock.ClockTypeId]: Clock.ClockTypeId,
+        sleep: () => Effect.never,
+        unsafeCurrentTimeMillis: () => now,
+        unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
+        currentTimeMillis: Effect.sync(() => now),
+        currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n)
+      }
+      yield* Effect.withClock(
+        Effect.gen(function*() {
+          const gate = yield* Deferred.make<void>()
+          const storage = yield* MemoryStorage.make()
+          let renewed: string | undefined
+          const a = yield* Process.make({
+            ...storage,
+            renew: (requests) =>
+              Effect.tap(Effect.zipRight(Deferred.await(gate), storage.renew(requests)), ([outcome]) =>
+                Effect.sync(() => renewed = outcome?._tag))
+          }, options)
+          const lock = yield* a.locks.acquire("foo")
+          now = 1000
+          const renewing = yield* Effect.fork(Effect.flip(lock.renew))
+          yield* Effect.yieldNow()
+          now = 2750
+          yield* Deferred.succeed(gate, undefined)
+          const error = yield* Fiber.join(renewing)
+          assert.strictEqual(renewed, "Renewed")
+          assert.deepInclude({ ...error }, { _tag: "LockLost", reason: "Expired" })
+          assert.isAtMost(lock.unsafeRemainingMillis(), 0)
+        }).pipe(Effect.scoped),
+        clock
       )
     }))
 

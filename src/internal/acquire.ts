@@ -10,7 +10,7 @@ import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
 import type { Answer } from "./calls.js"
-import { callLimit, chore, Claimant, closedError, type Core, isUnsure, settle } from "./core.js"
+import { callLimit, chore, Claimant, closedError, type Core, settle } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "./ids.js"
 import { Ticket } from "./line.js"
@@ -40,7 +40,8 @@ const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
-  if (claimant.mayHold || isUnsure(core, claimant)) chore(core, settle(core, claimant))
+  // Also if it was long ago that a claim's fate became unknown: it may have deepened a hold that has been renewed since.
+  if (claimant.mayHold || claimant.inflight > 0 || claimant.unsure !== Number.NEGATIVE_INFINITY) chore(core, settle(core, claimant))
 }
 
 /** One claim, in flight. */
@@ -55,6 +56,7 @@ class Attempt {
   run(limit: number): Effect.Effect<void> {
     const { claimant, core, ticket } = this
     claimant.inflight++
+    claimant.claims++
     return core.calls.start(
       "claim",
       core.storage.claim({

@@ -40,6 +40,8 @@ export const longestCall = 10_000
 export class Claimant {
   /** Claims that have not ended. */
   inflight = 0
+  /** Claims that were begun. */
+  claims = 0
   private bell: Bell | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
   unsure = Number.NEGATIVE_INFINITY
@@ -97,8 +99,9 @@ export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
     while (claimant.inflight > 0) yield* claimant.nextEnd
     for (let pause = 20;; pause = Math.min(2 * pause, 2000)) {
       const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
-      // `NotHeld` to a claim that may yet arrive says nothing.
-      const definite = answer._tag === "Right" && (answer.right._tag === "Released" || !isUnsure(core, claimant))
+      // While a claim may yet arrive, `NotHeld` says nothing, nor does a release of what another claim did.
+      const definite = answer._tag === "Right" &&
+        (!isUnsure(core, claimant) || (answer.right._tag === "Released" && claimant.claims === 1))
       if (definite || core.closed || core.timeline.now() >= over) return
       yield* Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
     }

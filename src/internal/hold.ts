@@ -87,6 +87,8 @@ export class Hold {
       const forced = current === undefined ? this.deadline > this.core.timeline.now() : current.holds[0] === revokedHold
       return this.lose(forced ? "Forced" : current === undefined ? "Expired" : "Taken")
     }
+    // The deadline may have passed with no timer to tell: what is lost stays lost, whatever the storage has renewed.
+    if (this.remaining() <= 0) return
     this.lastFailure = undefined
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))

@@ -1,0 +1,55 @@
+/** Every state of a few small worlds is visited and keeps its promises; and the same search finds what is broken on purpose. */
+import { describe, expect, it } from "@effect/vitest"
+import { small } from "../proof/exhaustive/bounds.js"
+import { subject } from "../proof/exhaustive/model.js"
+import { moveNames } from "../proof/exhaustive/moves.js"
+import { type Mutant, mutants } from "../proof/exhaustive/mutants.js"
+import { type Fate, hunt, story, tableOfMutants, tableOfResults } from "../proof/exhaustive/report.js"
+import { type Result, search } from "../proof/exhaustive/search.js"
+
+describe("every state that can be reached, of small worlds", () => {
+  const results: Array<Result> = []
+  for (const bound of small) {
+    it(`keeps the promises of the lock: ${bound.name}`, () => {
+      const result = search(bound, { subject })
+      results.push(result)
+      expect(story(result)).toBe("")
+      expect(result.complete).toBe(true)
+    })
+  }
+
+  it("every kind of move was made", () => {
+    const made = new Set(results.flatMap((result) => Array.from(result.moves.keys())))
+    expect(moveNames.filter((move) => !made.has(move))).toEqual([])
+    console.log(tableOfResults(results))
+  })
+})
+
+describe("mutants of the record and of its clients", () => {
+  const fates: Array<Fate> = []
+  const run = (mutant: Mutant) => {
+    const fate = hunt(mutant, small)
+    fates.push(fate)
+    return fate
+  }
+
+  for (const mutant of mutants.filter(({ harmless }) => harmless === undefined)) {
+    it(`is found: ${mutant.name}`, () => {
+      const { found } = run(mutant)
+      expect(found?.violation?.path.length).toBeGreaterThan(0)
+    })
+  }
+
+  for (const mutant of mutants.filter(({ harmless }) => harmless !== undefined)) {
+    it(`does no harm: ${mutant.name}`, () => {
+      const { complete, found } = run(mutant)
+      expect(found).toBeUndefined()
+      expect(complete).toBe(true)
+    })
+  }
+
+  it("as a table", () => {
+    expect(fates.length).toBe(mutants.length)
+    console.log(tableOfMutants(fates))
+  })
+})
