@@ -179,6 +179,26 @@ describe("a hold is lost before another process can have the lock", () => {
     }))
 })
 
+describe("withLock", () => {
+  it.scoped("interrupted, keeps the lock until its body has ended", () =>
+    Effect.gen(function*() {
+      const { a, link, storage } = yield* contest
+      let ended = false
+      const body = Effect.never.pipe(Effect.onInterrupt(() => Effect.map(Effect.sleep("500 millis"), () => ended = true)))
+      const fiber = yield* Effect.fork(a.run(StorageLock.withLock(body, "foo", "a")))
+      yield* TestClock.adjust("1 second")
+      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* TestClock.adjust("400 millis")
+      assert.isFalse(ended)
+      assert.strictEqual(link.calls.release, 0)
+      assert.isTrue(Option.isSome(yield* storage.get("foo")))
+      yield* TestClock.adjust("200 millis")
+      yield* Fiber.join(interrupting)
+      assert.isTrue(ended)
+      assert.isTrue(Option.isNone(yield* storage.get("foo")))
+    }))
+})
+
 describe("a lost hold", () => {
   it.scoped("is not released while its body is still ending and its lease lasts", () =>
     Effect.gen(function*() {

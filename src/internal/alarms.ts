@@ -30,6 +30,7 @@ export const make = (timeline: Timeline): Alarms => {
   let cancelled = 0
   let wakeAt = Number.POSITIVE_INFINITY
   let used = false
+  let jumps = 0
   const bell = new Bell()
 
   const up = (index: number): void => {
@@ -97,8 +98,10 @@ export const make = (timeline: Timeline): Alarms => {
       const entry: Entry = { due, ring }
       push(entry)
       used = true
-      if (due < wakeAt) {
-        wakeAt = due
+      // After a jump the sleep goes on by a clock that stood still meanwhile.
+      if (due < wakeAt || timeline.jumps() !== jumps) {
+        jumps = timeline.jumps()
+        wakeAt = Math.min(due, wakeAt)
         bell.ring()
       }
       return {
@@ -111,6 +114,7 @@ export const make = (timeline: Timeline): Alarms => {
     },
     run: Effect.suspend(() => {
       const now = ringDue()
+      jumps = timeline.jumps()
       // After a use it stays awake for a while though nothing is due, so that the next alarm, which is seldom nearer, need not wake it.
       const idle = heap.length === 0 && !used
       used = false

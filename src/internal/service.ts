@@ -2,6 +2,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -56,7 +57,13 @@ class HeldLock implements Lock {
     return this.check.pipe(Effect.zipRight(renewal), Effect.zipRight(this.check))
   }
   readonly guard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockLost, R> =>
-    Effect.zipRight(this.check, Effect.raceFirst(self, this.hold.lost))
+    Effect.zipRight(
+      this.check,
+      // Not only a race: when its caller is interrupted, a race leaves behind what it raced, and the lock would be released while the body still ends.
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(Effect.fork(restore(self)), (body) =>
+          Effect.ensuring(restore(Effect.raceFirst(Fiber.join(body), this.hold.lost)), Fiber.interrupt(body))))
+    )
   get release() {
     return this.hold.release
   }

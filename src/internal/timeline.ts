@@ -6,6 +6,8 @@ import type * as Clock from "effect/Clock"
  */
 export interface Timeline {
   readonly now: () => number
+  /** How often it was seen to jump ahead: a sleep from before such a jump ends too late. */
+  readonly jumps: () => number
 }
 
 /** `Date.now()` is cut to whole milliseconds: smaller differences between the two clocks are no jump. */
@@ -13,6 +15,7 @@ const noise = 2
 
 export const make = (clock: Clock.Clock): Timeline => {
   let jumped = 0
+  let jumps = 0
   let base = Number.POSITIVE_INFINITY
   return {
     now: () => {
@@ -21,9 +24,11 @@ export const make = (clock: Clock.Clock): Timeline => {
       // A wall clock set back tells nothing; set ahead, it may have been a suspend, and is believed.
       if (offset > base + noise) {
         jumped += offset - base
+        jumps++
         base = offset
       } else if (offset < base) base = offset
       return monotonic + jumped
-    }
+    },
+    jumps: () => jumps
   }
 }

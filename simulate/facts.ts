@@ -1,0 +1,110 @@
+/** What several properties want to know of a history. */
+import type { Event, History } from "./history.js"
+
+export type Of<T extends Event["type"]> = Extract<Event, { readonly type: T }>
+
+export interface HoldFacts {
+  readonly got: Of<"got">
+  readonly index: number
+  /** When it ended, was told of its loss, or its process crashed. */
+  over: number
+  /** When its body had ended, and when it was told that its time was over. */
+  ended: number
+  expired: number
+}
+
+/** A process that was suspended may look at its clocks up to this much later: nothing sleeps longer. */
+const longestSleep = 1000
+
+export class Facts {
+  readonly holds = new Map<string, HoldFacts>()
+  /** Tokens that an operator took away, by lock; and those of which others may be let in at once. */
+  private readonly forced = new Set<string>()
+  private readonly freedAtOnce = new Set<string>()
+  /** Processes whose time was not even. */
+  readonly jumped = new Set<string>()
+  readonly done = new Map<number, Of<"done">>()
+  readonly gotOf = new Map<number, Of<"got">>()
+  private readonly stops = new Map<string, Array<Of<"stop">>>()
+
+  constructor(history: History) {
+    history.forEach((event, index) => {
+      switch (event.type) {
+        case "got":
+          this.holds.set(event.hold, { got: event, index, over: Number.POSITIVE_INFINITY, ended: Number.POSITIVE_INFINITY, expired: Number.POSITIVE_INFINITY })
+          this.gotOf.set(event.n, event)
+          return
+        case "end":
+          this.end(event.hold, event.t)
+          return this.mark(event.hold, "ended", event.t)
+        case "lost":
+          this.end(event.hold, event.t)
+          return event.reason === "Expired" ? this.mark(event.hold, "expired", event.t) : undefined
+        case "jump":
+          this.jumped.add(event.p)
+          return
+        case "done":
+          this.done.set(event.n, event)
+          return
+        case "crash":
+          for (const [hold, { got }] of this.holds) {
+            if (got.p !== event.p) continue
+            this.end(hold, event.t)
+            this.mark(hold, "ended", event.t)
+          }
+          return
+        case "force":
+          this.forced.add(`${event.lock} ${event.token}`)
+          if (event.when === "now") this.freedAtOnce.add(`${event.lock} ${event.token}`)
+          return
+        case "stop": {
+          const stops = this.stops.get(event.p)
+          if (event.suspended) this.jumped.add(event.p)
+          if (stops === undefined) this.stops.set(event.p, [event])
+          else stops.push(event)
+          return
+        }
+        case "want":
+        case "look":
+        case "interrupt":
+        case "state":
+        case "write":
+        case "fault":
+        case "heal":
+        case "leak":
+        case "stuck":
+        case "log":
+        case "message":
+          return
+      }
+    })
+  }
+
+  private end(hold: string, t: number): void {
+    const facts = this.holds.get(hold)
+    if (facts !== undefined) facts.over = Math.min(facts.over, t)
+  }
+
+  private mark(hold: string, what: "ended" | "expired", t: number): void {
+    const facts = this.holds.get(hold)
+    if (facts !== undefined) facts[what] = Math.min(facts[what], t)
+  }
+
+  wasForced(lock: string, token: number): boolean {
+    return this.forced.has(`${lock} ${token}`)
+  }
+
+  wasFreedAtOnce(lock: string, token: number): boolean {
+    return this.freedAtOnce.has(`${lock} ${token}`)
+  }
+
+  /** By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. */
+  excuse(p: string, since: number, t: number): number {
+    let until = t
+    for (const stop of this.stops.get(p) ?? []) {
+      if (stop.until < since || stop.t > until) continue
+      until = stop.suspended ? until + (stop.until - stop.t) + longestSleep : Math.max(until, stop.until)
+    }
+    return until
+  }
+}

@@ -1,0 +1,100 @@
+/** Single changes of the library, each a bug that somebody could make. The simulation must find them all. */
+export interface Mutant {
+  readonly name: string
+  readonly what: string
+  readonly file: string
+  /** Is there exactly once. */
+  readonly replace: string
+  readonly by: string
+}
+
+const mutant = (name: string, what: string, file: string, replace: string, by: string): Mutant => ({ name, what, file: `src/${file}`, replace, by })
+
+export const mutants: ReadonlyArray<Mutant> = [
+  // The deadline.
+  mutant("deadline-from-reply", "the deadline is counted from the answer to the claim", "internal/acquire.ts",
+    "deadlineOf(attempt.start, validFor, options)", "deadlineOf(timeline.now(), validFor, options)"),
+  mutant("deadline-from-renewal-reply", "the deadline is counted from the answer to the renewal", "internal/hold.ts",
+    "deadlineOf(start, outcome.validFor, this.options)", "deadlineOf(this.core.timeline.now(), outcome.validFor, this.options)"),
+  mutant("deadline-of-the-retry", "a repeated claim counts a whole lease, not what the storage says is left", "internal/hold.ts",
+    "start + Math.min(lease, validFor / 1000) - margin", "start + (validFor > 0 ? lease : 0) - margin"),
+  mutant("no-margin", "the clock margin is not taken off", "internal/hold.ts",
+    "Math.min(lease, validFor / 1000) - margin", "Math.min(lease, validFor / 1000) - 0 * margin"),
+  mutant("time-stands-still", "a suspend is not noticed: the wall clock is not looked at", "internal/timeline.ts",
+    "jumped += offset - base", "jumped += 0"),
+  mutant("deadline-not-watched", "the loss is noticed when a renewal is due, not at the deadline", "internal/hold.ts",
+    "const due = Math.min(this.renewAt, this.deadline)", "const due = this.renewAt"),
+  mutant("too-late-is-not-noticed", "a claim whose answer came too late counts", "internal/acquire.ts",
+    "if (deadline > timeline.now()) {", "if (deadline > 0) {"),
+  mutant("never-renewed", "nothing is renewed", "internal/hold.ts",
+    "this.core.due.add(this)", "void this.core.due"),
+
+  // The identity of a hold.
+  mutant("renew-resurrects", "a renewal brings back what has expired", "LockRecord.ts",
+    "if (record === undefined || !isLive(record, now)) return { record, outcome: { _tag: \"NotHeld\" } }\n  if (!record.holds",
+    "if (record === undefined) return { record, outcome: { _tag: \"NotHeld\" } }\n  if (!record.holds"),
+  mutant("renew-ignores-hold", "a renewal of any hold id renews the lease", "LockRecord.ts",
+    "if (!record.holds.includes(request.holdId)) return { record, outcome: { _tag: \"NotHeld\", current: record } }", ""),
+  mutant("release-by-owner", "a release frees the lock with all its holds", "LockRecord.ts",
+    "const holds = record.holds.filter((hold) => hold !== request.holdId)", "const holds: ReadonlyArray<string> = []"),
+  mutant("release-ignores-hold", "a release takes out the last hold, whichever it names", "LockRecord.ts",
+    "if (record === undefined || !record.holds.includes(request.holdId)) {\n    return { record, outcome: { _tag: \"NotHeld\" } }\n  }\n  const holds = record.holds.filter((hold) => hold !== request.holdId)",
+    "if (record === undefined || record.holds.length === 0) {\n    return { record, outcome: { _tag: \"NotHeld\" } }\n  }\n  const holds = record.holds.slice(0, -1)"),
+  mutant("reentry-not-counted", "a reentry does not put its hold in", "LockRecord.ts",
+    "holds: [...record.holds, request.holdId],", "holds: record.holds,"),
+
+  // The record.
+  mutant("owner-not-compared", "a claim enters whoever holds the lock", "LockRecord.ts",
+    "if (record.ownerId !== request.ownerId || record.kind !== exclusive) {", "if (record.kind !== exclusive) {"),
+  mutant("token-restarts", "the token begins anew with each hold", "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),", "token: 1,"),
+  mutant("token-by-clock-alone", "the token follows the clock, also back", "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),", "token: Math.max(1, now),"),
+  mutant("token-by-count-alone", "the token counts from what is remembered, so that a purge restarts it", "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),", "token: (record?.token ?? 0) + 1,"),
+  mutant("token-kept", "whoever takes over has the token of the one before", "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),", "token: record?.token ?? Math.max(1, now),"),
+  mutant("lease-shrinks-on-reentry", "a reentry sets the lease anew, though it was longer", "LockRecord.ts",
+    "leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)\n  }\n  return { record: next", "leaseExpireTime: now + request.lease / 2\n  }\n  return { record: next"),
+  mutant("expires-early", "a lock is free when half of its margin is left", "LockRecord.ts",
+    "record.holds.length > 0 && record.leaseExpireTime > now", "record.holds.length > 0 && record.leaseExpireTime > now + 200_000"),
+  mutant("revoke-at-once", "an operator's \"leaseEnd\" frees at once", "LockRecord.ts",
+    "if (request.when === \"now\") {", "if (request.when === \"now\" || request.when === \"leaseEnd\") {"),
+
+  // The storages and the adapter.
+  mutant("purge-of-live-rows", "a purge drops every row", "MemoryStorage.ts",
+    "filter((record) => record.leaseExpireTime < before)\n          for", "filter((record) => record.leaseExpireTime < Infinity || before < 0)\n          for"),
+  mutant("version-not-checked", "an update does not look at the version", "MemoryStorage.ts",
+    "update: (lockId, expected, record) => at(lockId, expected,", "update: (lockId, _expected, record) => at(lockId, records.get(lockId)?.version,"),
+  mutant("create-over-another", "a create does not look whether there is a record", "MemoryStorage.ts",
+    "create: (lockId, _version, record) => at(lockId, undefined,", "create: (lockId, _version, record) => at(lockId, records.get(lockId)?.version,"),
+  mutant("observed-for-half", "a waiter takes over after half of the observed lease", "internal/observation.ts",
+    "record.leaseExpireTime - (at - observe(record, at).since)\n\n", "record.leaseExpireTime / 2 - (at - observe(record, at).since)\n\n"),
+  mutant("observation-not-restarted", "a renewal does not restart the watching", "internal/observation.ts",
+    "if (before !== undefined && before.version === record.version) return before", "if (before !== undefined && before.token === record.token) return before"),
+  mutant("client-clock", "over a store with a clock, the client's clock judges", "VersionedStore.ts",
+    "Effect.zipWith(store.get(lockId), store.time!, (found, now)", "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"),
+
+  // The way to a hold and back.
+  mutant("hint-is-ownership", "whoever hears that the lock is free believes to have it", "internal/acquire.ts",
+    "if (ticket.hinted || !line.mayGo(ticket)) continue",
+    "if (ticket.hinted && holder !== undefined) return Option.some(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket)) continue"),
+  mutant("waits-through-interruption", "who waits for an answer cannot be interrupted", "internal/acquire.ts",
+    "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.wait)", "while (attempt.answer === undefined) {\n          yield* ticket.bell.wait"),
+  mutant("abandoned-is-forgotten", "a claim whose caller has left is not released", "internal/acquire.ts",
+    "if (claimant.mayHold || claimant.inflight > 0 || claimant.unsure !== Number.NEGATIVE_INFINITY) chore(", "if (false as boolean) chore("),
+  mutant("line-without-order", "every waiter of a process asks the storage", "internal/line.ts",
+    "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId", "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"),
+  mutant("head-does-not-hand-on", "who leaves the head of the line tells nobody", "internal/line.ts",
+    "if (wasHead) this.head()?.bell.ring()", "if (wasHead) return"),
+  mutant("reentry-queues", "the owner that has the lock queues behind those who wait for it", "internal/line.ts",
+    "if (this.holders.size > 0) return this.holders.has(ticket.ownerId)", "if (this.holders.size > 0) return this.isHead(ticket) && this.holders.has(ticket.ownerId)"),
+  mutant("time-out-not-heard", "the end of `acquireTimeout` wakes nobody", "internal/acquire.ts",
+    "expired = true\n        ticket.bell.ring()", "expired = true"),
+  mutant("lost-at-once-given-back", "a lost hold is released at its deadline, while its body ends", "internal/hold.ts",
+    "if (reason !== \"Closed\") this.core.alarms.set(this.core.timeline.now() + this.options.margin, () => this.giveBack())", "this.giveBack()"),
+  mutant("loss-not-told", "nobody is told of a loss", "internal/hold.ts",
+    "this.whenLost.done(Exit.fail(this.error))", "void this.whenLost"),
+  mutant("closing-leaves-fibers", "closing the layer does not end the runners", "internal/calls.ts",
+    "runners.interrupt(undefined)\n      runners.close()", "runners.interrupt(undefined)")
+]

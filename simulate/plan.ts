@@ -1,0 +1,208 @@
+/** What happens in one run, decided before it begins: plain data, so that a failing run can be made smaller by leaving things out. */
+import { Rng } from "./random.js"
+
+export type StorageKind = "native" | "versioned" | "observed"
+
+export interface Action {
+  readonly kind: "withLock" | "acquire" | "try" | "tryWith" | "force" | "purge" | "get"
+  readonly lock: number
+  /** `undefined`: an owner of its own for each acquire. */
+  readonly owner: string | undefined
+  /** Milliseconds before it, and for which its body runs. */
+  readonly pause: number
+  readonly body: number
+  readonly looks: number
+  /** How long its body takes to clean up, however it ends. */
+  readonly finalizer: number
+  readonly fails: boolean
+  readonly timeout: number | undefined
+  readonly interruptAfter: number | undefined
+  /** The owner enters once more, in the middle of the body. */
+  readonly nested: boolean
+  readonly renews: boolean
+  readonly releasesEarly: boolean
+  readonly when: "now" | "leaseEnd"
+}
+
+export interface ProcessPlan {
+  readonly rate: number
+  readonly startOfClock: number
+  readonly actors: ReadonlyArray<ReadonlyArray<Action>>
+}
+
+export type Fault =
+  | { readonly kind: "pause" | "suspend" | "partition" | "refuse" | "swallow"; readonly process: number; readonly at: number; readonly millis: number }
+  | { readonly kind: "crash" | "close"; readonly process: number; readonly at: number; readonly millis: number }
+  | { readonly kind: "wall"; readonly process: number; readonly at: number; readonly by: number }
+  | { readonly kind: "stall"; readonly at: number; readonly millis: number }
+  | { readonly kind: "clock"; readonly at: number; readonly offset: number }
+  | { readonly kind: "promote"; readonly at: number; readonly lag: number; readonly millis: number; readonly offset: number }
+  | { readonly kind: "falseHint"; readonly process: number; readonly at: number }
+
+export interface Network {
+  readonly fastest: number
+  readonly slowest: number
+  /** Once in a while a message takes this long. */
+  readonly rare: number
+  readonly rareMillis: number
+  readonly lostRequest: number
+  readonly lostReply: number
+  readonly unknown: number
+  readonly error: number
+  readonly duplicate: number
+  readonly lostHint: number
+  readonly lateHint: number
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly storage: StorageKind
+  readonly lease: number
+  readonly margin: number
+  readonly refresh: number
+  readonly locks: number
+  /** No fault at all: then nothing may be lost. */
+  readonly calm: boolean
+  readonly storageRate: number
+  /** The storage's clock stays within this of its course. */
+  readonly wander: number
+  readonly faultsEnd: number
+  readonly hourLater: boolean
+  readonly network: Network
+  readonly processes: ReadonlyArray<ProcessPlan>
+  readonly faults: ReadonlyArray<Fault>
+}
+
+/** Milliseconds. Within the margin, so that it ends before a lost lease does. */
+export const longestFinalizer = 20
+
+/** Clocks run at most this wrong. */
+const drift = 3e-4
+
+/** What the storage's clock may wander, so that the margin covers it: there and back, with what clocks drift in a lease, and what is rounded. */
+const wanderOf = (lease: number, margin: number): number => Math.max(0, (margin - 4 * drift * lease - 6) / 2)
+
+const lockAction = (rng: Rng, lease: number, locks: number, owners: ReadonlyArray<string | undefined>): Action => {
+  const kind = rng.pick(["withLock", "withLock", "withLock", "acquire", "acquire", "try", "tryWith", "force", "get", "purge"] as const)
+  const owner = rng.pick(owners)
+  return {
+    kind: kind === "force" && rng.chance(0.5) ? "withLock" : kind,
+    lock: rng.int(0, locks - 1),
+    owner,
+    pause: rng.chance(0.3) ? 0 : rng.between(0, lease / 2),
+    body: rng.chance(0.2) ? 0 : rng.chance(0.25) ? rng.between(lease, 2.5 * lease) : rng.between(0, lease * 0.7),
+    looks: rng.int(1, 4),
+    finalizer: rng.chance(0.4) ? rng.between(1, longestFinalizer) : 0,
+    fails: rng.chance(0.15),
+    // Some leave while their first claim is on its way.
+    timeout: rng.chance(0.2) ? rng.chance(0.3) ? rng.between(1, 10) : rng.between(5, 2 * lease) : undefined,
+    interruptAfter: rng.chance(0.2) ? rng.chance(0.3) ? rng.between(0, 10) : rng.between(0, 1.5 * lease) : undefined,
+    nested: owner !== undefined && rng.chance(0.4),
+    renews: rng.chance(0.1),
+    releasesEarly: rng.chance(0.1),
+    when: rng.chance(0.5) ? "now" : "leaseEnd"
+  }
+}
+
+const faultOf = (rng: Rng, plan: Pick<Plan, "lease" | "wander" | "faultsEnd" | "storage">, processes: number): Fault => {
+  const { faultsEnd, lease, wander } = plan
+  const process = rng.int(0, processes - 1)
+  const at = rng.between(0, faultsEnd)
+  const millis = rng.chance(0.5) ? rng.between(1, lease / 2) : rng.between(lease / 2, 2.5 * lease)
+  const kind = rng.pick([
+    "pause", "pause", "suspend", "partition", "partition", "refuse", "swallow", "swallow", "crash", "close", "wall", "stall", "stall", "clock", "clock", "falseHint", "falseHint"
+  ] as const)
+  switch (kind) {
+    case "pause":
+    case "suspend":
+    case "partition":
+    case "refuse":
+    case "swallow":
+    case "crash":
+    case "close":
+      return { kind, process, at, millis }
+    case "wall":
+      // Ahead only: set back while the machine sleeps, a wall clock can hide that it slept.
+      return { kind, process, at, by: rng.between(0, lease) }
+    case "stall":
+      return { kind, at, millis }
+    case "clock":
+      return { kind, at, offset: rng.chance(0.5) ? rng.pick([-1, 1]) * wander : rng.between(-wander, wander) }
+    case "falseHint":
+      return { kind, process, at }
+  }
+}
+
+export const generate = (seed: number): Plan => {
+  const rng = new Rng(seed)
+  const storage = rng.pick(["native", "native", "versioned", "observed"] as const)
+  const lease = rng.pick([300, 600, 1000, 2000])
+  const margin = rng.chance(0.2) ? lease / 4 : Math.max(60, lease / 10)
+  const refresh = lease / 3
+  const calm = rng.chance(0.12)
+  const wander = storage === "observed" || calm ? 0 : wanderOf(lease, margin)
+  const locks = rng.chance(0.7) ? 1 : rng.int(2, 3)
+  const processes = rng.pick([1, 2, 2, 2, 3, 3, 4])
+  const shared = rng.chance(0.25)
+  const owners = (process: number): ReadonlyArray<string | undefined> => [
+    undefined, undefined, `o${process}`, ...(shared ? ["both"] : [])
+  ]
+  const faultsEnd = rng.between(2, 7) * lease
+  const network = calm
+    ? {
+      fastest: 0, slowest: rng.pick([1, 4]), rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0,
+      lostHint: rng.chance(0.3) ? 1 : 0, lateHint: 0
+    }
+    : {
+      fastest: rng.pick([0, 0.5, 5]),
+      slowest: rng.pick([1, 10, 50, lease / 6]),
+      rare: rng.pick([0, 0.02, 0.1]),
+      rareMillis: rng.between(lease / 6, 1.5 * lease),
+      lostRequest: rng.pick([0, 0.02, 0.1]),
+      lostReply: rng.pick([0, 0.02, 0.1, 0.25]),
+      unknown: rng.pick([0, 0.02, 0.1]),
+      error: rng.pick([0, 0.02, 0.1]),
+      duplicate: rng.pick([0, 0.05, 0.2]),
+      lostHint: rng.pick([0, 0.2, 1]),
+      lateHint: rng.pick([0, 0.3])
+    }
+  const faults: Array<Fault> = []
+  if (!calm) {
+    const count = rng.int(0, 7)
+    for (let i = 0; i < count; i++) faults.push(faultOf(rng, { lease, wander, faultsEnd, storage }, processes))
+    // Promotion takes longer than the two storages' clocks differ: or even a storage's own restart would repeat times.
+    if (storage === "native" && rng.chance(0.12)) {
+      faults.push({
+        kind: "promote", at: rng.between(0, faultsEnd), lag: rng.between(1, lease), millis: 2 * wander + rng.between(5, lease / 2), offset: rng.between(-wander, wander)
+      })
+    }
+  }
+  faults.sort((a, b) => a.at - b.at)
+  return {
+    seed,
+    storage,
+    lease,
+    margin,
+    refresh,
+    locks,
+    calm,
+    storageRate: calm ? 1 : 1 + rng.between(-drift, drift),
+    wander,
+    faultsEnd,
+    hourLater: rng.chance(0.1),
+    network,
+    processes: Array.from({ length: processes }, (_, process) => ({
+      rate: calm ? 1 : 1 + rng.between(-drift, drift),
+      startOfClock: rng.between(0, 1000),
+      actors: Array.from({ length: rng.int(1, 3) }, () =>
+        Array.from({ length: rng.int(1, 4) }, () => {
+          const action = lockAction(rng, lease, locks, owners(process))
+          return calm && action.kind === "force" ? { ...action, kind: "withLock" as const } : action
+        }))
+    })),
+    faults
+  }
+}
+
+/** By how much the storage's idea of a lease may differ from anybody else's: its clock's wandering, drift, and what is rounded. In milliseconds. */
+export const clockBound = (plan: Plan): number => 2 * plan.wander + 4 * drift * 2 * plan.lease + 4

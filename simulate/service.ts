@@ -1,0 +1,100 @@
+/** The promises on which the program depends that uses the locks. */
+import type { Property } from "./checker.js"
+import type { Of } from "./facts.js"
+
+/** Where nothing goes wrong, nothing is lost, nothing fails, and whatever was claimed is given back before its lease runs out. */
+export const calm: Property = function*(history, rules) {
+  if (!rules.calm) return
+  for (const [index, event] of history.entries()) {
+    if (event.type === "lost") yield [index, `${event.hold} was lost (${event.reason}), though nothing went wrong`]
+    if (rules.atomic && event.type === "state" && event.op === "time" && event.holds.length === 0) {
+      yield [index, `the lease of ${event.lock} ran out, though nothing went wrong: somebody did not give it back`]
+    }
+    // Over compare-and-set, many at once may take too long for a short lease.
+    if (rules.atomic && event.type === "done" && event.exit.startsWith("StorageError")) yield [index, `#${event.n} failed with ${event.exit}, though nothing went wrong`]
+  }
+}
+
+/** How a body ended is how its `withLock` ends, unless its hold was lost or its caller was interrupted; and nothing ever dies. */
+export const result: Property = function*(history, _rules, facts) {
+  const interruptible = new Set<number>()
+  for (const [index, event] of history.entries()) {
+    if (event.type === "interrupt") interruptible.add(event.n)
+    // The loss of the outer hold interrupts the reentry.
+    if (event.type === "want" && event.within !== undefined) interruptible.add(event.n)
+    if (event.type === "log") yield [index, `something was logged: ${event.text}`]
+    if (event.type !== "done") continue
+    if (event.exit.startsWith("died")) yield [index, `#${event.n} ${event.exit}`]
+    if (event.body === undefined || event.body === event.exit) continue
+    if (event.exit === "interrupted" && interruptible.has(event.n)) continue
+    const got = facts.gotOf.get(event.n)
+    if (event.exit === "LockLost" && got !== undefined && wasTold(history, got.hold, event.t)) continue
+    yield [index, `the body of #${event.n} ended with ${event.body}, and it ended with ${event.exit}`]
+  }
+}
+
+const wasTold = (history: ReadonlyArray<Of<"lost"> | { readonly type: string }>, hold: string, by: number): boolean =>
+  history.some((event) => event.type === "lost" && (event as Of<"lost">).hold === hold && (event as Of<"lost">).t <= by)
+
+/** What is interrupted, or has waited for as long as it may, ends soon. */
+export const prompt: Property = function*(history, rules, facts) {
+  const wants = new Map<number, Of<"want">>()
+  const crashed = new Map<string, number>()
+  for (const event of history) if (event.type === "crash") crashed.set(event.p, event.t)
+  const end = history.at(-1)?.t ?? 0
+  const late = (p: string, n: number, since: number, due: number): string | undefined => {
+    const excused = facts.excuse(p, since, due + 3)
+    const at = facts.done.get(n)?.t ?? crashed.get(p) ?? end
+    return at > excused ? `#${n} should have ended by ${excused.toFixed(1)}, and did at ${at.toFixed(1)}` : undefined
+  }
+  for (const [index, event] of history.entries()) {
+    if (event.type === "want") wants.set(event.n, event)
+    if (event.type === "interrupt") {
+      const got = facts.gotOf.get(event.n)
+      const holding = got !== undefined && got.t <= event.t
+      // One level of reentry is released before the other.
+      const problem = late(event.p, event.n, event.t, event.t + (holding ? 2 * rules.longestEnd : 0))
+      if (problem !== undefined) yield [index, problem]
+    }
+    if (event.type === "done") {
+      const want = wants.get(event.n)
+      if (want?.timeout === undefined || facts.gotOf.has(event.n)) continue
+      const due = want.t + want.timeout
+      const excused = facts.excuse(event.p, want.t, due + 3)
+      if (event.t > excused) yield [index, `#${event.n} waited until ${event.t.toFixed(1)}, and should have given up by ${excused.toFixed(1)}`]
+    }
+  }
+}
+
+/** Waiters of one process for one lock have it in the order in which they came, but for owners that have it already. */
+export const order: Property = function*(history, _rules, facts) {
+  const waiting = new Map<string, Array<Of<"want">>>()
+  for (const [index, event] of history.entries()) {
+    if (event.type === "want" && event.wait) {
+      const key = `${event.p} ${event.lock}`
+      const line = waiting.get(key)
+      if (line === undefined) waiting.set(key, [event])
+      else line.push(event)
+    } else if (event.type === "got" || event.type === "done") {
+      for (const [key, line] of waiting) {
+        const place = line.findIndex(({ n }) => n === event.n)
+        if (place < 0) continue
+        const one = line[place]!
+        line.splice(place, 1)
+        if (event.type !== "got" || one.owner !== undefined) continue
+        const before = line.slice(0, place).find(({ n }) => facts.gotOf.has(n))
+        if (before !== undefined) yield [index, `#${event.n} has ${event.lock} before #${before.n}, which came earlier (${key})`]
+      }
+    }
+  }
+}
+
+/** Once nothing goes wrong any more, everybody who waits has the lock before long. */
+export const progress: Property = function*(history) {
+  for (const [index, event] of history.entries()) if (event.type === "stuck") yield [index, `${event.p} does not get on: ${event.text}`]
+}
+
+/** When all is over, nothing is left: no lock held, no fiber, no timer. */
+export const nothingLeft: Property = function*(history) {
+  for (const [index, event] of history.entries()) if (event.type === "leak") yield [index, `${event.p}: ${event.text}`]
+}

@@ -1,0 +1,66 @@
+/** A share of the seeds, run one after the other. */
+import { generate } from "./plan.js"
+import { run } from "./run.js"
+
+export interface Share {
+  readonly from: number
+  readonly schedules: number
+  /** Every so manieth seed, from this one on. */
+  readonly step: number
+  readonly offset: number
+  /** Enough after the first that fails. */
+  readonly stop: boolean
+}
+
+export interface Failure {
+  readonly seed: number
+  readonly property: string
+  readonly message: string
+}
+
+export interface Tally {
+  schedules: number
+  acquisitions: number
+  events: number
+  /** Virtual. */
+  millis: number
+  readonly faults: Record<string, number>
+  readonly failures: Array<Failure>
+}
+
+export const emptyTally = (): Tally => ({ schedules: 0, acquisitions: 0, events: 0, millis: 0, faults: {}, failures: [] })
+
+export const add = (into: Tally, more: Tally): void => {
+  into.schedules += more.schedules
+  into.acquisitions += more.acquisitions
+  into.events += more.events
+  into.millis += more.millis
+  for (const [kind, count] of Object.entries(more.faults)) into.faults[kind] = (into.faults[kind] ?? 0) + count
+  into.failures.push(...more.failures)
+}
+
+/** Tells what was done since the last time, about every half second. */
+export const runShare = (share: Share, tell: (tally: Tally) => void): void => {
+  let tally = emptyTally()
+  let told = Date.now()
+  for (let i = share.offset; i < share.schedules; i += share.step) {
+    const plan = generate(share.from + i)
+    const { acquisitions, history, millis, violations } = run(plan)
+    tally.schedules++
+    tally.acquisitions += acquisitions
+    tally.events += history.length
+    tally.millis += millis
+    for (const { kind } of plan.faults) tally.faults[kind] = (tally.faults[kind] ?? 0) + 1
+    const [first] = violations
+    if (first !== undefined) {
+      tally.failures.push({ seed: plan.seed, property: first.property, message: first.message })
+      if (share.stop) break
+    }
+    if (Date.now() - told > 500) {
+      tell(tally)
+      tally = emptyTally()
+      told = Date.now()
+    }
+  }
+  tell(tally)
+}
