@@ -11,6 +11,7 @@ import * as TestClock from "effect/TestClock"
 import * as MemoryStorage from "../src/MemoryStorage.js"
 import * as StorageLock from "../src/StorageLock.js"
 import * as Faulty from "./support/faulty.js"
+import * as HandClock from "./support/handClock.js"
 import * as Process from "./support/process.js"
 
 const options = { leaseExpireAfter: "3 seconds", clockMargin: "300 millis" } as const
@@ -83,43 +84,23 @@ describe("a hold is lost before another process can have the lock", () => {
 
   it.scoped("a blocked event loop is seen by check though no timer could fire", () =>
     Effect.gen(function*() {
-      let jump = 0
-      const real = yield* Effect.clock
-      const skewed: Clock.Clock = {
-        ...real,
-        [Clock.ClockTypeId]: Clock.ClockTypeId,
-        sleep: () => Effect.never,
-        unsafeCurrentTimeMillis: () => jump,
-        unsafeCurrentTimeNanos: () => BigInt(jump) * 1_000_000n,
-        currentTimeMillis: Effect.sync(() => jump),
-        currentTimeNanos: Effect.sync(() => BigInt(jump) * 1_000_000n)
-      }
+      const hands = { wall: 0, monotonic: 0 }
       yield* Effect.withClock(
         Effect.gen(function*() {
           const a = yield* Process.make(yield* MemoryStorage.make(), options)
           const lock = yield* a.locks.acquire("foo")
-          jump = 2699
+          hands.wall = hands.monotonic = 2699
           assert.isAbove(lock.unsafeRemainingMillis(), 0)
-          jump = 2700
+          hands.wall = hands.monotonic = 2700
           assert.isAtMost(lock.unsafeRemainingMillis(), 0)
         }).pipe(Effect.scoped),
-        skewed
+        yield* HandClock.make(hands)
       )
     }))
 
   it.scoped("a renewal that is answered after the deadline revives nothing, though no timer has fired", () =>
     Effect.gen(function*() {
-      let now = 0
-      const real = yield* Effect.clock
-      const clock: Clock.Clock = {
-        ...real,
-        [Clock.ClockTypeId]: Clock.ClockTypeId,
-        sleep: () => Effect.never,
-        unsafeCurrentTimeMillis: () => now,
-        unsafeCurrentTimeNanos: () => BigInt(now) * 1_000_000n,
-        currentTimeMillis: Effect.sync(() => now),
-        currentTimeNanos: Effect.sync(() => BigInt(now) * 1_000_000n)
-      }
+      const hands = { wall: 0, monotonic: 0 }
       yield* Effect.withClock(
         Effect.gen(function*() {
           const gate = yield* Deferred.make<void>()
@@ -132,49 +113,38 @@ describe("a hold is lost before another process can have the lock", () => {
                 Effect.sync(() => renewed = outcome?._tag))
           }, options)
           const lock = yield* a.locks.acquire("foo")
-          now = 1000
+          hands.wall = hands.monotonic = 1000
           const renewing = yield* Effect.fork(Effect.flip(lock.renew))
           yield* Effect.yieldNow()
-          now = 2750
+          hands.wall = hands.monotonic = 2750
           yield* Deferred.succeed(gate, undefined)
           const error = yield* Fiber.join(renewing)
           assert.strictEqual(renewed, "Renewed")
           assert.deepInclude({ ...error }, { _tag: "LockLost", reason: "Expired" })
           assert.isAtMost(lock.unsafeRemainingMillis(), 0)
         }).pipe(Effect.scoped),
-        clock
+        yield* HandClock.make(hands)
       )
     }))
 
   it.scoped("a suspended machine, whose monotonic clock stood still, has lost its holds", () =>
     Effect.gen(function*() {
-      let monotonic = 1000
-      let wall = 5000
-      const real = yield* Effect.clock
-      const clock: Clock.Clock = {
-        ...real,
-        [Clock.ClockTypeId]: Clock.ClockTypeId,
-        sleep: () => Effect.never,
-        unsafeCurrentTimeMillis: () => wall,
-        unsafeCurrentTimeNanos: () => BigInt(monotonic) * 1_000_000n,
-        currentTimeMillis: Effect.sync(() => wall),
-        currentTimeNanos: Effect.sync(() => BigInt(monotonic) * 1_000_000n)
-      }
+      const hands = { wall: 5000, monotonic: 1000 }
       yield* Effect.withClock(
         Effect.gen(function*() {
           const storage = yield* MemoryStorage.make({ time: Effect.succeed(1) })
           const a = yield* Process.make(storage, options)
           const lock = yield* a.locks.acquire("foo")
           // Set back by an administrator: no time has passed.
-          wall -= 3_600_000
+          hands.wall -= 3_600_000
           assert.strictEqual(lock.unsafeRemainingMillis(), 2700)
-          wall += 2000
-          monotonic += 100
+          hands.wall += 2000
+          hands.monotonic += 100
           assert.isAtMost(Math.abs(lock.unsafeRemainingMillis() - 700), 3)
-          wall += 1000
+          hands.wall += 1000
           assert.isAtMost(lock.unsafeRemainingMillis(), 0)
         }).pipe(Effect.scoped),
-        clock
+        yield* HandClock.make(hands)
       )
     }))
 })
