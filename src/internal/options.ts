@@ -56,7 +56,8 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
     "clockMargin",
     options.clockMargin === undefined ? Math.max(100, lease / 20) : options.clockMargin,
     `a duration of zero or more, below the lease of ${format(lease)}`,
-    (millis) => millis >= 0 && millis < lease
+    // A default that does not fit is the lease's fault, and told below.
+    (millis) => millis >= 0 && (options.clockMargin === undefined || millis < lease)
   )
   if (typeof margin !== "number") return margin
   if (refresh + margin > wellBelow * lease) {
