@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { InvalidOptions } from "../src/LockError.js"
 import * as SqlFence from "../src/SqlFence.js"
-import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import { describeServer } from "./harness/server.js"
 
 const write = (n: number) => Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO work (n) VALUES (${n})`)
@@ -73,7 +73,7 @@ const promises = (layer: () => Layer.Layer<SqlClient.SqlClient, unknown>) => {
 
 describe("SqlFence on SQLite", () => promises(() => SqliteClient.layer({ filename: ":memory:" })))
 
-await describeServer("SqlFence on PostgreSQL", Postgres.shared, (server) => {
+await describeServer("SqlFence on PostgreSQL", Shared.postgres, (server) => {
   const layer = Layer.unwrapScoped(Effect.map(server.freshDatabase, (url) => PgClient.layer({ url: Redacted.make(url) })))
   promises(() => layer)
 

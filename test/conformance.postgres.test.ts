@@ -12,6 +12,7 @@ import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import { VersionedStore } from "../src/index.js"
 import * as Conformance from "../src/testing/index.js"
 import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
 
@@ -51,7 +52,7 @@ await describeServer("PostgresStorage on a server of its own", Postgres.own, (se
   })
 })
 
-await describeServer("PostgresStorage on the shared server", Postgres.shared, (server) => {
+await describeServer("PostgresStorage on the shared server", Shared.postgres, (server) => {
   describe("from the program's client", () => {
     const client = resource(Effect.gen(function*() {
       const url = Redacted.make(yield* server.freshDatabase)

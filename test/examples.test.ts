@@ -11,7 +11,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { layer as ownBackend } from "../examples/ownBackend.js"
 import * as Conformance from "../src/testing/index.js"
-import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import { describeServer } from "./harness/server.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
@@ -121,7 +121,7 @@ describe("examples", () => {
   })
 })
 
-await describeServer("examples on PostgreSQL", Postgres.shared, (server) => {
+await describeServer("examples on PostgreSQL", Shared.postgres, (server) => {
   check(onPostgres, { DATABASE_URL: server.url })
 })
 

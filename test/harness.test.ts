@@ -8,6 +8,7 @@ import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Debian from "./harness/debian.js"
 import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Processes from "./harness/processes.mjs"
 import * as Sandbox from "./harness/sandbox.js"
 import { describeServer, required } from "./harness/server.js"
@@ -145,10 +146,10 @@ await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
     }))
 })
 
-await describeServer("the shared PostgreSQL", Postgres.shared, (server) => {
+await describeServer("the shared PostgreSQL", Shared.postgres, (server) => {
   it.scopedLive("gives each that asks a database of its own", () =>
     Effect.gen(function*() {
-      const other = yield* Postgres.shared
+      const other = yield* Shared.postgres
       assert.notStrictEqual(server.url, other.url)
       assert.strictEqual(server.port, other.port)
       yield* server.admin("CREATE TABLE mine (i int)")

@@ -14,7 +14,7 @@ import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import type * as LockRecord from "../src/LockRecord.js"
 import type * as Storage from "../src/Storage.js"
-import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
 
@@ -34,7 +34,7 @@ const pgPool = (url: string, max: number) =>
     (pool) => Effect.promise(() => pool.end())
   )
 
-await describeServer("PostgresStorage", Postgres.shared, (server) => {
+await describeServer("PostgresStorage", Shared.postgres, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
   const query = (url: string, text: string, values: ReadonlyArray<unknown> = []) =>

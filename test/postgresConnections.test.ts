@@ -18,7 +18,7 @@ import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import * as Storage from "../src/Storage.js"
 import * as VersionedStore from "../src/VersionedStore.js"
-import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer, freePort } from "./harness/server.js"
 
@@ -31,7 +31,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
 const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
   holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
 
-await describeServer("the connections of PostgresStorage", Postgres.shared, (server) => {
+await describeServer("the connections of PostgresStorage", Shared.postgres, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
   const connected = (url: string) =>

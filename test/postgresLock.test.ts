@@ -20,6 +20,7 @@ import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import * as Storage from "../src/Storage.js"
 import * as StorageLock from "../src/StorageLock.js"
 import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
 import * as Process from "./support/process.js"
@@ -94,7 +95,7 @@ await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (ser
     }))
 })
 
-await describeServer("locks on PostgreSQL", Postgres.shared, (server) => {
+await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
   it.scopedLive("a lost reply at any operation, repeated among sibling holds, has the effect of one", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase

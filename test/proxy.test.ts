@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Net from "node:net"
 import Pg from "pg"
 import * as Frames from "./harness/frames.js"
-import * as Postgres from "./harness/postgres.js"
+import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
 
@@ -216,7 +216,7 @@ describe("frames of the PostgreSQL protocol", () => {
   })
 })
 
-await describeServer("the proxy before PostgreSQL", Postgres.shared, (server) => {
+await describeServer("the proxy before PostgreSQL", Shared.postgres, (server) => {
   const client = (port: number) =>
     Effect.acquireRelease(
       Effect.promise(async () => {

@@ -62,8 +62,8 @@ export const fetched: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMa
     package: "postgresql",
     keep: (name) => /^(postgresql(-client)?-\d+|lib.*)$/.test(name)
   }),
-  ({ env, root }) => {
-    const found = folders(`${root}/usr/lib/postgresql/*/bin`).map((folder) => at(folder, env)).find((_) => _ !== undefined)
+  ({ command, root }) => {
+    const found = folders(`${root}/usr/lib/postgresql/*/bin`).map((folder) => at(folder, command("").env)).find((_) => _ !== undefined)
     return found === undefined
       ? Effect.fail(new ServerUnavailable({ server: "PostgreSQL", reason: `it is not in ${root}: remove that folder to fetch anew` }))
       : Effect.succeed(found)

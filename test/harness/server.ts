@@ -33,7 +33,7 @@ export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => 
 /**
  * A `describe` over a server, which is had before the tests are collected and given back after the last of them:
  *
- *     await describeServer("PostgreSQL", Postgres.shared, (server) => { it.live("…", () => …) })
+ *     await describeServer("PostgreSQL", Shared.postgres, (server) => { it.live("…", () => …) })
  */
 export const describeServer = async <A>(
   name: string,
