@@ -81,6 +81,30 @@ describe("closing the layer", () => {
       assert.isTrue(Option.isNone(yield* storage.get("bar")))
     }))
 
+  it.scoped("releases a hold though the first answers are errors, so that nobody waits for its lease", () =>
+    Effect.gen(function*() {
+      const { a, link, storage } = yield* setup
+      yield* a.locks.acquire("foo")
+      let failures = 0
+      const twice = Effect.suspend(() => failures++ < 2 ? Effect.fail(Faulty.failure("Connection", "unknown")) : Effect.void)
+      yield* link.set(["release"], { before: twice })
+      const closing = yield* Effect.fork(a.close)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(closing)
+      assert.isTrue(Option.isNone(yield* storage.get("foo")))
+    }))
+
+  it.scoped("does not repeat a release that no repetition can help", () =>
+    Effect.gen(function*() {
+      const { a, link } = yield* setup
+      yield* a.locks.acquire("foo")
+      yield* link.set(["release"], { before: Effect.fail(Faulty.failure("Permission", "no", false)) })
+      const closing = yield* Effect.fork(a.close)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual(link.calls.release, 1)
+    }))
+
   it.scoped("ends though the storage hangs, and though nobody moves a test clock", () =>
     Effect.gen(function*() {
       const { a, link } = yield* setup

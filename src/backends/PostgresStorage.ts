@@ -21,8 +21,8 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Pg from "pg"
-import * as clientExecutor from "../internal/postgres/clientExecutor.js"
-import type { Executor } from "../internal/postgres/executor.js"
+import * as dialect from "../internal/postgres/dialect.js"
+import * as errors from "../internal/postgres/errors.js"
 import * as listener from "../internal/postgres/listener.js"
 import * as names from "../internal/postgres/names.js"
 import { invalid } from "../internal/input.js"
@@ -30,7 +30,10 @@ import * as internal from "../internal/postgres/options.js"
 import * as ownPool from "../internal/postgres/pool.js"
 import * as poolExecutor from "../internal/postgres/poolExecutor.js"
 import * as setup from "../internal/postgres/setup.js"
-import * as ports from "../internal/postgres/storage.js"
+import type { Statement } from "../internal/postgres/statements.js"
+import * as clientExecutor from "../internal/sql/clientExecutor.js"
+import type { Executor } from "../internal/sql/executor.js"
+import * as ports from "../internal/sql/storage.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -169,7 +172,7 @@ const checkNotify = (
 }
 
 const open = (
-  executor: Executor,
+  executor: Executor<Statement>,
   common: internal.ResolvedCommon,
   options: CommonOptions,
   notify: { readonly send: boolean; readonly listen: internal.ResolvedUrl | undefined }
@@ -184,11 +187,8 @@ const open = (
       keepAlive: listenerKeepAlive,
       patience: listenerPatience
     })
-    return ports.make(executor, {
-      table,
-      channel,
+    return ports.make(executor, dialect.make({ table, channel, notify: notify.send }), {
       wakeUps,
-      notify: notify.send,
       operationTimeout: common.operationTimeout,
       versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
     })
@@ -236,7 +236,13 @@ export const makeFromClient = (
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
     const notify = yield* checkNotify(options.notify ?? false, undefined)
-    return yield* open(clientExecutor.make(yield* PgClientTag), common, options, notify)
+    const client = yield* PgClientTag
+    const executor = clientExecutor.make<Statement>(client, {
+      ...errors,
+      execute: (connection, { statement, values }) => connection.execute(statement.text, values, undefined),
+      width: client.config.maxConnections ?? 10
+    })
+    return yield* open(executor, common, options, notify)
   })
 
 /**

@@ -102,7 +102,9 @@ export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
       // While a claim may yet arrive, `NotHeld` says nothing, nor does a release of what another claim did.
       const definite = answer._tag === "Right" &&
         (!isUnsure(core, claimant) || (answer.right._tag === "Released" && claimant.claims === 1))
-      if (definite || core.closed || core.timeline.now() >= over) return
+      // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.
+      const enough = core.closed && (answer._tag === "Right" || !answer.left.isRetryable)
+      if (definite || enough || core.timeline.now() >= over) return
       yield* Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
     }
   })

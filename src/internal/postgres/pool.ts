@@ -1,9 +1,10 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Pg from "pg"
-import type { Executor } from "./executor.js"
+import type { Executor } from "../sql/executor.js"
 import { destroy } from "./listener.js"
 import * as poolExecutor from "./poolExecutor.js"
+import type { Statement } from "./statements.js"
 
 export interface OwnPoolOptions {
   readonly connection: Pg.ClientConfig
@@ -33,7 +34,7 @@ const bounds = (operationTimeout: number): Pg.ClientConfig => ({
 })
 
 /** A small pool for locks alone, closed with its scope in bounded time. */
-export const make = (options: OwnPoolOptions): Effect.Effect<Executor, never, Scope.Scope> =>
+export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {

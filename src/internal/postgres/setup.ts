@@ -1,11 +1,12 @@
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { InvalidOptions} from "../../LockError.js";
-import { type StorageError } from "../../LockError.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as errors from "./errors.js"
-import type { Executor, Row } from "./executor.js"
+import { type Executor, runQuery } from "../sql/executor.js"
+import type { Row } from "../sql/record.js"
 import * as names from "./names.js"
+import type { Statement } from "./statements.js"
 
 const commentOf = (format: number): string => `effect-storage-lock format ${format}`
 
@@ -108,18 +109,14 @@ export interface Resolved {
 
 /** Looks first: where the table is there and right, no right beyond using it is needed. */
 export const prepare = (
-  executor: Executor,
+  executor: Executor<Statement>,
   options: { readonly table: string; readonly setup: boolean; readonly millis: number }
 ): Effect.Effect<Resolved, StorageError> => {
   const { millis, setup, table } = options
-  const look = Effect.map(executor.run("setup", inspect, [table], millis), (rows) => rows[0]!)
-  const create = executor.run(
-    "setup",
-    // Without values it is one simple query of many statements: one transaction, that ends with the lock.
-    { name: "", text: `SELECT pg_advisory_xact_lock(${advisoryKey});\n${ddl(table)}` },
-    [],
-    millis
-  )
+  const look = Effect.map(runQuery(executor, "setup", { statement: inspect, values: [table] }, millis), (rows) => rows[0]!)
+  // Without values it is one simple query of many statements: one transaction, that ends with the lock.
+  const text = `SELECT pg_advisory_xact_lock(${advisoryKey});\n${ddl(table)}`
+  const create = runQuery(executor, "setup", { statement: { name: "", text }, values: [] }, millis)
   const missing = errors.schema(
     "setup",
     `the table ${table} does not exist (as seen with this connection's search_path): run the text of PostgresStorage.ddl, or set \`setup: true\``

@@ -1,23 +1,11 @@
 import * as LockRecord from "../../LockRecord.js"
+import { columnNames } from "../sql/record.js"
 import { statementName } from "./names.js"
 
 export interface Statement {
   readonly name: string
   readonly text: string
 }
-
-const columnNames = [
-  "lock_id",
-  "kind",
-  "format",
-  "owner_id",
-  "holds",
-  "token",
-  "version",
-  "began",
-  "expires",
-  "data"
-] as const
 
 /** Never `*`: a column that a later version adds must not change what a prepared statement returns. */
 const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
@@ -30,21 +18,19 @@ const has = (holds: string, hold: string): string => `position(',' || ${hold} ||
 
 const without = (holds: string, hold: string): string => `left(replace(${holds} || ',', ',' || ${hold} || ',', ','), -1)`
 
+/** Whether a row as it was read answers the claim already: somebody else has the lock, or this hold is in. */
+const answered = (cur: string, owner: string, hold: string): string =>
+  `(${cur}.format > ${LockRecord.format} OR (${cur}.holds <> '' AND ${cur}.expires > s.t
+      AND (${cur}.owner_id <> ${owner} OR ${cur}.kind <> '${LockRecord.exclusive}' OR ${has(`${cur}.holds`, hold)})))`
+
+const fresh = (lock: string, owner: string, hold: string, lease: string): string =>
+  `${lock}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ',' || ${hold}, s.t, s.t, s.t, s.t + ${lease}, ''`
+
 /**
- * The contended case, and a repetition, are answered from the snapshot and write nothing. Everything else goes through the upsert, which always judges the
- * *newest* version of the row, under its lock, and always returns it: in a race there is an answer, and it names the present holder.
+ * Judges the *newest* version of the row, under its lock, and always returns it. A fresh row has one hold, so `excluded.holds` is that hold behind a comma.
  * `st`: 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in.
  */
-const claim = (l: string): string => `
-WITH ${clock},
-cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = $1::text),
-c AS (
-  INSERT INTO ${l} AS l (${columnNames.join(", ")})
-  SELECT $1::text, '${LockRecord.exclusive}', ${LockRecord.format}, $2::text, ',' || $3::text, s.t, s.t, s.t, s.t + $4::bigint, '' FROM s
-  WHERE NOT EXISTS (
-    SELECT 1 FROM cur WHERE cur.format > ${LockRecord.format} OR (cur.holds <> '' AND cur.expires > s.t
-      AND (cur.owner_id <> $2::text OR cur.kind <> '${LockRecord.exclusive}' OR ${has("cur.holds", "$3::text")})))
-  ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, holds, token, version, began, expires, data) = (
+const orJudge = `ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, holds, token, version, began, expires, data) = (
     SELECT
       CASE st WHEN 2 THEN excluded.kind ELSE l.kind END,
       CASE st WHEN 2 THEN excluded.format ELSE l.format END,
@@ -59,12 +45,50 @@ c AS (
       WHEN l.format > ${LockRecord.format} THEN 0
       WHEN l.holds = '' OR l.expires <= excluded.began THEN 2
       WHEN l.owner_id <> excluded.owner_id OR l.kind <> '${LockRecord.exclusive}' THEN 0
-      WHEN ${has("l.holds", "$3::text")} THEN 3
+      WHEN position(excluded.holds || ',' IN l.holds || ',') > 0 THEN 3
       ELSE 1 END AS st) AS q)
-  RETURNING ${columns("l")})
+  RETURNING ${columns("l")}`
+
+/**
+ * The contended case, and a repetition, are answered from the snapshot and write nothing. Everything else goes through the upsert: in a race there is an answer, and it
+ * names the present holder.
+ */
+const claim = (l: string): string => `
+WITH ${clock},
+cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = $1::text),
+c AS (
+  INSERT INTO ${l} AS l (${columnNames.join(", ")})
+  SELECT ${fresh("$1::text", "$2::text", "$3::text", "$4::bigint")} FROM s
+  WHERE NOT EXISTS (SELECT 1 FROM cur WHERE ${answered("cur", "$2::text", "$3::text")})
+  ${orJudge})
 SELECT ${columns("c")}, s.t FROM c, s
 UNION ALL
 SELECT ${columns("cur")}, s.t FROM cur, s WHERE NOT EXISTS (SELECT 1 FROM c)`
+
+/**
+ * Many claims of different locks. A row that somebody has locked is left out, so that no member waits for another's; the rest is locked in the order of ids.
+ */
+const claimMany = (l: string): string => `
+WITH ${clock},
+r AS MATERIALIZED (
+  SELECT q.lock_id, q.owner_id, q.hold_id, q.lease
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS q(lock_id, owner_id, hold_id, lease)),
+cur AS MATERIALIZED (
+  SELECT ${columns("l")}, r.owner_id AS by_owner, r.hold_id AS by_hold, ${answered("l", "r.owner_id", "r.hold_id")} AS answered
+  FROM r JOIN ${l} AS l ON l.lock_id = r.lock_id AND l.lock_id = ANY ($1::text[]) CROSS JOIN s),
+k AS MATERIALIZED (
+  SELECT l.lock_id FROM ${l} AS l
+  WHERE l.lock_id = ANY ($1::text[]) AND EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = l.lock_id AND NOT cur.answered)
+  ORDER BY l.lock_id FOR NO KEY UPDATE OF l SKIP LOCKED),
+c AS (
+  INSERT INTO ${l} AS l (${columnNames.join(", ")})
+  SELECT ${fresh("r.lock_id", "r.owner_id", "r.hold_id", "r.lease")} FROM r CROSS JOIN s
+  WHERE EXISTS (SELECT 1 FROM k WHERE k.lock_id = r.lock_id) OR NOT EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = r.lock_id)
+  ORDER BY r.lock_id
+  ${orJudge})
+SELECT ${columns("c")}, s.t FROM c, s
+UNION ALL
+SELECT ${columns("cur")}, s.t FROM cur, s WHERE cur.answered`
 
 /**
  * Rows are locked in the order of their ids, so that two renewals of the same locks never wait for each other in a circle. A row is written once, whatever the number of
@@ -106,6 +130,22 @@ WITH u AS (
 SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($3::text, u.lock_id)::text END" : "NULL"} AS info FROM u
 UNION ALL
 ${newerFormat(l, "u")}`
+
+/** Many releases of different locks. A row that somebody has locked is left out. */
+const releaseMany = (l: string, notify: boolean): string => `
+WITH r AS MATERIALIZED (
+  SELECT q.lock_id, q.hold_id FROM unnest($1::text[], $2::text[]) AS q(lock_id, hold_id)),
+k AS MATERIALIZED (
+  SELECT l.lock_id FROM ${l} AS l
+  WHERE l.lock_id = ANY ($1::text[]) AND l.format <= ${LockRecord.format}
+    AND EXISTS (SELECT 1 FROM r WHERE r.lock_id = l.lock_id AND ${has("l.holds", "r.hold_id")})
+  ORDER BY l.lock_id FOR NO KEY UPDATE OF l SKIP LOCKED),
+u AS (
+  UPDATE ${l} AS l SET holds = ${without("l.holds", "r.hold_id")}, version = l.version + 1
+  FROM k JOIN r ON r.lock_id = k.lock_id
+  WHERE l.lock_id = k.lock_id AND ${has("l.holds", "r.hold_id")}
+  RETURNING l.lock_id, l.holds)
+SELECT u.lock_id, u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($3::text, u.lock_id)::text END" : "NULL"} AS info FROM u`
 
 /** `$3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
 const revoke = (l: string, notify: boolean): string => `
@@ -174,6 +214,8 @@ export interface Statements {
   readonly claim: Statement
   readonly renew: Statement
   readonly release: Statement
+  readonly claimMany: Statement
+  readonly releaseMany: Statement
   readonly revoke: Statement
   readonly get: Statement
   readonly list: Statement
@@ -191,6 +233,8 @@ export const make = (table: string, notify: boolean): Statements => {
     claim: named("claim", claim(table)),
     renew: named("renew", renew(table)),
     release: named("release", release(table, notify)),
+    claimMany: named("claims", claimMany(table)),
+    releaseMany: named("releases", releaseMany(table, notify)),
     revoke: named("revoke", revoke(table, notify)),
     get: named("get", get(table)),
     list: named("list", list(table)),

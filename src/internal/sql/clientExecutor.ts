@@ -1,0 +1,62 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Cause from "effect/Cause"
+import { StorageError } from "../../LockError.js"
+import { type Executor, longestTimer, type Query, type Result } from "./executor.js"
+import type { Row } from "./record.js"
+
+/** Where an operation was when it failed: the whole difference between "not applied" and "perhaps applied". */
+export type Phase = "connecting" | "executing"
+
+export interface Options<S> {
+  /** Runs one query on a connection. No transform of the program's: the names of our columns are not those of the program. */
+  readonly execute: (connection: SqlConnection.Connection, query: Query<S>) => Effect.Effect<ReadonlyArray<unknown>, SqlError>
+  readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
+  readonly noConnection: (operation: string, millis: number) => StorageError
+  readonly noAnswer: (operation: string, millis: number) => StorageError
+  /** How many connections the client has. */
+  readonly width: number
+}
+
+/**
+ * Queries on the program's own `SqlClient`.
+ *
+ * Each reserves a connection of its own, so it is never part of a transaction of the program. It runs in a fiber that nobody interrupts: interrupting a statement of
+ * such a client may send a cancel request that hits another query of the program, and interrupting `reserve` may lose the connection. One that is out of time gives
+ * its connection back unused, if it has not begun.
+ */
+export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Executor<S> => ({
+  width: options.width,
+  run: (operation, query, millis, done) => {
+    let phase: Phase = "connecting"
+    let answered = false
+    const answer = (result: Result) => {
+      if (answered) return
+      answered = true
+      clearTimeout(timer)
+      done(result)
+    }
+    const timer = setTimeout(
+      () => answer(Either.left(phase === "connecting" ? options.noConnection(operation, millis) : options.noAnswer(operation, millis))),
+      Math.min(millis, longestTimer)
+    )
+    const attempt = client.reserve.pipe(
+      Effect.flatMap((connection) => {
+        if (answered) return Effect.succeed([])
+        phase = "executing"
+        return options.execute(connection, query)
+      }),
+      Effect.scoped,
+      Effect.uninterruptible
+    )
+    Effect.runFork(attempt).addObserver((exit) => {
+      if (Exit.isSuccess(exit)) return answer(Either.right(exit.value as ReadonlyArray<Row>))
+      const error = Cause.squash(exit.cause)
+      answer(Either.left(error instanceof StorageError ? error : options.fromDriver(operation, error, phase)))
+    })
+  }
+})

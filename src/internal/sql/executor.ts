@@ -1,0 +1,34 @@
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import type { StorageError } from "../../LockError.js"
+import type { Row } from "./record.js"
+
+export type Result = Either.Either<ReadonlyArray<Row>, StorageError>
+
+/** What a dialect asks of its server: one round trip. */
+export interface Query<S> {
+  readonly statement: S
+  readonly values: ReadonlyArray<unknown>
+}
+
+/**
+ * Runs one query on a connection of its own choice, outside any transaction of the program, in at most `millis`. Nobody can stop it, so it needs no canceller:
+ * a caller that leaves lets it go on to its answer or its time-out. `done` is called once.
+ */
+export interface Executor<S> {
+  readonly run: (operation: string, query: Query<S>, millis: number, done: (result: Result) => void) => void
+  /** How many connections there are. */
+  readonly width: number
+}
+
+/** `setTimeout` fires at once beyond this. */
+export const longestTimer = 2 ** 31 - 1
+
+/** One query, as an Effect. */
+export const runQuery = <S>(
+  executor: Executor<S>,
+  operation: string,
+  query: Query<S>,
+  millis: number
+): Effect.Effect<ReadonlyArray<Row>, StorageError> =>
+  Effect.async((resume) => executor.run(operation, query, millis, resume))
