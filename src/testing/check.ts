@@ -20,6 +20,14 @@ export type Result =
   | { readonly _tag: "Skipped"; readonly reason: string }
   | { readonly _tag: "Failed"; readonly cause: Cause.Cause<unknown> }
 
+export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Result => {
+  if (Exit.isSuccess(exit)) return { _tag: "Passed" }
+  const failure = Cause.failureOption(exit.cause)
+  return Option.isSome(failure) && failure.value instanceof NotApplicable
+    ? { _tag: "Skipped", reason: failure.value.reason }
+    : { _tag: "Failed", cause: exit.cause }
+}
+
 /** Runs a case on a target that is open already. */
 export const runCase = (case_: Case.Case, opened: Env.Opened): Effect.Effect<Result> => {
   if (case_.needs !== undefined && opened.target.hooks?.[case_.needs] === undefined) {
@@ -29,13 +37,7 @@ export const runCase = (case_: Case.Case, opened: Env.Opened): Effect.Effect<Res
     Effect.flatMap(case_.run),
     Effect.scoped,
     Effect.exit,
-    Effect.map((exit): Result => {
-      if (Exit.isSuccess(exit)) return { _tag: "Passed" }
-      const failure = Cause.failureOption(exit.cause)
-      return Option.isSome(failure) && failure.value instanceof NotApplicable
-        ? { _tag: "Skipped", reason: failure.value.reason }
-        : { _tag: "Failed", cause: exit.cause }
-    })
+    Effect.map(outcomeOf)
   )
 }
 

@@ -17,4 +17,5 @@ export {
 export { cases } from "./cases.js"
 export { check, type Result } from "./check.js"
 export { shiftClock, shiftDate } from "./leases.js"
-export { suite, type SuiteOptions } from "./suite.js"
+export { suite, type SuiteOptions, versionedSuite } from "./suite.js"
+export { checkVersioned, type VersionedCase, versionedCases, type VersionedEnv, type VersionedTarget } from "./versioned.js"
