@@ -12,6 +12,8 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 const filesOf = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder).flatMap((name) => {
     const path = join(folder, name)
+    // The packages of others are used where they are.
+    if (name === "node_modules") return []
     return statSync(path).isDirectory() ? filesOf(path) : [path]
   })
 
@@ -36,7 +38,7 @@ export const compile = (): { readonly folder: string; readonly remove: () => voi
         }
       })
       writeFileSync(target.replace(/\.ts$/, ".js"), outputText)
-    } else if (file.endsWith(".mjs")) cpSync(file, target)
+    } else if (/\.(mjs|java)$/.test(file)) cpSync(file, target)
   }
   writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
   return { folder, remove: () => existsSync(folder) && rmSync(folder, { recursive: true, force: true }) }

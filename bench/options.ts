@@ -1,31 +1,50 @@
 import { parseArgs } from "node:util"
 import type { Plan } from "./rounds.js"
 
-export const storages = ["memory", "sqlite", "postgres"] as const
+export const storages = ["memory", "sqlite", "postgres", "redis", "mysql", "etcd", "mongo"] as const
 export type StorageName = typeof storages[number]
+
+export const scenarios = ["cycle", "round-trips", "hand-off", "contention", "refresh", "memory", "stall"] as const
+export type ScenarioName = typeof scenarios[number]
 
 export interface Options {
   readonly storages: ReadonlyArray<StorageName>
+  readonly scenarios: ReadonlyArray<ScenarioName>
+  /** Whether other libraries are measured, too. */
+  readonly peers: boolean
   readonly quick: boolean
   readonly json: boolean
+  /** A folder for the report, whatever was measured. */
+  readonly out: string | undefined
   readonly poolSize: number
+  /** Of what is compared statement by statement. */
   readonly plan: Plan
+  /** Of what is compared with other libraries. */
+  readonly peersPlan: Plan
+  /** How often a scenario of several processes is run. */
+  readonly runs: number
+  readonly contentionMillis: number
   /** How often the lock goes from one process to the other. */
   readonly handOffs: number
 }
 
-export const help = `Measures the locks against the bare driver with the same statements, in short interleaved blocks, and counts round trips at the server.
+export const help = `Measures the locks against the bare driver and against other libraries, in short interleaved blocks, and counts round trips at the server.
 
   npm run bench -- [options]
 
-  --storage memory|sqlite|postgres   only this one (may be repeated; default: all. PostgreSQL is a private server of the benchmark's own)
-  --pool N                           connections, of ours and of the floor, 1 to 64 (default: 4, the library's own)
-  --rounds N                         rounds that count, 2 to 1000 (default: 40)
-  --quick                            few and short rounds: to see that it works, not to quote
-  --json                             one JSON document on stdout, progress on stderr
-  --help                             this text
+  --storage NAME    only this one (may be repeated): ${storages.join(", ")}
+                    Servers are private ones of the benchmark's own; one that cannot be had is named as such.
+  --scenario NAME   only this one (may be repeated): ${scenarios.join(", ")}
+  --no-peers        without other libraries; else they are installed into bench/peers at the first run (npm ci)
+  --pool N          connections, of ours and of the floor, where they are compared statement by statement, 1 to 64 (default: 4, the library's own)
+  --rounds N        rounds that count, 2 to 1000 (default: 40; against other libraries, 20)
+  --runs N          runs of what takes several processes, 1 to 50 (default: 5)
+  --quick           few and short rounds: to see that it works, not to quote
+  --out FOLDER      write RESULTS.md, results.json and charts there, whatever was measured
+  --json            one JSON document on stdout, progress on stderr
+  --help            this text
 
-A run of all storages that is not quick writes bench/RESULTS.md and bench/results.json.
+A run of everything that is not quick writes them into bench. It takes about half an hour.
 `
 
 const integer = (name: string, text: string, least: number, most: number): number => {
@@ -36,7 +55,12 @@ const integer = (name: string, text: string, least: number, most: number): numbe
   return value
 }
 
-const isStorage = (name: string): name is StorageName => (storages as ReadonlyArray<string>).includes(name)
+/** In the order of `all`, those that are asked for. */
+const some = <A extends string>(option: string, all: ReadonlyArray<A>, asked: ReadonlyArray<string> | undefined): ReadonlyArray<A> => {
+  const unknown = asked?.find((name) => !(all as ReadonlyArray<string>).includes(name))
+  if (unknown !== undefined) throw new Error(`--${option} must be ${all.join(", ")}, but is ${JSON.stringify(unknown)}`)
+  return asked === undefined ? all : all.filter((name) => asked.includes(name))
+}
 
 /** Throws an `Error` with a message for the user. `"help"`: only that was asked. */
 export const parse = (args: ReadonlyArray<string>): Options | "help" => {
@@ -44,29 +68,42 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     args: [...args],
     options: {
       storage: { type: "string", multiple: true },
+      scenario: { type: "string", multiple: true },
+      "no-peers": { type: "boolean", default: false },
       pool: { type: "string", default: "4" },
       rounds: { type: "string" },
+      runs: { type: "string" },
       quick: { type: "boolean", default: false },
+      out: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
     }
   })
   if (values.help) return "help"
-  for (const name of values.storage ?? []) {
-    if (!isStorage(name)) throw new Error(`--storage must be ${storages.join(", ")}, but is ${JSON.stringify(name)}`)
-  }
-  const quick = values.quick
+  const { quick } = values
+  const rounds = values.rounds === undefined ? undefined : integer("rounds", values.rounds, 2, 1000)
+  const runs = values.runs === undefined ? (quick ? 1 : 5) : integer("runs", values.runs, 1, 50)
   return {
-    storages: values.storage === undefined ? storages : storages.filter((name) => values.storage!.includes(name)),
+    storages: some("storage", storages, values.storage),
+    scenarios: some("scenario", scenarios, values.scenario),
+    peers: !values["no-peers"],
     quick,
     json: values.json,
+    out: values.out,
     poolSize: integer("pool", values.pool, 1, 64),
     plan: {
       settle: quick ? 500 : 20_000,
-      rounds: values.rounds === undefined ? (quick ? 6 : 40) : integer("rounds", values.rounds, 2, 1000),
+      rounds: rounds ?? (quick ? 6 : 40),
       warmUp: quick ? 3 : 8,
       blockMillis: quick ? 20 : 60
     },
-    handOffs: quick ? 4 : 40
+    peersPlan: { settle: 0, rounds: rounds ?? (quick ? 4 : 20), warmUp: quick ? 2 : 5, blockMillis: quick ? 20 : 60 },
+    runs,
+    contentionMillis: quick ? 500 : 1_000,
+    handOffs: quick ? 4 : 4 * runs
   }
 }
+
+/** Whether nothing was left out. */
+export const isWhole = (options: Options): boolean =>
+  !options.quick && options.peers && options.storages.length === storages.length && options.scenarios.length === scenarios.length

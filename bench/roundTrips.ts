@@ -12,7 +12,7 @@ import * as Storage from "../src/Storage.js"
 import * as StorageLock from "../src/StorageLock.js"
 import type { PostgresServer } from "../test/harness/postgres.js"
 import * as Proxy from "../test/harness/proxy.js"
-import { leaseMillis } from "./subjects.js"
+import { leaseMillis } from "./subjects/Subject.js"
 
 export interface RoundTrips {
   readonly operation: string

@@ -37,9 +37,12 @@ export const compare = async (
   what: { readonly storage: string; readonly scenario: string; readonly width?: number },
   contenders: ReadonlyArray<Contender>,
   plan: Plan,
-  progress: (text: string) => void
+  progress: (text: string) => void,
+  /** Takes the failure of one that is not the floor: the rest goes on without it. Default: it ends the comparison. */
+  failed?: (name: string, error: unknown) => void
 ): Promise<Comparison> => {
   const width = what.width ?? 1
+  const gone = new Set<number>()
   const block = async (index: number, operations: number): Promise<number> => {
     // What never does I/O never lets the event loop turn, and then no signal is heard.
     await new Promise((resolve) => setImmediate(resolve))
@@ -47,29 +50,38 @@ export const compare = async (
     await contenders[index]!.run(operations)
     return (performance.now() - start) / operations
   }
+  /** In turn, those that are still there. */
+  const turn = async (round: number, operations: number, take: (index: number, millis: number) => void): Promise<void> => {
+    for (const index of order(contenders.length, round)) {
+      if (gone.has(index)) continue
+      try {
+        take(index, await block(index, operations))
+      } catch (error) {
+        if (index === 0 || failed === undefined) throw error
+        gone.add(index)
+        failed(contenders[index]!.name, error)
+      }
+    }
+  }
   const title = `${what.storage}: ${what.scenario}`
   let operations = width
   for (let round = 0; round < plan.warmUp; round++) {
+    progress(`${title}, warming up`)
     const millis: Array<number> = []
-    for (const index of order(contenders.length, round)) {
-      progress(`${title}, warming up`)
-      millis[index] = await block(index, operations)
-    }
-    operations = blockSize(blockCost(millis), plan.blockMillis, width)
+    await turn(round, operations, (index, taken) => (millis[index] = taken))
+    operations = blockSize(blockCost(millis.filter((_) => _ !== undefined)), plan.blockMillis, width)
   }
   const taken = contenders.map((): Array<number> => [])
   for (let round = 0; round < plan.rounds; round++) {
-    for (const index of order(contenders.length, round)) taken[index]!.push(1000 * await block(index, operations))
+    await turn(round, operations, (index, millis) => taken[index]!.push(1000 * millis))
     progress(`${title}, round ${round + 1} of ${plan.rounds}`)
   }
   return {
     storage: what.storage,
     scenario: what.scenario,
     operationsPerBlock: operations,
-    contenders: contenders.map(({ name }, index) => ({
-      name,
-      micros: spread(taken[index]!),
-      ratio: spread(ratios(taken[index]!, taken[0]!))
-    }))
+    contenders: contenders.flatMap(({ name }, index) =>
+      gone.has(index) ? [] : [{ name, micros: spread(taken[index]!), ratio: spread(ratios(taken[index]!, taken[0]!)) }]
+    )
   }
 }

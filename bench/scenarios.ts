@@ -5,15 +5,15 @@ import * as Scope from "effect/Scope"
 import * as StorageLock from "../src/StorageLock.js"
 import type { Hold } from "./floor.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
-import { cycleAlone } from "./report.js"
-import { leaseMillis, type Subject } from "./subjects.js"
+import { cycleAlone, cycleWide, width } from "./names.js"
+import type { Subject } from "./comparables.js"
+import { leaseMillis } from "./subjects/Subject.js"
 
 const lease = leaseMillis * 1000
 /** For what is held for the whole run. Leases only grow, so renewals of it write as any other. */
 const longLease = 3_600_000_000
 const owner = "bench-owner"
 const other = "other-owner"
-const width = 64
 
 let made = 0
 const freshId = (): string => `bench-lock-${(made++).toString(36).padStart(8, "0")}`
@@ -142,7 +142,7 @@ interface Scenario {
 
 export const all: ReadonlyArray<Scenario> = [
   { scenario: cycleAlone, contenders: (subject) => both(subject, false) },
-  { scenario: `acquire + release, ${width}-way on distinct locks`, width, contenders: (subject) => both(subject, true) },
+  { scenario: cycleWide, width, contenders: (subject) => both(subject, true) },
   { scenario: "contended try", contenders: contended },
   ...[1, 100, 1000].map((size): Scenario => ({
     scenario: `renew ${size} hold${size === 1 ? "" : "s"} in one statement`,

@@ -6,6 +6,8 @@ export interface Spread {
   readonly median: number
   readonly p75: number
   readonly p95: number
+  /** The largest. */
+  readonly most: number
   readonly count: number
 }
 
@@ -23,6 +25,7 @@ export const spread = (values: ReadonlyArray<number>): Spread => ({
   median: quantile(values, 0.5),
   p75: quantile(values, 0.75),
   p95: quantile(values, 0.95),
+  most: quantile(values, 1),
   count: values.length
 })
 

@@ -21,6 +21,7 @@ export const properties: Readonly<Record<string, Property>> = {
   untouched: safety.untouched,
   told: safety.told,
   calm: service.calm,
+  swift: service.swift,
   result: service.result,
   prompt: service.prompt,
   order: service.order,

@@ -42,8 +42,14 @@ export interface Rules {
   readonly clockBound: number
   /** How long the end of a body and the call of its release may take together, in milliseconds. */
   readonly longestEnd: number
+  /** How late a real process may be with what is due, beyond the pauses that are known of it, in milliseconds. Default: none, as in virtual time. */
+  readonly slack?: number | undefined
   /** Nothing goes wrong: then nothing may be lost. */
   readonly calm: boolean
+  /** But single calls fail. */
+  readonly hiccups: boolean
+  /** Within so many milliseconds a lock that was given back is taken by who waits for it. */
+  readonly swift: number | undefined
   /** The storage judges and writes in one step: then nothing comes back once its lease is over. Over compare-and-set it may, if nobody has taken it meanwhile. */
   readonly atomic: boolean
   /** A storage that lost acknowledged writes: exclusion is not claimed, fencing is. */

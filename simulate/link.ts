@@ -28,6 +28,7 @@ export class Link {
   private partitionedUntil = 0
   private refusedUntil = 0
   private swallowedUntil = 0
+  private hiccups = 0
   private network: Network
   private readonly hints = Effect.runSync(Queue.unbounded<string>())
   private readonly hear = (lockId: string) => {
@@ -35,7 +36,7 @@ export class Link {
     const lost = this.rng.chance(lostHint)
     const late = this.rng.chance(lateHint) ? this.rng.between(0, this.plan.lease) : this.latency()
     const again = this.rng.chance(0.05)
-    if (lost || this.partitionedUntil > this.world.now) return
+    if (lost || this.partitionedUntil > this.world.now) return this.count("lost hint")
     this.deliver(lockId, late)
     if (again) this.deliver(lockId, late + 1)
   }
@@ -47,6 +48,7 @@ export class Link {
     private readonly plan: Plan,
     private readonly rng: Rng,
     private readonly record: (event: Event) => void,
+    private readonly count: (kind: string) => void,
     private readonly traced: boolean
   ) {
     this.network = world.now < plan.faultsEnd ? plan.network : healthy
@@ -55,7 +57,7 @@ export class Link {
 
   heal(): void {
     this.network = healthy
-    this.partitionedUntil = this.refusedUntil = this.swallowedUntil = 0
+    this.partitionedUntil = this.refusedUntil = this.swallowedUntil = this.hiccups = 0
   }
 
   /** Nothing comes through, and nobody says so. */
@@ -71,6 +73,11 @@ export class Link {
   /** Requests come through, answers do not. */
   swallow(millis: number): void {
     this.swallowedUntil = this.world.now + millis
+  }
+
+  /** The next call fails. */
+  hiccup(): void {
+    this.hiccups++
   }
 
   falseHint(): void {
@@ -96,7 +103,7 @@ export class Link {
   }
 
   private failure(op: string, reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown"): StorageError {
-    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` })
+    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` }, true)
   }
 
   private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {
@@ -122,21 +129,33 @@ export class Link {
         tell(Exit.fail(this.failure(op, reason, isRetryable, applied)), millis)
 
       this.note(`${op} ${lockIds.join(" ")} →`)
-      if (this.refusedUntil > world.now) fail("Connection", true, "no", there)
-      else if (error !== undefined) fail(error[0], error[1], "no", there)
-      else if (lostRequest || this.partitionedUntil > world.now) {
+      if (this.hiccups > 0) {
+        this.hiccups--
+        fail("Connection", true, "no", there)
+      } else if (this.refusedUntil > world.now) fail("Connection", true, "no", there)
+      else if (error !== undefined) {
+        this.count("error")
+        fail(error[0], error[1], "no", there)
+      } else if (lostRequest || this.partitionedUntil > world.now) {
+        this.count("lost request")
         this.note(`${op} is lost`)
         if (!silent) fail("Connection", true, "unknown", unsaid)
       } else {
         world.after(there, () =>
           this.server.arrive(machine.name, op, lockIds, operation, (exit) => {
             if (lostReply || this.swallowedUntil > world.now || this.partitionedUntil > world.now) {
+              this.count("lost reply")
               this.note(`the answer to ${op} is lost`)
               if (!silent) fail(rng.chance(0.5) ? "Connection" : "Timeout", true, "unknown", unsaid)
-            } else if (unknown) fail(rng.chance(0.5) ? "Connection" : "Unknown", rng.chance(0.7), "unknown", back)
-            else tell(exit, back)
+            } else if (unknown) {
+              this.count("applied, told as unknown")
+              fail(rng.chance(0.5) ? "Connection" : "Unknown", rng.chance(0.7), "unknown", back)
+            } else tell(exit, back)
           }))
-        if (duplicated) world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, lockIds, operation, () => {}))
+        if (duplicated) {
+          this.count("late copy")
+          world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, lockIds, operation, () => {}))
+        }
       }
       return Effect.sync(() => {
         told = true

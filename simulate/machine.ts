@@ -62,8 +62,20 @@ class Census extends Supervisor.AbstractSupervisor<void> {
   }
 }
 
-/** Where Effect keeps the root fibers of the whole program. Those of a killed machine never end: they would stay for ever. */
-const roots = globalValue<{ readonly roots?: Set<unknown> }>(Symbol.for("effect/FiberScope/Global"), () => ({}))
+/** Where Effect keeps the root fibers of the whole program. */
+const global = globalValue<{ roots?: Set<unknown> }>(Symbol.for("effect/FiberScope/Global"), () => ({}))
+
+/** Those of a killed machine never end: they would stay for ever. One set for all runs would also tie each run's garbage to the next one's. */
+export const withRootsOfItsOwn = <A>(run: () => A): A => {
+  const { roots } = global
+  if (roots === undefined) return run()
+  global.roots = new Set()
+  try {
+    return run()
+  } finally {
+    global.roots = roots
+  }
+}
 
 export class Machine implements Runnable {
   private tasks: Array<Task> = []
@@ -202,7 +214,6 @@ export class Machine implements Runnable {
     this.onGo.length = 0
     this.timers.clear()
     this.world.remove(this)
-    for (const fiber of this.census.alive) roots.roots?.delete(fiber)
   }
 
   fork<A, E>(self: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {

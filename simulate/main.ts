@@ -1,12 +1,14 @@
 /** See `help` in options.ts. */
 import { spawnSync } from "node:child_process"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { mutants } from "./mutants.js"
 import { hunt, withMutant } from "./mutate.js"
 import * as options from "./options.js"
 import { generate } from "./plan.js"
 import { runShare, type Share, type Tally } from "./shard.js"
-import { story, summary } from "./show.js"
+import { catalogue, report, story, summary } from "./show.js"
 import { runAll } from "./workers.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -27,17 +29,32 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`)
 }
 
+/** In a log, a line once in a while is enough. */
+const betweenLines = 20_000
+let saidAt = performance.now()
+const now = (text: string) => {
+  if (process.stderr.isTTY) return progress(text)
+  if (performance.now() - saidAt < betweenLines) return
+  saidAt = performance.now()
+  process.stderr.write(`${text}\n`)
+}
+
 const runMany = async (): Promise<void> => {
-  const { from, json, schedules, workers } = asked
+  const { from, json, minutes, report: file, schedules, workers } = asked
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1000
   const tally = await runAll({
-    folder: root, from, schedules, workers, stop: false,
+    folder: root, from, schedules, workers, stop: false, budget: minutes === undefined ? undefined : minutes * 60_000,
     progress: (so: Tally) =>
-      progress(`${so.schedules} of ${schedules} schedules, ${(so.schedules / seconds()).toFixed(0)} a second, ${so.failures.length} violations`)
+      now(`${so.schedules} ${minutes === undefined ? `of ${schedules} ` : ""}schedules in ${seconds().toFixed(0)} s${minutes === undefined ? "" : ` of ${60 * minutes}`}, ` +
+        `${(so.schedules / seconds()).toFixed(0)} a second, ${so.failures.length} violations`)
   })
   progress("")
   say(json ? `${JSON.stringify({ ...tally, seconds: seconds() })}\n` : summary(tally, seconds()))
+  if (file !== undefined) {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, report(tally, { from, workers, seconds: seconds() }))
+  }
   const [first] = tally.failures
   if (first === undefined) return
   if (!json) say(`\n${story(generate(first.seed), false).text}`)
@@ -45,7 +62,7 @@ const runMany = async (): Promise<void> => {
 }
 
 const huntAll = async (): Promise<void> => {
-  const { from, json, schedules, workers } = asked
+  const { from, json, report: file, schedules, workers } = asked
   const hunts = []
   for (const mutant of mutants) {
     progress(`${mutant.name} …`)
@@ -58,6 +75,10 @@ const huntAll = async (): Promise<void> => {
     }
   }
   if (json) say(`${JSON.stringify(hunts.map(({ found, mutant, tally }) => ({ name: mutant.name, found, property: tally.failures[0]?.property })))}\n`)
+  if (file !== undefined) {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, catalogue(hunts, schedules))
+  }
   if (hunts.some(({ found }) => found === undefined)) process.exitCode = 1
 }
 

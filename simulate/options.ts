@@ -5,14 +5,16 @@ export const help = `The real StorageLock in simulated processes over simulated 
 
   npm run simulate                             10 000 schedules on all cores
   npm run simulate -- --schedules 100000       so many
+  npm run simulate -- --minutes 60             as many as there is time for
   npm run simulate -- --seed 4711              one of them, with its trace; if it fails, made smaller
   npm run simulate -- --seed 4711 --whole      the same, not made smaller
-  npm run simulate -- --mutants                every seeded bug, and after how many schedules it is found
+  npm run simulate -- --mutants                every seeded bug, and after how many schedules it is found (--report FILE: as a table)
   npm run simulate -- --mutant NAME            one of them, being caught, with its trace
   npm run simulate -- --list                   the names of the seeded bugs
 
-  --from N      first seed (1)       --workers N   processes (one per core)
-  --json        the result as JSON   --help        this
+  --from N      first seed (1)       --workers N     processes (one per core)
+  --json        the result as JSON   --report FILE   the result as Markdown, too
+  --help        this
 `
 
 export interface Options {
@@ -20,12 +22,18 @@ export interface Options {
   readonly seed: number
   readonly from: number
   readonly schedules: number
+  readonly minutes: number | undefined
+  /** A file for the result. */
+  readonly report: string | undefined
   readonly workers: number
   readonly json: boolean
   readonly whole: boolean
   readonly mutant: string
   readonly share: string
 }
+
+/** More than a year of them. */
+const endless = 1e12
 
 const whole = (name: string, text: string | undefined, otherwise: number, least: number): number => {
   if (text === undefined) return otherwise
@@ -38,10 +46,11 @@ export const parse = (args: ReadonlyArray<string>): Options => {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      seed: { type: "string" }, from: { type: "string" }, schedules: { type: "string" }, workers: { type: "string" }, json: { type: "boolean" },
+      seed: { type: "string" }, from: { type: "string" }, schedules: { type: "string" }, minutes: { type: "string" }, report: { type: "string" }, workers: { type: "string" }, json: { type: "boolean" },
       whole: { type: "boolean" }, mutant: { type: "string" }, mutants: { type: "boolean" }, list: { type: "boolean" }, share: { type: "string" }, help: { type: "boolean" }
     }
   })
+  if (values.schedules !== undefined && values.minutes !== undefined) throw new Error("--schedules and --minutes exclude each other")
   const mode = values.help === true ? "help"
     : values.share !== undefined ? "share"
     : values.list === true ? "list"
@@ -53,7 +62,9 @@ export const parse = (args: ReadonlyArray<string>): Options => {
     mode,
     seed: whole("seed", values.seed, 1, 0),
     from: whole("from", values.from, 1, 0),
-    schedules: whole("schedules", values.schedules, mode === "run" ? 10_000 : 5000, 1),
+    schedules: whole("schedules", values.schedules, values.minutes !== undefined ? endless : mode === "run" ? 10_000 : 20_000, 1),
+    minutes: values.minutes === undefined ? undefined : whole("minutes", values.minutes, 0, 1),
+    report: values.report,
     workers: whole("workers", values.workers, availableParallelism(), 1),
     json: values.json === true,
     whole: values.whole === true,

@@ -37,7 +37,7 @@ export type Fault =
   | { readonly kind: "stall"; readonly at: number; readonly millis: number }
   | { readonly kind: "clock"; readonly at: number; readonly offset: number }
   | { readonly kind: "promote"; readonly at: number; readonly lag: number; readonly millis: number; readonly offset: number }
-  | { readonly kind: "falseHint"; readonly process: number; readonly at: number }
+  | { readonly kind: "falseHint" | "hiccup"; readonly process: number; readonly at: number }
 
 export interface Network {
   readonly fastest: number
@@ -61,7 +61,7 @@ export interface Plan {
   readonly margin: number
   readonly refresh: number
   readonly locks: number
-  /** No fault at all: then nothing may be lost. */
+  /** No fault, but that a single call fails at times: then nothing may be lost. */
   readonly calm: boolean
   readonly storageRate: number
   /** The storage's clock stays within this of its course. */
@@ -133,21 +133,36 @@ const faultOf = (rng: Rng, plan: Pick<Plan, "lease" | "wander" | "faultsEnd" | "
   }
 }
 
+/** Most bugs need two that want one lock, and one or two things that go wrong: small plans find these soonest. A part is larger, for what needs a crowd. */
+interface Size {
+  readonly processes: ReadonlyArray<number>
+  readonly actors: ReadonlyArray<number>
+  readonly actions: ReadonlyArray<number>
+  readonly mostFaults: number
+  /** In leases. */
+  readonly longest: number
+}
+
+const small: Size = { processes: [1, 1, 2, 2, 2, 2, 3], actors: [1, 1, 1, 2], actions: [1, 1, 2], mostFaults: 3, longest: 3 }
+const middle: Size = { processes: [1, 2, 2, 3], actors: [1, 2, 2], actions: [1, 2, 3], mostFaults: 5, longest: 5 }
+const large: Size = { processes: [1, 2, 2, 2, 3, 3, 4], actors: [1, 2, 3], actions: [1, 2, 3, 4], mostFaults: 7, longest: 7 }
+
 export const generate = (seed: number): Plan => {
   const rng = new Rng(seed)
+  const size = rng.chance(0.8) ? small : rng.chance(0.65) ? middle : large
   const storage = rng.pick(["native", "native", "versioned", "observed"] as const)
   const lease = rng.pick([300, 600, 1000, 2000])
   const margin = rng.chance(0.2) ? lease / 4 : Math.max(60, lease / 10)
   const refresh = lease / 3
-  const calm = rng.chance(0.12)
+  const calm = rng.chance(0.15)
   const wander = storage === "observed" || calm ? 0 : wanderOf(lease, margin)
   const locks = rng.chance(0.7) ? 1 : rng.int(2, 3)
-  const processes = rng.pick([1, 2, 2, 2, 3, 3, 4])
+  const processes = rng.pick(size.processes)
   const shared = rng.chance(0.25)
   const owners = (process: number): ReadonlyArray<string | undefined> => [
     undefined, undefined, `o${process}`, ...(shared ? ["both"] : [])
   ]
-  const faultsEnd = rng.between(2, 7) * lease
+  const faultsEnd = rng.between(2, size.longest) * lease
   const network = calm
     ? {
       fastest: 0, slowest: rng.pick([1, 4]), rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0,
@@ -167,8 +182,11 @@ export const generate = (seed: number): Plan => {
       lateHint: rng.pick([0, 0.3])
     }
   const faults: Array<Fault> = []
-  if (!calm) {
-    const count = rng.int(0, 7)
+  if (calm) {
+    const count = rng.int(0, 3)
+    for (let i = 0; i < count; i++) faults.push({ kind: "hiccup", process: rng.int(0, processes - 1), at: rng.between(0, faultsEnd) })
+  } else {
+    const count = rng.int(0, size.mostFaults)
     for (let i = 0; i < count; i++) faults.push(faultOf(rng, { lease, wander, faultsEnd, storage }, processes))
     // Promotion takes longer than the two storages' clocks differ: or even a storage's own restart would repeat times.
     if (storage === "native" && rng.chance(0.12)) {
@@ -194,8 +212,8 @@ export const generate = (seed: number): Plan => {
     processes: Array.from({ length: processes }, (_, process) => ({
       rate: calm ? 1 : 1 + rng.between(-drift, drift),
       startOfClock: rng.between(0, 1000),
-      actors: Array.from({ length: rng.int(1, 3) }, () =>
-        Array.from({ length: rng.int(1, 4) }, () => {
+      actors: Array.from({ length: Math.max(rng.pick(size.actors), processes === 1 ? 2 : 1) }, () =>
+        Array.from({ length: rng.pick(size.actions) }, () => {
           const action = lockAction(rng, lease, locks, owners(process))
           return calm && action.kind === "force" ? { ...action, kind: "withLock" as const } : action
         }))

@@ -4,7 +4,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Storage from "../src/Storage.js"
 import * as StorageLock from "../src/StorageLock.js"
@@ -24,6 +23,8 @@ export interface Surroundings {
   readonly server: Server
   readonly resource: Resource
   readonly record: (event: Event) => void
+  /** Counts a fault of the network. */
+  readonly count: (kind: string) => void
   readonly next: () => number
   readonly traced: boolean
 }
@@ -58,12 +59,12 @@ export class Process {
   }
 
   private start(): void {
-    const { next, plan, record, resource, server, traced, world } = this.around
+    const { count, next, plan, record, resource, server, traced, world } = this.around
     const name = `p${this.index + 1}${this.incarnation === 0 ? "" : `.${this.incarnation + 1}`}`
     const seed = `${plan.seed} ${this.index} ${this.incarnation++}`
     const machine = new Machine(name, world, seed, this.plan.rate, this.plan.startOfClock, (text) =>
       record({ type: "log", t: world.now, p: name, text }))
-    const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, traced)
+    const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, count, traced)
     const storage = link.storage()
     this.machine = machine
     this.link = link
@@ -147,17 +148,18 @@ export class Process {
     })))
   }
 
-  /** Whether each lock can be had at once: what a line or a hold that was left over would prevent. */
-  probe(): void {
+  /** Whether each lock can be had soon: what a line or a hold that was left over would prevent. */
+  probe(then: () => void): void {
     const { plan, record, world } = this.around
     const { locks, machine } = this
-    machine.fork(Effect.forEach(Array.from({ length: plan.locks }, (_, i) => `lock${i}`), (lockId) =>
-      Effect.scoped(Effect.flatMap(Effect.either(locks!.tryAcquire(lockId)), (got) =>
-        Effect.sync(() => {
-          if (got._tag === "Left" || Option.isNone(got.right)) {
-            record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more` })
-          }
-        }))), { discard: true }))
+    const acquireTimeout = Duration.millis(Math.min(900, plan.lease * 0.9))
+    const lockIds = Array.from({ length: plan.locks }, (_, i) => `lock${i}`)
+    machine.fork(Effect.zipRight(
+      Effect.forEach(lockIds, (lockId) =>
+        Effect.catchAll(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
+          Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}` }))), { discard: true }),
+      Effect.sync(then)
+    ))
   }
 
   glance(): void {

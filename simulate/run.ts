@@ -1,6 +1,7 @@
 /** One run of a plan, from its first event to its last. */
 import { check, type Violation } from "./checker.js"
 import type { Event, History, Rules } from "./history.js"
+import { withRootsOfItsOwn } from "./machine.js"
 import { clockBound, type Fault, longestFinalizer, type Plan } from "./plan.js"
 import { Process } from "./process.js"
 import { Rng } from "./random.js"
@@ -15,6 +16,8 @@ export interface Run {
   /** Virtual milliseconds. */
   readonly millis: number
   readonly acquisitions: number
+  /** What went wrong, and how often: of the plan and of the network. */
+  readonly faults: Readonly<Record<string, number>>
 }
 
 export const rulesOf = (plan: Plan): Rules => ({
@@ -22,6 +25,8 @@ export const rulesOf = (plan: Plan): Rules => ({
   clockBound: clockBound(plan),
   longestEnd: longestFinalizer + plan.lease / 3 + Math.max(20, plan.lease / 60),
   calm: plan.calm,
+  hiccups: plan.faults.some(({ kind }) => kind === "hiccup"),
+  swift: plan.calm && plan.storage === "native" && plan.network.lostHint === 0 && plan.faults.length === 0 ? 60 + 4 * plan.network.slowest : undefined,
   atomic: plan.storage === "native",
   lostWrites: plan.faults.some(({ kind }) => kind === "promote")
 })
@@ -35,7 +40,9 @@ const patience = (plan: Plan): number => {
   return 6 * plan.lease + plan.network.rareMillis + 5000 + bodies
 }
 
-export const run = (plan: Plan, traced = false): Run => {
+export const run = (plan: Plan, traced = false): Run => withRootsOfItsOwn(() => runPlan(plan, traced))
+
+const runPlan = (plan: Plan, traced: boolean): Run => {
   const rng = new Rng(`${plan.seed} world`)
   const world = new World(rng.fork("turns"))
   const events: Array<Event> = []
@@ -45,11 +52,16 @@ export const run = (plan: Plan, traced = false): Run => {
   const server = new Server(world, plan, record)
   const resource = new Resource(rng.fork("resource"))
   let attempts = 0
-  const around = { world, plan, server, resource, record, traced, next: () => ++attempts }
+  const faults: Record<string, number> = {}
+  const count = (kind: string) => {
+    faults[kind] = (faults[kind] ?? 0) + 1
+  }
+  const around = { world, plan, server, resource, record, count, traced, next: () => ++attempts }
   const processes = plan.processes.map((_, index) => new Process(around, index))
   const say = (p: string, text: string) => record({ type: "fault", t: world.now, p, text })
 
   const inject = (fault: Fault): void => {
+    count(fault.kind)
     const process = "process" in fault ? processes[fault.process] : undefined
     const name = process?.machine.name ?? "storage"
     switch (fault.kind) {
@@ -75,6 +87,9 @@ export const run = (plan: Plan, traced = false): Run => {
       case "falseHint":
         say(name, "gets a hint for nothing")
         return process?.link.falseHint()
+      case "hiccup":
+        say(name, "the next call fails")
+        return process?.link.hiccup()
       case "stall":
         say(name, `does nothing for ${fault.millis.toFixed(1)} ms`)
         return server.stall(fault.millis)
@@ -105,28 +120,30 @@ export const run = (plan: Plan, traced = false): Run => {
     for (const lockId of lockIds) {
       if (server.live(lockId)) record({ type: "leak", t: world.now, p: "storage", text: `${lockId} is still held` })
     }
-    const probe = () => {
+    const probe = (process: Process) => {
       // Who comes late to a store without a clock sees nothing but a version, and must watch it for a lease.
       if (plan.storage === "observed") {
-        for (const process of processes) process.glance()
+        process.glance()
         world.advance(world.now + 2 * plan.lease)
       }
-      for (const process of processes) {
-        process.probe()
-        world.advance(world.now + 1000)
-      }
+      let probed = false
+      process.probe(() => probed = true)
+      world.advance(world.now + 1000 * plan.locks, () => probed)
+      if (!probed) record({ type: "stuck", t: world.now, p: process.machine.name, text: "cannot even ask for a lock" })
     }
-    probe()
+    // Each in its turn, from run to run: that the storage has nothing left is known by now, this is about what a process may have.
+    probe(processes[plan.seed % processes.length]!)
     if (plan.hourLater) {
       world.advance(world.now + 61 * 60_000)
       processes[0]!.purge()
       world.advance(world.now + 1000)
-      probe()
+      probe(processes[(plan.seed + 1) % processes.length]!)
     }
     let open = processes.length
     for (const process of processes) {
+      const others = open - 1
       process.shut(() => open--)
-      world.advance(world.now + 10_000)
+      world.advance(world.now + 10_000, () => open === others)
     }
     if (open > 0) record({ type: "stuck", t: world.now, p: "world", text: `${open} layers do not close` })
   }
@@ -147,6 +164,7 @@ export const run = (plan: Plan, traced = false): Run => {
     history: events,
     rules,
     violations: check(events, rules),
+    faults,
     millis: world.now,
     acquisitions: events.reduce((count, { type }) => type === "got" ? count + 1 : count, 0)
   }

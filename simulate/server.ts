@@ -20,6 +20,9 @@ export interface Ports {
   readonly versioned: VersionedStore.Service
 }
 
+/** Operations that write nothing. */
+const reads: ReadonlySet<string> = new Set(["read", "time", "get", "list"])
+
 interface Kept {
   readonly owner: string
   readonly holds: ReadonlyArray<string>
@@ -27,6 +30,9 @@ interface Kept {
   readonly ends: number
   readonly version: number
 }
+
+/** The port that a plan's storage does not have. */
+const none = undefined as never
 
 const free: Kept = { owner: "", holds: [], token: 0, ends: 0, version: 0 }
 
@@ -40,11 +46,16 @@ export class Server {
   private readonly known = new Map<string, Kept>()
   /** All that ever was applied, for a replica to have some of it. */
   private readonly log: Array<{ readonly at: number; readonly time: number; readonly operation: Operation<unknown, unknown> }> = []
+  private readonly promotes: boolean
   private replayed: number | undefined
+  /** How often the clock was set, in all and when a lock was looked at last. */
+  private changes = 0
+  private readonly seen = new Map<string, number>()
 
   constructor(private readonly world: World, private readonly plan: Plan, private readonly record: (event: Event) => void) {
     this.machine = new Machine("storage", world, `storage ${plan.seed}`, 1, 0, (text) => record({ type: "log", t: world.now, p: "storage", text }))
     this.ports = this.empty()
+    this.promotes = plan.faults.some(({ kind }) => kind === "promote")
   }
 
   /** Microseconds by the storage's clock. */
@@ -54,12 +65,12 @@ export class Server {
 
   private empty(): Ports {
     const time = Effect.sync(() => this.time())
-    const ports = Effect.runSync(Effect.all({
-      native: MemoryStorage.make({ time }),
-      versioned: MemoryStorage.makeVersioned({ time: this.plan.storage === "observed" ? "none" : time })
-    }))
-    this.machine.fork(Stream.runForEach(ports.native.wakeUps, (lockId) => Effect.sync(() => this.wake(lockId))))
-    return ports
+    if (this.plan.storage !== "native") {
+      return { native: none, versioned: Effect.runSync(MemoryStorage.makeVersioned({ time: this.plan.storage === "observed" ? "none" : time })) }
+    }
+    const native = Effect.runSync(MemoryStorage.make({ time }))
+    this.machine.fork(Stream.runForEach(native.wakeUps, (lockId) => Effect.sync(() => this.wake(lockId))))
+    return { native, versioned: none }
   }
 
   private wake(lockId: string): void {
@@ -67,6 +78,7 @@ export class Server {
   }
 
   setClock(offset: number): void {
+    this.changes++
     this.offset = offset
   }
 
@@ -102,11 +114,17 @@ export class Server {
       this.world.at(this.stalledUntil, () => this.arrive(by, op, lockIds, operation, answer))
       return
     }
-    for (const lockId of lockIds) this.look("storage", "time", lockId)
-    if (this.plan.storage === "native") this.log.push({ at: this.world.now, time: this.time(), operation })
+    for (const lockId of lockIds) if (this.mayHaveEnded(lockId)) this.look("storage", "time", lockId)
+    if (this.plan.storage === "native" && this.promotes) this.log.push({ at: this.world.now, time: this.time(), operation })
     const exit = Effect.runSyncExit(operation(this.ports))
-    for (const lockId of lockIds) this.look(by, op, lockId)
+    if (!reads.has(op)) { for (const lockId of lockIds) this.look(by, op, lockId) }
     answer(exit)
+  }
+
+  /** Whether time alone may have changed what is kept: most looks are spared by this. */
+  private mayHaveEnded(lockId: string): boolean {
+    const kept = this.known.get(lockId)
+    return kept !== undefined && kept.holds.length > 0 && (kept.ends <= this.world.now + 1 || this.changes !== this.seen.get(lockId))
   }
 
   /** Whether a record is live, told without touching it. */
@@ -138,6 +156,7 @@ export class Server {
   }
 
   private look(p: string, op: string, lockId: string): void {
+    this.seen.set(lockId, this.changes)
     const before = this.known.get(lockId) ?? free
     const now = this.kept(lockId)
     if (now.version === before.version && now.ends === before.ends && now.holds.length === before.holds.length) return

@@ -11,7 +11,38 @@ export const calm: Property = function*(history, rules) {
       yield [index, `the lease of ${event.lock} ran out, though nothing went wrong: somebody did not give it back`]
     }
     // Over compare-and-set, many at once may take too long for a short lease.
-    if (rules.atomic && event.type === "done" && event.exit.startsWith("StorageError")) yield [index, `#${event.n} failed with ${event.exit}, though nothing went wrong`]
+    // And who has no time to try again is told what was wrong.
+    if (rules.atomic && !rules.hiccups && event.type === "done" && event.exit.startsWith("StorageError")) yield [index, `#${event.n} failed with ${event.exit}, though nothing went wrong`]
+  }
+}
+
+/** Where nothing goes wrong and hints come, who waits for a lock has it as soon as it is given back, not when it looks again. */
+export const swift: Property = function*(history, { swift: bound }) {
+  if (bound === undefined) return
+  const waiting = new Map<number, Of<"want">>()
+  /** Since when a lock is free for which these wait. */
+  const freed = new Map<string, { readonly t: number; readonly index: number; readonly by: Set<number> }>()
+  const over = function*(lock: string, t: number): Iterable<readonly [number, string]> {
+    const free = freed.get(lock)
+    if (free === undefined || free.by.size === 0 || t <= free.t + bound) return
+    freed.delete(lock)
+    yield [free.index, `${lock} is free, and #${Array.from(free.by).join(", #")} waits for it until ${t.toFixed(1)}`]
+  }
+  for (const [index, event] of history.entries()) {
+    if (event.type === "want" && event.wait) waiting.set(event.n, event)
+    if (event.type === "got" || event.type === "done") {
+      const lock = waiting.get(event.n)?.lock
+      if (lock === undefined) continue
+      yield* over(lock, event.t)
+      waiting.delete(event.n)
+      freed.get(lock)?.by.delete(event.n)
+    }
+    if (event.type !== "state") continue
+    yield* over(event.lock, event.t)
+    if (event.holds.length > 0) freed.delete(event.lock)
+    else if (event.op !== "time") {
+      freed.set(event.lock, { t: event.t, index, by: new Set(Array.from(waiting.values()).filter(({ lock }) => lock === event.lock).map(({ n }) => n)) })
+    }
   }
 }
 
@@ -38,12 +69,13 @@ const wasTold = (history: ReadonlyArray<Of<"lost"> | { readonly type: string }>,
 
 /** What is interrupted, or has waited for as long as it may, ends soon. */
 export const prompt: Property = function*(history, rules, facts) {
+  const slack = rules.slack ?? 0
   const wants = new Map<number, Of<"want">>()
   const crashed = new Map<string, number>()
   for (const event of history) if (event.type === "crash") crashed.set(event.p, event.t)
   const end = history.at(-1)?.t ?? 0
   const late = (p: string, n: number, since: number, due: number): string | undefined => {
-    const excused = facts.excuse(p, since, due + 3)
+    const excused = facts.excuse(p, since, due + 3 + slack) + slack
     const at = facts.done.get(n)?.t ?? crashed.get(p) ?? end
     return at > excused ? `#${n} should have ended by ${excused.toFixed(1)}, and did at ${at.toFixed(1)}` : undefined
   }
@@ -60,14 +92,16 @@ export const prompt: Property = function*(history, rules, facts) {
       const want = wants.get(event.n)
       if (want?.timeout === undefined || facts.gotOf.has(event.n)) continue
       const due = want.t + want.timeout
-      const excused = facts.excuse(event.p, want.t, due + 3)
+      const excused = facts.excuse(event.p, want.t, due + 3 + slack) + slack
       if (event.t > excused) yield [index, `#${event.n} waited until ${event.t.toFixed(1)}, and should have given up by ${excused.toFixed(1)}`]
     }
   }
 }
 
 /** Waiters of one process for one lock have it in the order in which they came, but for owners that have it already. */
-export const order: Property = function*(history, _rules, facts) {
+export const order: Property = function*(history, rules, facts) {
+  // A fiber may give way to others just before it joins the line: only who came clearly later came later.
+  const slack = rules.slack ?? 0
   const waiting = new Map<string, Array<Of<"want">>>()
   for (const [index, event] of history.entries()) {
     if (event.type === "want" && event.wait) {
@@ -82,7 +116,7 @@ export const order: Property = function*(history, _rules, facts) {
         const one = line[place]!
         line.splice(place, 1)
         if (event.type !== "got" || one.owner !== undefined) continue
-        const before = line.slice(0, place).find(({ n }) => facts.gotOf.has(n))
+        const before = line.slice(0, place).find(({ n, t }) => t <= one.t - slack && facts.gotOf.has(n))
         if (before !== undefined) yield [index, `#${event.n} has ${event.lock} before #${before.n}, which came earlier (${key})`]
       }
     }

@@ -10,6 +10,8 @@ export interface Share {
   readonly offset: number
   /** Enough after the first that fails. */
   readonly stop: boolean
+  /** Enough after so many milliseconds of real time. */
+  readonly budget?: number | undefined
 }
 
 export interface Failure {
@@ -30,37 +32,44 @@ export interface Tally {
 
 export const emptyTally = (): Tally => ({ schedules: 0, acquisitions: 0, events: 0, millis: 0, faults: {}, failures: [] })
 
+const count = (into: Record<string, number>, more: Readonly<Record<string, number>>): void => {
+  for (const [kind, times] of Object.entries(more)) into[kind] = (into[kind] ?? 0) + times
+}
+
 export const add = (into: Tally, more: Tally): void => {
   into.schedules += more.schedules
   into.acquisitions += more.acquisitions
   into.events += more.events
   into.millis += more.millis
-  for (const [kind, count] of Object.entries(more.faults)) into.faults[kind] = (into.faults[kind] ?? 0) + count
+  count(into.faults, more.faults)
   into.failures.push(...more.failures)
 }
 
 /** Tells what was done since the last time, about every half second. */
 export const runShare = (share: Share, tell: (tally: Tally) => void): void => {
   let tally = emptyTally()
-  let told = Date.now()
+  const began = Date.now()
+  let told = began
   for (let i = share.offset; i < share.schedules; i += share.step) {
     const plan = generate(share.from + i)
-    const { acquisitions, history, millis, violations } = run(plan)
+    const { acquisitions, faults, history, millis, violations } = run(plan)
     tally.schedules++
     tally.acquisitions += acquisitions
     tally.events += history.length
     tally.millis += millis
-    for (const { kind } of plan.faults) tally.faults[kind] = (tally.faults[kind] ?? 0) + 1
+    count(tally.faults, faults)
     const [first] = violations
     if (first !== undefined) {
       tally.failures.push({ seed: plan.seed, property: first.property, message: first.message })
       if (share.stop) break
     }
-    if (Date.now() - told > 500) {
+    const now = Date.now()
+    if (now - told > 500) {
       tell(tally)
       tally = emptyTally()
-      told = Date.now()
+      told = now
     }
+    if (share.budget !== undefined && now - began > share.budget) break
   }
   tell(tally)
 }

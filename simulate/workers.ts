@@ -8,6 +8,7 @@ export interface Asked {
   readonly schedules: number
   readonly workers: number
   readonly stop: boolean
+  readonly budget?: number | undefined
   /** The checkout whose code is run. */
   readonly folder: string
   readonly progress: (tally: Tally) => void
@@ -15,8 +16,8 @@ export interface Asked {
 
 const one = (folder: string, share: Share, tell: (tally: Tally) => void, children: Set<() => void>): Promise<void> =>
   new Promise((resolve, reject) => {
-    // Short-lived objects are most of the work: room for them halves the collector's.
-    const child = spawn(process.execPath, ["--max-semi-space-size=64", "--import", "tsx", "simulate/main.ts", "--share", JSON.stringify(share)], {
+    // Short-lived objects are most of the work: room for them halves the collector's, and its helper threads would only take the other workers' cores.
+    const child = spawn(process.execPath, ["--max-semi-space-size=64", "--single-threaded-gc", "--import", "tsx", "simulate/main.ts", "--share", JSON.stringify(share)], {
       cwd: folder, stdio: ["ignore", "pipe", "inherit"]
     })
     let stopped = false
@@ -34,7 +35,7 @@ const one = (folder: string, share: Share, tell: (tally: Tally) => void, childre
     })
   })
 
-export const runAll = async ({ folder, from, progress, schedules, stop, workers }: Asked): Promise<Tally> => {
+export const runAll = async ({ budget, folder, from, progress, schedules, stop, workers }: Asked): Promise<Tally> => {
   const all = emptyTally()
   const children = new Set<() => void>()
   const tell = (tally: Tally) => {
@@ -43,7 +44,7 @@ export const runAll = async ({ folder, from, progress, schedules, stop, workers 
     if (stop && all.failures.length > 0) for (const end of children) end()
   }
   const step = Math.max(1, Math.min(workers, schedules))
-  await Promise.all(Array.from({ length: step }, (_, offset) => one(folder, { from, schedules, step, offset, stop }, tell, children)))
+  await Promise.all(Array.from({ length: step }, (_, offset) => one(folder, { from, schedules, step, offset, stop, budget }, tell, children)))
   all.failures.sort((a, b) => a.seed - b.seed)
   return all
 }

@@ -109,8 +109,10 @@ export const cases: ReadonlyArray<Case.Case> = [
         const died = yield* Effect.exit(locks.withLock(() => Effect.die("a defect"), lockId, "ada"))
         yield* Case.that(Exit.isFailure(died), "the body's defect is passed on")
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's defect")
-        const fiber = yield* Effect.fork(locks.withLock(() => Effect.never, lockId, "ada"))
-        while (Option.isNone(yield* env.storage.get(lockId))) yield* Effect.sleep("5 millis")
+        // In its body, not only in the storage: a claim whose answer is still on its way is taken back after its caller has left.
+        let inside = false
+        const fiber = yield* Effect.fork(locks.withLock(() => Effect.zipRight(Effect.sync(() => (inside = true)), Effect.never), lockId, "ada"))
+        while (!inside) yield* Effect.sleep("5 millis")
         yield* Fiber.interrupt(fiber)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's interruption")
       })

@@ -25,6 +25,8 @@ export interface Proxy {
    * it is closed or cut.
    */
   readonly swallowReplies: (on: boolean) => Effect.Effect<void>
+  /** Every connection of now is dead, and neither side is told: nothing passes in either direction ever again. New ones are welcome. */
+  readonly halfOpen: Effect.Effect<void>
   /** The next request is forwarded; when the server answers it, the answer is dropped and the connection cut: applied, and nobody told. */
   readonly dropNextReply: Effect.Effect<void>
   /** How many replies `dropNextReply` has dropped. */
@@ -38,7 +40,7 @@ export interface Proxy {
 
 export interface Options {
   /** How requests are told apart. Default: `postgres`. */
-  readonly protocol?: "postgres" | "bytes" | undefined
+  readonly protocol?: "postgres" | "bytes" | (() => Watch) | undefined
 }
 
 interface Link {
@@ -47,12 +49,13 @@ interface Link {
   /** Its next reply is to be dropped, and the connection cut. */
   doomed: boolean
   silent: boolean
+  dead: boolean
   /** Passes on what is due of what the client sent. */
   pump: () => void
 }
 
 /** How requests and the ends of replies are told apart on one connection. */
-interface Watch {
+export interface Watch {
   /** How many requests these bytes of the client complete. */
   readonly asked: (chunk: Buffer) => number
   /** Whether a reply is complete with these bytes of the server. */
@@ -99,7 +102,7 @@ export const make = (
       if (state.refusing) return client.resetAndDestroy()
       count.accepted++
       const server = Net.connect(target)
-      const watch = (options.protocol === "bytes" ? bytes : postgres)()
+      const watch = (typeof options.protocol === "function" ? options.protocol : options.protocol === "bytes" ? bytes : postgres)()
 
       // One queue, so that order is kept also when the delay becomes shorter.
       const queue: Array<{ readonly due: number; readonly act: () => void }> = []
@@ -114,7 +117,7 @@ export const make = (
         queue.push({ due: performance.now() + state.delay, act })
         if (queue.length === 1) pump()
       }
-      const link: Link = { client, server, doomed: false, silent: false, pump }
+      const link: Link = { client, server, doomed: false, silent: false, dead: false, pump }
       links.add(link)
       client.setNoDelay(true)
       server.setNoDelay(true)
@@ -126,7 +129,7 @@ export const make = (
           state.armed = false
           link.doomed = true
         }
-        later(() => server.writable && server.write(chunk))
+        later(() => !link.dead && server.writable && server.write(chunk))
       })
       server.on("data", (chunk: Buffer) => {
         const complete = watch.answered(chunk)
@@ -138,7 +141,7 @@ export const make = (
           }
           return
         }
-        if (state.swallowing) link.silent = true
+        if (state.swallowing || link.dead) link.silent = true
         if (!link.silent) client.write(chunk)
       })
       const closed = () => {
@@ -149,7 +152,7 @@ export const make = (
         later(() => server.destroySoon())
         closed()
       })
-      server.on("error", () => reset(link))
+      server.on("error", () => link.dead ? undefined : reset(link))
       server.on("end", () => link.silent ? undefined : client.end())
       server.on("close", () => {
         if (!link.silent) client.destroySoon()
@@ -189,6 +192,7 @@ export const make = (
       cut: Effect.sync(() => links.forEach(reset)),
       refuse: (refusing) => set({ refusing }),
       hang: (hanging) => set({ hanging }),
+      halfOpen: Effect.sync(() => links.forEach((link) => (link.dead = link.silent = true))),
       swallowReplies: (swallowing) => set({ swallowing }),
       dropNextReply: set({ armed: true }),
       dropped: () => count.dropped,

@@ -19,6 +19,9 @@ export interface OwnPoolOptions {
 /** How long the goodbyes may take, in milliseconds. */
 const farewell = 1_000
 
+/** No connection is given up before, in milliseconds, however short the limit of who waits for it: TLS over a long way takes its time. */
+const leastToConnect = 500
+
 /** Longer than a refresh interval, so that a renewal finds its connection open. */
 const idleTimeout = 60_000
 
@@ -39,14 +42,21 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
     Effect.acquireRelease(
       Effect.sync(() => {
         const clients = new Set<Pg.Client>()
+        /** Those that are connecting, and since when. */
+        const connecting = new Map<Pg.Client, number>()
         class Client extends Pg.Client {
           constructor(config: Pg.ClientConfig) {
             // Here and not in the pool, which would set a timer for each operation; those have one of their own.
             super({ ...config, connectionTimeoutMillis: Math.ceil(options.operationTimeout) })
             clients.add(this)
+            connecting.set(this, performance.now())
             // An "error" that nobody hears ends the process, and the pool listens to idle clients only.
             this.on("error", () => {})
-            this.once("end", () => clients.delete(this))
+            this.once("connect", () => connecting.delete(this))
+            this.once("end", () => {
+              clients.delete(this)
+              connecting.delete(this)
+            })
           }
         }
         const config: Pg.PoolConfig = {
@@ -60,7 +70,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
         }
         const pool = new Pg.Pool({ ...config, Client: Client as unknown as new() => Pg.Client })
         pool.on("error", () => {})
-        return { pool, clients, closed: false }
+        return { pool, clients, connecting, closed: false }
       }),
       (own) =>
         Effect.async<void>((resume) => {
@@ -81,6 +91,11 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
       poolExecutor.make(own.pool, {
         prepare: !options.pooler,
         secret: options.secret,
-        isClosed: () => own.closed
+        isClosed: () => own.closed,
+        // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
+        onNoConnection: (millis) => {
+          const before = performance.now() - Math.max(millis, leastToConnect)
+          for (const [client, since] of own.connecting) if (since <= before) destroy(client)
+        }
       })
   )

@@ -10,6 +10,8 @@ export interface PoolOptions {
   readonly prepare: boolean
   readonly secret?: string | undefined
   readonly isClosed?: (() => boolean) | undefined
+  /** Told when an operation had no connection within its limit. */
+  readonly onNoConnection?: ((millis: number) => void) | undefined
 }
 
 const ignore = () => {}
@@ -49,7 +51,10 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
     }
 
     const timer = setTimeout(() => {
-      if (state._tag === "Connecting") return end(Either.left(errors.noConnection(operation, millis)))
+      if (state._tag === "Connecting") {
+        end(Either.left(errors.noConnection(operation, millis)))
+        return options.onNoConnection?.(millis)
+      }
       if (state._tag === "Executing") {
         suspect()
         state.client.release(true)

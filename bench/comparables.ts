@@ -1,23 +1,19 @@
-/** The storages that are measured, each with its floor beside it. */
+/** The storages whose every operation is compared with the bare driver's, statement by statement. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import * as SqliteStorage from "../src/backends/SqliteStorage.js"
 import * as MemoryStorage from "../src/MemoryStorage.js"
 import * as Storage from "../src/Storage.js"
 import * as StorageLock from "../src/StorageLock.js"
-import type { PostgresServer } from "../test/harness/postgres.js"
 import * as floors from "./floor.js"
-
-export const table = "storage_lock"
-/** Of every contender. */
-export const leaseMillis = 10_000
+import { table } from "./subjects/postgres.js"
+import { folder } from "./subjects/sqlite.js"
+import { leaseMillis, type Server } from "./subjects/Subject.js"
 
 export interface Subject {
   readonly name: string
@@ -48,12 +44,6 @@ export const memory = make(
   MemoryStorage.layer
 )
 
-/** In the system's folder for temporary files. */
-export const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-bench-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
-
 /** A file each: with one file, each of the two connections would find its cache spoilt by the other. */
 export const sqlite = (synchronous: "full" | "normal") =>
   Effect.gen(function*() {
@@ -66,21 +56,12 @@ export const sqlite = (synchronous: "full" | "normal") =>
   })
 
 /** One table for all: it grows under all alike. */
-export const postgres = (server: PostgresServer, poolSize: number) =>
+export const postgres = (server: Server, poolSize: number) =>
   Effect.gen(function*() {
-    const url = yield* server.freshDatabase
-    const pool = floors.postgresPool(url, poolSize)
-    const subject = yield* make(
+    const { url } = yield* server.fresh
+    return yield* make(
       { name: "PostgreSQL", floorName: "pg", setting: "" },
-      floors.postgres(pool, table),
+      floors.postgres(floors.postgresPool(url, poolSize), table),
       PostgresStorage.layer({ url: Redacted.make(url), table, poolSize })
     )
-    const { rows } = yield* Effect.promise(() =>
-      pool.query(
-        `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
-        current_setting('synchronous_commit') AS commit`
-      )
-    )
-    const [{ commit, fsync, version }] = rows
-    return { ...subject, setting: `server ${version}, fsync ${fsync}, synchronous_commit ${commit}, pool of ${poolSize}` }
   })

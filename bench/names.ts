@@ -1,0 +1,15 @@
+/** What the goals are about. */
+export const width = 64
+export const cycleAlone = "acquire + release, one client alone"
+export const cycleWide = `acquire + release, ${width}-way on distinct locks`
+
+/** What could not be measured, and why. */
+export interface Failure {
+  readonly storage: string
+  readonly scenario: string
+  readonly subject: string
+  readonly reason: string
+}
+
+export const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n")[0]!.replace(/ imported from .*/, "").replaceAll("|", "/").slice(0, 200)

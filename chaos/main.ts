@@ -1,0 +1,51 @@
+/** Chaos: see `help` in options.ts, and docs/chaos.md. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import * as options from "./options.js"
+import { status, toJson, toMarkdown } from "./report.js"
+import { run } from "./run.js"
+import type { Tally } from "./tally.js"
+
+const show = (tally: Tally, state: string): void => {
+  const text = status(tally, state)
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${text.slice(0, process.stdout.columns - 1)}`)
+  else process.stdout.write(`${text}\n`)
+}
+
+const save = (file: string | undefined, text: string): void => {
+  if (file === undefined) return
+  Fs.mkdirSync(Path.dirname(Path.resolve(file)), { recursive: true })
+  Fs.writeFileSync(file, text)
+}
+
+const main = Effect.gen(function*() {
+  const chosen = yield* Effect.try({ try: () => options.parse(process.argv.slice(2)), catch: (error) => error as Error }).pipe(
+    Effect.tapError((error) =>
+      Effect.sync(() => {
+        process.stderr.write(`${error.message}\n\n${options.help}`)
+        process.exitCode = 2
+      }))
+  )
+  if (chosen === "help") return void process.stdout.write(options.help)
+  process.stdout.write(`chaos over ${chosen.storage}, seed ${chosen.seed}\n`)
+  const tally = yield* run(chosen, show).pipe(
+    Effect.tapErrorCause((cause) =>
+      Effect.sync(() => {
+        process.exitCode = 1
+        if (!Cause.isInterruptedOnly(cause)) process.stderr.write(`\n${Cause.pretty(cause)}\n`)
+      }))
+  )
+  const report = toMarkdown(tally)
+  save(chosen.json, `${JSON.stringify(toJson(tally), undefined, 2)}\n`)
+  save(chosen.report, report)
+  process.stdout.write(`\n\n${report}`)
+  process.exitCode = tally.ok ? 0 : 1
+}).pipe(Effect.ignore)
+
+NodeRuntime.runMain(main, {
+  teardown: (exit, end) => end(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 130)
+})

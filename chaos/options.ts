@@ -1,0 +1,96 @@
+import { parseArgs } from "node:util"
+import { storages } from "./storages.js"
+
+export interface Options {
+  readonly storage: string
+  /** All times in milliseconds. */
+  readonly millis: number
+  readonly seed: number
+  readonly workers: number
+  /** Fibers of each worker. */
+  readonly fibers: number
+  readonly locks: number
+  readonly lease: number
+  readonly margin: number
+  /** From fault to fault, on average. */
+  readonly spacing: number
+  readonly window: number
+  readonly json: string | undefined
+  readonly report: string | undefined
+  readonly logs: string | undefined
+}
+
+export const help = `Real processes contend for real locks on a real server, and everything goes wrong that can be made to. Then it is checked what the library promises.
+
+  npm run chaos -- --storage postgres --minutes 10
+
+  --storage NAME     ${Object.keys(storages).join(", ")}
+  --minutes N        how long, from when all workers are up (default: 1); or --seconds N
+  --seed N           decides what goes wrong when (default: by chance, and told)
+  --workers N        processes, 2 to 20 (default: 4)
+  --fibers N         loops in each that acquire, 1 to 20 (default: 3)
+  --locks N          1 to 20 (default: 3)
+  --lease MS         lease of the locks (default: 1500)
+  --margin MS        their clockMargin (default: a tenth of the lease)
+  --spacing MS       from fault to fault, on average (default: 2000)
+  --json FILE        the result as JSON
+  --report FILE      the result in Markdown
+  --logs DIRECTORY   keeps the events of every window that shows a violation
+
+Exit code: 0 if nothing was violated and, in a minute or more, every kind of fault was injected; 1 if not; 2 for a wrong option; 130 after Ctrl-C.
+`
+
+const number = (name: string, text: string, least: number, most: number, whole = true): number => {
+  const value = Number(text)
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+    throw new Error(`--${name} must be a ${whole ? "whole " : ""}number from ${least} to ${most}, but is ${JSON.stringify(text)}`)
+  }
+  return value
+}
+
+/** Throws an `Error` with a message for the user. `"help"`: only that was asked. */
+export const parse = (args: ReadonlyArray<string>): Options | "help" => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      storage: { type: "string" },
+      minutes: { type: "string" },
+      seconds: { type: "string" },
+      seed: { type: "string" },
+      workers: { type: "string", default: "4" },
+      fibers: { type: "string", default: "3" },
+      locks: { type: "string", default: "3" },
+      lease: { type: "string", default: "1500" },
+      margin: { type: "string" },
+      spacing: { type: "string", default: "2000" },
+      json: { type: "string" },
+      report: { type: "string" },
+      logs: { type: "string" },
+      help: { type: "boolean", short: "h", default: false }
+    }
+  })
+  if (values.help) return "help"
+  const names = Object.keys(storages)
+  if (values.storage === undefined || !names.includes(values.storage)) {
+    throw new Error(`--storage must be one of ${names.join(", ")}, but is ${JSON.stringify(values.storage)}`)
+  }
+  if (values.minutes !== undefined && values.seconds !== undefined) throw new Error("--minutes and --seconds exclude each other")
+  const lease = number("lease", values.lease, 500, 60_000)
+  return {
+    storage: values.storage,
+    millis: values.seconds === undefined
+      ? 60_000 * number("minutes", values.minutes ?? "1", 0.1, 100_000, false)
+      : 1000 * number("seconds", values.seconds, 5, 1_000_000),
+    seed: values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : number("seed", values.seed, 0, 2 ** 31),
+    workers: number("workers", values.workers, 2, 20),
+    fibers: number("fibers", values.fibers, 1, 20),
+    locks: number("locks", values.locks, 1, 20),
+    lease,
+    margin: values.margin === undefined ? lease / 10 : number("margin", values.margin, 1, lease / 2),
+    spacing: number("spacing", values.spacing, 100, 600_000),
+    window: 60_000,
+    json: values.json,
+    report: values.report,
+    logs: values.logs
+  }
+}
