@@ -124,4 +124,23 @@ const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11"): Entry => ({
   })
 })
 
-export const storages: Readonly<Record<string, Entry>> = { etcd, mariadb: mysql("mariadb11"), mysql: mysql("mysql8"), postgres, redis, sqlite }
+/** Faults of the network and of processes alone: mongo-java-server forgets everything when it ends. A real MongoDB is not to be fetched. */
+const mongo: Entry = {
+  layer: async ({ url }) => (await import("../src/backends/MongoStorage.js")).layer({ url: Redacted.make(url), mode: "versioned", wakeUps: false }),
+  judges: "server",
+  start: Effect.gen(function*() {
+    const { own, watchedSeldom } = yield* load(() => import("../test/harness/mongo.js"))
+    const server = yield* own
+    return {
+      url: watchedSeldom(server.url),
+      title: "mongo-java-server 1.47, by compare-and-set",
+      address: server,
+      protocol: "bytes",
+      server: undefined,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+}
+
+export const storages: Readonly<Record<string, Entry>> = { etcd, mariadb: mysql("mariadb11"), mongo, mysql: mysql("mysql8"), postgres, redis, sqlite }

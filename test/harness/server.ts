@@ -38,7 +38,11 @@ export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => 
 export const describeServer = async <A>(
   name: string,
   server: Effect.Effect<A, ServerUnavailable, Scope.Scope>,
-  tests: (server: A) => void
+  tests: (server: A) => void,
+  options: {
+    /** No machine can be expected to have it: then it is named as not tested in CI, too. */
+    readonly optional?: boolean | undefined
+  } = {}
 ): Promise<void> => {
   // Loaded here, so that programs outside vitest can use the harness too.
   const { afterAll, describe, it } = await import("vitest")
@@ -48,7 +52,7 @@ export const describeServer = async <A>(
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
     if (Either.isRight(obtained)) {
       tests(obtained.right)
-    } else if (required()) {
+    } else if (required() && options.optional !== true) {
       it("is available", () => {
         throw obtained.left
       })

@@ -5,8 +5,13 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
+import * as Etcd from "./etcd.js"
+import * as Mongo from "./mongo.js"
+import * as Mysql from "./mysql.js"
 import * as Postgres from "./postgres.js"
+import * as Redis from "./redis.js"
 import { ServerUnavailable } from "./server.js"
+import * as Tidb from "./tidb.js"
 
 export interface Kind {
   readonly server: string
@@ -18,7 +23,16 @@ export interface Kind {
 
 /** One line each. */
 export const kinds = {
-  postgres: { server: "PostgreSQL", environmentVariable: Postgres.environmentVariable, own: Postgres.own }
+  etcd: { server: "etcd", environmentVariable: Etcd.environmentVariable, own: Etcd.own("etcd 3.4") },
+  redis: { server: "Redis", environmentVariable: Redis.environmentVariable, own: Redis.own },
+  postgres: { server: "PostgreSQL", environmentVariable: Postgres.environmentVariable, own: Postgres.own },
+  /** By itself mongo-java-server: there is no MongoDB to be fetched. */
+  mongo: { server: "MongoDB", environmentVariable: Mongo.javaEnvironmentVariable, own: Mongo.own },
+  mysql8: { server: "MySQL 8.0", environmentVariable: "EFFECT_STORAGE_LOCK_MYSQL_URL", own: Mysql.mysql8 },
+  mysql9: { server: "MySQL 9", environmentVariable: "EFFECT_STORAGE_LOCK_MYSQL9_URL", own: Mysql.mysql9 },
+  mariadb10: { server: "MariaDB 10.11", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB_URL", own: Mysql.mariadb10 },
+  mariadb11: { server: "MariaDB 11.8", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB11_URL", own: Mysql.mariadb11 },
+  tidb: { server: "TiDB 8.5", environmentVariable: "EFFECT_STORAGE_LOCK_TIDB_URL", own: Tidb.own }
 } satisfies Record<string, Kind>
 
 export type Name = keyof typeof kinds
@@ -49,3 +63,21 @@ export const postgres: Effect.Effect<Postgres.PostgresServer, ServerUnavailable,
   Effect.suspend(() => url("postgres")),
   Postgres.at
 )
+
+/** The shared Redis. */
+export const redis: Effect.Effect<Redis.RedisServer, ServerUnavailable> = Effect.flatMap(Effect.suspend(() => url("redis")), Redis.at)
+
+/** The shared etcd. */
+export const etcd: Effect.Effect<Etcd.EtcdServer, ServerUnavailable> = Effect.flatMap(Effect.suspend(() => url("etcd")), Etcd.at)
+
+/** A fresh database in the shared mongo-java-server. */
+export const mongo: Effect.Effect<Mongo.MongoServer, ServerUnavailable, Scope.Scope> = Effect.flatMap(
+  Effect.suspend(() => url("mongo")),
+  Mongo.at
+)
+
+/** A fresh database in a shared server of the MySQL family. */
+export const mysql = (
+  name: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"
+): Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scope> =>
+  Effect.flatMap(Effect.suspend(() => url(name)), Mysql.at(kinds[name].server))

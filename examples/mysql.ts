@@ -1,0 +1,16 @@
+/**
+ * Quick start with MySQL, MariaDB or TiDB: `npm i mysql2@3`, and `DATABASE_URL=mysql://user:password@host:3306/database`. It makes the table `storage_lock` if it is not there.
+ * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Console, Effect, Layer } from "effect"
+import { StorageLock } from "effect-storage-lock"
+import * as MysqlStorage from "effect-storage-lock/MysqlStorage"
+
+const Locks = StorageLock.layer().pipe(
+  Layer.provide(MysqlStorage.layerConfig({ url: Config.redacted("DATABASE_URL") }))
+)
+
+const program = Console.log("nobody else does this now").pipe(StorageLock.withLock("nightly-report"))
+
+NodeRuntime.runMain(program.pipe(Effect.provide(Locks)))

@@ -1,0 +1,130 @@
+import { StorageError, type StorageErrorReason } from "../../LockError.js"
+
+/** Of gRPC, by name; `@grpc/grpc-js` has the same as an enum. */
+export const code = {
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  notFound: 5,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  aborted: 10,
+  outOfRange: 11,
+  unimplemented: 12,
+  internal: 13,
+  unavailable: 14,
+  dataLoss: 15,
+  unauthenticated: 16
+} as const
+
+const reasons: Record<number, StorageErrorReason> = {
+  [code.cancelled]: "Connection",
+  [code.deadlineExceeded]: "Timeout",
+  [code.permissionDenied]: "Permission",
+  [code.aborted]: "Conflict",
+  [code.unimplemented]: "Schema",
+  [code.internal]: "Connection",
+  [code.unavailable]: "Connection",
+  [code.unauthenticated]: "Permission"
+}
+
+/** Said by the server before it has changed anything. The rest may come when the change is made, or under way. */
+const definite = new Set<number>([
+  code.invalidArgument,
+  code.notFound,
+  code.permissionDenied,
+  code.failedPrecondition,
+  code.outOfRange,
+  code.unimplemented,
+  code.unauthenticated
+])
+
+/** A quota that is used up, or too many requests at once, may pass; so may what the connection is at fault for. */
+const passing = new Set<number>([
+  code.cancelled,
+  code.deadlineExceeded,
+  code.resourceExhausted,
+  code.aborted,
+  code.internal,
+  code.unavailable
+])
+
+const hints: Record<number, string> = {
+  [code.invalidArgument]: "Hint: if authentication is enabled, give user and password",
+  [code.resourceExhausted]: "Hint: if the database has reached its quota, compact, defragment and disarm the alarm",
+  [code.permissionDenied]: "Hint: the user needs readwrite permission on all keys under the prefix",
+  [code.unimplemented]: "Hint: this library needs etcd 3.3 or newer, or what speaks its API v3"
+}
+
+const name = (operation: string) => `EtcdStorage.${operation}`
+
+export const codeOf = (error: unknown): number | undefined => {
+  const found = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+  return typeof found === "number" ? found : undefined
+}
+
+/** The driver's error, less the metadata and whatever else it carries along. */
+const scrub = (error: unknown): Error => {
+  const { details, message } = (typeof error === "object" && error !== null ? error : {}) as { details?: unknown; message?: unknown }
+  const copy = new Error(typeof details === "string" ? details : typeof message === "string" ? message : String(error))
+  copy.name = "ServiceError"
+  return Object.assign(copy, { code: codeOf(error) })
+}
+
+/** By its code alone. `"no"` if it is certain already that nothing was written. */
+export const fromDriver = (operation: string, error: unknown, applied?: "no"): StorageError => {
+  const found = codeOf(error)
+  const cause = scrub(error)
+  const hint = found === undefined ? undefined : hints[found]
+  return new StorageError({
+    reason: (found === undefined ? undefined : reasons[found]) ?? "Unknown",
+    operation: name(operation),
+    isRetryable: found !== undefined && passing.has(found),
+    applied: applied ?? (found !== undefined && definite.has(found) ? "no" : "unknown"),
+    message: `etcd failed${found === undefined ? "" : ` (gRPC code ${found})`}: ${cause.message}${hint === undefined ? "" : `. ${hint}`}`,
+    cause
+  })
+}
+
+/** Whoever we are, we were refused: reason `Permission` whatever the code. */
+export const refused = (operation: string, error: unknown): StorageError =>
+  new StorageError({
+    reason: "Permission",
+    operation: name(operation),
+    isRetryable: false,
+    applied: "no",
+    message: `etcd does not accept this user and password: ${scrub(error).message}`,
+    cause: scrub(error)
+  })
+
+export const noAnswer = (operation: string, millis: number, applied: "no" | "unknown"): StorageError =>
+  new StorageError({
+    reason: "Timeout",
+    operation: name(operation),
+    isRetryable: true,
+    applied,
+    message: `etcd did not answer within ${Math.round(millis)} ms${applied === "no" ? "" : "; the transaction may have been applied"}`
+  })
+
+export const closed = (operation: string): StorageError =>
+  new StorageError({
+    reason: "Closed",
+    operation: name(operation),
+    isRetryable: false,
+    applied: "no",
+    message: "the layer of EtcdStorage is closed"
+  })
+
+export const conflict = (operation: string, lockId: string, applied: "no" | "unknown"): StorageError =>
+  new StorageError({
+    reason: "Conflict",
+    operation: name(operation),
+    isRetryable: true,
+    applied,
+    message: `gave up on ${JSON.stringify(lockId)} after too many version misses: too many processes change it at once`
+  })
+
+export const schema = (operation: string, message: string): StorageError =>
+  new StorageError({ reason: "Schema", operation: name(operation), isRetryable: false, applied: "no", message })

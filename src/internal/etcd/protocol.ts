@@ -1,0 +1,170 @@
+/**
+ * The few messages of etcd's API v3 that are used here, with the field numbers of its public `rpc.proto`. Enums are their numbers, which is the same on the wire.
+ */
+import { fromJSON } from "@grpc/proto-loader"
+
+type Fields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>
+
+const message = (fields: Fields, oneof: Record<string, ReadonlyArray<string>> = {}) => ({
+  fields: Object.fromEntries(Object.entries(fields).map(([name, [type, id, rule]]) => [name, rule === undefined ? { type, id } : { type, id, rule }])),
+  oneofs: Object.fromEntries(Object.entries(oneof).map(([name, fields]) => [name, { oneof: [...fields] }]))
+})
+
+const service = (...names: ReadonlyArray<string>) => ({
+  methods: Object.fromEntries(names.map((name) => [
+    name,
+    {
+      requestType: `${name}Request`,
+      responseType: `${name}Response`,
+      ...(name === "Watch" ? { requestStream: true, responseStream: true } : {})
+    }
+  ]))
+})
+
+const json = {
+  nested: {
+    etcdserverpb: {
+      nested: {
+        KV: service("Range", "Txn"),
+        Watch: service("Watch"),
+        Auth: service("Authenticate"),
+        Maintenance: service("Status"),
+        ResponseHeader: message({ revision: ["int64", 3] }),
+        KeyValue: message({ key: ["bytes", 1], modRevision: ["int64", 3], value: ["bytes", 5] }),
+        RangeRequest: message({ key: ["bytes", 1], rangeEnd: ["bytes", 2], limit: ["int64", 3], keysOnly: ["bool", 8] }),
+        RangeResponse: message({ header: ["ResponseHeader", 1], kvs: ["KeyValue", 2, "repeated"], more: ["bool", 3] }),
+        PutRequest: message({ key: ["bytes", 1], value: ["bytes", 2] }),
+        PutResponse: message({}),
+        DeleteRangeRequest: message({ key: ["bytes", 1] }),
+        DeleteRangeResponse: message({}),
+        Compare: message({ result: ["int32", 1], target: ["int32", 2], key: ["bytes", 3], modRevision: ["int64", 6] }, { union: ["modRevision"] }),
+        RequestOp: message({
+          range: ["RangeRequest", 1],
+          put: ["PutRequest", 2],
+          delete: ["DeleteRangeRequest", 3],
+          txn: ["TxnRequest", 4]
+        }, { request: ["range", "put", "delete", "txn"] }),
+        ResponseOp: message({
+          range: ["RangeResponse", 1],
+          put: ["PutResponse", 2],
+          delete: ["DeleteRangeResponse", 3],
+          txn: ["TxnResponse", 4]
+        }, { response: ["range", "put", "delete", "txn"] }),
+        TxnRequest: message({ compare: ["Compare", 1, "repeated"], success: ["RequestOp", 2, "repeated"], failure: ["RequestOp", 3, "repeated"] }),
+        TxnResponse: message({ header: ["ResponseHeader", 1], succeeded: ["bool", 2], responses: ["ResponseOp", 3, "repeated"] }),
+        WatchCreateRequest: message({ key: ["bytes", 1], rangeEnd: ["bytes", 2] }),
+        WatchRequest: message({ create: ["WatchCreateRequest", 1] }, { union: ["create"] }),
+        Event: message({ type: ["int32", 1], kv: ["KeyValue", 2] }),
+        WatchResponse: message({
+          created: ["bool", 3],
+          canceled: ["bool", 4],
+          compactRevision: ["int64", 5],
+          cancelReason: ["string", 6],
+          events: ["Event", 11, "repeated"]
+        }),
+        AuthenticateRequest: message({ name: ["string", 1], password: ["string", 2] }),
+        AuthenticateResponse: message({ token: ["string", 2] }),
+        StatusRequest: message({}),
+        StatusResponse: message({ version: ["string", 2], errors: ["string", 8, "repeated"], isLearner: ["bool", 10] })
+      }
+    }
+  }
+}
+
+// Revisions are below 2^53 for as long as anybody lives.
+const definition = fromJSON(json as Parameters<typeof fromJSON>[0], { longs: Number, defaults: true, arrays: true })
+
+export interface KeyValue {
+  readonly key: Buffer
+  readonly modRevision: number
+  readonly value: Buffer
+}
+
+export interface RangeRequest {
+  readonly key: Buffer
+  readonly rangeEnd?: Buffer
+  readonly limit?: number
+  readonly keysOnly?: boolean
+}
+
+interface Header {
+  readonly header: { readonly revision: number }
+}
+
+export interface RangeResponse extends Header {
+  readonly kvs: ReadonlyArray<KeyValue>
+  readonly more: boolean
+}
+
+/** `result` and `target` are left out where they are 0. */
+export interface Compare {
+  readonly target: number
+  readonly key: Buffer
+  readonly modRevision: number
+}
+
+/** `Compare.target` for the revision of a key's last change, which is 0 where there is no such key. */
+export const modRevision = 2
+
+export type RequestOp =
+  | { readonly range: RangeRequest }
+  | { readonly put: { readonly key: Buffer; readonly value: Buffer } }
+  | { readonly delete: { readonly key: Buffer } }
+  | { readonly txn: TxnRequest }
+
+export interface TxnRequest {
+  readonly compare: ReadonlyArray<Compare>
+  readonly success: ReadonlyArray<RequestOp>
+  readonly failure: ReadonlyArray<RequestOp>
+}
+
+export interface ResponseOp {
+  readonly range?: RangeResponse | null
+  readonly txn?: Omit<TxnResponse, "header"> | null
+}
+
+export interface TxnResponse extends Header {
+  readonly succeeded: boolean
+  readonly responses: ReadonlyArray<ResponseOp>
+}
+
+export interface WatchRequest {
+  readonly create: { readonly key: Buffer; readonly rangeEnd: Buffer }
+}
+
+export interface WatchResponse {
+  readonly created: boolean
+  readonly canceled: boolean
+  readonly compactRevision: number
+  readonly cancelReason: string
+  readonly events: ReadonlyArray<{ readonly type: number; readonly kv: KeyValue }>
+}
+
+export interface Status {
+  readonly version: string
+  /** Alarms that are raised. */
+  readonly errors: ReadonlyArray<string>
+  readonly isLearner: boolean
+}
+
+/** A method as a gRPC client takes it. */
+export interface Method<I, O> {
+  readonly path: string
+  readonly serialize: (value: I) => Buffer
+  readonly deserialize: (bytes: Buffer) => O
+}
+
+const method = <I, O>(service: string, name: string): Method<I, O> => {
+  const found = (definition[`etcdserverpb.${service}`] as unknown as Record<string, {
+    readonly path: string
+    readonly requestSerialize: (value: I) => Buffer
+    readonly responseDeserialize: (bytes: Buffer) => O
+  }>)[name]!
+  return { path: found.path, serialize: found.requestSerialize, deserialize: found.responseDeserialize }
+}
+
+export const range = method<RangeRequest, RangeResponse>("KV", "Range")
+export const txn = method<TxnRequest, TxnResponse>("KV", "Txn")
+export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch")
+export const authenticate = method<{ readonly name: string; readonly password: string }, { readonly token: string }>("Auth", "Authenticate")
+export const status = method<Record<string, never>, Status>("Maintenance", "Status")

@@ -1,0 +1,69 @@
+/** Reads, and writes by compare-and-set, each as one request; many of them as one transaction of transactions. */
+import * as Effect from "effect/Effect"
+import type { StorageError } from "../../LockError.js"
+import type { LockRecord } from "../../LockRecord.js"
+import type { Client } from "./client.js"
+import * as protocol from "./protocol.js"
+import * as records from "./records.js"
+
+/** A record and the revision of its last change, 0 where there is none. */
+export interface Seen {
+  readonly record: LockRecord | undefined
+  readonly revision: number
+}
+
+/** Of `next` (nothing: the key goes), if the key is still as it was seen. */
+export interface Write {
+  readonly base: Seen
+  readonly next: LockRecord | undefined
+}
+
+/** A read, or a write. */
+export interface Part {
+  readonly key: Buffer
+  readonly write: Write | undefined
+}
+
+/** What is there, unless it was written. */
+export interface Reply {
+  readonly written: boolean
+  readonly kv: protocol.KeyValue | undefined
+}
+
+export interface Replies {
+  /** Of the whole: a write has this revision. */
+  readonly header: { readonly revision: number }
+  readonly replies: ReadonlyArray<Reply>
+}
+
+const transaction = (key: Buffer, { base, next }: Write): protocol.TxnRequest => ({
+  compare: [{ target: protocol.modRevision, key, modRevision: base.revision }],
+  success: [next === undefined ? { delete: { key } } : { put: { key, value: records.encode(next) } }],
+  failure: [{ range: { key } }]
+})
+
+const looked = (range: protocol.RangeResponse | null | undefined): Reply => ({ written: false, kv: range?.kvs[0] })
+
+const tried = (txn: Omit<protocol.TxnResponse, "header">): Reply =>
+  txn.succeeded ? { written: true, kv: undefined } : looked(txn.responses[0]?.range)
+
+export const send = (client: Client, operation: string, parts: ReadonlyArray<Part>, until: number): Effect.Effect<Replies, StorageError> => {
+  const [part] = parts
+  if (parts.length === 1 && part!.write === undefined) {
+    return Effect.map(
+      client.call(operation, protocol.range, { key: part!.key }, until, "reads"),
+      (found) => ({ header: found.header, replies: [looked(found)] })
+    )
+  }
+  if (parts.length === 1) {
+    return Effect.map(
+      client.call(operation, protocol.txn, transaction(part!.key, part!.write!), until, "writes"),
+      (found) => ({ header: found.header, replies: [tried(found)] })
+    )
+  }
+  const success = parts.map(({ key, write }): protocol.RequestOp => write === undefined ? { range: { key } } : { txn: transaction(key, write) })
+  return Effect.map(client.call(operation, protocol.txn, { compare: [], success, failure: [] }, until, "writes"), (found) => ({
+    header: found.header,
+    replies: found.responses.map(({ range, txn }) => txn === null || txn === undefined ? looked(range) : tried(txn))
+  }))
+}

@@ -1,0 +1,62 @@
+import * as Effect from "effect/Effect"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Db } from "mongodb"
+import type { StorageError } from "../../LockError.js"
+import type * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+import * as driver from "./driver.js"
+import type { Executor } from "./executor.js"
+import type { ResolvedCommon } from "./options.js"
+import * as runner from "./runner.js"
+import * as setup from "./setup.js"
+import * as storage from "./storage.js"
+import * as versioned from "./versioned.js"
+import * as wakeUps from "./wakeUps.js"
+
+export interface Settings extends ResolvedCommon, driver.DriverOptions {
+  readonly database: string
+  readonly versionMissRetry: Schedule.Schedule<unknown>
+}
+
+export interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+  readonly mode: "pipeline" | "versioned"
+}
+
+/** Both ports over whatever runs commands. */
+export const over = (
+  executor: Executor,
+  config: Executor,
+  settings: Settings,
+  hints: Stream.Stream<string> | undefined
+): Effect.Effect<Ports, StorageError> =>
+  Effect.gen(function*() {
+    const known = { ...settings, replicated: false }
+    const run = runner.make(executor, known)
+    const { greeting, mode, replicated } = yield* setup.prepare(run, runner.make(config, known), settings)
+    const store = versioned.make(run, runner.once(executor, known), { ...known, replicated }, greeting, hints)
+    return {
+      mode,
+      versioned: store,
+      storage: mode === "pipeline"
+        ? storage.make(run, { ...known, replicated }, hints)
+        : VersionedStore.toStorage(store, { versionMissRetry: settings.versionMissRetry })
+    }
+  })
+
+/** How long the server may keep a question for changes, and how much longer its answer may take: a dead connection is noticed after both. */
+const quiet = 5_000
+const patience = 5_000
+
+export const open = (
+  db: (name: string) => Db,
+  settings: Settings
+): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { collection, database, secret } = settings
+    const hints = settings.wakeUps ? yield* wakeUps.make({ db: db(database), collection, secret, quiet, patience }) : undefined
+    return yield* over(driver.make(db(database), settings), driver.make(db("config"), settings), settings, hints)
+  })

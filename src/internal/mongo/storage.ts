@@ -1,0 +1,203 @@
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as Storage from "../../Storage.js"
+import * as errors from "./errors.js"
+import type { Document } from "./executor.js"
+import * as pipelines from "./pipelines.js"
+import * as record from "./record.js"
+import { readConcern, type Run, type Settings, writeConcern } from "./runner.js"
+
+const pageSize = 500
+
+export const guarantees = {
+  name: "MongoStorage",
+  clock: "storage",
+  leaseGranularity: 1_000,
+  shortestLease: 10_000,
+  longestId: 4 * 255
+} as const satisfies Storage.Guarantees
+
+export const batch = (reply: Document): ReadonlyArray<Document> =>
+  ((reply.cursor as Document | undefined)?.firstBatch ?? []) as ReadonlyArray<Document>
+
+/** The documents that a query finds, in pages by their `_id`. */
+export const pages = (
+  run: Run,
+  command: Document,
+  query: (after: string) => Document
+): Stream.Stream<Document, StorageError> =>
+  Stream.paginateChunkEffect("", (after) =>
+    Effect.map(
+      run("list", { ...command, filter: query(after), sort: { _id: 1 }, limit: pageSize, batchSize: pageSize, singleBatch: true }),
+      (reply) => {
+        const found = batch(reply)
+        return [
+          Chunk.unsafeFromArray(found),
+          found.length < pageSize ? Option.none<string>() : Option.some(found[found.length - 1]!._id as string)
+        ]
+      }
+    ))
+
+const fail = (error: StorageError | undefined) => error === undefined ? Effect.void : Effect.fail(error)
+
+const judgeRenewal = (request: LockRecord.Renew, document: Document | undefined): LockRecord.RenewOutcome => {
+  if (document === undefined) return { _tag: "NotHeld" }
+  const current = record.fromDocument(document)
+  const now = record.nowOf(document)!
+  if (!LockRecord.isLive(current, now)) return { _tag: "NotHeld" }
+  return current.holds.includes(request.holdId)
+    ? { _tag: "Renewed", leaseExpireTime: current.leaseExpireTime, validFor: current.leaseExpireTime - now }
+    : { _tag: "NotHeld", current }
+}
+
+/** The port by update pipelines: each operation is one command on one document, judged by `$$NOW` within it. */
+export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string> | undefined): Storage.Service => {
+  const { collection } = settings
+  const find: Document = { find: collection, projection: pipelines.projection, readConcern: readConcern(settings.replicated) }
+  const findOne = (operation: string, query: Document) =>
+    Effect.map(run(operation, { ...find, filter: query, limit: 1, singleBatch: true }), (reply) => batch(reply)[0])
+
+  /** The document after the update, with the clock by which it was made; nothing where there was none. */
+  const modify = (
+    operation: string,
+    query: Document,
+    update: ReadonlyArray<Document>,
+    upsert = false
+  ): Effect.Effect<Document | undefined, StorageError> =>
+    Effect.map(
+      run(operation, { findAndModify: collection, query, update, new: true, upsert, fields: pipelines.projection, writeConcern }),
+      (reply) => (reply.value ?? undefined) as Document | undefined
+    )
+
+  /** Every readable answer bears the clock. One that does not is of a server that keeps to the letter of something else. */
+  const timed = (operation: string, document: Document): Effect.Effect<number, StorageError> => {
+    const fault = record.unreadable(operation, document)
+    if (fault !== undefined) return fault
+    const now = record.nowOf(document)
+    return now === undefined ? errors.unexpected(operation, "the server's answer bears no clock: set `mode: \"versioned\"`") : Effect.succeed(now)
+  }
+
+  const claim: Storage.Service["claim"] = (request) =>
+    Effect.flatMap(modify("claim", { _id: request.lockId }, pipelines.claim(request), true), (document) => {
+      if (document === undefined) return errors.unexpected("claim", "the server did not tell the document that it made")
+      return Effect.map(timed("claim", document), (now): LockRecord.ClaimOutcome => {
+        const current = record.fromDocument(document)
+        const left = current.leaseExpireTime - now
+        return current.ownerId === request.ownerId && current.kind === LockRecord.exclusive && current.holds.includes(request.holdId)
+          ? { _tag: "Claimed", record: current, validFor: left }
+          : { _tag: "Held", holder: current, retryAfter: left }
+      })
+    })
+
+  const renewOne = (request: LockRecord.Renew) =>
+    Effect.flatMap(modify("renew", { _id: request.lockId }, pipelines.renew([request])), (document) =>
+      document === undefined
+        ? Effect.succeed(judgeRenewal(request, document))
+        : Effect.map(timed("renew", document), () => judgeRenewal(request, document)))
+
+  /**
+   * An update of many documents tells counts alone, so a second command reads what it left. That is as true as if it had told: a hold that is in and whose lease is not
+   * over has what is left of it, whoever renewed it; and one that was over when the update came by is not revived by anybody.
+   */
+  const renewMany = (requests: ReadonlyArray<LockRecord.Renew>) => {
+    const ids = [...new Set(requests.map(({ lockId }) => lockId))]
+    return run("renew", {
+      update: collection,
+      updates: [{ q: { _id: { $in: ids }, holds: { $in: requests.map(({ holdId }) => holdId) } }, u: pipelines.renew(requests), multi: true }],
+      ordered: false,
+      writeConcern
+    }).pipe(
+      Effect.zipRight(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
+      Effect.flatMap((reply) =>
+        Effect.gen(function*() {
+          const found = new Map<unknown, Document>()
+          let unreadable: StorageError | undefined
+          for (const document of batch(reply)) {
+            const fault = record.unreadable("renew", document)
+            if (fault === undefined) yield* timed("renew", document)
+            unreadable ??= fault
+            if (fault === undefined) found.set(document._id, document)
+          }
+          // A hold in a record of a newer format is not ours to renew, but must not cost the others theirs.
+          if (unreadable !== undefined && found.size === 0) return yield* unreadable
+          return requests.map((request) => judgeRenewal(request, found.get(request.lockId)))
+        })
+      )
+    )
+  }
+
+  /** Whether something was there for the update, and what it left. */
+  const takenOut = (operation: string, query: Document, update: ReadonlyArray<Document>) =>
+    Effect.tap(
+      modify(operation, query, update),
+      (document) => document === undefined ? Effect.void : fail(record.unreadable(operation, document))
+    )
+
+  const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> => {
+    const old = pipelines.oldQuery(micros)
+    return Effect.gen(function*() {
+      const reply = yield* run("purge", {
+        ...find,
+        projection: { _id: 1 },
+        filter: { _id: { $gt: after }, ...old },
+        sort: { _id: 1 },
+        limit: pageSize,
+        batchSize: pageSize,
+        singleBatch: true
+      })
+      const ids = batch(reply).map(({ _id }) => _id as string)
+      if (ids.length === 0) return total
+      // Judged again: somebody may have taken it meanwhile.
+      const dropped = yield* run("purge", {
+        delete: collection,
+        deletes: [{ q: { _id: { $in: ids }, ...old }, limit: 0 }],
+        writeConcern
+      })
+      const sum = total + Number(dropped.n)
+      return ids.length < pageSize ? sum : yield* purge(micros, ids[ids.length - 1]!, sum)
+    })
+  }
+
+  return Storage.Storage.of({
+    claim,
+    renew: (requests) =>
+      requests.length === 0 ? Effect.succeed([])
+      : requests.length === 1 ? Effect.map(renewOne(requests[0]!), (outcome) => [outcome])
+      : renewMany(requests),
+    release: (request) =>
+      Effect.map(
+        takenOut("release", pipelines.releaseQuery(request), pipelines.release(request)),
+        (document): LockRecord.ReleaseOutcome =>
+          document === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: record.fromDocument(document).holds.length }
+      ),
+    revoke: (request) =>
+      Effect.map(
+        takenOut("revoke", pipelines.revokeQuery(request), pipelines.revoke(request)),
+        (document): LockRecord.RevokeOutcome => ({ _tag: document === undefined ? "NotHeld" : "Revoked" })
+      ),
+    get: (lockId) =>
+      Effect.flatMap(findOne("get", { _id: lockId }), (document) =>
+        document === undefined ? Effect.succeedNone : Effect.map(timed("get", document), (now) => {
+          const current = record.fromDocument(document)
+          return LockRecord.isLive(current, now)
+            ? Option.some({ record: current, validFor: current.leaseExpireTime - now })
+            : Option.none()
+        })),
+    list: Stream.map(pages(run, find, (after) => pipelines.listQuery(after, false)), (document) => {
+      const current = record.fromDocument(document)
+      return { record: current, validFor: current.leaseExpireTime - (record.nowOf(document) ?? Number.NaN) }
+    }),
+    purge: (olderThan) =>
+      Effect.suspend(() => {
+        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        return Number.isSafeInteger(micros) ? purge(micros, "", 0) : Effect.succeed(0)
+      }),
+    wakeUps: wakeUps ?? Stream.empty,
+    guarantees
+  })
+}

@@ -1,0 +1,70 @@
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { StorageError } from "../../LockError.js"
+import * as VersionedStore from "../../VersionedStore.js"
+import * as errors from "./errors.js"
+import type { Document } from "./executor.js"
+import * as pipelines from "./pipelines.js"
+import * as record from "./record.js"
+import { readConcern, type Run, type Settings, writeConcern } from "./runner.js"
+import { batch, guarantees, pages } from "./storage.js"
+
+const { clock: _, ...unclocked } = guarantees
+
+/** The server's clock in its answer to a greeting, in microseconds: what `$$NOW` is, too. */
+export const serverTime = (hello: Document): number | undefined =>
+  hello.localTime instanceof Date ? hello.localTime.getTime() * 1000 : undefined
+
+/** Compare-and-set of whole documents by their version. Asks nothing of the server but what all of them can. */
+export const make = (
+  run: Run,
+  /** Without repeats: a duplicate key is an answer here. */
+  runOnce: Run,
+  settings: Settings,
+  greeting: Document,
+  wakeUps: Stream.Stream<string> | undefined
+): VersionedStore.Service => {
+  const { collection } = settings
+  const find: Document = { find: collection, readConcern: readConcern(settings.replicated) }
+
+  /** One command, judged by how many documents it found. */
+  const compareAndSet = (operation: string, lockId: string, command: Document) =>
+    Effect.flatMap(
+      run(operation, { ...command, writeConcern }),
+      (reply): Effect.Effect<void, VersionedStore.VersionMiss> => Number(reply.n) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+    )
+
+  return VersionedStore.VersionedStore.of({
+    create: (lockId, version, value) =>
+      runOnce("create", { insert: collection, documents: [record.toDocument(lockId, { ...value, version })], writeConcern }).pipe(
+        Effect.asVoid,
+        Effect.mapError((error) =>
+          errors.codeOf(error.cause) === 11000 ? new VersionedStore.VersionMiss({ lockId }) : error)
+      ),
+    update: (lockId, version, value) =>
+      compareAndSet("update", lockId, {
+        update: collection,
+        updates: [{ q: { _id: lockId, version }, u: record.toDocument(lockId, value), multi: false, upsert: false }]
+      }),
+    delete: (lockId, version) => compareAndSet("delete", lockId, { delete: collection, deletes: [{ q: { _id: lockId, version }, limit: 1 }] }),
+    get: (lockId) =>
+      Effect.flatMap(
+        run("get", { ...find, filter: { _id: lockId }, limit: 1, singleBatch: true }),
+        (reply): Effect.Effect<Option.Option<ReturnType<typeof record.fromDocument>>, StorageError> => {
+          const document = batch(reply)[0]
+          if (document === undefined) return Effect.succeedNone
+          return typeof document.format === "number"
+            ? Effect.succeed(Option.some(record.fromDocument(document)))
+            : Effect.fail(record.unreadable("get", document)!)
+        }
+      ),
+    list: Stream.map(pages(run, find, (after) => pipelines.listQuery(after, true)), record.fromDocument),
+    time: Effect.flatMap(run("time", greeting), (hello) => {
+      const now = serverTime(hello)
+      return now === undefined ? errors.schema("time", "the server does not tell its clock") : Effect.succeed(now)
+    }),
+    wakeUps,
+    guarantees: { ...unclocked, name: "MongoStorage.versioned" }
+  })
+}

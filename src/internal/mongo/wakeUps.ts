@@ -1,0 +1,145 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Db, ChangeStream, Document } from "mongodb"
+import type { StorageError } from "../../LockError.js"
+import * as errors from "./errors.js"
+
+export interface Options {
+  readonly db: Db
+  readonly collection: string
+  readonly secret?: string | undefined
+  /** How long the server may keep a question for changes, in milliseconds, before it says that there are none. */
+  readonly quiet: number
+  /** How much longer an answer may take before the stream is given up, in milliseconds. */
+  readonly patience: number
+}
+
+/** A subscriber that does not keep up loses its hints, and is told so by one `"all"`. */
+const longestBacklog = 1024
+
+/** Between questions to a server that has no change streams. */
+const longestPause = Duration.minutes(1)
+
+const reconnect = Schedule.exponential("50 millis", 2).pipe(
+  Schedule.union(Schedule.spaced("5 seconds")),
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
+  // A stream that lived for a while was a good one: begin anew.
+  Schedule.resetAfter("30 seconds")
+)
+
+/**
+ * Releases alone: `wake` changes with them and with nothing else. An update by a pipeline is told as what changed, or by older servers, and for whole
+ * documents, as the document that it made.
+ */
+export const pipeline: ReadonlyArray<Document> = [
+  {
+    $match: {
+      $or: [
+        { operationType: "update", "updateDescription.updatedFields.wake": { $exists: true } },
+        { operationType: "replace", $expr: { $eq: ["$fullDocument.wake", "$fullDocument.version"] } },
+        { operationType: { $in: ["drop", "rename", "dropDatabase", "invalidate"] } }
+      ]
+    }
+  },
+  { $project: { operationType: 1, documentKey: 1 } }
+]
+
+/** A promise of the driver, waited for no longer than this. */
+const within = <A>(millis: number, secret: string | undefined, evaluate: () => Promise<A>): Effect.Effect<A, StorageError> =>
+  Effect.tryPromise({ try: evaluate, catch: (cause) => errors.fromDriver("wakeUps", cause, secret) }).pipe(
+    Effect.timeoutFail({ duration: Duration.millis(millis), onTimeout: () => errors.noAnswer("wakeUps", millis) })
+  )
+
+/**
+ * Hints by a change stream, which is opened at the first subscription, lives in the scope of the layer, and comes back whenever it ends; then whatever was released
+ * meanwhile is not known, so it says `"all"`. Where there are no change streams it says nothing, and waiters poll.
+ */
+export const make = (options: Options): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const scope = yield* Effect.scope
+    const subscribers = new Set<Queue.Queue<string>>()
+    let started = false
+    /** One warning per outage. */
+    let quiet = false
+    let refusals = 0
+
+    const tell = (hint: string) => {
+      for (const queue of subscribers) {
+        if (Effect.runSync(Queue.size(queue)) < longestBacklog) queue.unsafeOffer(hint)
+        else {
+          Effect.runSync(Queue.takeAll(queue))
+          queue.unsafeOffer("all")
+        }
+      }
+    }
+
+    const open = Effect.acquireRelease(
+      Effect.sync(() =>
+        options.db.collection(options.collection).watch([...pipeline], {
+          maxAwaitTimeMS: options.quiet,
+          readPreference: "primary",
+          promoteValues: true,
+          raw: false
+        })
+      ),
+      (changes: ChangeStream) => Effect.ignore(within(options.patience, options.secret, () => changes.close()))
+    )
+
+    /** One stream, until it ends. A question that is not answered in time is the end of it: the connection may be dead in silence. */
+    const session = Effect.scoped(Effect.gen(function*() {
+      const changes = yield* open
+      const next = within(options.quiet + options.patience, options.secret, () => changes.tryNext() as Promise<Document | null>)
+      // The first question opens the stream: from then on nothing is missed. The driver replaces a broken cursor by itself, and closes it first.
+      let gap = true
+      changes.on("close", () => {
+        gap = true
+      })
+      const hear = (change: Document | null) => {
+        if (gap) {
+          gap = false
+          tell("all")
+        }
+        const id: unknown = change?.documentKey?._id
+        if (typeof id === "string") tell(id)
+      }
+      hear(yield* next)
+      quiet = false
+      refusals = 0
+      return yield* Effect.forever(Effect.tap(next, (change) =>
+        Effect.sync(() => hear(change)).pipe(
+          Effect.zipRight(changes.closed ? Effect.fail(errors.unexpected("wakeUps", "the change stream ended")) : Effect.void)
+        )))
+    }))
+
+    const loop = session.pipe(
+      Effect.tapError((error) => {
+        const first = !quiet
+        quiet = true
+        // A server by itself (40573), or no right to it. It may be another one after its restart.
+        const refused = errors.isRefusal(error)
+        const said = `MongoStorage: no wake-ups for now, waiters poll. ${error.message}`
+        return Effect.zipRight(
+          !first ? Effect.void : refused ? Effect.logInfo(said) : Effect.logWarning(said),
+          refused ? Effect.sleep(Duration.min(longestPause, Duration.millis(500 * 2 ** refusals++))) : Effect.void
+        )
+      }),
+      Effect.retry(reconnect),
+      Effect.ignoreLogged
+    )
+
+    return Stream.unwrapScoped(Effect.gen(function*() {
+      const queue = yield* Effect.acquireRelease(
+        Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
+        (queue) => Effect.zipRight(Effect.sync(() => subscribers.delete(queue)), Queue.shutdown(queue))
+      )
+      if (!started) {
+        started = true
+        yield* loop.pipe(Effect.interruptible, Effect.forkIn(scope))
+      }
+      return Stream.fromQueue(queue)
+    }))
+  })

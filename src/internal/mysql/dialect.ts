@@ -1,0 +1,34 @@
+import type { Query } from "../sql/executor.js"
+import type { Dialect } from "../sql/storage.js"
+import type * as Storage from "../../Storage.js"
+import { longestId, type Packet } from "./packet.js"
+import * as statements from "./statements.js"
+
+const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
+  name: "MysqlStorage",
+  clock: "storage",
+  leaseGranularity: 1,
+  // The cluster's clock counts milliseconds, and goes in steps of up to 50 of them.
+  shortestLease: flavour === "TiDB" ? 100_000 : 1_000,
+  longestId
+})
+
+/** What each operation asks of the server, over one table. `table` is quoted. */
+export const make = (flavour: statements.Flavour, table: string): Dialect<Packet> => {
+  const packets = statements.make(flavour, table)
+  const query = <A extends ReadonlyArray<any>>(make: (...args: A) => Packet) => (...args: A): Query<Packet> => ({ statement: make(...args), values: [] })
+  return {
+    claim: query(packets.claim),
+    renew: query(packets.renew),
+    release: query(packets.release),
+    revoke: query(packets.revoke),
+    get: query(packets.get),
+    list: query(packets.list),
+    purge: query(packets.purge),
+    time: { statement: packets.time, values: [] },
+    create: query(packets.create),
+    update: query(packets.update),
+    drop: query(packets.drop),
+    guarantees: guarantees(flavour)
+  }
+}

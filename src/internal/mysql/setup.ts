@@ -1,0 +1,187 @@
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import { type Executor, runQuery } from "../sql/executor.js"
+import * as errors from "./errors.js"
+import { decoded, hex, longestId, type Packet } from "./packet.js"
+import type { Flavour } from "./statements.js"
+
+const types: Record<string, string> = {
+  lock_id: `varbinary(${longestId})`,
+  kind: "varbinary(255)",
+  format: "int",
+  owner_id: `varbinary(${longestId})`,
+  holds: "mediumblob",
+  token: "bigint",
+  version: "bigint",
+  began: "bigint",
+  expires: "bigint",
+  data: "mediumblob"
+}
+
+/** Bytes, so that no collation makes two ids one. No index on the lease end: then a renewal touches no index. */
+export const ddl = (table: string): string =>
+  `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch.
+--    Its comment tells its format: an older library refuses a newer one.
+CREATE TABLE IF NOT EXISTS ${table} (
+${Object.entries(types).map(([name, type]) => `  ${name} ${type} NOT NULL,\n`).join("")}  PRIMARY KEY (lock_id)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'effect-storage-lock format ${LockRecord.format}';
+`
+
+const watched = [
+  "autocommit",
+  "innodb_flush_log_at_trx_commit",
+  "innodb_read_only",
+  "log_bin",
+  "read_only",
+  "super_read_only",
+  "sync_binlog",
+  "wsrep_on"
+]
+
+interface Seen {
+  readonly flavour: Flavour
+  /** What the server calls itself. */
+  readonly version: string
+  readonly variables: ReadonlyMap<string, string>
+  readonly table: { readonly engine: string; readonly comment: string } | undefined
+  readonly columns: ReadonlyMap<string, string>
+  /** Whether the lock id alone, and whole, is the primary key. */
+  readonly keyed: boolean
+}
+
+const text = (value: unknown): string => String(value ?? "")
+
+/** By what the server says of itself: no setting decides, for the same URL may lead to another server tomorrow. */
+const flavourOf = (version: string, comment: string): Flavour =>
+  /tidb/i.test(version) || /^tidb/i.test(comment) ? "TiDB" : /mariadb/i.test(version) ? "MariaDB" : "MySQL"
+
+const inspect = (table: string, database: string | undefined): Packet => {
+  const where = `table_schema = ${database === undefined ? "DATABASE()" : `_utf8mb4 ${hex(database)}`} AND table_name = _utf8mb4 ${hex(table)}`
+  return {
+    statements: [
+      "SELECT VERSION() AS version, @@version_comment AS comment",
+      `SHOW VARIABLES WHERE Variable_name IN (${watched.map((name) => `'${name}'`).join(", ")})`,
+      `SELECT engine AS engine, table_comment AS comment FROM information_schema.tables WHERE ${where}`,
+      `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE ${where}`,
+      `SELECT column_name AS name, sub_part AS part FROM information_schema.statistics WHERE ${where} AND index_name = 'PRIMARY'`
+    ],
+    read: (results) => {
+      const [server, variables, tables, columns, keys] = results.map(decoded)
+      const version = text(server![0]!.version)
+      const found = tables![0]
+      const seen: Seen = {
+        flavour: flavourOf(version, text(server![0]!.comment)),
+        version,
+        variables: new Map(variables!.map((row) => [text(row.Variable_name).toLowerCase(), text(row.Value)])),
+        table: found === undefined ? undefined : { engine: text(found.engine), comment: text(found.comment) },
+        columns: new Map(columns!.map((row) => [text(row.name).toLowerCase(), text(row.type).toLowerCase()])),
+        keyed: keys!.length === 1 && keys![0]!.name === "lock_id" && keys![0]!.part === null
+      }
+      return [{ seen }]
+    }
+  }
+}
+
+/** Older servers lack what the statements need: INSERT … RETURNING on MariaDB. */
+const tooOld = ({ flavour, version }: Seen): string | undefined => {
+  const [major, minor] = (/\d+\.\d+/.exec(version)?.[0] ?? "0.0").split(".").map(Number) as [number, number]
+  const needed = flavour === "MariaDB" ? [10, 5] as const : flavour === "MySQL" ? [8, 0] as const : [0, 0] as const
+  return major > needed[0] || (major === needed[0] && minor >= needed[1])
+    ? undefined
+    : `the server is ${flavour} ${version}; at least ${needed.join(".")} is needed`
+}
+
+/** `int(11)` is `int`; of texts the length counts, and may be larger than ours. */
+const fits = (wanted: string, actual: string): boolean => {
+  const parts = (type: string) => /^(\w+)(?:\((\d+)\))?$/.exec(type)
+  const [want, have] = [parts(wanted), parts(actual)]
+  if (want === null || have === null) return false
+  if (want[1] === "varbinary") return have[1] === "varbinary" && Number(have[2]) >= Number(want[2])
+  if (want[1] === "mediumblob") return have[1] === "mediumblob" || have[1] === "longblob"
+  return want[1] === have[1]
+}
+
+/** What a table that is there has against it. */
+const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string | undefined => {
+  const format = /^effect-storage-lock format (\d+)$/.exec(table?.comment ?? "")?.[1]
+  if (format !== undefined && Number(format) > LockRecord.format) {
+    return `the table ${name} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  }
+  const bad = Object.entries(types).filter(([column, type]) => !fits(type, columns.get(column) ?? "")).map((entry) => entry.join(" "))
+  if (bad.length > 0) return `the table ${name} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
+  if (!keyed) return `the table ${name} needs lock_id, and it alone, as its primary key`
+  return flavour === "TiDB" || table?.engine === "InnoDB"
+    ? undefined
+    : `the table ${name} is kept by ${table?.engine}, which has no transactions: it must be InnoDB`
+}
+
+const warnings = ({ flavour, variables }: Seen): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const is = (name: string, value: RegExp) => value.test(variables.get(name) ?? "")
+  const on = /^(on|1)$/i
+  if (flavour === "TiDB") return found
+  if (is("innodb_read_only", on) || is("super_read_only", on) || is("read_only", /^(on|1|no_lock.*)$/i)) {
+    found.push("the server is read-only, as a replica is: until it is promoted claims will fail, or be lost if the user may write all the same")
+  }
+  if (is("innodb_flush_log_at_trx_commit", /^[02]$/)) {
+    found.push("innodb_flush_log_at_trx_commit is not 1: a crash may forget the last claims, and two owners may hold one lock")
+  }
+  if (is("log_bin", on) && is("sync_binlog", /^\d+$/) && !is("sync_binlog", /^1$/)) {
+    found.push("sync_binlog is not 1: a crash of the server's machine may forget claims on it or on its replicas")
+  }
+  if (is("wsrep_on", on)) {
+    found.push("the server is a node of a Galera cluster: send the locks of all processes to one node, or its reads may be late and claims conflict")
+  }
+  return found
+}
+
+const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(8)))
+
+export interface Options {
+  readonly table: string
+  readonly database: string | undefined
+  /** Quoted. */
+  readonly qualified: string
+  readonly setup: boolean
+  /** Milliseconds. */
+  readonly millis: number
+}
+
+/** Looks first: where the table is there and right, no right beyond using it is needed. Tells what kind of server it is. */
+export const prepare = (executor: Executor<Packet>, options: Options): Effect.Effect<Flavour, StorageError> => {
+  const { millis, qualified, setup } = options
+  const run = (statement: Packet) => runQuery(executor, "setup", { statement, values: [] }, millis)
+  const look = Effect.flatMap(run(inspect(options.table, options.database)), (rows) => {
+    const seen = rows[0]!.seen as Seen
+    const old = tooOld(seen)
+    return old === undefined ? Effect.succeed(seen) : errors.schema("setup", old)
+  })
+  const missing = errors.schema(
+    "setup",
+    `the table ${qualified} does not exist, or this user may not use it: run the text of MysqlStorage.ddl, or set \`setup: true\``
+  )
+  const existing = Effect.flatMap(look, (seen) => seen.table === undefined ? missing : Effect.succeed(seen))
+  // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
+  const made = run({ statements: [ddl(qualified)], read: () => [] }).pipe(
+    Effect.matchEffect({
+      onSuccess: () => existing,
+      onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
+    }),
+    Effect.retry({ schedule: raceRetry, while: (error) => error.reason === "Conflict" })
+  )
+  const found = setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing
+
+  return found.pipe(
+    Effect.tap((seen) => Effect.forEach(warnings(seen), (said) => Effect.logWarning(`MysqlStorage: ${said}`))),
+    Effect.flatMap((seen) => {
+      const fault = wrong(qualified, seen) ?? (
+        /^(off|0)$/i.test(seen.variables.get("autocommit") ?? "on")
+          ? "the connections have autocommit off, so what a statement does would stay open: switch it on for them"
+          : undefined
+      )
+      return fault === undefined ? Effect.succeed(seen.flavour) : errors.schema("setup", fault)
+    })
+  )
+}

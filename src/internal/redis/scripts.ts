@@ -1,0 +1,174 @@
+import { createHash } from "node:crypto"
+import * as LockRecord from "../../LockRecord.js"
+
+export interface Script {
+  readonly text: string
+  readonly sha: string
+}
+
+/** The fields of a record's hash, in the order in which scripts give and take them. The lock id is in the key. */
+export const fieldNames = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data"] as const
+
+/**
+ * Begins every script. One sample of the server's clock, in microseconds. Numbers of Lua are doubles, exact below 2^53; `%.0f` writes all their digits, which
+ * `tostring` does not. A script writes once, by one command and as its last deed but a hint: so one that fails in the middle has changed nothing.
+ */
+const prelude = `
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local function int(n) return string.format('%.0f', n) end
+local function read(key)
+  return redis.call('HMGET', key, ${fieldNames.map((name) => `'${name}'`).join(", ")})
+end
+local function has(holds, hold)
+  return string.find(holds .. ',', ',' .. hold .. ',', 1, true)
+end
+local function live(r)
+  return r[4] ~= '' and tonumber(r[8]) > now
+end
+local function newer(r)
+  return r[2] and tonumber(r[2]) > ${LockRecord.format}
+end
+local function wake(channel, id)
+  if channel ~= '' then redis.pcall('PUBLISH', channel, id) end
+end
+local function unreadable(key, r)
+  if newer(r) then return {'newer', r[2]} end
+  if not r[2] and redis.call('EXISTS', key) == 1 then return {'foreign'} end
+end
+`
+
+const script = (body: string): Script => {
+  const text = prelude + body
+  return { text, sha: createHash("sha1").update(text).digest("hex") }
+}
+
+const writeAll = (values: string): string =>
+  `redis.call('HSET', KEYS[1], ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
+
+/** ARGV: owner, hold, lease, and whether to write even what is there already, so that its replication can be waited for. */
+export const claim = script(`
+local r = read(KEYS[1])
+local bad = unreadable(KEYS[1], r)
+if bad then return bad end
+local owner, hold, expires = ARGV[1], ARGV[2], now + ARGV[3]
+if not r[2] or not live(r) then
+  local token, version = math.max(1, now), math.max(1, now)
+  if r[2] then
+    token = math.max(r[5] + 1, now)
+    version = r[6] + 1
+  end
+  r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), ''}
+  ${writeAll("r")}
+  return {'claimed', int(now), unpack(r)}
+end
+if r[3] ~= owner or r[1] ~= '${LockRecord.exclusive}' then return {'held', int(now), unpack(r)} end
+if not has(r[4], hold) then
+  r[4] = r[4] .. ',' .. hold
+  r[6] = int(r[6] + 1)
+  r[8] = int(math.max(tonumber(r[8]), expires))
+  redis.call('HSET', KEYS[1], 'holds', r[4], 'version', r[6], 'expires', r[8])
+elseif ARGV[4] == '1' then
+  redis.call('HSET', KEYS[1], 'version', r[6])
+end
+return {'claimed', int(now), unpack(r)}
+`)
+
+/** One key for each request, which may occur several times. ARGV: hold and lease of each. */
+export const renew = script(`
+local out = {int(now)}
+for i, key in ipairs(KEYS) do
+  local hold, lease = ARGV[2 * i - 1], ARGV[2 * i]
+  local r = read(key)
+  if newer(r) then
+    out[i + 1] = {'newer', r[2]}
+  elseif not r[2] or not live(r) then
+    out[i + 1] = {'free'}
+  elseif not has(r[4], hold) then
+    out[i + 1] = {'other', unpack(r)}
+  else
+    local expires = int(math.max(tonumber(r[8]), now + lease))
+    redis.call('HSET', key, 'version', int(r[6] + 1), 'expires', expires)
+    out[i + 1] = {'renewed', expires}
+  end
+end
+return out
+`)
+
+/** ARGV: hold, channel, lock id. */
+export const release = script(`
+local r = read(KEYS[1])
+local bad = unreadable(KEYS[1], r)
+if bad then return bad end
+if not r[2] then return {'none'} end
+local from, to = has(r[4], ARGV[1])
+if not from then return {'none'} end
+local holds = string.sub(r[4], 1, from - 1) .. string.sub(r[4], to)
+redis.call('HSET', KEYS[1], 'holds', holds, 'version', int(r[6] + 1))
+if holds == '' then wake(ARGV[2], ARGV[3]) end
+return {'done', holds}
+`)
+
+/** ARGV: token, what takes the place of the holds, channel, lock id, and whether to write even what is there already. */
+export const revoke = script(`
+local r = read(KEYS[1])
+local bad = unreadable(KEYS[1], r)
+if bad then return bad end
+if not r[2] or not live(r) or r[5] ~= ARGV[1] then return {'none'} end
+if r[4] == ARGV[2] then
+  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'version', r[6]) end
+  return {'done', r[4]}
+end
+local owner = r[3]
+if ARGV[2] ~= '' then owner = '' end
+redis.call('HSET', KEYS[1], 'owner', owner, 'holds', ARGV[2], 'version', int(r[6] + 1))
+if ARGV[2] == '' then wake(ARGV[3], ARGV[4]) end
+return {'done', ARGV[2]}
+`)
+
+/** Records of any number of keys. ARGV: whether only of those that are held. What is no record of ours is passed over. */
+export const get = script(`
+local out = {int(now)}
+for i, key in ipairs(KEYS) do
+  local r = redis.pcall('HMGET', key, ${fieldNames.map((name) => `'${name}'`).join(", ")})
+  if r.err or not r[2] or (ARGV[1] == '1' and not newer(r) and not live(r)) then r = {} end
+  out[i + 1] = r
+end
+return out
+`)
+
+/** ARGV: the age in microseconds. */
+export const purge = script(`
+local old = {}
+for _, key in ipairs(KEYS) do
+  local r = redis.pcall('HMGET', key, 'format', 'expires')
+  if not r.err and r[1] and tonumber(r[1]) <= ${LockRecord.format} and tonumber(r[2]) < now - ARGV[1] then table.insert(old, key) end
+end
+if #old > 0 then redis.call('DEL', unpack(old)) end
+return #old
+`)
+
+/** KEYS only says which node of a cluster is asked. */
+export const time = script(`return int(now)`)
+
+export const create = script(`
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+${writeAll("ARGV")}
+return 1
+`)
+
+/** ARGV: the fields, the expected version, channel, lock id. Wakes waiters when a hold went out. */
+export const update = script(`
+local r = redis.call('HMGET', KEYS[1], 'version', 'holds')
+if r[1] ~= ARGV[10] then return 0 end
+${writeAll("ARGV")}
+if #ARGV[4] < #r[2] then wake(ARGV[11], ARGV[12]) end
+return 1
+`)
+
+/** ARGV: the expected version. */
+export const drop = script(`
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+`)

@@ -1,0 +1,300 @@
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+import type { Call, Connection, Replicas } from "./connection.js"
+import * as errors from "./errors.js"
+import * as scripts from "./scripts.js"
+
+export interface Settings {
+  /** Of keys, that of the client's own included. */
+  readonly prefix: string
+  /** Empty: nobody is told. */
+  readonly channel: string
+  /** Milliseconds. */
+  readonly operationTimeout: number
+  readonly wait: Replicas | undefined
+  readonly wakeUps: Stream.Stream<string> | undefined
+}
+
+export interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+}
+
+type Reply = ReadonlyArray<string>
+
+const pageSize = 500
+
+const guarantees = {
+  name: "RedisStorage",
+  clock: "storage",
+  leaseGranularity: 1,
+  shortestLease: 1_000,
+  longestId: 4 * 255
+} as const satisfies Storage.Guarantees
+
+const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
+const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
+
+/** `values` has the fields from `from` on. */
+const recordOf = (lockId: string, values: Reply, from: number): LockRecord.LockRecord => ({
+  lockId,
+  kind: values[from]!,
+  format: Number(values[from + 1]),
+  ownerId: values[from + 2]!,
+  holds: holdsOf(values[from + 3]!),
+  token: Number(values[from + 4]),
+  version: Number(values[from + 5]),
+  lockBeginTime: Number(values[from + 6]),
+  leaseExpireTime: Number(values[from + 7]),
+  data: values[from + 8]!
+})
+
+const valuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string> => [
+  record.kind,
+  String(record.format),
+  record.ownerId,
+  textOf(record.holds),
+  String(record.token),
+  String(record.version),
+  String(record.lockBeginTime),
+  String(record.leaseExpireTime),
+  record.data
+]
+
+const says = (word: string) => (reply: unknown): boolean => (reply as Reply)[0] === word
+
+/** In patterns of SCAN these are more than themselves. */
+const literally = (text: string): string => text.replace(/[\\*?[\]]/g, "\\$&")
+
+const newer = (operation: string, lockId: string, format: string | number): StorageError =>
+  errors.schema(
+    operation,
+    `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  )
+
+/** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
+export const make = (connection: Connection, settings: Settings): Ports => {
+  const { channel, prefix } = settings
+  const touch = settings.wait === undefined ? "0" : "1"
+  const keyOf = (lockId: string) => prefix + lockId
+
+  const within = <A>(operation: string, use: (call: Call) => Effect.Effect<A, StorageError>) =>
+    Effect.flatMap(Storage.TimeLimit, (limit) =>
+      use({ operation, millis: Math.min(settings.operationTimeout, Duration.toMillis(limit)) }))
+
+  const run = (
+    operation: string,
+    script: scripts.Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<string>,
+    concerns?: ((reply: unknown) => boolean) | undefined
+  ) =>
+    within(operation, (call) =>
+      connection.script(
+        concerns === undefined || settings.wait === undefined ? call : { ...call, wait: { ...settings.wait, concerns } },
+        script,
+        keys,
+        args
+      ))
+
+  /** A script for one lock, whose answer begins with a word. */
+  const ask = (
+    operation: string,
+    script: scripts.Script,
+    lockId: string,
+    args: ReadonlyArray<string>,
+    concerns?: ((reply: unknown) => boolean) | undefined
+  ): Effect.Effect<Reply, StorageError> =>
+    Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) => {
+      const answer = reply as Reply
+      return answer[0] === "newer"
+        ? newer(operation, lockId, answer[1]!)
+        : answer[0] === "foreign"
+        ? errors.schema(operation, `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``)
+        : Effect.succeed(answer)
+    })
+
+  const renewed = (request: LockRecord.Renew, now: number, answer: Reply): LockRecord.RenewOutcome => {
+    switch (answer[0]) {
+      case "renewed": {
+        const leaseExpireTime = Number(answer[1])
+        return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
+      }
+      case "other":
+        return { _tag: "NotHeld", current: recordOf(request.lockId, answer, 1) }
+      default:
+        return { _tag: "NotHeld" }
+    }
+  }
+
+  const renewSome = (requests: ReadonlyArray<LockRecord.Renew>) =>
+    Effect.map(
+      run(
+        "renew",
+        scripts.renew,
+        requests.map((request) => keyOf(request.lockId)),
+        requests.flatMap((request) => [request.holdId, String(request.lease)]),
+        (reply) => (reply as ReadonlyArray<Reply>).some((answer) => says("renewed")(answer))
+      ),
+      (reply) => {
+        const [now, ...answers] = reply as [string, ...Array<Reply>]
+        return requests.map((request, i) => ({ answer: answers[i]!, outcome: renewed(request, Number(now), answers[i]!) }))
+      }
+    )
+
+  /** A script on a cluster may touch one slot only, and locks are in slots of their own. */
+  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>) => {
+    if (!connection.isCluster) return renewSome(requests)
+    const byId = new Map<string, Array<number>>()
+    requests.forEach(({ lockId }, i) => byId.set(lockId, [...byId.get(lockId) ?? [], i]))
+    return Effect.map(
+      Effect.forEach(byId.values(), (indices) =>
+        Effect.map(renewSome(indices.map((i) => requests[i]!)), (all) => all.map((one, j) => [indices[j]!, one] as const)), {
+        concurrency: "unbounded"
+      }),
+      (all) => {
+        const placed = new Map(all.flat())
+        return requests.map((_, i) => placed.get(i)!)
+      }
+    )
+  }
+
+  /** What was read of a page of keys, with the time of the same sample. On a cluster each node has its own. */
+  const readPage = (operation: string, keys: ReadonlyArray<string>, live: boolean) => {
+    const read = (keys: ReadonlyArray<string>) =>
+      Effect.map(run(operation, scripts.get, keys, [live ? "1" : "0"]), (reply) => {
+        const [now, ...found] = reply as [string, ...Array<Reply>]
+        return keys.flatMap((key, i) =>
+          found[i]!.length === 0 ? [] : [{ now: Number(now), record: recordOf(key.slice(prefix.length), found[i]!, 0) }])
+      })
+    return connection.isCluster
+      ? Effect.map(Effect.forEach(keys, (key) => read([key]), { concurrency: "unbounded" }), (all) => all.flat())
+      : keys.length === 0
+      ? Effect.succeed([])
+      : read(keys)
+  }
+
+  /** All keys, in pages, each once. A key that is there during the whole scan is found. */
+  const scan = (operation: string): Stream.Stream<ReadonlyArray<string>, StorageError> =>
+    Stream.suspend(() => {
+      const seen = new Set<string>()
+      return Stream.fromIterableEffect(within(operation, connection.masters)).pipe(
+        Stream.flatMap((node) =>
+          Stream.paginateEffect("0", (cursor) =>
+            Effect.map(
+              within(operation, (call) =>
+                connection.command(call, "scan", [cursor, "match", literally(prefix) + "*", "count", String(pageSize)], node)),
+              (reply) => {
+                const [next, keys] = reply as [string, Array<string>]
+                const fresh = keys.filter((key) => !seen.has(key) && seen.add(key))
+                return [fresh, next === "0" ? Option.none<string>() : Option.some(next)] as const
+              }
+            ))
+        )
+      )
+    })
+
+  const records = (live: boolean) =>
+    Stream.mapConcatChunkEffect(scan("list"), (keys) => Effect.map(readPage("list", keys, live), Chunk.unsafeFromArray))
+
+  const read = (operation: string, lockId: string) =>
+    Effect.map(readPage(operation, [keyOf(lockId)], false), ([found]) => found)
+
+  const purge = (micros: number) =>
+    Stream.runFoldEffect(scan("purge"), 0, (sum, keys) => {
+      const drop = (keys: ReadonlyArray<string>) => Effect.map(run("purge", scripts.purge, keys, [String(micros)]), Number)
+      const dropped = connection.isCluster
+        ? Effect.map(Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }), (all) => all.reduce((a, b) => a + b, 0))
+        : keys.length === 0
+        ? Effect.succeed(0)
+        : drop(keys)
+      return Effect.map(dropped, (count) => sum + count)
+    })
+
+  const storage = Storage.Storage.of({
+    claim: ({ holdId, lease, lockId, ownerId }) =>
+      Effect.map(
+        ask("claim", scripts.claim, lockId, [ownerId, holdId, String(lease), touch], says("claimed")),
+        (answer): LockRecord.ClaimOutcome => {
+          const record = recordOf(lockId, answer, 2)
+          const left = record.leaseExpireTime - Number(answer[1])
+          return answer[0] === "claimed" ? { _tag: "Claimed", record, validFor: left } : { _tag: "Held", holder: record, retryAfter: left }
+        }
+      ),
+    renew: (requests) =>
+      requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), (all) => {
+        // A hold in a record of a newer format is not ours to renew, but must not cost the others theirs: only if nothing else was asked is it an error.
+        const first = all[0]!.answer
+        return all.every(({ answer }) => answer[0] === "newer")
+          ? newer("renew", requests[0]!.lockId, first[1]!)
+          : Effect.succeed(all.map(({ outcome }) => outcome))
+      }),
+    release: ({ holdId, lockId }) =>
+      Effect.map(
+        ask("release", scripts.release, lockId, [holdId, channel, lockId]),
+        (answer): LockRecord.ReleaseOutcome =>
+          answer[0] === "none" ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holdsOf(answer[1]!).length }
+      ),
+    revoke: ({ lockId, token, when }) =>
+      Effect.map(
+        ask(
+          "revoke",
+          scripts.revoke,
+          lockId,
+          [String(token), when === "now" ? "" : textOf([LockRecord.revokedHold]), channel, lockId, touch],
+          says("done")
+        ),
+        (answer): LockRecord.RevokeOutcome => ({ _tag: answer[0] === "none" ? "NotHeld" : "Revoked" })
+      ),
+    get: (lockId) =>
+      Effect.flatMap(read("get", lockId), (found) => {
+        if (found === undefined) return Effect.succeedNone
+        const { now, record } = found
+        if (record.format > LockRecord.format) return newer("get", lockId, record.format)
+        return Effect.succeed(
+          LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
+        )
+      }),
+    list: records(true).pipe(
+      Stream.filter(({ now, record }) => LockRecord.isLive(record, now)),
+      Stream.map(({ now, record }) => ({ record, validFor: record.leaseExpireTime - now }))
+    ),
+    purge: (olderThan) =>
+      Effect.suspend(() => {
+        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        return Number.isSafeInteger(micros) ? purge(micros) : Effect.succeed(0)
+      }),
+    wakeUps: settings.wakeUps ?? Stream.empty,
+    guarantees
+  })
+
+  const compareAndSet = (operation: string, script: scripts.Script, lockId: string, args: ReadonlyArray<string>) =>
+    Effect.flatMap(
+      run(operation, script, [keyOf(lockId)], args),
+      (done) => Number(done) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+    )
+
+  const { clock: _, ...unclocked } = guarantees
+
+  const versioned = VersionedStore.VersionedStore.of({
+    create: (lockId, version, record) => compareAndSet("create", scripts.create, lockId, valuesOf({ ...record, lockId, version })),
+    update: (lockId, expected, record) =>
+      compareAndSet("update", scripts.update, lockId, [...valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
+    delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
+    get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullable(found?.record)),
+    list: Stream.map(records(false), ({ record }) => record),
+    // The key names the node of a cluster whose clock it is: always the same.
+    time: Effect.map(run("time", scripts.time, [prefix], []), Number),
+    wakeUps: settings.wakeUps,
+    guarantees: { ...unclocked, name: "RedisStorage.versioned" }
+  })
+
+  return { storage, versioned }
+}

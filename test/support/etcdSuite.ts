@@ -1,0 +1,44 @@
+/** The whole conformance suite on one server of etcd, over a link that fails. */
+import { afterAll, beforeAll } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import * as EtcdStorage from "../../src/backends/EtcdStorage.js"
+import * as Conformance from "../../src/testing/index.js"
+import * as Etcd from "../harness/etcd.js"
+import * as Proxy from "../harness/proxy.js"
+
+/** What a suite needs is made when it runs, and goes when it has run. */
+export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+  const scope = Effect.runSync(Scope.make())
+  let made: Option.Option<A> = Option.none()
+  beforeAll(async () => {
+    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+  return () => Option.getOrThrow(made)
+}
+
+export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): void => {
+  const link = resource(Effect.all({ prefix: server.freshPrefix, proxy: Proxy.make(server, { protocol: Etcd.grpc }) }))
+  Conformance.suite({
+    name: "over a link that fails",
+    layer: Layer.suspend(() => EtcdStorage.layer({ url: Redacted.make(`etcd://127.0.0.1:${link().proxy.port}`), prefix: link().prefix })),
+    sequences,
+    hooks: {
+      shiftClient: Conformance.shiftDate,
+      loseReply: Effect.suspend(() => link().proxy.dropNextReply),
+      hang: (effect) =>
+        Effect.acquireUseRelease(
+          Effect.suspend(() => link().proxy.hang(true)),
+          () => effect,
+          () => link().proxy.hang(false)
+        ),
+      // As a power cut, not in order: what was acknowledged is there afterwards.
+      restart: Effect.zipRight(server.kill, server.start)
+    }
+  })
+}
