@@ -74,8 +74,11 @@ export const prompt: Property = function*(history, rules, facts) {
   const crashed = new Map<string, number>()
   for (const event of history) if (event.type === "crash") crashed.set(event.p, event.t)
   const end = history.at(-1)?.t ?? 0
-  const late = (p: string, n: number, since: number, due: number): string | undefined => {
-    const excused = facts.excuse(p, since, due + 3 + slack) + slack
+  /** `work`: how long it may take to end. A pause may fall in the middle of it. */
+  const late = (p: string, n: number, since: number, work: number): string | undefined => {
+    const due = since + work + 3 + slack
+    const resumed = facts.excuse(p, since, due)
+    const excused = slack + (resumed > due ? resumed + work : resumed)
     const at = facts.done.get(n)?.t ?? crashed.get(p) ?? end
     return at > excused ? `#${n} should have ended by ${excused.toFixed(1)}, and did at ${at.toFixed(1)}` : undefined
   }
@@ -85,7 +88,7 @@ export const prompt: Property = function*(history, rules, facts) {
       const got = facts.gotOf.get(event.n)
       const holding = got !== undefined && got.t <= event.t
       // One level of reentry is released before the other.
-      const problem = late(event.p, event.n, event.t, event.t + (holding ? 2 * rules.longestEnd : 0))
+      const problem = late(event.p, event.n, event.t, holding ? 2 * rules.longestEnd : 0)
       if (problem !== undefined) yield [index, problem]
     }
     if (event.type === "done") {
