@@ -104,3 +104,16 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
     })
   })
 })
+
+await describeServer("PostgresStorage on PostgreSQL 18", Postgres.newest, (server) => {
+  const database = resource(server.freshDatabase)
+  Conformance.suite({
+    name: "at a URL",
+    layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),
+    hooks: { shiftClient }
+  })
+  Conformance.versionedSuite({
+    name: "by the smaller port",
+    layer: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(database()) }))
+  })
+})

@@ -366,7 +366,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const nowhere = yield* Effect.flip(MysqlStorage.make({ url: redacted, database: "nowhere" }))
         assert.deepInclude(nowhere, { _tag: "StorageError", reason: "Schema" })
       }), 60_000)
-  })
+  }, Shared.kinds[name] as Shared.Kind)
 }
 
 await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8"), (server) => {

@@ -19,5 +19,5 @@ for (const name of ["mysql9", "tidb"] as const) {
       name: "by the smaller port",
       layer: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) }))
     })
-  })
+  }, Shared.kinds[name] as Shared.Kind)
 }

@@ -146,3 +146,6 @@ export const scoped: Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scop
   const url = process.env[environmentVariable]
   return url === undefined || url === "" ? own : at(url)
 })
+
+/** A private instance of the newest release. */
+export const newest: Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scope> = Effect.flatMap(Binaries.newest, from)

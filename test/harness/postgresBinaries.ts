@@ -74,3 +74,34 @@ export const find: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend((
   const found = installed()
   return found === undefined ? fetched : Effect.succeed(found)
 })
+
+/** Runs a program of another release with the libraries that came with it. */
+const wrap = (folder: string, name: string, words: ReadonlyArray<string>): void =>
+  Fs.writeFileSync(Path.join(folder, name), `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(" ")} "$@"\n`, { mode: 0o755 })
+
+/** The newest release there is. `initdb` starts the `postgres` that it finds beside itself, so both are wrapped. */
+export const newest: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMap(
+  Debian.fetch({ server: "PostgreSQL 18", package: "postgresql-18", suite: "sid", keep: (name) => name === "postgresql-18" }),
+  ({ command, root }) =>
+    Effect.try({
+      try: () => {
+        const folder = Path.join(root, "wrapped")
+        if (!Fs.existsSync(folder)) {
+          const work = Fs.mkdtempSync(`${folder}-`)
+          Fs.chmodSync(work, 0o755)
+          const postgres = command("usr/lib/postgresql/18/bin/postgres")
+          const initdb = command("usr/lib/postgresql/18/bin/initdb")
+          wrap(work, "postgres", [postgres.file, ...postgres.args])
+          wrap(work, "initdb", [
+            initdb.file, ...initdb.args.slice(0, -1), "--argv0", Path.join(folder, "initdb"), ...initdb.args.slice(-1),
+            "-L", Path.join(root, "usr/share/postgresql/18")
+          ])
+          // Whoever is first; all of them are the same.
+          if (Fs.existsSync(folder)) Fs.rmSync(work, { recursive: true })
+          else Fs.renameSync(work, folder)
+        }
+        return { bin: folder, env: {}, countsStatements: false }
+      },
+      catch: (cause) => new ServerUnavailable({ server: "PostgreSQL 18", reason: String(cause) })
+    })
+)

@@ -19,6 +19,8 @@ export interface Kind {
   readonly environmentVariable: string
   /** A private instance. */
   readonly own: Effect.Effect<{ readonly url: string }, ServerUnavailable, Scope.Scope>
+  /** A run that does not build it does not fail for want of it. */
+  readonly optional?: boolean | undefined
 }
 
 /** One line each. */
@@ -32,7 +34,7 @@ export const kinds = {
   mysql9: { server: "MySQL 9", environmentVariable: "EFFECT_STORAGE_LOCK_MYSQL9_URL", own: Mysql.mysql9 },
   mariadb10: { server: "MariaDB 10.11", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB_URL", own: Mysql.mariadb10 },
   mariadb11: { server: "MariaDB 11.8", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB11_URL", own: Mysql.mariadb11 },
-  tidb: { server: "TiDB 8.5", environmentVariable: "EFFECT_STORAGE_LOCK_TIDB_URL", own: Tidb.own }
+  tidb: { server: "TiDB 8.5", environmentVariable: "EFFECT_STORAGE_LOCK_TIDB_URL", own: Tidb.own, optional: !Tidb.wanted }
 } satisfies Record<string, Kind>
 
 export type Name = keyof typeof kinds

@@ -43,10 +43,13 @@ const build = (work: string) => {
   )
 }
 
-const binary: Effect.Effect<string, ServerUnavailable> = Effect.suspend(() => {
+/** Whether this run builds it, and so must have it. */
+export const wanted = process.env["EFFECT_STORAGE_LOCK_BUILD"] === "1"
+
+export const binary: Effect.Effect<string, ServerUnavailable> = Effect.suspend(() => {
   const kept = Path.join(Cache.cacheFolder() ?? "", name, "tidb-server")
   if (Fs.existsSync(kept)) return Effect.succeed(kept)
-  if (process.env["EFFECT_STORAGE_LOCK_BUILD"] !== "1") {
+  if (!wanted) {
     return new ServerUnavailable({ server, reason: "it is not built; EFFECT_STORAGE_LOCK_BUILD=1 builds it, in ten minutes" })
   }
   if (ChildProcess.spawnSync("go", ["version"]).status !== 0) return new ServerUnavailable({ server, reason: "go is not installed" })
