@@ -3,13 +3,18 @@
  * projects outside of this one, which have effect and at most one driver, compiles a program there as strictly as can be, and runs it.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as Etcd from "../test/harness/etcd.js"
+import * as Mongo from "../test/harness/mongo.js"
+import * as Mysql from "../test/harness/mysql.js"
 import * as Postgres from "../test/harness/postgres.js"
-import { required } from "../test/harness/server.js"
+import * as Redis from "../test/harness/redis.js"
+import { required, type ServerUnavailable } from "../test/harness/server.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
@@ -52,6 +57,8 @@ interface Consumer {
   readonly without: ReadonlyArray<string>
   readonly env?: Record<string, string> | undefined
   readonly runs: boolean
+  /** The module of `server.ts`'s program. */
+  readonly module?: string | undefined
 }
 
 /** The same versions as in development; also the driver's own peers, or npm takes the newest that fit. */
@@ -64,7 +71,9 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   const project = Path.join(work, consumer.name)
   const installed = step(`${consumer.name}: installs`, () => {
     Fs.mkdirSync(project)
-    Fs.copyFileSync(Path.join(root, "scripts/package-check", `${consumer.name}.ts`), Path.join(project, "main.ts"))
+    const program = consumer.module === undefined ? consumer.name : "server"
+    const text = Fs.readFileSync(Path.join(root, "scripts/package-check", `${program}.ts`), "utf8")
+    Fs.writeFileSync(Path.join(project, "main.ts"), text.replaceAll("PostgresStorage", consumer.module ?? ""))
     Fs.writeFileSync(
       Path.join(project, "package.json"),
       JSON.stringify({
@@ -84,6 +93,8 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   })
   if (installed === undefined) return
   for (const [name, [module, moduleResolution]] of Object.entries(resolutions)) {
+    // What resolves for one module resolves for all: the core and one driver show it.
+    if (name === "bundler" && !["core", "postgres"].includes(consumer.name)) continue
     step(`${consumer.name}: compiles under ${name}, with its dependencies' types checked`, () => {
       Fs.writeFileSync(
         Path.join(project, `tsconfig.${name}.json`),
@@ -110,6 +121,9 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   }
 }
 
+const urlOf = (server: { readonly url: string; readonly freshDatabase?: Effect.Effect<string, never, Scope.Scope> }) =>
+  server.freshDatabase ?? Effect.succeed(server.url)
+
 const program = Effect.gen(function*() {
   const work = yield* Effect.acquireRelease(
     Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "storage-lock-package-")))),
@@ -120,7 +134,7 @@ const program = Effect.gen(function*() {
     const [packed] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", work])) as [
       { filename: string; files: ReadonlyArray<{ path: string }> }
     ]
-    const stray = packed.files.filter(({ path }) => !/^(dist\/|src\/|docs\/|examples\/|bench\/RESULTS\.md$|package\.json$|README\.md$|LICENSE$)/.test(path))
+    const stray = packed.files.filter(({ path }) => !/^(dist\/|src\/|docs\/|examples\/|bench\/RESULTS\.md$|bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(path))
     if (stray.length > 0) throw new Error(`these would be published too: ${stray.map((_) => _.path).join(", ")}`)
     for (const needed of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
       if (!packed.files.some(({ path }) => path === needed)) throw new Error(`${needed} is missing`)
@@ -131,7 +145,7 @@ const program = Effect.gen(function*() {
   step("publint", () => run("npx", ["--no-install", "publint", "run", tarball, "--strict"]))
   step("arethetypeswrong", () => run("npx", ["--no-install", "attw", tarball, "--profile", "esm-only"]))
 
-  const drivers = ["pg", "better-sqlite3", "@effect/sql", "@effect/vitest", "vitest"]
+  const drivers = ["pg", "mysql2", "tedious", "mongodb", "ioredis", "@grpc/grpc-js", "better-sqlite3", "@effect/sql", "@effect/vitest", "vitest"]
   consume(work, tarball, { name: "core", needs: [], without: drivers, runs: true })
   consume(work, tarball, {
     name: "sqlite",
@@ -139,18 +153,28 @@ const program = Effect.gen(function*() {
     without: ["pg", "vitest"],
     runs: true
   })
-  const server = yield* Effect.either(Postgres.scoped)
-  if (server._tag === "Left") {
-    if (required()) results.push({ name: server.left.message, passed: false })
-    console.error(`NOT TESTED: the postgres program does not run: ${server.left.message}`)
+  const effectSql = ["@effect/sql", "@effect/experimental", "@effect/platform"]
+  const servers = [
+    { name: "postgres", module: "PostgresStorage", own: Postgres.scoped, needs: ["pg", "@types/pg", "@effect/sql-pg", ...effectSql], without: ["better-sqlite3", "mysql2"] },
+    { name: "mysql", module: "MysqlStorage", own: Mysql.mysql8, needs: ["mysql2", "@effect/sql-mysql2", ...effectSql], without: ["pg", "tedious"] },
+    { name: "mongo", module: "MongoStorage", own: Mongo.own, needs: ["mongodb"], without: ["pg", "@effect/sql"] },
+    { name: "redis", module: "RedisStorage", own: Redis.own, needs: ["ioredis"], without: ["pg", "@effect/sql"] },
+    { name: "etcd", module: "EtcdStorage", own: Etcd.own("etcd 3.4"), needs: ["@grpc/grpc-js", "@grpc/proto-loader"], without: ["pg", "@effect/sql"] }
+  ]
+  for (const { module, name, needs, own, without } of servers) {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const server = yield* Effect.either<{ readonly url: string }, ServerUnavailable, Scope.Scope>(own)
+      if (server._tag === "Left") {
+        if (required()) results.push({ name: server.left.message, passed: false })
+        console.error(`NOT TESTED: the ${name} program does not run: ${server.left.message}`)
+      }
+      // Some servers give a URL that names no database yet.
+      const url = server._tag === "Right" ? (yield* urlOf(server.right)) : ""
+      consume(work, tarball, {
+        name, module, needs, without: [...without, "vitest"], runs: server._tag === "Right", env: { DATABASE_URL: url }
+      })
+    }))
   }
-  consume(work, tarball, {
-    name: "postgres",
-    needs: ["@effect/sql-pg", "@effect/sql", "@effect/experimental", "@effect/platform", "pg", "@types/pg"],
-    without: ["better-sqlite3", "vitest"],
-    env: server._tag === "Right" ? { DATABASE_URL: server.right.url } : undefined,
-    runs: server._tag === "Right"
-  })
 })
 
 await Effect.runPromise(Effect.scoped(program))

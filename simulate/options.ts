@@ -5,7 +5,7 @@ export const help = `The real StorageLock in simulated processes over simulated 
 
   npm run simulate                             10 000 schedules on all cores
   npm run simulate -- --schedules 100000       so many
-  npm run simulate -- --minutes 60             as many as there is time for
+  npm run simulate -- --minutes 60             as many as there is time for; with --schedules, no more than those
   npm run simulate -- --seed 4711              one of them, with its trace; if it fails, made smaller
   npm run simulate -- --seed 4711 --whole      the same, not made smaller
   npm run simulate -- --mutants                every seeded bug, and after how many schedules it is found (--report FILE: as a table)
@@ -50,7 +50,6 @@ export const parse = (args: ReadonlyArray<string>): Options => {
       whole: { type: "boolean" }, mutant: { type: "string" }, mutants: { type: "boolean" }, list: { type: "boolean" }, share: { type: "string" }, help: { type: "boolean" }
     }
   })
-  if (values.schedules !== undefined && values.minutes !== undefined) throw new Error("--schedules and --minutes exclude each other")
   const mode = values.help === true ? "help"
     : values.share !== undefined ? "share"
     : values.list === true ? "list"
@@ -62,7 +61,7 @@ export const parse = (args: ReadonlyArray<string>): Options => {
     mode,
     seed: whole("seed", values.seed, 1, 0),
     from: whole("from", values.from, 1, 0),
-    schedules: whole("schedules", values.schedules, values.minutes !== undefined ? endless : mode === "run" ? 10_000 : 20_000, 1),
+    schedules: whole("schedules", values.schedules, values.minutes !== undefined && values.schedules === undefined ? endless : mode === "run" ? 10_000 : 20_000, 1),
     minutes: values.minutes === undefined ? undefined : whole("minutes", values.minutes, 0, 1),
     report: values.report,
     workers: whole("workers", values.workers, availableParallelism(), 1),

@@ -105,7 +105,16 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
   const claims = grouping.make("claim", executor, guarantees.name, dialect.claim, dialect.claimMany)
   const releases = grouping.make("release", executor, guarantees.name, dialect.release, dialect.releaseMany)
 
-  const claimed = (request: LockRecord.Claim, row: Row): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
+  const claimed = (request: LockRecord.Claim, row: Row | undefined): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
+    if (row === undefined) {
+      return new StorageError({
+        reason: "Unknown",
+        operation: `${guarantees.name}.claim`,
+        isRetryable: false,
+        applied: "unknown",
+        message: "the server answered a claim without a row: it is not one that this storage knows, or something between changes statements"
+      })
+    }
     const record = recordOf(row)
     if (record.format > LockRecord.format) return newer("claim", request.lockId, record.format)
     const left = record.leaseExpireTime - Number(row.t)
@@ -171,7 +180,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     claim: (request) =>
       Effect.flatMap(
         executed((millis, done) => claims(request, millis, done)),
-        (rows) => claimed(request, rows[0]!)
+        (rows) => claimed(request, rows[0])
       ),
     renew: (requests) =>
       requests.length === 0

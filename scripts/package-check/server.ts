@@ -1,4 +1,4 @@
-// A program of somebody who installed the package with effect and the PostgreSQL driver.
+// A program of somebody who installed the package with effect and one driver. For other storages than PostgreSQL the name of the module is exchanged.
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
