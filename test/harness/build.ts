@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Tidb from "./tidb.js"
 
 const began = performance.now()
-Effect.runPromise(Effect.either(Tidb.binary)).then((built) => {
+void Effect.runPromise(Effect.either(Tidb.binary)).then((built) => {
   const said = built._tag === "Right" ? "TiDB is built" : built.left.message
   process.stdout.write(`${said}, after ${Math.round((performance.now() - began) / 1000)} s\n`)
   process.exit(built._tag === "Right" ? 0 : 1)
