@@ -1,5 +1,5 @@
 /**
- * Quick start with etcd: `npm i @grpc/grpc-js@1 @grpc/proto-loader@0.8`, and `ETCD_URL=etcd://host1:2379,host2:2379` (`etcds://` for TLS). There is nothing to set up.
+ * Quick start with etcd: `npm i @grpc/grpc-js@1 @grpc/proto-loader@0.8 @effect/platform-node@0.108`, and `ETCD_URL=etcd://host1:2379,host2:2379` (`etcds://` for TLS). There is nothing to set up.
  * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

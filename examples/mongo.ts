@@ -1,5 +1,5 @@
 /**
- * Quick start with MongoDB: `npm i mongodb@7`, and `MONGODB_URL=mongodb://user:password@host:27017/database`. The collection `storage_lock` comes with the first use.
+ * Quick start with MongoDB: `npm i mongodb@7 @effect/platform-node@0.108`, and `MONGODB_URL=mongodb://user:password@host:27017/database`. The collection `storage_lock` comes with the first use.
  * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

@@ -1,5 +1,5 @@
 /**
- * Quick start with SQL Server or Azure SQL: `npm i tedious@18`, and `DATABASE_URL=mssql://user:password@host:1433/database`. It makes the table `storage_lock` if it is not there.
+ * Quick start with SQL Server or Azure SQL: `npm i tedious@18 @effect/platform-node@0.108`, and `DATABASE_URL=mssql://user:password@host:1433/database`. It makes the table `storage_lock` if it is not there.
  * A server with a certificate of its own making needs `?trustServerCertificate=true`. `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

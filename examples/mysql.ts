@@ -1,5 +1,5 @@
 /**
- * Quick start with MySQL, MariaDB or TiDB: `npm i mysql2@3`, and `DATABASE_URL=mysql://user:password@host:3306/database`. It makes the table `storage_lock` if it is not there.
+ * Quick start with MySQL, MariaDB or TiDB: `npm i mysql2@3 @effect/platform-node@0.108`, and `DATABASE_URL=mysql://user:password@host:3306/database`. It makes the table `storage_lock` if it is not there.
  * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

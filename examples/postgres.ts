@@ -1,5 +1,5 @@
 /**
- * Quick start with PostgreSQL: `npm i pg@8`, and `DATABASE_URL=postgres://user:password@host:5432/database`. It makes the table `storage_lock` if it is not there.
+ * Quick start with PostgreSQL: `npm i pg@8 @effect/platform-node@0.108`, and `DATABASE_URL=postgres://user:password@host:5432/database`. It makes the table `storage_lock` if it is not there.
  * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

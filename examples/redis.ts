@@ -1,5 +1,5 @@
 /**
- * Quick start with Redis or Valkey: `npm i ioredis@5`, and `REDIS_URL=redis://user:password@host:6379`. Run the server with `appendonly yes` and `appendfsync always`; it warns of what is weaker.
+ * Quick start with Redis or Valkey: `npm i ioredis@5 @effect/platform-node@0.108`, and `REDIS_URL=redis://user:password@host:6379`. Run the server with `appendonly yes` and `appendfsync always`; it warns of what is weaker.
  * `NodeRuntime.runMain` makes an interruption of Ctrl-C, which gives the lock back: see `interrupt.ts`.
  */
 import { NodeRuntime } from "@effect/platform-node"

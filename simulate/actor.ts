@@ -69,7 +69,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
-            yield* attempt(stage, { ...action, body: action.body / 3, timeout: 4 * action.body + 50, nested: false, releasesEarly: false }, n)
+            yield* attempt(stage, { ...action, body: action.body / 3, timeout: action.timeout === undefined ? undefined : 4 * action.body + 50, nested: false, releasesEarly: false }, n)
           }
         }
         look(lock)

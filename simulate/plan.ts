@@ -144,23 +144,25 @@ interface Size {
 }
 
 const small: Size = { processes: [1, 1, 2, 2, 2, 2, 3], actors: [1, 1, 1, 2], actions: [1, 1, 2], mostFaults: 3, longest: 3 }
+/** One process whose own programs stand in line. */
+const crowd: Size = { processes: [1], actors: [2, 3], actions: [1, 2, 2], mostFaults: 1, longest: 3 }
 const middle: Size = { processes: [1, 2, 2, 3], actors: [1, 2, 2], actions: [1, 2, 3], mostFaults: 5, longest: 5 }
 const large: Size = { processes: [1, 2, 2, 2, 3, 3, 4], actors: [1, 2, 3], actions: [1, 2, 3, 4], mostFaults: 7, longest: 7 }
 
 export const generate = (seed: number): Plan => {
   const rng = new Rng(seed)
-  const size = rng.chance(0.8) ? small : rng.chance(0.65) ? middle : large
+  const size = rng.chance(0.72) ? small : rng.chance(0.3) ? crowd : rng.chance(0.65) ? middle : large
   const storage = rng.pick(["native", "native", "versioned", "observed"] as const)
   const lease = rng.pick([300, 600, 1000, 2000])
   const margin = rng.chance(0.2) ? lease / 4 : Math.max(60, lease / 10)
   const refresh = lease / 3
   const calm = rng.chance(0.15)
   const wander = storage === "observed" || calm ? 0 : wanderOf(lease, margin)
-  const locks = rng.chance(0.7) ? 1 : rng.int(2, 3)
+  const locks = size === crowd || rng.chance(0.7) ? 1 : rng.int(2, 3)
   const processes = rng.pick(size.processes)
   const shared = rng.chance(0.25)
   const owners = (process: number): ReadonlyArray<string | undefined> => [
-    undefined, undefined, `o${process}`, ...(shared ? ["both"] : [])
+    undefined, ...(size === crowd ? [] : [undefined]), `o${process}`, ...(shared ? ["both"] : [])
   ]
   const faultsEnd = rng.between(2, size.longest) * lease
   const network = calm

@@ -74,9 +74,10 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
           yield* Effect.sleep(Math.random() * 6)
           if (Exit.isInterrupted(yield* Fiber.interrupt(fiber))) interrupted++
         }), { concurrency: 8 })
+      // The pool has what was given up to finish first.
+      yield* eventually(Effect.sync(() => counts.ran > 10))
       yield* Effect.forEach(standing, Fiber.interrupt)
       assert.isAbove(interrupted, 10)
-      assert.isAbove(counts.ran, 10)
       assert.deepStrictEqual(counts.failed, [])
       assert.isAtMost(pool.totalCount, 4)
       yield* eventually(Effect.sync(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0))
