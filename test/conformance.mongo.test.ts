@@ -84,7 +84,13 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
   })
 }
 
-await describeServer("MongoStorage on mongo-java-server", Shared.mongo, suites("versioned", 5))
+await describeServer("MongoStorage on mongo-java-server", Shared.mongo, (server) => {
+  suites("versioned", 5)(server)
+  Conformance.versionedSuite({
+    name: "by the smaller port",
+    layer: Layer.suspend(() => MongoStorage.layerVersioned({ url: Redacted.make(server.url), mode: "versioned", wakeUps: false }))
+  })
+})
 
 if (Mongo.hasReal) {
   await describeServer("MongoStorage on a real MongoDB", Mongo.real, (server) => {

@@ -79,9 +79,5 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
 await describeServer("RedisStorage on Redis 8", Redis.start("Redis 8"), (server) => {
   const options = { url: Redacted.make(server.url) }
   Conformance.suite({ name: "by its own port", layer: RedisStorage.layer(options), hooks: { shiftClient } })
-  Conformance.suite({
-    name: "over compare-and-set",
-    layer: Layer.provide(VersionedStore.layerStorage(), RedisStorage.layerVersioned(options)),
-    hooks: { shiftClient }
-  })
+  Conformance.versionedSuite({ name: "by the smaller port", layer: RedisStorage.layerVersioned(options) })
 })
