@@ -17,7 +17,8 @@ export default defineConfig({
     globalSetup: ["./test/harness/globalSetup.ts"],
     reporters: ["default", "./test/harness/notTested.ts"],
     pool: "forks",
-    maxWorkers: 2,
+    // Most of what they do is to wait, for leases to end and for servers.
+    maxWorkers: 4,
     minWorkers: 1,
     testTimeout: 60_000,
     hookTimeout: 120_000,
