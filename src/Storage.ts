@@ -57,6 +57,14 @@ export interface Snapshot {
 }
 
 /**
+ * What came of one renewal of many.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RenewAnswer = RenewOutcome | StorageError
+
+/**
  * The port. Rules, each a case of the conformance kit:
  *
  * 1. claim, renew of many and release are one round trip on native storages; a contended claim only reads
@@ -78,8 +86,11 @@ export interface Snapshot {
  */
 export interface Service {
   readonly claim: (request: Claim) => Effect.Effect<ClaimOutcome, StorageError>
-  /** One outcome per request, in their order. One lock id may occur several times, with different hold ids. */
-  readonly renew: (requests: ReadonlyArray<Renew>) => Effect.Effect<ReadonlyArray<RenewOutcome>, StorageError>
+  /**
+   * One answer per request, in their order. One lock id may occur several times, with different hold ids. What fails for some of them only (a record that cannot be read,
+   * a node of several) is the answer to those, and costs the others nothing.
+   */
+  readonly renew: (requests: ReadonlyArray<Renew>) => Effect.Effect<ReadonlyArray<RenewAnswer>, StorageError>
   readonly release: (request: Release) => Effect.Effect<ReleaseOutcome, StorageError>
   readonly revoke: (request: Revoke) => Effect.Effect<RevokeOutcome, StorageError>
   /** The record if somebody holds the lock now. */

@@ -8,12 +8,14 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as observation from "./internal/observation.js"
+import * as renewals from "./internal/renewals.js"
 import { monotonicMicros, wallMicros } from "./internal/time.js"
 import { StorageError } from "./LockError.js"
 import * as LockRecord from "./LockRecord.js"
@@ -238,17 +240,17 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       if (group === undefined) byLock.set(request.lockId, [{ request, index }])
       else group.push({ request, index })
     })
-    return Effect.map(
+    const answers = new Array<Storage.RenewAnswer>(requests.length)
+    return Effect.zipRight(
       Effect.forEach(byLock, ([lockId, group]) =>
         Effect.map(
-          renewOne(lockId, group.map(({ request }) => request)),
-          (outcomes) => outcomes.map((outcome, i) => [group[i]!.index, outcome] as const)
-        ), { concurrency: 16 }),
-      (groups) => {
-        const outcomes = new Array<LockRecord.RenewOutcome>(requests.length)
-        for (const [index, outcome] of groups.flat()) outcomes[index] = outcome
-        return outcomes
-      }
+          Effect.either(renewOne(lockId, group.map(({ request }) => request))),
+          (result) =>
+            group.forEach(({ index }, i) => {
+              answers[index] = Either.isRight(result) ? result.right[i]! : result.left
+            })
+        ), { concurrency: 16, discard: true }),
+      Effect.suspend(() => renewals.settle(answers))
     )
   }
 

@@ -32,8 +32,6 @@ const shiftClient = Conformance.shiftDate
 
 /** `versioned` where a trial would only say so again, with a warning each time. */
 const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo.MongoServer) => {
-  /** Seen once in many runs on mongo-java-server: two of eight releases at once found the same version. A real MongoDB is not excused. */
-  const skip = mode === "versioned" ? { "race-reentry": "mongo-java-server was seen to lose one of two updates at once" } : {}
   /** A list of hosts cannot be led through a proxy. */
   const direct = !server.url.startsWith("mongodb+srv:") && !/^[^/]*\/\/[^/]*,/.test(server.url)
 
@@ -50,7 +48,6 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
       name: "MongoStorage.layer, over a link that fails",
       layer: Layer.suspend(() => MongoStorage.layer({ url: Redacted.make(link().url), wakeUps: false, mode })),
       sequences,
-      skip,
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -83,7 +80,6 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
     name: "MongoStorage.layerFromClient, on a client set otherwise",
     layer: Layer.suspend(() => MongoStorage.layerFromClient({ client: client(), database: client().options.dbName, mode })),
     sequences,
-    skip,
     hooks: { shiftClient, ...(server.replicated ? { inTransaction } : {}) }
   })
 }

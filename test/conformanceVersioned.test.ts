@@ -73,6 +73,12 @@ const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store)
         Effect.suspend(() => cache.has(lockId) ? Effect.succeed(cache.get(lockId)!) : Effect.tap(store.get(lockId), (found) => cache.set(lockId, found)))
     }
   }],
+  ["reads in two steps", "whole", (store) => ({
+    ...store,
+    get: (lockId) =>
+      Effect.zipWith(Effect.tap(store.get(lockId), () => Effect.yieldNow()), store.get(lockId), (before, after) =>
+        Option.map(before, (record) => ({ ...record, version: Option.getOrElse(after, () => record).version })))
+  })],
   ["folds case", "ids", (store) => ({
     ...store,
     create: (lockId, version, record) => store.create(lockId.toLowerCase(), version, record),

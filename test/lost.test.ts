@@ -8,8 +8,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import { StorageError } from "../src/LockError.js"
 import * as MemoryStorage from "../src/MemoryStorage.js"
 import * as StorageLock from "../src/StorageLock.js"
+import * as VersionedStore from "../src/VersionedStore.js"
 import * as Faulty from "./support/faulty.js"
 import * as HandClock from "./support/handClock.js"
 import * as Process from "./support/process.js"
@@ -125,6 +127,23 @@ describe("a hold is lost before another process can have the lock", () => {
         }).pipe(Effect.scoped),
         yield* HandClock.make(hands)
       )
+    }))
+
+  it.scoped("a hold that cannot be renewed is lost alone, though it travels with others", () =>
+    Effect.gen(function*() {
+      const store = yield* MemoryStorage.makeVersioned()
+      const broken = new StorageError({ reason: "Schema", operation: "Test.get", isRetryable: false, applied: "no", message: "cannot read it" })
+      let isBroken = false
+      const a = yield* Process.make(
+        VersionedStore.toStorage({ ...store, get: (lockId) => isBroken && lockId === "bad" ? Effect.fail(broken) : store.get(lockId) }),
+        options
+      )
+      const [bad, good] = [yield* a.locks.acquire("bad"), yield* a.locks.acquire("good")]
+      isBroken = true
+      yield* TestClock.adjust("10 seconds")
+      assert.include((yield* Effect.flip(bad.check)).message, "cannot read it")
+      assert.isAbove(good.unsafeRemainingMillis(), 0)
+      yield* good.check
     }))
 
   it.scoped("a suspended machine, whose monotonic clock stood still, has lost its holds", () =>

@@ -78,8 +78,17 @@ await describeServer("a Cluster", Redis.startCluster("Redis"), (server) => {
       for (const node of server.nodes) yield* node.admin("EVAL", old, 0)
       assert.strictEqual(yield* storage.purge(0), 40)
 
-      const [, second] = server.nodes
+      const again = yield* Effect.forEach(ids, (lockId) => {
+        const request = { lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 }
+        return Effect.as(storage.claim(request), request)
+      }, { concurrency: 8 })
+      const [first, second] = server.nodes
+      const prefix = "storage-lock:"
+      const alive = new Set(((yield* first.admin("KEYS", `${prefix}*`)) as ReadonlyArray<string>).map((key) => key.slice(prefix.length)))
       yield* second!.kill
+      // Whose node is gone is told so; the others keep theirs.
+      const answers = yield* storage.renew(again)
+      assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ids.map((id) => alive.has(id) ? "Renewed" : "StorageError"))
       const error = yield* Effect.flip(Stream.runCollect(storage.list))
       assert.deepInclude(error, { _tag: "StorageError", isRetryable: true })
     }), 60_000)

@@ -1,7 +1,7 @@
 /** Renews all holds of a layer, as many in one statement as there are. */
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../LockError.js"
-import type { RenewOutcome } from "../LockRecord.js"
+import type { RenewAnswer } from "../Storage.js"
 import { type Core, longestCall } from "./core.js"
 import type { Hold } from "./hold.js"
 
@@ -14,7 +14,7 @@ const shortestCall = 20
 export const renew = (
   core: Core,
   holds: ReadonlyArray<Hold>,
-  after?: (answer: RenewOutcome | StorageError) => void
+  after?: (answer: RenewAnswer) => void
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     // Before the call: from here on the storage may have begun the new lease.
@@ -42,7 +42,8 @@ export const renew = (
         holds.forEach((hold, index) => {
           const outcome = answer.right[index]!
           hold.renewing = false
-          hold.renewed(start, outcome)
+          if (outcome._tag === "StorageError") hold.renewFailed(outcome)
+          else hold.renewed(start, outcome)
           after?.(outcome)
         })
       },

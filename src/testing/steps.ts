@@ -83,10 +83,14 @@ export const isFree = (storage: Storage.Service, lockId: string, promise: string
   Effect.flatMap(storage.get(lockId), (found) => Case.that(Option.isNone(found), promise, Option.getOrUndefined(found)))
 
 export const renewOne = (storage: Storage.Service, request: LockRecord.Renew): Effect.Effect<LockRecord.RenewOutcome, unknown> =>
-  Effect.flatMap(storage.renew([request]), (outcomes) =>
-    outcomes.length === 1
-      ? Effect.succeed(outcomes[0]!)
-      : Case.fail("renew answers each request: one outcome for one request", outcomes))
+  Effect.flatMap(storage.renew([request]), (answers): Effect.Effect<LockRecord.RenewOutcome, unknown> => {
+    const answer = answers[0]
+    return answer === undefined || answers.length > 1
+      ? Case.fail("renew answers each request: one answer for one request", answers)
+      : answer._tag === "StorageError"
+      ? Effect.fail(answer)
+      : Effect.succeed(answer)
+  })
 
 export const renewed = (
   outcome: LockRecord.RenewOutcome,

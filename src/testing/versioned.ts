@@ -207,6 +207,41 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
       })
   },
   {
+    name: "a read sees one write whole, while others write",
+    rule: "whole",
+    run: ({ connect, lockId, store }) =>
+      Effect.gen(function*() {
+        const readers = yield* Effect.all([connect, connect, connect])
+        const id = lockId()
+        // Every field says which write it is of.
+        const at = (version: number) =>
+          recordOf(id, version, {
+            ownerId: `owner ${version}`,
+            holds: Array.from({ length: 1 + version % 7 }, (_, i) => `hold ${version}.${i}`),
+            lockBeginTime: begin + version,
+            leaseExpireTime: begin + 30_000_000 + version,
+            data: `data ${version}`
+          })
+        yield* store.create(id, 1, at(1))
+        let writing = true
+        const read = (reader: VersionedStore.Service) =>
+          Effect.gen(function*() {
+            while (writing) {
+              const found = Option.getOrThrow(yield* reader.get(id))
+              yield* Effect.yieldNow()
+              yield* Case.that(
+                Object.entries(at(found.version)).every(([field, value]) => JSON.stringify(found[field as keyof LockRecord.LockRecord]) === JSON.stringify(value)),
+                "all that is read is of one write",
+                found
+              )
+            }
+          })
+        const write = Effect.forEach(Array.from({ length: 500 }, (_, i) => i + 1), (version) =>
+          Effect.zipRight(store.update(id, version, at(version + 1)), Effect.yieldNow()), { discard: true })
+        yield* Effect.all([Effect.ensuring(write, Effect.sync(() => void (writing = false))), ...[...readers, ...readers].map(read)], { concurrency: "unbounded", discard: true })
+      })
+  },
+  {
     name: "ids are compared byte for byte",
     rule: "ids",
     run: ({ lockId, store }) =>

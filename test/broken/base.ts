@@ -41,7 +41,7 @@ export interface Parts {
   readonly isLive: (record: LockRecord.LockRecord, now: number) => boolean
   readonly validFor: (record: LockRecord.LockRecord, now: number) => number
   readonly claimAnswer: (outcome: LockRecord.ClaimOutcome, request: LockRecord.Claim) => LockRecord.ClaimOutcome
-  readonly renewAnswers: (outcomes: ReadonlyArray<LockRecord.RenewOutcome>) => ReadonlyArray<LockRecord.RenewOutcome>
+  readonly renewAnswers: (outcomes: ReadonlyArray<Storage.RenewAnswer>) => ReadonlyArray<Storage.RenewAnswer>
   readonly list: (snapshots: ReadonlyArray<Storage.Snapshot>) => ReadonlyArray<Storage.Snapshot>
   readonly dropped: (record: LockRecord.LockRecord, now: number, olderThan: number) => boolean
   readonly purgeMemory: (olderThan: number) => number

@@ -136,7 +136,7 @@ export interface RedisCluster {
 /** A Cluster of two masters, half of the slots each. */
 export const startCluster = (release: Release): Effect.Effect<RedisCluster, ServerUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
-    const node = start(release, ["--cluster-enabled", "yes", "--cluster-announce-ip", Instance.host, "--cluster-node-timeout", "2000"])
+    const node = start(release, ["--cluster-enabled", "yes", "--cluster-announce-ip", Instance.host, "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"])
     const [first, second] = yield* Effect.all([node, node], { concurrency: 2 })
     const slots = (from: number) => Array.from({ length: 8_192 }, (_, i) => from + i)
     yield* first.admin("CLUSTER", "ADDSLOTS", ...slots(0))

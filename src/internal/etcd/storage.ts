@@ -6,6 +6,7 @@ import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+import * as renewals from "../renewals.js"
 import type { Engine } from "./engine.js"
 import type { Keys } from "./records.js"
 import type { Seen } from "./requests.js"
@@ -51,7 +52,7 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
     )
 
   /** The requests of one lock travel together: each would miss the other's version. */
-  const renewals = (requests: ReadonlyArray<LockRecord.Renew>) => (found: LockRecord.LockRecord | undefined) => {
+  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>) => (found: LockRecord.LockRecord | undefined) => {
     let record = found
     const outcome = requests.map((request) => {
       const step = LockRecord.renew(record, request, 0)
@@ -75,26 +76,26 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
         indices.map((group) => ({
           lockId: requests[group[0]!]!.lockId,
           unseen: "read" as const,
-          decide: renewals(group.map((i) => requests[i]!))
+          decide: renewAll(group.map((i) => requests[i]!))
         }))
       )
-      // A record that cannot be read is not ours to renew, but must not cost the others theirs: only if nothing else was asked is it an error.
-      if (done.length > 0 && done.every((one) => one instanceof StorageError)) return yield* done[0] as StorageError
       const wall = yield* Effect.clockWith((clock) => Effect.sync(() => Math.floor(clock.unsafeCurrentTimeMillis() * 1000)))
-      const outcomes: Array<LockRecord.RenewOutcome> = []
+      const answers: Array<Storage.RenewAnswer> = []
       for (const [n, one] of done.entries()) {
         for (const [m, i] of indices[n]!.entries()) {
-          const outcome = one instanceof StorageError ? undefined : one.outcome[m]
-          outcomes[i] = outcome === undefined || one instanceof StorageError
-            ? { _tag: "NotHeld" }
-            : outcome._tag === "Renewed"
+          if (one instanceof StorageError) {
+            answers[i] = one
+            continue
+          }
+          const outcome = one.outcome[m]!
+          answers[i] = outcome._tag === "Renewed"
             ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
             : outcome.current === undefined
             ? outcome
             : { _tag: "NotHeld", current: (yield* engine.estimate({ record: outcome.current, revision: one.seen.revision })).record }
         }
       }
-      return outcomes
+      return yield* renewals.settle(answers)
     })
 
   const transact = <O>(operation: string, lockId: string, decide: (record: LockRecord.LockRecord | undefined) => LockRecord.Step<O>) =>

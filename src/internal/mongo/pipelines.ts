@@ -6,7 +6,7 @@
  */
 import * as LockRecord from "../../LockRecord.js"
 import type { Document } from "./executor.js"
-import { fields } from "./record.js"
+import * as record from "./record.js"
 
 type Expression = unknown
 
@@ -37,7 +37,7 @@ const cases = (...branches: ReadonlyArray<readonly [when: Expression, then: Expr
 const changed = (change: Document): Expression => ({ $mergeObjects: [same, change] })
 
 /** What every reply bears: the record, and the clock by which it was judged. */
-export const projection: Document = { ...Object.fromEntries(fields.map((field) => [field, 1])), now: "$$NOW" }
+export const projection: Document = { ...record.projection, now: "$$NOW" }
 
 export const claim = ({ holdId, lease, ownerId }: LockRecord.Claim): ReadonlyArray<Document> =>
   cases(

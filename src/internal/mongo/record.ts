@@ -7,6 +7,8 @@ import type { Document } from "./executor.js"
 /** All that a record has. `wake` is the version at which a hold last went out: change streams tell a release from a renewal by it. */
 export const fields = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data", "wake"] as const
 
+export const projection: Document = Object.fromEntries(fields.map((field) => [field, 1]))
+
 /** As 64-bit integers, for the driver makes doubles of numbers beyond 2^31. */
 const long = (value: number): Long => Long.fromNumber(value)
 

@@ -3,9 +3,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { StorageError } from "../../LockError.js"
+import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
+import * as renewals from "../renewals.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 import * as pipelines from "./pipelines.js"
@@ -115,17 +116,16 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       Effect.zipRight(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
       Effect.flatMap((reply) =>
         Effect.gen(function*() {
-          const found = new Map<unknown, Document>()
-          let unreadable: StorageError | undefined
+          const found = new Map<unknown, Document | StorageError>()
           for (const document of batch(reply)) {
             const fault = record.unreadable("renew", document)
             if (fault === undefined) yield* timed("renew", document)
-            unreadable ??= fault
-            if (fault === undefined) found.set(document._id, document)
+            found.set(document._id, fault ?? document)
           }
-          // A hold in a record of a newer format is not ours to renew, but must not cost the others theirs.
-          if (unreadable !== undefined && found.size === 0) return yield* unreadable
-          return requests.map((request) => judgeRenewal(request, found.get(request.lockId)))
+          return yield* renewals.settle(requests.map((request) => {
+            const one = found.get(request.lockId)
+            return one instanceof StorageError ? one : judgeRenewal(request, one)
+          }))
         })
       )
     )

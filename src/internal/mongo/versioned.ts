@@ -26,7 +26,8 @@ export const make = (
   wakeUps: Stream.Stream<string> | undefined
 ): VersionedStore.Service => {
   const { collection } = settings
-  const find: Document = { find: collection, readConcern: readConcern(settings.replicated) }
+  // The fields are named so that they are copied together: mongo-java-server sends whole documents as they are when it gets to them, half of one update and half of the next.
+  const find: Document = { find: collection, projection: record.projection, readConcern: readConcern(settings.replicated) }
 
   /** One command, judged by how many documents it found. */
   const compareAndSet = (operation: string, lockId: string, command: Document) =>

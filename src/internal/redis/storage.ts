@@ -1,12 +1,14 @@
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+import * as renewals from "../renewals.js"
 import type { Call, Connection, Replicas } from "./connection.js"
 import * as errors from "./errors.js"
 import * as scripts from "./scripts.js"
@@ -121,7 +123,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
         : Effect.succeed(answer)
     })
 
-  const renewed = (request: LockRecord.Renew, now: number, answer: Reply): LockRecord.RenewOutcome => {
+  const renewed = (request: LockRecord.Renew, now: number, answer: Reply): Storage.RenewAnswer => {
     switch (answer[0]) {
       case "renewed": {
         const leaseExpireTime = Number(answer[1])
@@ -129,6 +131,8 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       }
       case "other":
         return { _tag: "NotHeld", current: recordOf(request.lockId, answer, 1) }
+      case "newer":
+        return newer("renew", request.lockId, answer[1]!)
       default:
         return { _tag: "NotHeld" }
     }
@@ -145,18 +149,19 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       ),
       (reply) => {
         const [now, ...answers] = reply as [string, ...Array<Reply>]
-        return requests.map((request, i) => ({ answer: answers[i]!, outcome: renewed(request, Number(now), answers[i]!) }))
+        return requests.map((request, i) => renewed(request, Number(now), answers[i]!))
       }
     )
 
-  /** A script on a cluster may touch one slot only, and locks are in slots of their own. */
-  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>) => {
+  /** A script on a cluster may touch one slot only, and locks are in slots of their own. A node that is gone fails the renewals of its own locks alone. */
+  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> => {
     if (!connection.isCluster) return renewSome(requests)
     const byId = new Map<string, Array<number>>()
     requests.forEach(({ lockId }, i) => byId.set(lockId, [...byId.get(lockId) ?? [], i]))
     return Effect.map(
       Effect.forEach(byId.values(), (indices) =>
-        Effect.map(renewSome(indices.map((i) => requests[i]!)), (all) => all.map((one, j) => [indices[j]!, one] as const)), {
+        Effect.map(Effect.either(renewSome(indices.map((i) => requests[i]!))), (all) =>
+          indices.map((i, j) => [i, Either.isRight(all) ? all.right[j]! : all.left] as const)), {
         concurrency: "unbounded"
       }),
       (all) => {
@@ -228,14 +233,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           return answer[0] === "claimed" ? { _tag: "Claimed", record, validFor: left } : { _tag: "Held", holder: record, retryAfter: left }
         }
       ),
-    renew: (requests) =>
-      requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), (all) => {
-        // A hold in a record of a newer format is not ours to renew, but must not cost the others theirs: only if nothing else was asked is it an error.
-        const first = all[0]!.answer
-        return all.every(({ answer }) => answer[0] === "newer")
-          ? newer("renew", requests[0]!.lockId, first[1]!)
-          : Effect.succeed(all.map(({ outcome }) => outcome))
-      }),
+    renew: (requests) => requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
     release: ({ holdId, lockId }) =>
       Effect.map(
         ask("release", scripts.release, lockId, [holdId, channel, lockId]),

@@ -9,6 +9,7 @@ import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+import * as renewals from "../renewals.js"
 import type { Executor, Query, Result } from "./executor.js"
 import * as grouping from "./grouping.js"
 import { holdsOf, recordOf, type Row } from "./record.js"
@@ -125,13 +126,8 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     )
   }
 
-  /** A hold in a row of a newer format is not ours to renew, but must not cost the others theirs: only if nothing else was asked is it an error. */
-  const renewed = (
-    requests: ReadonlyArray<LockRecord.Renew>,
-    rows: ReadonlyArray<Row>
-  ): Effect.Effect<ReadonlyArray<LockRecord.RenewOutcome>, StorageError> => {
-    let unreadable = 0
-    const outcomes = rows.map((row, i): LockRecord.RenewOutcome => {
+  const renewed = (requests: ReadonlyArray<LockRecord.Renew>, rows: ReadonlyArray<Row>) =>
+    renewals.settle(rows.map((row, i): Storage.RenewAnswer => {
       const now = Number(row.t)
       if (row.renewed !== null) {
         const leaseExpireTime = Number(row.renewed)
@@ -139,19 +135,12 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       }
       if (row.lock_id === null) return { _tag: "NotHeld" }
       const current = recordOf(row)
-      if (current.format > LockRecord.format) {
-        unreadable++
-        return { _tag: "NotHeld" }
-      }
+      if (current.format > LockRecord.format) return newer("renew", current.lockId, current.format)
       // What was read may still be what was before the takeover.
       return LockRecord.isLive(current, now) && !current.holds.includes(requests[i]!.holdId)
         ? { _tag: "NotHeld", current }
         : { _tag: "NotHeld" }
-    })
-    return unreadable > 0 && unreadable === rows.length
-      ? newer("renew", requests[0]!.lockId, Number(rows[0]!.format))
-      : Effect.succeed(outcomes)
-  }
+    }))
 
   /** The state of holds after a write, or none where there was nothing to write to. */
   const written = (operation: string, lockId: string, rows: ReadonlyArray<Row>) => {
