@@ -31,7 +31,8 @@ class MachineClock implements Clock.Clock {
 
   /** Cut to whole milliseconds, as `Date.now` is. */
   unsafeCurrentTimeMillis = () => Math.floor(this.machine.wall())
-  unsafeCurrentTimeNanos = () => BigInt(Math.round(this.machine.monotonic() * 1e6))
+  /** It runs while it is read: of two readings the second is later. */
+  unsafeCurrentTimeNanos = () => BigInt(Math.round(this.machine.tick() * 1e6))
   readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
   readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
@@ -84,6 +85,8 @@ export class Machine implements Runnable {
   private stoodStill = 0
   private suspendedSince: number | undefined
   private wallStep = 0
+  /** By how much its readings have moved the monotonic clock on. */
+  private ticked = 0
   dead = false
   readonly census = new Census()
   readonly timers = new Set<object>()
@@ -136,7 +139,13 @@ export class Machine implements Runnable {
 
   monotonic(): number {
     const still = this.stoodStill + (this.suspendedSince === undefined ? 0 : this.world.now - this.suspendedSince)
-    return this.startOfClock + (this.world.now - still) * this.rate
+    return this.startOfClock + (this.world.now - still) * this.rate + this.ticked
+  }
+
+  /** A nanosecond later than the reading before. */
+  tick(): number {
+    this.ticked += 1e-6
+    return this.monotonic()
   }
 
   wall(): number {

@@ -147,8 +147,22 @@ export const acquire = (
         ticket.bell.ring()
       })
     }
-    if (wait) line.join(ticket)
     core.acquiring++
+
+    // Who has little time must not spend it on letting others go first.
+    const latest = began + options.acquireTimeout / 2
+    const turn = Effect.gen(function*() {
+      while (verdict() === undefined) {
+        // Read once: what is due now must not seem to be later by the time of another reading.
+        const now = timeline.now()
+        const due = Math.min(latest, line.due(ticket, now))
+        if (due <= now) return
+        pause(due)
+        yield* ticket.bell.wait
+      }
+    })
+    /** After a hint; a poll needs no turn. */
+    let awaitsTurn = wait && line.join(ticket, began)
 
     const attempts = Effect.gen(function*() {
       for (;;) {
@@ -164,6 +178,12 @@ export const acquire = (
             yield* restore(ticket.bell.wait)
             if ((end = verdict()) !== undefined) return yield* end
           }
+        }
+
+        if (awaitsTurn) {
+          yield* restore(turn)
+          if ((end = verdict()) !== undefined) return yield* end
+          if (!line.mayGo(ticket)) continue
         }
 
         // From here on a hint is remembered, so that none can fall between the answer and the waiting.
@@ -194,13 +214,15 @@ export const acquire = (
           line.held(holder)
           if (!wait) return Option.none()
           core.listen.ring()
+          awaitsTurn = true
           if (ticket.hinted || !line.mayGo(ticket)) continue
           if (answer.right.retryAfter !== undefined) pause(timeline.now() + answer.right.retryAfter / 1000)
           poll ??= yield* Schedule.driver(options.retry)
           const more = yield* restore(Effect.raceFirst(
             Effect.match(poll.next(undefined), { onFailure: () => false, onSuccess: () => true }),
-            Effect.as(ticket.bell.wait, true)
+            Effect.as(Effect.zipRight(ticket.bell.wait, turn), true)
           ))
+          awaitsTurn = false
           if (!more) return yield* timedOut(claimant, timeline.now() - began, holder)
           continue
         }
@@ -224,7 +246,7 @@ export const acquire = (
     deadlineAlarm?.cancel()
     pauseAlarm?.cancel()
     line.leave(ticket)
-    lines.tidy(key)
+    lines.tidy(key, timeline.now())
     core.acquiring--
     core.quiet.ring()
     if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)

@@ -108,8 +108,8 @@ export class Hold {
     this.end("lost")
     this.error = this.failure(reason, reason === "Expired" ? this.lastFailure?.message : undefined)
     this.whenLost.done(Exit.fail(this.error))
-    this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId)
-    this.core.lines.tidy(this.claimant.key)
+    this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
+    this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
     // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
     this.owesRelease = true
     if (reason !== "Closed") this.core.alarms.set(this.core.timeline.now() + this.options.margin, () => this.giveBack())
@@ -139,12 +139,13 @@ export class Hold {
     if (this.state === "released") return this.untilAnswered
     this.end("released")
     const { claimant, core } = this
+    core.lines.of(claimant.key).ending(claimant.ownerId)
     let waiting = true
     const done = () => {
       if (!waiting) return
       waiting = false
-      core.lines.of(claimant.key).ended(claimant.ownerId)
-      core.lines.tidy(claimant.key)
+      core.lines.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
+      core.lines.tidy(claimant.key, core.timeline.now())
       this.answered = true
       for (const wake of this.whenAnswered) wake()
     }

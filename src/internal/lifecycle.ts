@@ -33,7 +33,7 @@ const work = (core: Core): Effect.Effect<never> =>
 /** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
 const listen = (core: Core): Effect.Effect<void> =>
   core.listen.wait.pipe(
-    Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId)))),
+    Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
     Effect.catchAllDefect((defect) => Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", defect))
   )
 

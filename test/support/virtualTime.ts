@@ -18,7 +18,8 @@ class VirtualClock implements Clock.Clock {
   private now = 1_000_000
 
   unsafeCurrentTimeMillis = () => this.now
-  unsafeCurrentTimeNanos = () => BigInt(Math.round(this.now * 1e6))
+  /** It runs while it is read: of two readings the second is later. */
+  unsafeCurrentTimeNanos = () => BigInt(Math.round((this.now += 1e-6) * 1e6))
   readonly currentTimeMillis = Effect.sync(() => this.now)
   readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
 
