@@ -63,6 +63,9 @@ export const opens = ({ endpoints, tls }: ResolvedUrl, pem: ResolvedTls): Readon
 export const openChannel = (channel: Grpc.Channel): Open => () =>
   new Grpc.Client(channel.getTarget(), Grpc.credentials.createInsecure(), { channelOverride: channel })
 
+/** How long the driver may fail to connect, in milliseconds, before its channel is left for a new one: it was seen never to try again. */
+const longestSilence = 3_000
+
 /** No answer in time. */
 class Late {}
 
@@ -71,6 +74,7 @@ export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client,
     const clients: Array<Grpc.Client | undefined> = endpoints.map(() => undefined)
     /** When something last came from each endpoint. */
     const heard: Array<number> = endpoints.map(() => Number.NEGATIVE_INFINITY)
+    const opened: Array<number> = endpoints.map(() => Number.NEGATIVE_INFINITY)
     const active = new Set<() => void>()
     let current = 0
     let isClosed = false
@@ -89,12 +93,25 @@ export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client,
       })
     )
 
-    const at = (index: number) => clients[index] ??= endpoints[index]!()
+    const at = (index: number) => {
+      let client = clients[index]
+      if (client === undefined) {
+        client = clients[index] = endpoints[index]!()
+        opened[index] = performance.now()
+      }
+      return client
+    }
 
-    /** This endpoint did not serve: the next one's turn. A connection from which nothing came for the length of a whole call is given up. */
+    /**
+     * This endpoint did not serve: the next one's turn. A connection from which nothing came for the length of a whole call is given up, and so is one that cannot be
+     * made for long.
+     */
     const leave = (index: number, silentSince?: number) => {
       if (current === index) current = (index + 1) % endpoints.length
-      if (owned && silentSince !== undefined && heard[index]! < silentSince) {
+      const isDead = silentSince !== undefined
+        ? heard[index]! < silentSince
+        : Math.max(heard[index]!, opened[index]!) < performance.now() - longestSilence
+      if (owned && isDead) {
         clients[index]?.close()
         clients[index] = undefined
       }
