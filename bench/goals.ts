@@ -3,6 +3,7 @@ import type { Contention } from "./contention.js"
 import type { HandOff } from "./handOff.js"
 import * as lines from "./lines.js"
 import { cycleAlone, cycleWide } from "./names.js"
+import * as reasons from "./reasons.js"
 import type { Measurements } from "./run.js"
 import * as stall from "./stall.js"
 
@@ -10,6 +11,8 @@ export interface Goal {
   readonly goal: string
   readonly figure: string
   readonly met: boolean
+  /** Why not, where it is not met. */
+  readonly why?: string | undefined
 }
 
 const ratioGoals = [
@@ -42,7 +45,8 @@ const cycles = (results: Measurements): ReadonlyArray<Goal> =>
     return (found?.contenders.slice(1) ?? []).map((measured): Goal => ({
       goal: `${storage}, ${cycleAlone}, ${measured.name}: at most ${lines.times(limit)} the bare driver with the same statements`,
       figure: lines.ratio(measured),
-      met: measured.ratio.median <= limit
+      met: measured.ratio.median <= limit,
+      why: reasons.alone(measured.name)
     }))
   })
 
@@ -51,10 +55,12 @@ const wide = (results: Measurements): ReadonlyArray<Goal> => {
   const ours = found?.contenders.at(-1)
   if (ours === undefined) return []
   const rate = 1 / ours.ratio.median
+  const port = found?.contenders.at(-2)
   return [{
     goal: `${wideGoal.storage}, 64-way distinct: rate against bare driver's singles at least ${lines.times(wideGoal.rate)}`,
     figure: `${lines.times(rate)} (${(1 / ours.ratio.p75).toFixed(2)}–${(1 / ours.ratio.p25).toFixed(2)})`,
-    met: rate >= wideGoal.rate
+    met: rate >= wideGoal.rate,
+    why: reasons.wide(port === undefined || port === found?.contenders[0] ? undefined : lines.times(1 / port.ratio.median))
   }]
 }
 
@@ -64,7 +70,8 @@ const handOffs = (results: Measurements): ReadonlyArray<Goal> =>
     return best === undefined ? [] : [{
       goal: `${ours.storage}, hand-off between two processes: median below every peer's, tuned or not`,
       figure: `${lines.millis(ours.millis.median)}; best peer, ${best.name}: ${lines.millis(best.millis.median)}`,
-      met: ours.millis.median < best.millis.median
+      met: ours.millis.median < best.millis.median,
+      why: reasons.handOff(ours.storage)
     }]
   })
 
@@ -72,7 +79,8 @@ const requestsGoal = (ours: Contention, best: Contention | undefined, what: stri
   ours.requestsPerAcquisition === undefined || best?.requestsPerAcquisition === undefined ? [] : [{
     goal: `${ours.storage}, requests per contended acquisition: ${what}`,
     figure: `${lines.figure(ours.requestsPerAcquisition)}; best of these, ${best.name}: ${lines.figure(best.requestsPerAcquisition)}`,
-    met: ours.requestsPerAcquisition.median < best.requestsPerAcquisition.median
+    met: ours.requestsPerAcquisition.median < best.requestsPerAcquisition.median,
+    why: reasons.requests(ours.storage)
   }]
 
 const contention = (results: Measurements): ReadonlyArray<Goal> =>

@@ -99,7 +99,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     },
     peersPlan: { settle: 0, rounds: rounds ?? (quick ? 4 : 20), warmUp: quick ? 2 : 5, blockMillis: quick ? 20 : 60 },
     runs,
-    contentionMillis: quick ? 500 : 1_000,
+    contentionMillis: quick ? 500 : 2_000,
     handOffs: quick ? 4 : 4 * runs
   }
 }

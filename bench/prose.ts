@@ -35,7 +35,7 @@ and, once more, told to poll each 10 ms.`
     title: "Contention",
     charts: ["contention-requests", "contention-wait"],
     text: `${contention.contenders} processes acquire one lock, hold it for ${contention.holdMillis} ms and release it, again and again. Requests are counted at the server. Overlaps are seen by a file that each
-holder makes and removes, and that can be made by one only. Medians of the runs, and their middle half.`
+holder makes and removes, and that can be made by one only. The first second does not count. Medians of the runs, and their middle half.`
   },
   refresh: {
     title: "What renewals cost",
@@ -61,7 +61,7 @@ export const howMeasured = ({ peersPlan, plan, runs }: { readonly plan: Plan; re
 Where times of one process are compared, all take turns in blocks of about ${plan.blockMillis} ms, in an order that changes, for ${plan.rounds} rounds after ${plan.warmUp} that do not count (against others ${peersPlan.rounds}
 after ${peersPlan.warmUp}); before all of it, the lock's own code ran ${plan.settle} times on memory, because the compiler of Node needs thousands of runs to settle. The first locks of a program are slower. A ratio is the median
 over the rounds of (one / floor of the same round), with the quartiles beside it; microseconds are medians. Each operation checks its own answer. SQLite and memory are synchronous: 64 clients of one process go one after the
-other there. What takes several processes was run ${runs} times, in an order that changes; the processes are young, and nothing in them is warm.
+other there. What takes several processes was run ${runs} times, in an order that changes; the processes are young.
 
 One client alone sleeps during each round trip to a server, and wakes to cold caches: the same steps then cost several times what they cost in a process that is busy, which is why the
 lock adds more to a cycle alone than to one of 64 at a time.`

@@ -140,7 +140,7 @@ ${results.settings.map(({ name, setting }) => `- ${name}: ${setting}`).join("\n"
 
 ## Goals
 
-${markdownTable(["goal", "figure", "met"], goals(results).map(({ figure, goal, met }) => [goal, figure, met ? "yes" : "**no**"]))}
+${markdownTable(["goal", "figure", "met"], goals(results).map(({ figure, goal, met, why }) => [goal, figure, met ? "yes" : `**no**${why === undefined ? "" : `: ${why}`}`]))}
 
 ## Not measured
 

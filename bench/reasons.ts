@@ -1,0 +1,22 @@
+/** Why a goal is not met, where it is not. Each is what its measurements show, or what the other one leaves out. */
+export const alone = (subject: string): string =>
+  subject === "StorageLock"
+    ? "the rest is not I/O but fibers, a scope and timers: the deadline, the renewal and the queue that the bare driver has not"
+    : "the statements are the same; the rest is ids, outcomes and time limits, and is seen where a cycle takes a few tens of µs"
+
+export const wide = (port: string | undefined): string =>
+  `${port === undefined ? "" : `the statements alone, at the Storage port, make ${port}; `}the rest is processor time of fibers, and one process has one core for them`
+
+const handOffs: Readonly<Record<string, string>> = {
+  PostgreSQL: "advisory-lock waits within the server and writes nothing: its lock has no lease and no token, and ends with its connection",
+  Redis: "both are told of a release; ours writes more, in scripts, and every write is synced to disk before anybody is told",
+  "MySQL or MariaDB": "MySQL tells nobody of a change, so ours polls, as `retry` says; GET_LOCK waits within the server, and ends with its connection",
+  etcd: "both watch; ours then claims by a transaction, while etcd3 is granted the lock by its place in the queue",
+  MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"
+}
+export const handOff = (storage: string): string | undefined => handOffs[storage]
+
+export const requests = (storage: string): string =>
+  storage === "MySQL or MariaDB" || storage === "MongoDB"
+    ? "who polls seldom asks seldom, and waits longer; the statements of a text of several count each"
+    : "who waits within the server asks once, and who polls asks less often than locks are freed: to be told of each release costs a request of those whose turn it may be"
