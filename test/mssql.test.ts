@@ -13,7 +13,9 @@ import * as dialect from "../src/internal/mssql/dialect.js"
 import * as errors from "../src/internal/mssql/errors.js"
 import { decodedRow, parameter } from "../src/internal/mssql/parameters.js"
 import { keepsConnection } from "../src/internal/mssql/errors.js"
-import type { Query } from "../src/internal/sql/executor.js"
+import * as options from "../src/internal/mssql/options.js"
+import * as setup from "../src/internal/mssql/setup.js"
+import type { Executor, Query } from "../src/internal/sql/executor.js"
 import * as pool from "../src/internal/mssql/pool.js"
 import * as statements from "../src/internal/mssql/statements.js"
 import { recordOf } from "../src/internal/sql/record.js"
@@ -74,7 +76,7 @@ describe("batches of MssqlStorage", () => {
       const { text } = query.statement
       const open = text.indexOf("IF @@TRANCOUNT > 0 THROW")
       const first = text.search(/\b(BEGIN TRANSACTION|UPDATE \[|INSERT INTO \[|SELECT [^1])/)
-      for (const setting of ["XACT_ABORT ON", "IMPLICIT_TRANSACTIONS OFF", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "LOCK_TIMEOUT 4500"]) {
+      for (const setting of ["XACT_ABORT ON", "IMPLICIT_TRANSACTIONS OFF", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "LOCK_TIMEOUT 4500", "ROWCOUNT 0", "TEXTSIZE 2147483647"]) {
         const at = text.indexOf(`SET ${setting};`)
         assert.isAbove(at, open)
         assert.isBelow(at, first)
@@ -93,6 +95,21 @@ describe("batches of MssqlStorage", () => {
       for (const [line] of text.matchAll(/kind <> .*$/gm)) assert.include(line, statements.binary)
     })
   }
+
+  it("set-up depends on no setting of the connection either", () =>
+    Effect.gen(function*() {
+      const texts: Array<string> = []
+      const executor: Executor<statements.Statement> = {
+        width: 1,
+        run: (_, { statement }, __, done) => {
+          texts.push(statement.text)
+          done(Either.right([{ found: 0 }]))
+        }
+      }
+      yield* Effect.exit(setup.prepare(executor, { table, setup: true, millis: 5000, lockTimeout: 4500 }))
+      assert.lengthOf(texts, 3)
+      for (const text of texts) assert.isTrue(text.startsWith(statements.prologue(4500)))
+    }).pipe(Effect.runPromise))
 
   it("parameters are declared alike whatever their values, so the server has one plan for each batch", () => {
     const short = sql.claim({ lockId: "a", ownerId: "b", holdId: hold, lease: 1 })
@@ -241,6 +258,16 @@ describe("options of MssqlStorage", () => {
         assert.notInclude(`${error.message}${JSON.stringify(error)}`, "secret-pw")
       }))
   }
+})
+
+it("what the batches need of a connection is set, whatever else its options say", () => {
+  const resolved = options.connection({
+    server: "h",
+    options: { appName: "mine", columnNameReplacer: (name: string) => name.toUpperCase(), rowCollectionOnRequestCompletion: false, textsize: 10, useColumnNames: true }
+  })
+  assert("connection" in resolved)
+  const { appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames } = resolved.connection.options!
+  assert.deepStrictEqual([appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames], ["mine", undefined, true, 2147483647, false])
 })
 
 /** A server that does with each connection what it is told to. */

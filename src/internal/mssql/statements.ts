@@ -27,13 +27,15 @@ export const openTransaction = 50711
  * What the connection was set to must not matter. All of it is the batch's own: the server takes it back when `sp_executesql`, by which it is sent, returns. With
  * XACT_ABORT every error, and a client that leaves, rolls the whole batch back.
  */
-const prologue = (lockTimeout: number): string =>
+export const prologue = (lockTimeout: number): string =>
   `SET NOCOUNT ON;
 IF @@TRANCOUNT > 0 THROW ${openTransaction}, N'effect-storage-lock: the connection has an open transaction', 1;
 SET XACT_ABORT ON;
 SET IMPLICIT_TRANSACTIONS OFF;
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET LOCK_TIMEOUT ${lockTimeout};`
+SET LOCK_TIMEOUT ${lockTimeout};
+SET ROWCOUNT 0;
+SET TEXTSIZE 2147483647;`
 
 /** Caught, because not every error ends a batch by itself: what it left would go on, on the strength of nothing. */
 const begin = "BEGIN TRY\nBEGIN TRANSACTION;"
