@@ -75,7 +75,7 @@ describe("batches of MssqlStorage", () => {
     it(`${name} depends on no setting of the connection, and does not run in a transaction that is open`, () => {
       const { text } = query.statement
       const open = text.indexOf("IF @@TRANCOUNT > 0 THROW")
-      const first = text.search(/\b(BEGIN TRANSACTION|UPDATE \[|INSERT INTO \[|SELECT [^1])/)
+      const first = text.search(/\b(BEGIN TRANSACTION|UPDATE \[|DELETE FROM \[|INSERT INTO \[|SELECT [^1])/)
       for (const setting of ["XACT_ABORT ON", "IMPLICIT_TRANSACTIONS OFF", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "LOCK_TIMEOUT 4500", "ROWCOUNT 0", "TEXTSIZE 2147483647"]) {
         const at = text.indexOf(`SET ${setting};`)
         assert.isAbove(at, open)
@@ -95,6 +95,24 @@ describe("batches of MssqlStorage", () => {
       for (const [line] of text.matchAll(/kind <> .*$/gm)) assert.include(line, statements.binary)
     })
   }
+
+  it("what a write rests on is judged by the write itself, never by an earlier read alone", () => {
+    const writes = (name: string) => [...queries[name]!.statement.text.matchAll(/^ *(UPDATE|DELETE)\b[^;]*;/gm)].map(([text]) => text)
+    for (const [name, ...conditions] of [
+      ["claim", "l.lock_id = @1", "l.format <= 1", "l.holds <> N''", "l.expires > @t", "l.owner_id <> @2"],
+      ["renew", "l.format <= 1", "l.expires > @t", "k.lease IS NOT NULL"],
+      ["release", "lock_id = @1", "format <= 1", "CHARINDEX"],
+      ["revoke", "lock_id = @1", "token = @2", "format <= 1", "holds <> N''", "expires > @t"],
+      ["purge", "l.expires < @t - @2", "l.format <= 1"],
+      ["update", "lock_id = @1", "version = @11"],
+      ["drop", "lock_id = @1", "version = @2"]
+    ] as const) {
+      const found = writes(name)
+      assert.lengthOf(found, 1, name)
+      const where = found[0]!.slice(found[0]!.lastIndexOf("WHERE"))
+      for (const condition of conditions) assert.include(where, condition, name)
+    }
+  })
 
   it("set-up depends on no setting of the connection either", () =>
     Effect.gen(function*() {
@@ -159,11 +177,11 @@ describe("batches of MssqlStorage", () => {
     assert.strictEqual(values.length, 3 * 16)
     assert.deepStrictEqual(values.slice(12, 18), ["lock-4", hold, 30_000_000, null, null, null])
     assert.include(statement.text, "WHERE v.lock_id IS NOT NULL")
-    const many = [...renewals(900), { lockId: "'; DROP TABLE x --", holdId: "'", lease: 1 }]
+    const many = [...renewals(900), { lockId: "'; DROP TABLE x --", holdId: "'; --", lease: 1 }]
     const all = sql.renew(many)
     assert.deepStrictEqual(all.values, [])
     assert.notInclude(all.statement.text, "DROP TABLE x")
-    assert.include(all.statement.text, `(900, 0x${Buffer.from("'; DROP TABLE x --").toString("hex")}, CONVERT(nvarchar(4000), 0x2700), CONVERT(bigint, 1))`)
+    assert.include(all.statement.text, `(900, 0x${Buffer.from("'; DROP TABLE x --").toString("hex")}, N'''; --', CONVERT(bigint, 1))`)
   })
 
   it("names are quoted, whatever they are", () => {
