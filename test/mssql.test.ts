@@ -13,7 +13,9 @@ import * as dialect from "../src/internal/mssql/dialect.js"
 import * as errors from "../src/internal/mssql/errors.js"
 import { decodedRow, parameter } from "../src/internal/mssql/parameters.js"
 import { keepsConnection } from "../src/internal/mssql/errors.js"
-import type { Query } from "../src/internal/sql/executor.js"
+import * as options from "../src/internal/mssql/options.js"
+import * as setup from "../src/internal/mssql/setup.js"
+import type { Executor, Query } from "../src/internal/sql/executor.js"
 import * as pool from "../src/internal/mssql/pool.js"
 import * as statements from "../src/internal/mssql/statements.js"
 import { recordOf } from "../src/internal/sql/record.js"
@@ -73,8 +75,8 @@ describe("batches of MssqlStorage", () => {
     it(`${name} depends on no setting of the connection, and does not run in a transaction that is open`, () => {
       const { text } = query.statement
       const open = text.indexOf("IF @@TRANCOUNT > 0 THROW")
-      const first = text.search(/\b(BEGIN TRANSACTION|UPDATE \[|INSERT INTO \[|SELECT [^1])/)
-      for (const setting of ["XACT_ABORT ON", "IMPLICIT_TRANSACTIONS OFF", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "LOCK_TIMEOUT 4500"]) {
+      const first = text.search(/\b(BEGIN TRANSACTION|UPDATE \[|DELETE FROM \[|INSERT INTO \[|SELECT [^1])/)
+      for (const setting of ["XACT_ABORT ON", "IMPLICIT_TRANSACTIONS OFF", "TRANSACTION ISOLATION LEVEL READ COMMITTED", "LOCK_TIMEOUT 4500", "ROWCOUNT 0", "TEXTSIZE 2147483647"]) {
         const at = text.indexOf(`SET ${setting};`)
         assert.isAbove(at, open)
         assert.isBelow(at, first)
@@ -93,6 +95,39 @@ describe("batches of MssqlStorage", () => {
       for (const [line] of text.matchAll(/kind <> .*$/gm)) assert.include(line, statements.binary)
     })
   }
+
+  it("what a write rests on is judged by the write itself, never by an earlier read alone", () => {
+    const writes = (name: string) => [...queries[name]!.statement.text.matchAll(/^ *(UPDATE|DELETE)\b[^;]*;/gm)].map(([text]) => text)
+    for (const [name, ...conditions] of [
+      ["claim", "l.lock_id = @1", "l.format <= 1", "l.holds <> N''", "l.expires > @t", "l.owner_id <> @2"],
+      ["renew", "l.format <= 1", "l.expires > @t", "k.lease IS NOT NULL"],
+      ["release", "lock_id = @1", "format <= 1", "CHARINDEX"],
+      ["revoke", "lock_id = @1", "token = @2", "format <= 1", "holds <> N''", "expires > @t"],
+      ["purge", "l.expires < @t - @2", "l.format <= 1"],
+      ["update", "lock_id = @1", "version = @11"],
+      ["drop", "lock_id = @1", "version = @2"]
+    ] as const) {
+      const found = writes(name)
+      assert.lengthOf(found, 1, name)
+      const where = found[0]!.slice(found[0]!.lastIndexOf("WHERE"))
+      for (const condition of conditions) assert.include(where, condition, name)
+    }
+  })
+
+  it("set-up depends on no setting of the connection either", () =>
+    Effect.gen(function*() {
+      const texts: Array<string> = []
+      const executor: Executor<statements.Statement> = {
+        width: 1,
+        run: (_, { statement }, __, done) => {
+          texts.push(statement.text)
+          done(Either.right([{ found: 0 }]))
+        }
+      }
+      yield* Effect.exit(setup.prepare(executor, { table, setup: true, millis: 5000, lockTimeout: 4500 }))
+      assert.lengthOf(texts, 3)
+      for (const text of texts) assert.isTrue(text.startsWith(statements.prologue(4500)))
+    }).pipe(Effect.runPromise))
 
   it("parameters are declared alike whatever their values, so the server has one plan for each batch", () => {
     const short = sql.claim({ lockId: "a", ownerId: "b", holdId: hold, lease: 1 })
@@ -142,11 +177,11 @@ describe("batches of MssqlStorage", () => {
     assert.strictEqual(values.length, 3 * 16)
     assert.deepStrictEqual(values.slice(12, 18), ["lock-4", hold, 30_000_000, null, null, null])
     assert.include(statement.text, "WHERE v.lock_id IS NOT NULL")
-    const many = [...renewals(900), { lockId: "'; DROP TABLE x --", holdId: "'", lease: 1 }]
+    const many = [...renewals(900), { lockId: "'; DROP TABLE x --", holdId: "'; --", lease: 1 }]
     const all = sql.renew(many)
     assert.deepStrictEqual(all.values, [])
     assert.notInclude(all.statement.text, "DROP TABLE x")
-    assert.include(all.statement.text, `(900, 0x${Buffer.from("'; DROP TABLE x --").toString("hex")}, CONVERT(nvarchar(4000), 0x2700), CONVERT(bigint, 1))`)
+    assert.include(all.statement.text, `(900, 0x${Buffer.from("'; DROP TABLE x --").toString("hex")}, N'''; --', CONVERT(bigint, 1))`)
   })
 
   it("names are quoted, whatever they are", () => {
@@ -176,10 +211,12 @@ describe("errors of MssqlStorage", () => {
     [requestError(8134), "executing", "Unknown", false, "no", true],
     [requestError(statements.openTransaction), "executing", "Connection", true, "no", true],
     [requestError(40197, 20), "executing", "Connection", true, "unknown", false],
+    [requestError(952), "executing", "Connection", true, "unknown", false],
     [requestError(40613, 17), "executing", "Connection", true, "unknown", false],
     [requestError(596, 21), "executing", "Connection", true, "unknown", false],
     [requestError(3314, 21), "executing", "Unknown", false, "unknown", false],
     [Object.assign(new Tedious.ConnectionError("Cannot open database", "ELOGIN"), { number: 4060 }), "connecting", "Connection", true, "no", false],
+    [Object.assign(new Tedious.ConnectionError("Public network access is denied", "ELOGIN"), { number: 47073 }), "connecting", "Permission", false, "no", true],
     [Object.assign(new Tedious.ConnectionError("Login failed", "ELOGIN"), { number: 18456 }), "connecting", "Permission", false, "no", true],
     [Object.assign(new Tedious.ConnectionError("Busy", "ELOGIN"), { number: 40501 }), "connecting", "Connection", true, "no", false],
     [new Tedious.ConnectionError("Login failed", "ELOGIN"), "connecting", "Permission", false, "no", false],
@@ -239,6 +276,16 @@ describe("options of MssqlStorage", () => {
         assert.notInclude(`${error.message}${JSON.stringify(error)}`, "secret-pw")
       }))
   }
+})
+
+it("what the batches need of a connection is set, whatever else its options say", () => {
+  const resolved = options.connection({
+    server: "h",
+    options: { appName: "mine", columnNameReplacer: (name: string) => name.toUpperCase(), rowCollectionOnRequestCompletion: false, textsize: 10, useColumnNames: true }
+  })
+  assert("connection" in resolved)
+  const { appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames } = resolved.connection.options!
+  assert.deepStrictEqual([appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames], ["mine", undefined, true, 2147483647, false])
 })
 
 /** A server that does with each connection what it is told to. */

@@ -8,8 +8,10 @@ const all = (reason: StorageErrorReason, ...numbers: ReadonlyArray<number>) => {
   for (const number of numbers) byNumber[number] = reason
 }
 // The service is busy, moves, fails over, starts, stops, or ended the session; most of these are of Azure SQL.
-all("Connection", 64, 233, 596, 615, 921, 922, 923, 926, 4060, 4221, 6005, 10053, 10054, 10060, 10922, 10928, 10929, 10936, 17142, 18401, 40143, 40197, 40501, 40540, 40544, 40549)
+all("Connection", 64, 233, 596, 615, 911, 921, 922, 923, 926, 4060, 4221, 6005, 10053, 10054, 10060, 10922, 10928, 10929, 10936, 17142, 18401, 40143, 40197, 40501, 40540, 40544, 40549)
 all("Connection", 40550, 40551, 40552, 40553, 40613, 49918, 49919, 49920, 42108, 42109, openTransaction)
+// The database is restored, taken down, changed or used by one alone just now; and no more connections are let in.
+all("Connection", 924, 927, 942, 952, 954, 17809)
 // The database of an availability group is not (yet) open here.
 all("Connection", 976, 978, 979, 982, 983, 988, 41104, 41142)
 // The last: a set-up that did not get its turn.
@@ -17,7 +19,7 @@ all("Timeout", 1222, openTransaction + 1)
 // Deadlocks, update conflicts of snapshot isolation and of tables in memory, and the race to a key.
 all("Conflict", 1205, 2601, 2627, 3960, 3961, 41301, 41302, 41305, 41325, 41839)
 // Logins and rights, and databases that are read-only.
-all("Permission", 229, 230, 262, 297, 300, 916, 1088, 2760, 3906, 3908, 4064, 15247, 18450, 18452, 18456, 18461, 18470, 18486, 18487, 18488, 40532, 40615)
+all("Permission", 229, 230, 262, 297, 300, 916, 1088, 2760, 3906, 3908, 4064, 15247, 18450, 18452, 18456, 18461, 18470, 18486, 18487, 18488, 40532, 40615, 40914, 47073)
 all("Schema", 201, 206, 207, 208, 213, 257, 515, 2628, 2714, 8114, 8152)
 
 const byCode: Record<string, StorageErrorReason> = {
@@ -56,6 +58,7 @@ const hints: Record<string, string> = {
   "2760": "the schema does not exist, or this login must not use it",
   "1222": "another transaction has the row locked",
   "3906": "the database is read-only: a secondary, or set so",
+  "911": "the database does not exist",
   "4060": "the database does not exist, or is not open, or this login has no user in it",
   "18456": "login or password is wrong",
   "40615": "the firewall of the server does not let this address in",

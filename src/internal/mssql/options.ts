@@ -96,14 +96,18 @@ export const url = (value: unknown): Resolved | InvalidOptions => {
 export const connection = (value: unknown, bad = (kind: string) => new InvalidOptions({ field: "connection", kind, rule: "what tedious takes for a Connection" })): Resolved | InvalidOptions => {
   if (typeof value !== "object" || value === null) return bad(`of type ${value === null ? "null" : typeof value}`)
   const given = value as Tedious.ConnectionConfiguration
+  // It would give our columns other names.
+  const { columnNameReplacer: _, ...options } = given.options ?? {}
   const config: Tedious.ConnectionConfiguration = {
     ...given,
     options: {
-      ...given.options,
+      ...options,
       rowCollectionOnRequestCompletion: true,
       rowCollectionOnDone: false,
       useColumnNames: false,
       camelCaseColumns: false,
+      // A longer text would be cut.
+      textsize: 2147483647,
       // Operations have a timer of their own.
       requestTimeout: 0,
       // Each failure is told at once: the lock above knows how long to try.

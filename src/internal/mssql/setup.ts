@@ -5,7 +5,7 @@ import { type Executor, runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as errors from "./errors.js"
 import * as names from "./names.js"
-import { binary, longestId, openTransaction, type Statement } from "./statements.js"
+import { binary, longestId, openTransaction, prologue, type Statement } from "./statements.js"
 
 const property = "effect-storage-lock format"
 
@@ -49,9 +49,9 @@ export const invalidNames = (table: string, schema: string | undefined): Invalid
   names.invalidName("table", table) ?? (schema === undefined ? undefined : names.invalidName("schema", schema))
 
 /** One row for each column of the table, or one if there is no table. */
-const inspect = (table: string): Statement => ({
+const inspect = (table: string, lockTimeout: number): Statement => ({
   kinds: [],
-  text: `SET NOCOUNT ON;
+  text: `${prologue(lockTimeout)}
 SELECT CASE WHEN t.object_id IS NULL THEN 0 ELSE 1 END AS found, CONVERT(int, t.is_memory_optimized) AS in_memory,
   c.name AS [column], TYPE_NAME(c.system_type_id) AS [type], c.max_length AS size,
   (SELECT CONVERT(nvarchar(100), p.value) FROM sys.extended_properties AS p
@@ -71,11 +71,7 @@ LEFT JOIN sys.databases AS d ON d.name = DB_NAME();`
 /** Set-ups of one database go one after the other. */
 const create = (table: string, lockTimeout: number): Statement => ({
   kinds: [],
-  text: `SET NOCOUNT ON;
-IF @@TRANCOUNT > 0 THROW ${openTransaction}, N'effect-storage-lock: the connection has an open transaction', 1;
-SET XACT_ABORT ON;
-SET IMPLICIT_TRANSACTIONS OFF;
-SET LOCK_TIMEOUT ${lockTimeout};
+  text: `${prologue(lockTimeout)}
 DECLARE @effect_storage_lock_turn int;
 BEGIN TRANSACTION;
 EXEC @effect_storage_lock_turn = sys.sp_getapplock @Resource = N'effect-storage-lock', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = ${lockTimeout};
@@ -118,7 +114,7 @@ export const prepare = (
   const { lockTimeout, millis, setup, table } = options
   const ask = (statement: Statement) => runQuery(executor, "setup", { statement, values: [] }, millis)
   const missing = errors.schema("setup", `the table ${table} does not exist, or this login must not see it: run the text of MssqlStorage.ddl, or set \`setup: true\``)
-  const existing = Effect.flatMap(ask(inspect(table)), (rows) => Number(rows[0]!.found) === 1 ? Effect.succeed(rows) : missing)
+  const existing = Effect.flatMap(ask(inspect(table, lockTimeout)), (rows) => Number(rows[0]!.found) === 1 ? Effect.succeed(rows) : missing)
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
   const made = Effect.matchEffect(ask(create(table, lockTimeout)), {
     onSuccess: () => existing,

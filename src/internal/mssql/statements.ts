@@ -6,6 +6,7 @@
  */
 import * as LockRecord from "../../LockRecord.js"
 import { columnNames } from "../sql/record.js"
+import { literal } from "./names.js"
 
 /** How a parameter is declared; always the same for one statement, so that the server has one plan of it. */
 export type Kind = "id" | "name" | "text" | "bigint" | "int"
@@ -27,13 +28,15 @@ export const openTransaction = 50711
  * What the connection was set to must not matter. All of it is the batch's own: the server takes it back when `sp_executesql`, by which it is sent, returns. With
  * XACT_ABORT every error, and a client that leaves, rolls the whole batch back.
  */
-const prologue = (lockTimeout: number): string =>
+export const prologue = (lockTimeout: number): string =>
   `SET NOCOUNT ON;
 IF @@TRANCOUNT > 0 THROW ${openTransaction}, N'effect-storage-lock: the connection has an open transaction', 1;
 SET XACT_ABORT ON;
 SET IMPLICIT_TRANSACTIONS OFF;
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET LOCK_TIMEOUT ${lockTimeout};`
+SET LOCK_TIMEOUT ${lockTimeout};
+SET ROWCOUNT 0;
+SET TEXTSIZE 2147483647;`
 
 /** Caught, because not every error ends a batch by itself: what it left would go on, on the strength of nothing. */
 const begin = "BEGIN TRY\nBEGIN TRANSACTION;"
@@ -51,89 +54,71 @@ const has = (holds: string, hold: string): string => `${place(holds, hold)} > 0`
 
 const later = (a: string, b: string): string => `CASE WHEN ${a} >= ${b} THEN ${a} ELSE ${b} END`
 
+const live = (of: string): string => `(${of}.holds <> N'' AND ${of}.expires > @t)`
 const exclusive = `N'${LockRecord.exclusive}'`
 const theirs = (owner: string) => `(l.owner_id <> ${owner} OR l.kind <> ${exclusive} ${binary})`
 
 /**
- * The contended case, and a repetition, are answered by reading alone. Everything else is judged on the newest version of the row under an update lock, which HOLDLOCK keeps on
- * its place where there is no row: of two that come first, one makes it and the other sees it. The answer is read before the commit, so it is exactly
- * what was decided on. `@state`: null there is no row, 0 somebody else's, or this hold is in, or not ours to touch, 1 ours and deeper, 2 free.
+ * The contended case, and a repetition, are answered by reading alone. Everything else is decided and written by one UPDATE, which judges the newest version of the row. HOLDLOCK
+ * keeps a lock on the place where there is no row: of two that come first, one makes it and the other sees it. The answer is read before the commit, so it is
+ * exactly what was decided on.
  */
 const claim = (table: string): string => `
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l
-WHERE l.lock_id = @1 AND (l.format > ${LockRecord.format}
-  OR (l.holds <> N'' AND l.expires > @t AND (${theirs("@2")} OR ${has("l.holds", "@3")})));
+WHERE l.lock_id = @1 AND (l.format > ${LockRecord.format} OR (${live("l")} AND (${theirs("@2")} OR ${has("l.holds", "@3")})));
 IF @@ROWCOUNT > 0 RETURN;
-DECLARE @state int;
 ${begin}
-SET @state = (SELECT CASE
-  WHEN l.format > ${LockRecord.format} THEN 0
-  WHEN l.holds = N'' OR l.expires <= @t THEN 2
-  WHEN ${theirs("@2")} OR ${has("l.holds", "@3")} THEN 0
-  ELSE 1 END
-FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l.lock_id = @1);
-IF @state IS NULL BEGIN
+IF EXISTS (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l.lock_id = @1)
+  UPDATE l SET kind = ${exclusive}, format = ${LockRecord.format}, owner_id = @2,
+    holds = CASE WHEN ${live("l")} THEN l.holds ELSE N'' END + N',' + @3,
+    token = CASE WHEN ${live("l")} THEN l.token WHEN l.token >= @t THEN l.token + 1 ELSE @t END,
+    version = l.version + 1,
+    began = CASE WHEN ${live("l")} THEN l.began ELSE @t END,
+    expires = CASE WHEN ${live("l")} AND l.expires >= @t + @4 THEN l.expires ELSE @t + @4 END,
+    data = CASE WHEN ${live("l")} THEN l.data ELSE N'' END
+  FROM ${table} AS l WITH (ROWLOCK)
+  WHERE l.lock_id = @1 AND l.format <= ${LockRecord.format} AND NOT (${live("l")} AND (${theirs("@2")} OR ${has("l.holds", "@3")}));
+ELSE
   INSERT INTO ${table} (${columnNames.join(", ")})
   VALUES (@1, ${exclusive}, ${LockRecord.format}, @2, N',' + @3, @t, @t, @t, @t + @4, N'');
-END ELSE IF @state = 2 BEGIN
-  UPDATE ${table} SET kind = ${exclusive}, format = ${LockRecord.format}, owner_id = @2, holds = N',' + @3,
-    token = CASE WHEN token >= @t THEN token + 1 ELSE @t END, version = version + 1, began = @t, expires = @t + @4, data = N''
-  WHERE lock_id = @1;
-END ELSE IF @state = 1 BEGIN
-  UPDATE ${table} SET holds = holds + N',' + @3, version = version + 1, expires = ${later("expires", "@t + @4")}
-  WHERE lock_id = @1;
-END;
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l WHERE l.lock_id = @1;
 ${commit}`
 
 /**
- * Rows are locked in the order of their ids, so that two renewals of the same locks do not wait for each other in a circle: a nested loop over the sorted ids, each of them a
- * seek. They are read under the same locks, those that are not ours too, so nothing is read while another row is locked. A row is written once, whatever
- * the number of its holds.
+ * Rows are locked in the order of their ids, those that are not ours too, so that two renewals of the same locks do not wait for each other in a circle: a nested loop over the sorted
+ * ids, each of them a seek. A row is written once, whatever the number of its holds. The answer is what stands in the table then, read before the commit.
  */
 const renew = (table: string, rows: string): string => `
 DECLARE @r TABLE (i int NOT NULL PRIMARY KEY, lock_id varbinary(${longestId}) NOT NULL, hold nvarchar(4000) ${binary} NOT NULL, lease bigint NOT NULL);
 DECLARE @ids TABLE (lock_id varbinary(${longestId}) NOT NULL PRIMARY KEY);
-DECLARE @k TABLE (lock_id varbinary(${longestId}) NOT NULL PRIMARY KEY, kind nvarchar(128) NOT NULL, format int NOT NULL, owner_id varbinary(${longestId}) NOT NULL,
-  holds nvarchar(max) ${binary} NOT NULL, token bigint NOT NULL, version bigint NOT NULL, began bigint NOT NULL, expires bigint NOT NULL, data nvarchar(max) NOT NULL, lease bigint NULL);
 INSERT INTO @r (i, lock_id, hold, lease)
 SELECT v.i, v.lock_id, v.hold, v.lease FROM (VALUES
 ${rows}) AS v (i, lock_id, hold, lease) WHERE v.lock_id IS NOT NULL;
 INSERT INTO @ids (lock_id) SELECT DISTINCT lock_id FROM @r;
 ${begin}
-INSERT INTO @k (${columnNames.join(", ")}, lease)
-SELECT ${columns("l")}, CASE WHEN l.format <= ${LockRecord.format} AND l.expires > @t THEN (
-  SELECT MAX(h.lease) FROM @r AS h WHERE h.lock_id = l.lock_id AND ${has("l.holds", "h.hold")}) END
-FROM @ids AS q INNER LOOP JOIN ${table} AS l WITH (UPDLOCK, ROWLOCK, FORCESEEK) ON l.lock_id = q.lock_id
-ORDER BY q.lock_id OPTION (FORCE ORDER, MAXDOP 1);
 UPDATE l SET expires = ${later("l.expires", "@t + k.lease")}, version = l.version + 1
-FROM @k AS k INNER LOOP JOIN ${table} AS l WITH (ROWLOCK, FORCESEEK) ON l.lock_id = k.lock_id
-WHERE k.lease IS NOT NULL OPTION (FORCE ORDER, MAXDOP 1);
-SELECT @t AS t, CASE WHEN k.lease IS NOT NULL AND ${has("k.holds", "r.hold")} THEN ${later("k.expires", "@t + k.lease")} END AS renewed, ${columns("k")}
-FROM @r AS r LEFT JOIN @k AS k ON k.lock_id = r.lock_id ORDER BY r.i;
+FROM @ids AS q INNER LOOP JOIN ${table} AS l WITH (UPDLOCK, ROWLOCK, FORCESEEK) ON l.lock_id = q.lock_id
+CROSS APPLY (SELECT MAX(h.lease) AS lease FROM @r AS h WHERE h.lock_id = l.lock_id AND ${has("l.holds", "h.hold")}) AS k
+WHERE l.format <= ${LockRecord.format} AND l.expires > @t AND k.lease IS NOT NULL OPTION (FORCE ORDER, MAXDOP 1);
+SELECT @t AS t, CASE WHEN l.format <= ${LockRecord.format} AND l.expires > @t AND ${has("l.holds", "r.hold")} THEN l.expires END AS renewed, ${columns("l")}
+FROM @r AS r LEFT JOIN ${table} AS l WITH (ROWLOCK, FORCESEEK) ON l.lock_id = r.lock_id ORDER BY r.i OPTION (FORCE ORDER, MAXDOP 1);
 ${commit}`
 
-/** Two statements at most, and the second reads only where nothing was written. A row that is not ours to touch is told from one that is not there. */
-const written = (table: string): string =>
-  `IF @left IS NOT NULL BEGIN
-  SELECT @left AS holds, NULL AS info;
-END ELSE BEGIN
-  SELECT NULL AS holds, l.format AS info FROM ${table} AS l WHERE l.lock_id = @1 AND l.format > ${LockRecord.format};
-END;`
+/** What is left of the holds, read before the commit. A row that is not ours to touch is told from one that is not there. */
+const written = (table: string, update: string): string => `
+${begin}
+${update}
+IF @@ROWCOUNT > 0 SELECT l.holds, NULL AS info FROM ${table} AS l WHERE l.lock_id = @1;
+ELSE SELECT NULL AS holds, l.format AS info FROM ${table} AS l WHERE l.lock_id = @1 AND l.format > ${LockRecord.format};
+${commit}`
 
-const release = (table: string): string => `
-DECLARE @left nvarchar(max);
-UPDATE ${table} SET @left = holds = STUFF(holds, ${place("holds", "@2")}, LEN(@2) + 1, N''), version = version + 1
-WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};
-${written(table)}`
+const release = (table: string): string => written(table, `UPDATE ${table} SET holds = STUFF(holds, ${place("holds", "@2")}, LEN(@2) + 1, N''), version = version + 1
+WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};`)
 
 /** `@3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
-const revoke = (table: string): string => `
-DECLARE @left nvarchar(max);
-UPDATE ${table} SET @left = holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
+const revoke = (table: string): string => written(table, `UPDATE ${table} SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
   version = CASE WHEN holds = @3 ${binary} THEN version ELSE version + 1 END
-WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;
-${written(table)}`
+WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;`)
 
 const get = (table: string): string => `
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l WHERE l.lock_id = @1;`
@@ -143,16 +128,18 @@ const list = (table: string): string => `
 SELECT TOP (@3) ${columns("l")}, @t AS t FROM ${table} AS l
 WHERE l.lock_id > @1 AND (@2 = 1 OR (l.holds <> N'' AND l.expires > @t)) ORDER BY l.lock_id;`
 
-/** A row that somebody is taking just now is locked, and passed over; those that are seen are locked, and go. */
+const dead = `l.expires < @t - @2 AND l.format <= ${LockRecord.format}`
+
+/** A row that somebody is taking just now is locked, and passed over; one that was taken since it was seen stays. */
 const purge = (table: string): string => `
 DECLARE @old TABLE (lock_id varbinary(${longestId}) NOT NULL PRIMARY KEY);
-${begin}
+DECLARE @dropped int;
 INSERT INTO @old (lock_id)
-SELECT TOP (@3) l.lock_id FROM ${table} AS l WITH (UPDLOCK, READPAST, ROWLOCK)
-WHERE l.lock_id > @1 AND l.expires < @t - @2 AND l.format <= ${LockRecord.format} ORDER BY l.lock_id;
-DELETE l FROM @old AS o INNER LOOP JOIN ${table} AS l WITH (ROWLOCK, FORCESEEK) ON l.lock_id = o.lock_id OPTION (FORCE ORDER, MAXDOP 1);
-SELECT COUNT(*) AS dropped, COUNT(*) AS seen, (SELECT TOP (1) o.lock_id FROM @old AS o ORDER BY o.lock_id DESC) AS [last] FROM @old;
-${commit}`
+SELECT TOP (@3) l.lock_id FROM ${table} AS l WITH (READCOMMITTEDLOCK, READPAST)
+WHERE l.lock_id > @1 AND ${dead} ORDER BY l.lock_id;
+DELETE l FROM @old AS o INNER LOOP JOIN ${table} AS l WITH (UPDLOCK, READPAST, ROWLOCK, FORCESEEK) ON l.lock_id = o.lock_id WHERE ${dead} OPTION (FORCE ORDER, MAXDOP 1);
+SET @dropped = @@ROWCOUNT;
+SELECT @dropped AS dropped, COUNT(*) AS seen, (SELECT TOP (1) o.lock_id FROM @old AS o ORDER BY o.lock_id DESC) AS [last] FROM @old;`
 
 const time = "\nSELECT @t AS t;"
 
@@ -167,20 +154,13 @@ END;
 ${commit}`
 
 const update = (table: string): string => `
-DECLARE @done int;
-UPDATE ${table} SET @done = 1, ${columnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
+UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
 WHERE lock_id = @1 AND version = @11;
-IF @done = 1 SELECT 1 AS done;`
+IF @@ROWCOUNT > 0 SELECT 1 AS done;`
 
 const drop = (table: string): string => `
-DECLARE @done int;
-${begin}
-SET @done = (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, ROWLOCK) WHERE l.lock_id = @1 AND l.version = @2);
-IF @done = 1 BEGIN
-  DELETE FROM ${table} WHERE lock_id = @1;
-  SELECT 1 AS done;
-END;
-${commit}`
+DELETE FROM ${table} WHERE lock_id = @1 AND version = @2;
+IF @@ROWCOUNT > 0 SELECT 1 AS done;`
 
 /** One text for all numbers of requests up to each of these: the rest is null. */
 const sizes = [1, 4, 16, 64, 256]
@@ -189,11 +169,9 @@ const sizes = [1, 4, 16, 64, 256]
 const rowsOf = (size: number): string =>
   Array.from({ length: size }, (_, i) => `(${i}, @${3 * i + 1}, @${3 * i + 2}, @${3 * i + 3})`).join(",\n")
 
-const hex = (bytes: Buffer): string => `0x${bytes.toString("hex")}`
-
 const literalRows = (requests: ReadonlyArray<LockRecord.Renew>): string =>
   requests.map(({ holdId, lease, lockId }, i) =>
-    `(${i}, ${hex(Buffer.from(lockId))}, CONVERT(nvarchar(4000), ${hex(Buffer.from(holdId, "utf16le"))}), CONVERT(bigint, ${BigInt(lease)}))`
+    `(${i}, 0x${Buffer.from(lockId).toString("hex")}, ${literal(holdId)}, CONVERT(bigint, ${BigInt(lease)}))`
   ).join(",\n")
 
 export interface Statements {
