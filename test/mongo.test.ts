@@ -62,7 +62,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       const { lines, value } = yield* logged(MongoStorage.make({ url, wakeUps: false }))
       assert.strictEqual(value.mode, "versioned")
       assert.strictEqual(lines.length, 1)
-      assert.match(lines[0]!, /^WARN MongoStorage: this server does not run update pipelines/)
+      assert.match(lines[0]!, /^WARN MongoStorage: this server cannot be trusted to run update pipelines/)
       const told = yield* logged(MongoStorage.make({ url, wakeUps: false, mode: "versioned" }))
       assert.deepStrictEqual(told.lines, [])
       const error = yield* Effect.flip(MongoStorage.make({ url, wakeUps: false, mode: "pipeline" }))

@@ -232,6 +232,28 @@ describe("pipelines", () => {
     assert.isTrue(again._tag === "Claimed" && again.record.token === evaluator.clock * 1000)
   })
 
+  it("purge leaves alone what was taken after it was found", () => {
+    const evaluator = Evaluator.make()
+    const { storage } = Effect.runSync(over(evaluator))
+    const claim = (lockId: string, lease: number) => Effect.runSync(storage.claim({ lockId, ownerId: "me", holdId: `h${evaluator.clock}`, lease }))
+    claim("taken", 1_000)
+    claim("old", 1_000)
+    evaluator.clock += 2 * 3_600_000
+    const run = evaluator.run
+    Object.assign(evaluator, {
+      run: (operation: string, command: Record<string, unknown>, millis: number) => {
+        if ("delete" in command) {
+          // Over again, but not for long enough.
+          claim("taken", 1_000)
+          evaluator.clock += 1_000
+        }
+        return run(operation, command, millis)
+      }
+    })
+    assert.strictEqual(Effect.runSync(storage.purge(0)), 1)
+    assert.deepStrictEqual([...evaluator.documents.keys()], [0, "taken"])
+  })
+
   it("an answer without the clock is not guessed at", () => {
     const evaluator = Evaluator.make()
     const { storage } = Effect.runSync(over(evaluator))

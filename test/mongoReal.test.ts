@@ -1,4 +1,7 @@
-/** What only a real MongoDB can show: its own evaluation of the pipelines, its change streams, its collations. Runs if `EFFECT_STORAGE_LOCK_MONGO_URL` names one. */
+/**
+ * What only a real MongoDB can show: its own evaluation of the pipelines, its change streams, its collations. Runs if `EFFECT_STORAGE_LOCK_MONGO_URL` names one; of another server
+ * of the protocol, what is promised there, too.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
@@ -19,7 +22,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
 const tests = (server: Mongo.MongoServer) => {
   const fresh = Effect.map(server.freshDatabase, (url) => Redacted.make(url))
 
-  it.scopedLive("every operation is one command, whatever it finds; a renewal of many is two", () =>
+  it.scopedLive.runIf(server.isMongo)("every operation is one command, whatever it finds; a renewal of many is two", () =>
     Effect.gen(function*() {
       const client = yield* Mongo.client(Redacted.value(yield* fresh), { monitorCommands: true })
       const { mode, storage } = yield* MongoStorage.makeFromClient({ client, database: client.options.dbName, wakeUps: false })
@@ -83,10 +86,17 @@ const tests = (server: Mongo.MongoServer) => {
       }
     }))
 
+  it.scopedLive.skipIf(server.isMongo)("what is not MongoDB is not trusted with pipelines", () =>
+    Effect.gen(function*() {
+      const url = yield* fresh
+      assert.strictEqual((yield* MongoStorage.make({ url, wakeUps: false })).mode, "versioned")
+      assert.deepInclude(yield* Effect.flip(MongoStorage.make({ url, wakeUps: false, mode: "pipeline" })), { reason: "Schema", isRetryable: false })
+    }))
+
   it.scopedLive("races of eight have one winner and always an answer, by pipelines and by compare-and-set over one collection", () =>
     Effect.gen(function*() {
       const url = yield* fresh
-      const storages = yield* Effect.forEach(["pipeline", "versioned"] as const, (mode) =>
+      const storages = yield* Effect.forEach([server.isMongo ? "pipeline" : "versioned", "versioned"] as const, (mode) =>
         Effect.map(MongoStorage.make({ url, mode, poolSize: 8, wakeUps: false }), ({ storage }) => storage))
       for (let round = 0; round < 60; round++) {
         const contenders = Array.makeBy(8, (i) => `owner-${round}-${i}`)
@@ -101,7 +111,7 @@ const tests = (server: Mongo.MongoServer) => {
       }
     }), 120_000)
 
-  it.scopedLive("a collection with a collation is refused", () =>
+  it.scopedLive.runIf(server.isMongo)("a collection with a collation is refused", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const client = yield* Mongo.client(Redacted.value(url))
@@ -109,7 +119,7 @@ const tests = (server: Mongo.MongoServer) => {
       assert.deepInclude(yield* Effect.flip(MongoStorage.make({ url, wakeUps: false })), { _tag: "StorageError", reason: "Schema" })
     }))
 
-  it.runIf(server.replicated)("waiters are woken by releases, and by nothing else", () =>
+  it.runIf(server.isMongo && server.replicated)("waiters are woken by releases, and by nothing else", () =>
     Effect.runPromise(Effect.scoped(Effect.gen(function*() {
       const url = yield* fresh
       const heard: Array<string> = []

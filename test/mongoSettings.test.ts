@@ -76,6 +76,9 @@ describe("errors", () => {
     ["a wrong password", server({ code: 18 }), { reason: "Permission", isRetryable: false, applied: "no" }],
     ["a duplicate key", server({ code: 11000 }), { reason: "Conflict", isRetryable: true, applied: "no" }],
     ["a write conflict", server({ code: 112 }), { reason: "Conflict", isRetryable: true, applied: "no" }],
+    ["a new primary that does not know yet what a majority has", server({ code: 134 }), { reason: "Connection", isRetryable: true, applied: "no" }],
+    ["a full cache", server({ code: 365 }), { reason: "Connection", isRetryable: true, applied: "no" }],
+    ["no majority reads", server({ code: 148 }), { reason: "Schema", isRetryable: false, applied: "no" }],
     ["no primary any more", server({ code: 10107 }), { reason: "Connection", isRetryable: true, applied: "no" }],
     ["a primary that steps down meanwhile", server({ code: 11602, errorLabels: ["RetryableWriteError"] }), { reason: "Connection", isRetryable: true, applied: "unknown" }],
     ["a shutdown", server({ code: 91 }), { reason: "Connection", isRetryable: true, applied: "unknown" }],
@@ -235,8 +238,74 @@ describe("at start", () => {
           })
         })
         assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
-        assert.match(lines[0]!, /^WARN MongoStorage: this server does not run update pipelines/)
+        assert.match(lines[0]!, /^WARN MongoStorage: this server cannot be trusted to run update pipelines/)
       }
+    }))
+
+  it.effect("nor may it compute otherwise when it reads", () =>
+    Effect.gen(function*() {
+      for (const answer of [{ cursor: { firstBatch: [] } }, { cursor: { firstBatch: [{ _id: 0, now: "$$NOW" }] } }]) {
+        const { result } = yield* start((evaluator) => {
+          const run = evaluator.run
+          Object.assign(evaluator, {
+            run: (operation: string, command: Document, millis: number) =>
+              "find" in command ? Effect.succeed(answer) : run(operation, command, millis)
+          })
+        })
+        assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
+      }
+    }))
+
+  it.effect("what runs pipelines and is not MongoDB is not trusted with upserts that meet", () =>
+    Effect.gen(function*() {
+      const own = { topologyVersion: undefined }
+      const router = yield* start((evaluator) => void (evaluator.hello = own))
+      assert.isTrue(router.result._tag === "Right" && router.result.right.mode === "pipeline")
+      for (const buildInfo of [{ version: "7.0.0" }, { gitVersion: "unknown", ferretdb: { version: "2.5.0" } }]) {
+        const other = (evaluator: Evaluator.Evaluator) => void Object.assign(evaluator, { hello: own, buildInfo })
+        const { evaluator, lines, result } = yield* start(other)
+        assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
+        assert.match(lines[0]!, /^WARN MongoStorage: .* does not show itself as MongoDB/)
+        assert.strictEqual(evaluator.writes, 0)
+        const forced = yield* start(other, { mode: "pipeline" })
+        assert.isTrue(forced.result._tag === "Left" && forced.result.left.reason === "Schema" && forced.result.left.message.includes("mode: \"auto\""))
+      }
+    }))
+
+  it.effect("a server that does not tell what a majority has is refused, not taken for another kind", () =>
+    Effect.gen(function*() {
+      const { result } = yield* start((evaluator) => {
+        const run = evaluator.run
+        Object.assign(evaluator, {
+          hello: { setName: "rs0" },
+          run: (operation: string, command: Document, millis: number) =>
+            (command.readConcern as Document | undefined)?.level === "majority"
+              ? errors.fromDriver(operation, { name: "MongoServerError", code: 148, message: "not enabled" })
+              : run(operation, command, millis)
+        })
+      })
+      assert.isTrue(result._tag === "Left" && result.left.reason === "Schema" && result.left.message.includes("enableMajorityReadConcern"))
+    }))
+
+  it.effect("a warning says why in the server's own words", () =>
+    Effect.gen(function*() {
+      const { lines } = yield* start((evaluator) => {
+        const run = evaluator.run
+        Object.assign(evaluator, {
+          run: (operation: string, command: Document, millis: number) =>
+            "findAndModify" in command
+              ? errors.fromDriver(operation, { name: "MongoServerError", code: 2, message: "cannot use 'j'" })
+              : run(operation, command, millis)
+        })
+      })
+      assert.match(lines[0]!, /cannot use 'j'/)
+    }))
+
+  it.effect("a clock that is told as milliseconds is one", () =>
+    Effect.gen(function*() {
+      const { result } = yield* start((evaluator) => void (evaluator.hello = { localTime: 1_700_000_000_123 }), { mode: "versioned" })
+      if (result._tag === "Left") return assert.fail("it does not start")
+      assert.strictEqual(yield* result.right.versioned.time!, 1_700_000_000_123_000)
     }))
 
   it.effect("no right to write, and no answer, are told, not taken for another kind of server", () =>

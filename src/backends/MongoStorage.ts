@@ -4,7 +4,7 @@
  * What it promises: a claim that was answered is in the journal of a majority of the replica set, and is not rolled back by a failover. The clock is that of the primary, or in a
  * sharded cluster that of the router (`mongos`) which a client talks to: `clockMargin` must cover what these clocks differ by.
  *
- * Needs MongoDB 4.4 or newer. Services that speak its protocol but do not run update pipelines are recognised, and served by compare-and-set.
+ * Needs MongoDB 4.4 or newer. Servers that speak its protocol and are not MongoDB, or do not run update pipelines as it does, are recognised, and served by compare-and-set.
  *
  * @since 0.1.0
  */
@@ -49,7 +49,8 @@ export interface CommonOptions {
   readonly wakeUps?: boolean | undefined
   /**
    * `"pipeline"`: each operation is one update by an aggregation pipeline. `"versioned"`: reads, and compare-and-set, for servers without those; several round trips. Both
-   * keep the same documents. Default `"auto"`: found out at start, by a trial on the document with the `_id` 0.
+   * keep the same documents. Default `"auto"`: found out at start, by what the server says that it is, and by a trial on the document with the `_id` 0. `"pipeline"` fails where
+   * `"auto"` would not choose it.
    */
   readonly mode?: "auto" | "pipeline" | "versioned" | undefined
 }

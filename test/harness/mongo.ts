@@ -21,6 +21,8 @@ export interface MongoServer extends Instance.Life, Instance.Address {
   readonly admin: <A>(use: (db: Db) => Promise<A>) => Effect.Effect<A>
   /** A replica set or a sharded cluster: it has change streams and transactions. */
   readonly replicated: boolean
+  /** And not DocumentDB, FerretDB or another server of its protocol. */
+  readonly isMongo: boolean
   /** The URL of a new, empty database, dropped when the scope closes. */
   readonly freshDatabase: Effect.Effect<string, never, Scope.Scope>
 }
@@ -71,12 +73,14 @@ export const at = (url: string): Effect.Effect<MongoServer, ServerUnavailable, S
   Effect.gen(function*() {
     const fresh = yield* makeDatabase(url)
     const hello = yield* use(fresh, (db) => db.command({ isMaster: 1 }))
+    const build = yield* use(fresh, (db) => db.command({ buildInfo: 1 }))
     const [, host = "127.0.0.1", port] = /^mongodb:\/\/(?:[^@/]*@)?([^:,/?]+)(?::(\d+))?/.exec(url) ?? []
     return {
       ...onServer(fresh),
       host,
       port: Number(port ?? 27017),
       replicated: typeof hello.setName === "string" || hello.msg === "isdbgrid",
+      isMongo: typeof build.gitVersion === "string" && build.ferretdb === undefined,
       ...Instance.foreign(server)
     }
   }).pipe(
@@ -116,7 +120,7 @@ const javaServer = (oplog: boolean): Effect.Effect<MongoServer, ServerUnavailabl
       }),
       ready: (port) => use(urlAt(port), (db) => db.command({ ping: 1 }))
     })
-    return { ...instance, ...onServer(urlAt(instance.port)), replicated: false }
+    return { ...instance, ...onServer(urlAt(instance.port)), replicated: false, isMongo: false }
   })
 
 /** A private server without change streams, as a standalone MongoDB. */

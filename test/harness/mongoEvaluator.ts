@@ -43,6 +43,7 @@ export interface Evaluator extends Executor {
   refuseWith: ReadonlyArray<Document>
   /** Beside what a collection in memory is by itself. */
   hello: Document
+  buildInfo: Document
   collectionInfo: ReadonlyArray<Document>
 }
 
@@ -83,7 +84,8 @@ export const make = (): Evaluator => {
     Array.isArray(update) ? through(update, document) : { ...(update as Document), _id: document._id }
 
   const commands: Record<string, (command: Record<string, any>) => Document> = {
-    hello: () => ({ localTime: new Date(self.clock), isWritablePrimary: true, ...self.hello }),
+    hello: () => ({ localTime: new Date(self.clock), isWritablePrimary: true, topologyVersion: { counter: 0 }, ...self.hello }),
+    buildInfo: () => self.buildInfo,
     listCollections: () => ({ cursor: { firstBatch: self.collectionInfo } }),
     findAndModify: ({ fields, new: after, query, update, upsert }) => {
       const [found] = matching(query)
@@ -136,6 +138,7 @@ export const make = (): Evaluator => {
     hanging: false,
     refuseWith: [],
     hello: {},
+    buildInfo: { gitVersion: "unknown" },
     collectionInfo: [],
     run: (operation, command, millis) =>
       Effect.suspend((): Effect.Effect<Document, ReturnType<typeof errors.fromDriver>> => {

@@ -10,19 +10,24 @@ const reasons: Record<StorageErrorReason, ReadonlyArray<number>> = {
   Connection: [
     // Hosts, sockets, and a server that shuts down.
     6, 7, 91, 9001, 11600,
-    // No primary, or no longer: 133 while one is sought.
-    133, 189, 10058, 10107, 11602, 13435, 13436,
+    // No primary, or no longer: 133 while one is sought, 134 while it does not know yet what a majority has.
+    133, 134, 189, 10058, 10107, 11602, 13435, 13436,
     // Routers with an old map of the shards; a write concern that too few members can fulfil for now.
     63, 100, 150, 234, 13388,
+    // TemporarilyUnavailable: its cache is full.
+    365,
     // Change streams that have to begin anew.
     136, 280, 286
   ],
   // BadValue, FailedToParse, TypeMismatch, NamespaceNotFound, CommandNotFound, ShardKeyNotFound, ImmutableField, NamespaceInvalid, CommandNotSupported,
-  // DocumentValidationFailure, CommandNotSupportedOnView, ConversionFailure
-  Schema: [2, 9, 14, 26, 59, 61, 66, 73, 115, 121, 166, 238, 241, 303, 40324],
+  // DocumentValidationFailure, ReadConcernMajorityNotEnabled, CommandNotSupportedOnView, ConversionFailure
+  Schema: [2, 9, 14, 26, 59, 61, 66, 73, 115, 121, 148, 166, 238, 241, 303, 40324],
   Closed: [],
   Unknown: []
 }
+
+/** ReadConcernMajorityNotEnabled */
+export const noMajorityReads = 148
 
 const byCode = new Map(
   (Object.keys(reasons) as Array<StorageErrorReason>).flatMap((reason) => reasons[reason].map((code) => [code, reason] as const))
@@ -50,7 +55,7 @@ const byName: Record<string, StorageErrorReason> = {
 /** The command was refused before it did anything. */
 const refused = new Set([
   ...reasons.Permission, ...reasons.Conflict, ...reasons.Schema,
-  10058, 10107, 13435, 13436, 133, 63, 150, 13388
+  10058, 10107, 13435, 13436, 133, 134, 63, 150, 13388, 365
 ])
 
 const hints: Record<number, string> = {
@@ -61,6 +66,7 @@ const hints: Record<number, string> = {
   64: "the write was not acknowledged by a majority in time: are enough members up?",
   100: "too few members for a majority are there",
   121: "the collection has a validator that refuses our documents",
+  [noMajorityReads]: "the server runs with enableMajorityReadConcern off: what it reads might be rolled back, so it cannot keep locks",
   133: "no member is primary just now",
   10107: "this member is not the primary: connect to the replica set, not to one member",
   13435: "this member is not the primary: connect to the replica set, not to one member"

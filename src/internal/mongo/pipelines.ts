@@ -176,5 +176,6 @@ export const trial = {
       }]
     }
   },
-  made: { left: 2, right: 5, none: 7 }
+  made: { left: 2, right: 5, none: 7 },
+  filter: { _id: 0, list: { $ne: [] }, $expr: { $not: [{ $gt: [micros(1), now] }] } }
 }

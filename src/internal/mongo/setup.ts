@@ -3,7 +3,7 @@ import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 import * as pipelines from "./pipelines.js"
-import { type Run, writeConcern } from "./runner.js"
+import { readConcern, type Run, writeConcern } from "./runner.js"
 import { batch } from "./storage.js"
 import { serverTime } from "./versioned.js"
 
@@ -61,20 +61,48 @@ const isRight = (value: Document | undefined): boolean => {
     Object.entries(pipelines.trial.made).every(([name, expected]) => Number(made[name]) === expected)
 }
 
-/** Whether update pipelines do here what they do in MongoDB. */
-const knowsPipelines = (run: Run, collection: string): Effect.Effect<boolean, StorageError> =>
-  run("setup", {
+/** Why the server does not do something, in its own words; nothing if it does. */
+const orRefusal = (look: Effect.Effect<string | undefined, StorageError>): Effect.Effect<string | undefined, StorageError> =>
+  Effect.catchIf(
+    look,
+    // Without majority reads nothing is safe.
+    (error) => errors.isRefusal(error) && error.reason !== "Permission" && errors.codeOf(error.cause) !== errors.noMajorityReads,
+    (error) => Effect.succeed(error.message)
+  )
+
+/**
+ * Why it is not MongoDB itself, of which it is known that two upserts of one `_id` make one document, whose second is told so. The engine of DocumentDB, on which FerretDB and
+ * services of Azure run, too, lets the later one replace what the earlier one made, and tells both that they made it. No trial shows that.
+ */
+const isOther = (run: Run, hello: Document): Effect.Effect<string | undefined, StorageError> =>
+  hello.topologyVersion !== undefined
+    ? Effect.succeed(undefined)
+    // Routers before 5.0, and MongoDB behind something that speaks for it.
+    : run("setup", { buildInfo: 1 }).pipe(
+      Effect.map(({ ferretdb, gitVersion }) => typeof gitVersion === "string" && ferretdb === undefined),
+      Effect.catchIf(errors.isRefusal, () => Effect.succeed(false)),
+      Effect.map((mongo) => mongo ? undefined : "it does not show itself as MongoDB, and others may let two upserts at once both succeed")
+    )
+
+/** Why update pipelines are not here what they are in MongoDB. */
+const lacksPipelines = (run: Run, collection: string, replicated: boolean): Effect.Effect<string | undefined, StorageError> => {
+  const { filter, projection } = pipelines.trial
+  const modified = run("setup", {
     findAndModify: collection,
     query: { _id: pipelines.trial._id },
     update: pipelines.trial.pipeline,
     new: true,
     upsert: true,
-    fields: pipelines.trial.projection,
+    fields: projection,
     writeConcern
-  }).pipe(
-    Effect.map((reply) => isRight((reply.value ?? undefined) as Document | undefined)),
-    Effect.catchIf((error) => errors.isRefusal(error) && error.reason !== "Permission", () => Effect.succeed(false))
-  )
+  })
+  const found = run("setup", { find: collection, filter, projection, limit: 1, singleBatch: true, readConcern: readConcern(replicated) })
+  const judge = (value: unknown) => isRight((value ?? undefined) as Document | undefined) ? undefined : "it computes something else"
+  return orRefusal(Effect.flatMap(modified, (reply) => {
+    const fault = judge(reply.value)
+    return fault === undefined ? Effect.map(found, (reply) => judge(batch(reply)[0])) : Effect.succeed(fault)
+  }))
+}
 
 /** Finds out what the deployment is and can, refuses what would be unsafe, and tells what an operator should know. */
 export const prepare = (
@@ -89,15 +117,13 @@ export const prepare = (
     if (serverTime(hello) === undefined) return yield* errors.schema("setup", "the server does not tell its clock: it cannot keep leases")
     yield* checkCollection(run, collection)
     if (routed) yield* checkShardKey(runInConfig, `${database}.${collection}`)
-    const deployment = (mode: Deployment["mode"]): Deployment => ({
-      mode,
-      replicated: routed || typeof hello.setName === "string",
-      greeting
-    })
+    const replicated = routed || typeof hello.setName === "string"
+    const deployment = (mode: Deployment["mode"]): Deployment => ({ mode, replicated, greeting })
     if (mode === "versioned") return deployment(mode)
-    if (yield* knowsPipelines(run, collection)) return deployment("pipeline")
-    const message = "this server does not run update pipelines as MongoDB 4.4 does"
-    if (mode === "pipeline") return yield* errors.schema("setup", `${message}: set \`mode: "auto"\``)
-    yield* Effect.logWarning(`MongoStorage: ${message}: locks go by compare-and-set, in several round trips each`)
+    const fault = (yield* isOther(run, hello)) ?? (yield* lacksPipelines(run, collection, replicated))
+    if (fault === undefined) return deployment("pipeline")
+    const message = `this server cannot be trusted to run update pipelines as MongoDB 4.4 does: ${fault}`
+    if (mode === "pipeline") return yield* errors.schema("setup", `${message}. Set \`mode: "auto"\``)
+    yield* Effect.logWarning(`MongoStorage: ${message}. Locks go by compare-and-set, in several round trips each`)
     return deployment("versioned")
   })

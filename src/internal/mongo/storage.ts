@@ -138,30 +138,29 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       (document) => document === undefined ? Effect.void : fail(record.unreadable(operation, document))
     )
 
-  const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> => {
-    const old = pipelines.oldQuery(micros)
-    return Effect.gen(function*() {
+  const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> =>
+    Effect.gen(function*() {
       const reply = yield* run("purge", {
         ...find,
-        projection: { _id: 1 },
-        filter: { _id: { $gt: after }, ...old },
+        projection: { _id: 1, version: 1 },
+        filter: { _id: { $gt: after }, ...pipelines.oldQuery(micros) },
         sort: { _id: 1 },
         limit: pageSize,
         batchSize: pageSize,
         singleBatch: true
       })
-      const ids = batch(reply).map(({ _id }) => _id as string)
-      if (ids.length === 0) return total
-      // Judged again: somebody may have taken it meanwhile.
+      const found = batch(reply)
+      if (found.length === 0) return total
+      // Each as it was found: whoever takes or renews one makes another version of it.
       const dropped = yield* run("purge", {
         delete: collection,
-        deletes: [{ q: { _id: { $in: ids }, ...old }, limit: 0 }],
+        deletes: found.map(({ _id, version }) => ({ q: { _id, version }, limit: 1 })),
+        ordered: false,
         writeConcern
       })
       const sum = total + Number(dropped.n)
-      return ids.length < pageSize ? sum : yield* purge(micros, ids[ids.length - 1]!, sum)
+      return found.length < pageSize ? sum : yield* purge(micros, found[found.length - 1]!._id as string, sum)
     })
-  }
 
   return Storage.Storage.of({
     claim,

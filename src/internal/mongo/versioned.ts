@@ -12,9 +12,11 @@ import { batch, guarantees, pages } from "./storage.js"
 
 const { clock: _, ...unclocked } = guarantees
 
-/** The server's clock in its answer to a greeting, in microseconds: what `$$NOW` is, too. */
-export const serverTime = (hello: Document): number | undefined =>
-  hello.localTime instanceof Date ? hello.localTime.getTime() * 1000 : undefined
+/** The server's clock in its answer to a greeting, in microseconds: what `$$NOW` is, too. DocumentDB tells it as a number of milliseconds. */
+export const serverTime = ({ localTime }: Document): number | undefined => {
+  const millis = localTime instanceof Date ? localTime.getTime() : localTime
+  return typeof millis === "number" && millis > 0 && Number.isSafeInteger(millis * 1000) ? millis * 1000 : undefined
+}
 
 /** Compare-and-set of whole documents by their version. Asks nothing of the server but what all of them can. */
 export const make = (

@@ -78,14 +78,19 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
     }
 
     const open = Effect.acquireRelease(
-      Effect.sync(() =>
-        options.db.collection(options.collection).watch([...pipeline], {
-          maxAwaitTimeMS: options.quiet,
-          readPreference: "primary",
-          promoteValues: true,
-          raw: false
-        })
-      ),
+      // The driver may refuse already here what the program's client is set to.
+      Effect.try({
+        try: () =>
+          options.db.collection(options.collection).watch([...pipeline], {
+            maxAwaitTimeMS: options.quiet,
+            readPreference: "primary",
+            // The only one that change streams take, whatever the client's is.
+            readConcern: { level: "majority" },
+            promoteValues: true,
+            raw: false
+          }),
+        catch: (cause) => errors.fromDriver("wakeUps", cause, options.secret)
+      }),
       (changes: ChangeStream) => Effect.ignore(within(options.patience, options.secret, () => changes.close()))
     )
 
