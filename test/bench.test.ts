@@ -126,7 +126,7 @@ describe("the arithmetic of the benchmark", () => {
     expect(report.table(results(1.2))).toContain("NOT MET PostgreSQL")
     expect(report.table(results(1))).toContain("NOT MEASURED PostgreSQL, cycle, a third: cannot be installed")
     const text = report.markdown(results(1.2))
-    expect(text).toContain("| 1.32 × (1.32–1.32) | **no** |")
+    expect(text).toContain("| 1.32 × (1.32–1.32) | **no**: the rest is not I/O")
     expect(text).toContain("| PostgreSQL | cycle | a third | cannot be installed |")
     expect(text).toContain("| PostgreSQL | another | has no signal |")
     for (const { name } of figures(results(1))) expect(text).toContain(`(charts/${name}.svg)`)
