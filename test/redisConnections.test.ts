@@ -173,6 +173,20 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.deepStrictEqual((yield* storage.release({ lockId: "lock-1", holdId: hold() }))._tag, "NotHeld")
     }), 60_000)
 
+  it.scopedLive("who had too little time to wait for a connection is told why there was none", () =>
+    Effect.gen(function*() {
+      const { options, proxy } = yield* through
+      const { storage } = yield* RedisStorage.make(options)
+      yield* claim(storage, "a", "me")
+      yield* proxy.refuse(true)
+      yield* proxy.cut
+      const failure = Effect.flip(Effect.provideService(storage.get("a"), Storage.TimeLimit, Duration.millis(1)))
+      const short = yield* Effect.repeat(Effect.delay(failure, "1 millis"), { until: ({ message }) => message.startsWith("there was no connection") && message.includes(":") })
+        .pipe(Effect.timeout("20 seconds"))
+      assert.match(short.message, /^there was no connection to Redis within 1 ms: .*(ECONN|closed|hang up)/)
+      assert.deepStrictEqual([short.reason, short.isRetryable, short.applied], ["Timeout", true, "no"])
+    }))
+
   it.scopedLive("an administrator who ends its connections harms one operation at most", () =>
     Effect.gen(function*() {
       const { storage } = yield* RedisStorage.make(yield* fresh)

@@ -93,6 +93,8 @@ const use = ({ client, name, secrets }: Settings) => {
   let greeted = client.status === "ready" && !own
   let connected = 0
   let lastError: unknown = new Error("the connection was closed")
+  /** What the driver has said since it was last connected. */
+  let said: unknown = undefined
   let lastReply = Number.NEGATIVE_INFINITY
 
   const each = (act: (waiter: Waiter) => void) => {
@@ -112,6 +114,7 @@ const use = ({ client, name, secrets }: Settings) => {
       // A refused AUTH ends the connection, and may do so after it has answered this.
       if (me !== connected || !open()) return
       greeted = true
+      said = undefined
       each(({ go }) => go())
     }
     if (!own) return welcome()
@@ -123,7 +126,7 @@ const use = ({ client, name, secrets }: Settings) => {
     ready: greet,
     // Always heard: one that nobody hears is printed.
     error: (error) => {
-      lastError = error
+      lastError = said = error
       hush(client)
     },
     close: () => {
@@ -169,7 +172,7 @@ const use = ({ client, name, secrets }: Settings) => {
       const begun = performance.now()
       const timer = setTimeout(() => {
         suspect(since ?? begun)
-        end(since === undefined ? errors.notConnected(operation, millis) : errors.noAnswer(operation, millis))
+        end(since === undefined ? errors.notConnected(operation, millis, said, secrets) : errors.noAnswer(operation, millis))
       }, Math.min(millis, longestTimer))
       const waiter: Waiter = {
         go: () => {

@@ -120,8 +120,11 @@ const make = (
   applied: "no" | "unknown"
 ): StorageError => new StorageError({ reason, operation: `RedisStorage.${operation}`, isRetryable, applied, message })
 
-export const notConnected = (operation: string, millis: number): StorageError =>
-  make("Timeout", operation, `there was no connection to Redis within ${Math.round(millis)} ms`, true, "no")
+/** `last`: what the driver said when it last tried to connect. */
+export const notConnected = (operation: string, millis: number, last: unknown, secrets: ReadonlyArray<string>): StorageError => {
+  const said = last === undefined ? "" : `: ${scrub(rootOf(last), secrets).message || codeOf(last) || "no reason was told"}`
+  return make("Timeout", operation, `there was no connection to Redis within ${Math.round(millis)} ms${said}`, true, "no")
+}
 
 export const noAnswer = (operation: string, millis: number): StorageError =>
   make("Timeout", operation, `Redis did not answer within ${Math.round(millis)} ms; the operation may have been applied`, true, "unknown")
