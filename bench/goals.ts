@@ -64,6 +64,19 @@ const wide = (results: Measurements): ReadonlyArray<Goal> => {
   }]
 }
 
+/** Of the contenders the first is the bare driver, and ours is the one that is named so. */
+const againstPeers = (results: Measurements): ReadonlyArray<Goal> =>
+  results.cycles.flatMap(({ contenders, scenario, storage }) => {
+    const ours = contenders.find((_) => _.name === "StorageLock")
+    const best = least(contenders.slice(1).filter((_) => _ !== ours), (_) => _.ratio.median)
+    return ours === undefined || best === undefined ? [] : [{
+      goal: `${storage}, ${scenario}: less time than every peer`,
+      figure: `${lines.times(ours.ratio.median)} the bare driver; best peer, ${best.name}: ${lines.times(best.ratio.median)}`,
+      met: ours.ratio.median < best.ratio.median,
+      why: reasons.cycle(storage)
+    }]
+  })
+
 const handOffs = (results: Measurements): ReadonlyArray<Goal> =>
   perStorage<HandOff>(results.handOffs, (ours, peers) => {
     const best = least(peers, (_) => _.millis.median)
@@ -114,4 +127,4 @@ const roundTrips = ({ roundTrips: found }: Measurements): ReadonlyArray<Goal> =>
 
 /** Only of what was measured. */
 export const goals = (results: Measurements): ReadonlyArray<Goal> =>
-  [cycles, wide, handOffs, contention, stalls, roundTrips].flatMap((of) => of(results))
+  [cycles, wide, againstPeers, handOffs, contention, stalls, roundTrips].flatMap((of) => of(results))

@@ -7,6 +7,13 @@ export const alone = (subject: string): string =>
 export const wide = (port: string | undefined): string =>
   `${port === undefined ? "" : `the statements alone, at the Storage port, make ${port}; `}the rest is processor time of fibers, and one process has one core for them`
 
+const cycles: Readonly<Record<string, string>> = {
+  MongoDB: "mongo-java-server runs no update pipelines: six round trips in place of two",
+  "MySQL or MariaDB": "the best of them take a lock of the session and write nothing, or insert a row by the client's clock; ours reads, judges by the server's clock and writes in each of its two round trips"
+}
+export const cycle = (storage: string): string =>
+  cycles[storage] ?? "theirs write a value and delete it; ours keeps a record with a token that only grows, judged by the server's clock, and the rest is processor time of fibers"
+
 const handOffs: Readonly<Record<string, string>> = {
   PostgreSQL: "advisory-lock waits within the server and writes nothing: its lock has no lease and no token, and ends with its connection",
   Redis: "both are told of a release; ours writes more, in scripts, and every write is synced to disk before anybody is told",
