@@ -101,18 +101,20 @@ const redis: Entry = {
   })
 }
 
-const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11"): Entry => ({
+const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"): Entry => ({
   layer: async ({ url }) => (await import("../src/backends/MysqlStorage.js")).layer({ url: Redacted.make(url) }),
   judges: "server",
   start: Effect.gen(function*() {
-    const server = yield* (yield* load(() => import("../test/harness/mysql.js")))[of]
+    const server = yield* of === "tidb"
+      ? (yield* load(() => import("../test/harness/tidb.js"))).own
+      : (yield* load(() => import("../test/harness/mysql.js")))[of]
     const { watch } = yield* load(() => import("../test/harness/mysqlFrames.js"))
     yield* server.admin("CREATE DATABASE chaos")
     const [{ version }] = (yield* server.admin("SELECT VERSION() AS version")) as [{ version: string }]
     const sessions = server.admin("SELECT id AS id FROM information_schema.processlist WHERE db = 'chaos'")
     return {
       url: `${server.url}chaos`,
-      title: version.includes("MariaDB") ? version.split("-", 2).join(" ") : `MySQL ${version}`,
+      title: version.includes("MariaDB") ? version.split("-", 2).join(" ") : of === "tidb" ? "TiDB 8.5, with its embedded store" : `MySQL ${version}`,
       address: server,
       protocol: watch,
       server,
@@ -143,4 +145,4 @@ const mongo: Entry = {
   })
 }
 
-export const storages: Readonly<Record<string, Entry>> = { etcd, mariadb: mysql("mariadb11"), mongo, mysql: mysql("mysql8"), postgres, redis, sqlite }
+export const storages: Readonly<Record<string, Entry>> = { etcd, mariadb: mysql("mariadb11"), mongo, mysql: mysql("mysql8"), postgres, redis, sqlite, tidb: mysql("tidb") }
