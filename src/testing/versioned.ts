@@ -77,11 +77,13 @@ const missed = (effect: Effect.Effect<void, unknown>, promise: string) =>
       ? Case.fail(`${promise}: it was written`)
       : Case.that(result.left instanceof VersionedStore.VersionMiss, `${promise}: expected VersionMiss`, result.left))
 
+const isSame = (expected: LockRecord.LockRecord, record: LockRecord.LockRecord): boolean =>
+  Object.entries(expected).every(([field, value]) => JSON.stringify(record[field as keyof LockRecord.LockRecord]) === JSON.stringify(value))
+
 const holds = (store: VersionedStore.Service, lockId: string, expected: LockRecord.LockRecord | undefined, promise: string) =>
   Effect.flatMap(store.get(lockId), (found) => {
     const record = Option.getOrUndefined(found)
-    const same = expected === undefined ? record === undefined : record !== undefined
-      && Object.entries(expected).every(([field, value]) => JSON.stringify(record[field as keyof LockRecord.LockRecord]) === JSON.stringify(value))
+    const same = expected === undefined ? record === undefined : record !== undefined && isSame(expected, record)
     return Case.that(same, promise, { expected, record })
   })
 
@@ -229,11 +231,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
             while (writing) {
               const found = Option.getOrThrow(yield* reader.get(id))
               yield* Effect.yieldNow()
-              yield* Case.that(
-                Object.entries(at(found.version)).every(([field, value]) => JSON.stringify(found[field as keyof LockRecord.LockRecord]) === JSON.stringify(value)),
-                "all that is read is of one write",
-                found
-              )
+              yield* Case.that(isSame(at(found.version), found), "all that is read is of one write", found)
             }
           })
         const write = Effect.forEach(Array.from({ length: 500 }, (_, i) => i + 1), (version) =>
