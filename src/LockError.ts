@@ -9,10 +9,14 @@ import * as Schema from "effect/Schema"
 const when = (time: DateTime.Utc | undefined): string =>
   time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()
 
+/** An owner as people want to read it: the label, and the id that decides. */
+const ownerText = (ownerId: string, label: string | undefined): string =>
+  label === undefined || label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
+
 /**
  * The lock was not had within `acquireTimeout` (or before the `retry` schedule ended).
  *
- * `holder`, `since` and `until` are the owner, the begin and the lease end as the storage last told them, where it was asked at all.
+ * `holder`, `holderLabel`, `since` and `until` are the owner id, the owner's label, the begin and the lease end as the storage last told them, where it was asked at all.
  *
  * @since 0.1.0
  * @category errors
@@ -23,6 +27,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
   /** How long the caller waited, in milliseconds. */
   waitedMillis: Schema.Number,
   holder: Schema.optional(Schema.String),
+  holderLabel: Schema.optional(Schema.String),
   since: Schema.optional(Schema.DateTimeUtc),
   until: Schema.optional(Schema.DateTimeUtc)
 }) {
@@ -31,7 +36,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
       ? "its turn in this process did not come"
       : this.holder === ""
       ? `it was revoked by an operator and stays blocked until ${when(this.until)}`
-      : `it is held by ${JSON.stringify(this.holder)} since ${when(this.since)}, lease until ${when(this.until)}`
+      : `it is held by ${ownerText(this.holder, this.holderLabel)} since ${when(this.since)}, lease until ${when(this.until)}`
     return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
   }
 }
@@ -42,13 +47,14 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
  * - `Expired`: its local deadline passed before the storage confirmed a renewal
  * - `Taken`: the storage says that somebody else has the lock
  * - `Forced`: an operator took it away
+ * - `Vanished`: the storage has no record of this hold any more, and nobody is known to have taken it: flushed, evicted, restored from a backup, dropped, or hidden from us
  * - `Closed`: the layer was closed under it
  * - `Released`: it was given back in order (only `check`, `renew` and `guard` say so; `lost` never does)
  *
  * @since 0.1.0
  * @category errors
  */
-export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Closed", "Released")
+export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "Closed", "Released")
 
 /**
  * @since 0.1.0
@@ -60,6 +66,7 @@ const lostBecause: Record<LostReason, string> = {
   Expired: "its lease could not be renewed in time",
   Taken: "another owner has it",
   Forced: "it was released by force",
+  Vanished: "the storage has no record of it any more: its data was flushed, evicted, restored, replaced or hidden",
   Closed: "the StorageLock layer was closed",
   Released: "it was given back"
 }
@@ -75,7 +82,7 @@ export class LockLost extends Schema.TaggedError<LockLost>("effect-storage-lock/
   ownerId: Schema.String,
   token: Schema.Number,
   reason: LostReason,
-  /** What the storage last said when it could not renew. */
+  /** More about the reason: what the storage last said when it could not renew, or what it has in place of this hold. */
   detail: Schema.optional(Schema.String)
 }) {
   override get message(): string {

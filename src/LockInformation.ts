@@ -17,6 +17,8 @@ export interface LockInformation {
   readonly lockId: string
   /** Empty if an operator revoked the lock and its lease has not yet ended. */
   readonly ownerId: string
+  /** Who the holder is, for people: the `ownerLabel` of its layer. Empty if it gave none. */
+  readonly ownerLabel: string
   /** Grows with every change of the lock. */
   readonly version: number
   /** Fencing token: grows with every new hold, for ever. */
@@ -36,6 +38,7 @@ const utc = (micros: number): DateTime.Utc => DateTime.unsafeMake(Math.floor(mic
 export const fromRecord = (record: LockRecord, lockId: string = record.lockId): LockInformation => ({
   lockId,
   ownerId: record.ownerId,
+  ownerLabel: record.ownerLabel ?? "",
   version: record.version,
   token: record.token,
   lockCount: record.holds.length,

@@ -22,6 +22,8 @@ export interface LockRecord {
   /** Format of the record, for fleets of mixed versions of this library. */
   readonly format: number
   readonly ownerId: string
+  /** Who the holder is, for people; absent if it did not say. Decides nothing. Of the hold that began: a deeper one keeps it. */
+  readonly ownerLabel?: string | undefined
   /** The live hold ids, in the order in which they came. Empty: the lock is free. */
   readonly holds: ReadonlyArray<string>
   /** Fencing token. Grows with every new hold, for ever; below 2^53. */
@@ -70,6 +72,8 @@ export interface Claim {
   readonly holdId: string
   /** Microseconds. */
   readonly lease: number
+  /** Stored beside the owner, for people. Empty is none. */
+  readonly ownerLabel?: string | undefined
 }
 
 /**
@@ -131,6 +135,9 @@ export type ClaimOutcome =
   | { readonly _tag: "Held"; readonly holder?: LockRecord | undefined; readonly retryAfter?: number | undefined }
 
 /**
+ * `NotHeld` tells the record that there is, whoever holds it and whether or not it is live; none if the storage has no record of the lock. By it a holder learns *why*:
+ * taken, forced, expired, or forgotten.
+ *
  * @since 0.1.0
  * @category outcomes
  */
@@ -182,6 +189,14 @@ export const isLive = (record: LockRecord, now: number): boolean =>
   record.holds.length > 0 && record.leaseExpireTime > now
 
 /**
+ * The label as a part of a record: no field where there is no label.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const labelled = (ownerLabel: string | null | undefined): Pick<LockRecord, "ownerLabel"> => ownerLabel ? { ownerLabel } : {}
+
+/**
  * @since 0.1.0
  * @category transitions
  */
@@ -192,6 +207,7 @@ export const claim = (record: LockRecord | undefined, request: Claim, now: numbe
       kind: exclusive,
       format,
       ownerId: request.ownerId,
+      ...labelled(request.ownerLabel),
       holds: [request.holdId],
       // The clock keeps token and version growing over a purged record; last + 1 keeps them growing over a clock that steps back.
       token: Math.max((record?.token ?? 0) + 1, now),
@@ -219,8 +235,8 @@ export const claim = (record: LockRecord | undefined, request: Claim, now: numbe
  * @category transitions
  */
 export const renew = (record: LockRecord | undefined, request: Renew, now: number): Step<RenewOutcome> => {
-  if (record === undefined || !isLive(record, now)) return { record, outcome: { _tag: "NotHeld" } }
-  if (!record.holds.includes(request.holdId)) return { record, outcome: { _tag: "NotHeld", current: record } }
+  if (record === undefined) return { record, outcome: { _tag: "NotHeld" } }
+  if (!isLive(record, now) || !record.holds.includes(request.holdId)) return { record, outcome: { _tag: "NotHeld", current: record } }
   const leaseExpireTime = Math.max(record.leaseExpireTime, now + request.lease)
   return {
     record: { ...record, version: record.version + 1, leaseExpireTime },
@@ -255,9 +271,9 @@ export const revoke = (record: LockRecord | undefined, request: Revoke, now: num
   if (request.when === "now") {
     return { record: { ...record, holds: [], version: record.version + 1 }, outcome }
   }
-  return record.holds[0] === revokedHold
-    ? { record, outcome }
-    : { record: { ...record, ownerId: "", holds: [revokedHold], version: record.version + 1 }, outcome }
+  if (record.holds[0] === revokedHold) return { record, outcome }
+  const { ownerLabel: _, ...rest } = record
+  return { record: { ...rest, ownerId: "", holds: [revokedHold], version: record.version + 1 }, outcome }
 }
 
 /**

@@ -42,9 +42,36 @@ export interface Options {
    * differ by between a storage and its replica after a failover, and 0.1 % of the lease. Default the larger of 100 ms and a twentieth of the lease.
    */
   readonly clockMargin?: Duration.DurationInput | undefined
+  /**
+   * Who a holder is, for people: stored beside the owner id, and shown in `LockTimeout`, `get` and `list`. Decides nothing, so any number of owners may share it. Default the
+   * host's name and the process id; empty for none. At most 255 UTF-16 units.
+   */
+  readonly ownerLabel?: string | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */
   readonly namespace?: string | undefined
 }
+
+/**
+ * Options of one acquire, with the owner id among them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AcquireOptions extends Omit<Options, "namespace"> {
+  /**
+   * The reentrancy key: two acquires with the same owner id do *not* exclude each other, wherever they run. Default a random one for each acquire, which excludes everybody
+   * else. Give one only to enter a lock again that the same piece of work holds already. To tell people who has a lock, use `ownerLabel`.
+   */
+  readonly ownerId?: string | undefined
+}
+
+/**
+ * What says which lock, and how: `(lockId, { ownerId, … })`, or `(lockId, ownerId, options)`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AcquireArgs = [lockId: string, ownerIdOrOptions?: string | AcquireOptions | undefined, options?: AcquireOptions | undefined]
 
 /**
  * A hold of a lock, and all that can be done with it.
@@ -100,26 +127,18 @@ export type Body<A, E, R> = Effect.Effect<A, E, R> | ((lock: Lock) => Effect.Eff
  */
 export interface Service {
   readonly acquire: (
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ) => Effect.Effect<Lock, AcquireError, Scope.Scope>
   readonly tryAcquire: (
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
   readonly withLock: <A, E, R>(
     body: (lock: Lock) => Effect.Effect<A, E, R>,
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ) => Effect.Effect<A, E | AcquireError | LockLost, R>
   readonly withLockIfAvailable: <A, E, R>(
     body: (lock: Lock) => Effect.Effect<A, E, R>,
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R>
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockInformation>, TryError>
   readonly isLocked: (lockId: string) => Effect.Effect<boolean, TryError>
@@ -170,11 +189,9 @@ export const Ids: typeof Ids_ = Ids_
  * @category accessors
  */
 export const acquire = (
-  lockId: string,
-  ownerId?: string,
-  options?: Options
+  ...args: AcquireArgs
 ): Effect.Effect<Lock, AcquireError, StorageLock | Scope.Scope> =>
-  Effect.flatMap(StorageLock, (service) => service.acquire(lockId, ownerId, options))
+  Effect.flatMap(StorageLock, (service) => service.acquire(...args))
 
 /**
  * As `acquire`, but `None` at once if somebody else has the lock.
@@ -183,29 +200,26 @@ export const acquire = (
  * @category accessors
  */
 export const tryAcquire = (
-  lockId: string,
-  ownerId?: string,
-  options?: Options
+  ...args: AcquireArgs
 ): Effect.Effect<Option.Option<Lock>, TryError, StorageLock | Scope.Scope> =>
-  Effect.flatMap(StorageLock, (service) => service.tryAcquire(lockId, ownerId, options))
+  Effect.flatMap(StorageLock, (service) => service.tryAcquire(...args))
 
 const bodyOf = <A, E, R>(body: Body<A, E, R>): (lock: Lock) => Effect.Effect<A, E, R> =>
   Effect.isEffect(body) ? () => body : body
 
-type DataFirst = [body: Body<unknown, unknown, unknown>, lockId: string, ownerId?: string, options?: Options]
-type DataLast = [lockId: string, ownerId?: string, options?: Options]
+type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
 
 /** A lock id is a string; a body never is. */
 const dual = (
   run: (service: Service, ...args: DataFirst) => Effect.Effect<unknown, unknown, unknown>
 ) =>
-(...args: DataFirst | DataLast): unknown => {
+(...args: DataFirst | AcquireArgs): unknown => {
   const [first, ...rest] = args
   if (Effect.isEffect(first) || typeof first === "function") {
-    return Effect.flatMap(StorageLock, (service) => run(service, first, ...(rest as DataLast)))
+    return Effect.flatMap(StorageLock, (service) => run(service, first, ...(rest as AcquireArgs)))
   }
   return (body: Body<unknown, unknown, unknown>) =>
-    Effect.flatMap(StorageLock, (service) => run(service, body, ...(args as DataLast)))
+    Effect.flatMap(StorageLock, (service) => run(service, body, ...(args as AcquireArgs)))
 }
 
 /**
@@ -226,15 +240,11 @@ const dual = (
  */
 export const withLock: {
   (
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ): <A, E, R>(body: Body<A, E, R>) => Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
   <A, E, R>(
     body: Body<A, E, R>,
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
 } = dual((service, body, ...args) => service.withLock(bodyOf(body), ...args)) as never
 
@@ -246,15 +256,11 @@ export const withLock: {
  */
 export const withLockIfAvailable: {
   (
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ): <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
   <A, E, R>(
     body: Body<A, E, R>,
-    lockId: string,
-    ownerId?: string,
-    options?: Options
+    ...args: AcquireArgs
   ): Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
 } = dual((service, body, ...args) => service.withLockIfAvailable(bodyOf(body), ...args)) as never
 

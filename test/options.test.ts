@@ -3,6 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import { hostname } from "node:os"
 import * as MemoryStorage from "../src/MemoryStorage.js"
 import * as Storage from "../src/Storage.js"
 import * as StorageLock from "../src/StorageLock.js"
@@ -35,6 +37,7 @@ const nonsense: ReadonlyArray<readonly [field: string, options: StorageLock.Opti
   ...[-1, NaN, Infinity, "30 seconds"].map((margin) => ["clockMargin", { clockMargin: margin as Duration.DurationInput }] as const),
   ...[0, -1, NaN, "x"].map((timeout) => ["acquireTimeout", { acquireTimeout: timeout as Duration.DurationInput }] as const),
   ["retry", { retry: "often" as never }],
+  ...["\ud800", "n\0", "x".repeat(256), 7 as never].map((ownerLabel) => ["ownerLabel", { ownerLabel }] as const),
   ...["", "a\u001fb", "\ud800", "n\0", "x".repeat(65), 7 as never].map((namespace) => ["namespace", { namespace }] as const)
 ]
 
@@ -58,7 +61,7 @@ describe("options that make no sense", () => {
   it.scoped("a namespace is of the layer only", () =>
     Effect.gen(function*() {
       const { locks } = yield* counted
-      const error = yield* Effect.flip(Effect.scoped(locks.acquire("foo", "me", { namespace: "mine" })))
+      const error = yield* Effect.flip(Effect.scoped(locks.acquire("foo", "me", { namespace: "mine" } as object)))
       assert(error._tag === "InvalidOptions")
       assert.strictEqual(error.field, "namespace")
     }))
@@ -79,6 +82,34 @@ describe("options that make no sense", () => {
       const all = { leaseExpireAfter: undefined, leaseRefreshInterval: undefined, acquireTimeout: undefined, retry: undefined, clockMargin: undefined, namespace: undefined }
       assert.strictEqual((yield* locks.acquire("foo", undefined, all)).unsafeRemainingMillis(), 28_500)
       assert.strictEqual((yield* locks.acquire("bar", undefined, { leaseExpireAfter: "1 second" })).unsafeRemainingMillis(), 900)
+    }))
+})
+
+describe("owner ids and labels", () => {
+  it.scoped("options may be given in the owner's place, the owner id among them, but not twice", () =>
+    Effect.gen(function*() {
+      const { link, locks } = yield* counted
+      const other = yield* Process.make(link.storage)
+      const lock = yield* locks.acquire("foo", { ownerId: "me", leaseExpireAfter: "10 seconds", ownerLabel: "the night shift" })
+      assert.strictEqual(lock.ownerId, "me")
+      assert.strictEqual((yield* lock.info).ownerLabel, "the night shift")
+      assert.isTrue(Option.isNone(yield* locks.tryAcquire("foo", {})))
+      for (const args of [["foo", { ownerId: "me" }, {}], ["foo", "me", { ownerId: "me" }]] as const) {
+        const error = yield* Effect.flip(Effect.scoped(locks.acquire(args[0], args[1], args[2])))
+        assert.strictEqual(error._tag === "InvalidOptions" && error.field, "options")
+      }
+      assert.strictEqual(link.calls.claim, 2)
+      const timeout = yield* Effect.flip(other.locks.acquire("foo", "you", { retry: Schedule.stop }))
+      assert(timeout._tag === "LockTimeout")
+      assert.strictEqual(timeout.holderLabel, "the night shift")
+      assert.include(timeout.message, "it is held by the night shift (owner \"me\") since")
+    }))
+
+  it.scoped("a label is host and pid by default", () =>
+    Effect.gen(function*() {
+      const { locks } = yield* counted
+      assert.strictEqual((yield* (yield* locks.acquire("foo")).info).ownerLabel, `${hostname()} pid ${process.pid}`)
+      assert.strictEqual((yield* (yield* locks.acquire("bar", { ownerLabel: "" })).info).ownerLabel, "")
     }))
 })
 
@@ -114,7 +145,8 @@ describe("lock ids", () => {
           assert.strictEqual(error.field, "lockId")
           assert.include(error.message, error.rule)
         }
-        const error = yield* Effect.flip(Effect.scoped(locks.acquire("foo", id)))
+        // An object in the owner's place is options; the owner id in it is judged alike.
+        const error = yield* Effect.flip(Effect.scoped(typeof id === "object" ? locks.acquire("foo", { ownerId: id }) : locks.acquire("foo", id)))
         assert(error._tag === "InvalidOptions")
         assert.strictEqual(error.field, "ownerId")
         assert.deepStrictEqual(link.calls, { claim: 0, renew: 0, release: 0, revoke: 0, get: 0 })

@@ -36,7 +36,7 @@ const moment = 20
 const patienceOfTry = 500
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
-  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease)
+  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease, wanted.options.ownerLabel)
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
@@ -63,7 +63,8 @@ class Attempt {
         lockId: claimant.key,
         ownerId: claimant.ownerId,
         holdId: claimant.holdId,
-        lease: Math.round(claimant.lease * 1000)
+        lease: Math.round(claimant.lease * 1000),
+        ownerLabel: claimant.ownerLabel
       }),
       limit,
       {
@@ -90,6 +91,7 @@ const timedOut = (claimant: Claimant, waited: number, holder: LockRecord | undef
     ownerId: claimant.ownerId,
     waitedMillis: waited,
     holder: info?.ownerId,
+    holderLabel: info?.ownerLabel || undefined,
     since: info?.lockBeginTime,
     until: info?.leaseExpireTime
   })

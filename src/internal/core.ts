@@ -52,7 +52,8 @@ export class Claimant {
     readonly lockId: string,
     readonly ownerId: string,
     readonly holdId: string,
-    readonly lease: number
+    readonly lease: number,
+    readonly ownerLabel: string
   ) {}
 
   /** A claim has ended. */

@@ -81,18 +81,28 @@ export class Hold {
   /** What a renewal that was started at `start` told. Counted from its start: the lease may have begun at any time since. */
   renewed(start: number, outcome: RenewOutcome): void {
     if (this.state !== "held") return
-    if (outcome._tag === "NotHeld") {
-      // Not expired by our clock and yet not ours: somebody took it away by force, whoever may have it now.
-      const { current } = outcome
-      const forced = current === undefined ? this.deadline > this.core.timeline.now() : current.holds[0] === revokedHold
-      return this.lose(forced ? "Forced" : current === undefined ? "Expired" : "Taken")
-    }
     // The deadline may have passed with no timer to tell: what is lost stays lost, whatever the storage has renewed.
     if (this.remaining() <= 0) return
+    if (outcome._tag === "NotHeld") return this.lose(...this.whyNotHeld(outcome.current))
     this.lastFailure = undefined
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
     this.renewLater(start + this.options.refresh)
+  }
+
+  /** The storage has no such hold, though it is not over by our clock. Only what its record shows is known; what it does not show is no operator's deed. */
+  private whyNotHeld(current: LockRecord | undefined): readonly [reason: LostReason, detail?: string] {
+    const { token, version } = this.record
+    if (current === undefined) return ["Vanished", "it has no record of this lock"]
+    // Tokens and versions only grow, for as long as a storage keeps what it acknowledged.
+    if (current.token < token || (current.token === token && current.version < version)) {
+      return ["Vanished", `its record is of an older state, with token ${current.token}`]
+    }
+    if (current.holds[0] === revokedHold) return ["Forced"]
+    if (current.token > token) return ["Taken"]
+    if (current.holds.includes(this.claimant.holdId)) return ["Expired", "by the storage's clock; its clock ran ahead by more than `clockMargin`"]
+    // Nobody but its holder, and an operator's `"now"`, empties a lock.
+    return current.holds.length === 0 ? ["Forced"] : ["Vanished", "its record has other holds of this owner, and not this one"]
   }
 
   renewFailed(error: StorageError): void {
@@ -103,10 +113,10 @@ export class Hold {
   }
 
   /** Final, even if the storage would still renew it. */
-  lose(reason: LostReason): void {
+  lose(reason: LostReason, detail = reason === "Expired" ? this.lastFailure?.message : undefined): void {
     if (this.state !== "held") return
     this.end("lost")
-    this.error = this.failure(reason, reason === "Expired" ? this.lastFailure?.message : undefined)
+    this.error = this.failure(reason, detail)
     this.whenLost.done(Exit.fail(this.error))
     this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
     this.core.lines.tidy(this.claimant.key, this.core.timeline.now())

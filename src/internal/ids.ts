@@ -58,6 +58,12 @@ export const invalidOwner = (ownerId: string): InvalidOptions | undefined => {
   return kind === undefined ? undefined : new InvalidOptions({ field: "ownerId", kind, rule: rule(maxUnits) })
 }
 
+/** Empty: none. */
+export const invalidLabel = (label: string): InvalidOptions | undefined => {
+  const kind = label === "" ? undefined : fault(label, maxUnits)
+  return kind === undefined ? undefined : new InvalidOptions({ field: "ownerLabel", kind, rule: `${rule(maxUnits)}, or empty for none` })
+}
+
 export const invalidNamespace = (namespace: string): InvalidOptions | undefined => {
   const kind = fault(namespace, 64) ?? (namespace.includes(separator) ? "a string with U+001F" : undefined)
   return kind === undefined

@@ -2,8 +2,9 @@ import * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import type { Guarantees } from "../Storage.js"
-import type { Options } from "../StorageLock.js"
-import { invalidNamespace } from "./ids.js"
+import type { AcquireOptions, Options } from "../StorageLock.js"
+import { invalidLabel, invalidNamespace } from "./ids.js"
+import { thisProcess } from "./thisProcess.js"
 import { duration, kindOf } from "./input.js"
 
 /** Options that make sense, in milliseconds. */
@@ -14,6 +15,7 @@ export interface Resolved {
   /** `Infinity`: none. */
   readonly acquireTimeout: number
   readonly retry: Schedule.Schedule<unknown>
+  readonly ownerLabel: string
 }
 
 /** With room for the clock in a record: 2^53 microseconds are the year 2255. */
@@ -87,11 +89,14 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
     const invalid = invalidNamespace(options.namespace)
     if (invalid !== undefined) return invalid
   }
-  return { lease, refresh, margin, acquireTimeout, retry: options.retry ?? defaultRetry }
+  const ownerLabel = options.ownerLabel ?? thisProcess
+  const invalid = invalidLabel(ownerLabel)
+  if (invalid !== undefined) return invalid
+  return { lease, refresh, margin, acquireTimeout, retry: options.retry ?? defaultRetry, ownerLabel }
 }
 
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
-export const override = (layer: Options, own: Options, guarantees: Guarantees): Resolved | InvalidOptions =>
-  own.namespace === undefined
+export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
+  !("namespace" in own) || own.namespace === undefined
     ? resolve({ ...layer, ...own }, guarantees)
     : new InvalidOptions({ field: "namespace", kind: "an option of one acquire", rule: "an option of the layer" })

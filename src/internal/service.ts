@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import { InvalidLockId, InvalidOptions, type LockLost, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import * as Storage from "../Storage.js"
-import type { AcquireError, Lock, Options, Service } from "../StorageLock.js"
+import type { AcquireArgs, AcquireError, AcquireOptions, Lock, Options, Service } from "../StorageLock.js"
 import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
@@ -69,6 +69,14 @@ class HeldLock implements Lock {
   }
 }
 
+const isOptions = (value: unknown): value is AcquireOptions => typeof value === "object" && value !== null
+
+const twice = new InvalidOptions({
+  field: "options",
+  kind: "an object beside it",
+  rule: "given once: (lockId, ownerId, options), or (lockId, { ownerId, ...options })"
+})
+
 const makeLock = (hold: Hold): Lock => new HeldLock(hold)
 
 export const make = (options: Options): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
@@ -83,14 +91,11 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
 
     /** Everything about the input is judged here, before any I/O. */
-    const wanted = (
-      wait: boolean,
-      lockId: string,
-      ownerId: string | undefined,
-      own: Options | undefined
-    ): Wanted | InvalidLockId | InvalidOptions => {
+    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
+      if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
+      const [ownerId, own] = isOptions(second) ? [second.ownerId, second] : [second, third]
       if (ownerId !== undefined) {
         const invalid = invalidOwner(ownerId)
         if (invalid !== undefined) return invalid
@@ -101,21 +106,19 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
 
     const take = (
       wait: boolean,
-      lockId: string,
-      ownerId: string | undefined,
-      own: Options | undefined,
+      args: AcquireArgs,
       restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
     ) =>
       Effect.suspend((): Effect.Effect<Option.Option<Hold>, AcquireError> => {
-        const want = wanted(wait, lockId, ownerId, own)
+        const want = wanted(wait, args)
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
           : open("acquire", acquireHold(core, want, restore))
       })
 
-    const scoped = (wait: boolean) => (lockId: string, ownerId?: string, own?: Options) =>
+    const scoped = (wait: boolean) => (...args: AcquireArgs) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(take(wait, lockId, ownerId, own, restore), (hold) =>
+        Effect.flatMap(take(wait, args, restore), (hold) =>
           Option.isNone(hold)
             ? Effect.succeedNone
             // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
@@ -126,12 +129,10 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const using = (wait: boolean) =>
     <A, E, R>(
       body: (lock: Lock) => Effect.Effect<A, E, R>,
-      lockId: string,
-      ownerId?: string,
-      own?: Options
+      ...args: AcquireArgs
     ) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(take(wait, lockId, ownerId, own, restore), (hold) => {
+        Effect.flatMap(take(wait, args, restore), (hold) => {
           if (Option.isNone(hold)) return Effect.succeedNone
           const lock = makeLock(hold.value)
           const guarded: Effect.Effect<A, E | LockLost, R> = lock.guard(Effect.suspend(() => body(lock)))
@@ -166,8 +167,8 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     return {
       // `None` is for those who do not wait: neither of these can be.
       acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Option.Some<Lock>).value),
-      tryAcquire: (lockId, ownerId, own) =>
-        Effect.catchTag(scoped(false)(lockId, ownerId, own), "LockTimeout", () => Effect.succeedNone),
+      tryAcquire: (...args) =>
+        Effect.catchTag(scoped(false)(...args), "LockTimeout", () => Effect.succeedNone),
       withLock: (body, ...args) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<Effect.Effect.Success<ReturnType<typeof body>>>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],

@@ -2,6 +2,7 @@
  * Claim: who gets the lock, what the others are told, and how an owner holds it several times.
  */
 import * as Effect from "effect/Effect"
+import type * as LockRecord from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
@@ -34,6 +35,40 @@ export const cases: ReadonlyArray<Case.Case> = [
             { ...record, validFor }
           )
         }
+      })
+  },
+  {
+    name: "the owner's label is kept beside the owner, told to everybody, and decides nothing",
+    rule: "owner-label",
+    run: (env) =>
+      Effect.gen(function*() {
+        const lockId = env.lockId()
+        const label = "host-7 pid 4711, 'é\" \\ \u{1F512}'"
+        const lease = env.long
+        const told = (record: LockRecord.LockRecord) =>
+          Case.that(record.ownerLabel === label, "the record has the label of who claimed it", record)
+        const first = yield* Case.claimed(
+          yield* env.storage.claim({ lockId, ownerId: "ada", holdId: env.holdId(), lease, ownerLabel: label }),
+          "a free lock is given to who claims it"
+        )
+        yield* told(first.record)
+        const deeper = yield* Case.claimed(
+          yield* env.storage.claim({ lockId, ownerId: "ada", holdId: env.holdId(), lease, ownerLabel: "another" }),
+          "another label of the same owner keeps nobody out"
+        )
+        yield* told(deeper.record)
+        const held = yield* Case.held(
+          yield* env.storage.claim({ lockId, ownerId: "bob", holdId: env.holdId(), lease, ownerLabel: label }),
+          "the same label lets nobody in"
+        )
+        yield* told(held.holder)
+        yield* told((yield* Steps.record(env.storage, lockId, "the lock is held")).record)
+        yield* env.storage.revoke({ lockId, token: first.record.token, when: "now" })
+        const next = yield* Case.claimed(
+          yield* env.storage.claim({ lockId, ownerId: "cyd", holdId: env.holdId(), lease }),
+          "a freed lock is given to who claims it"
+        )
+        yield* Case.that(!next.record.ownerLabel, "a label does not outlive its hold", next.record)
       })
   },
   {

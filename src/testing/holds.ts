@@ -112,6 +112,11 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* env.storage.release({ lockId, holdId: former.holdId })
         const first = yield* Steps.renewOne(env.storage, { lockId, holdId: former.holdId, lease: env.long })
         yield* Case.that(first._tag === "NotHeld", "the renewal of a released hold is NotHeld", first)
+        yield* Case.that(
+          first._tag === "NotHeld" && first.current?.token === former.token && first.current.holds.length === 0,
+          "NotHeld tells the record of a free lock: its holder learns by it that the lock was freed, not forgotten",
+          first
+        )
         yield* Steps.isFree(env.storage, lockId, "a refused renewal brings no hold back")
         const next = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
         const second = yield* Steps.renewOne(env.storage, { lockId, holdId: former.holdId, lease: env.long })
@@ -121,7 +126,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           second
         )
         const never = yield* Steps.renewOne(env.storage, { lockId: env.lockId("never"), holdId: env.holdId(), lease: env.long })
-        yield* Case.that(never._tag === "NotHeld" && never.current === undefined, "nobody holds a lock that was never claimed", never)
+        yield* Case.that(never._tag === "NotHeld" && never.current === undefined, "a lock that was never claimed has no record", never)
         const gone = yield* env.storage.release({ lockId: env.lockId("never"), holdId: env.holdId() })
         yield* Case.that(gone._tag === "NotHeld", "a lock that was never claimed is not released", gone)
       })

@@ -127,9 +127,13 @@ const renew = (run: Run, storage: Storage.Service, requests: ReadonlyArray<LockR
       yield* Case.that(outcome._tag === expected._tag, `outcome ${i} is ${expected._tag}`, outcome)
       if (lock.model !== old && (lock.model!.leaseExpireTime !== old!.leaseExpireTime || run.env.guarantees.clock === "observed")) lock.mark = mark
       if (outcome._tag === "NotHeld" && expected._tag === "NotHeld") {
+        const { current } = expected
         yield* Case.that(
-          outcome.current?.ownerId === expected.current?.ownerId,
-          `NotHeld tells ${expected.current === undefined ? "that nobody holds it" : `that ${expected.current.ownerId} holds it`}`,
+          current === undefined
+            ? outcome.current === undefined
+            : outcome.current !== undefined && outcome.current.token === lock.token && same(outcome.current.holds, current.holds) &&
+              (current.holds.length === 0 || outcome.current.ownerId === current.ownerId),
+          `NotHeld tells ${current === undefined ? "that there is no record" : `the record that there is, with the holds ${current.holds.join()}`}`,
           outcome
         )
       }

@@ -50,8 +50,7 @@ const judgeRenewal = (request: LockRecord.Renew, document: Document | undefined)
   if (document === undefined) return { _tag: "NotHeld" }
   const current = record.fromDocument(document)
   const now = record.nowOf(document)!
-  if (!LockRecord.isLive(current, now)) return { _tag: "NotHeld" }
-  return current.holds.includes(request.holdId)
+  return LockRecord.isLive(current, now) && current.holds.includes(request.holdId)
     ? { _tag: "Renewed", leaseExpireTime: current.leaseExpireTime, validFor: current.leaseExpireTime - now }
     : { _tag: "NotHeld", current }
 }

@@ -82,9 +82,9 @@ for i, key in ipairs(KEYS) do
   local r = read(key)
   if newer(r) then
     out[i + 1] = {'newer', r[2]}
-  elseif not r[2] or not live(r) then
-    out[i + 1] = {'free'}
-  elseif not has(r[4], hold) then
+  elseif not r[2] then
+    out[i + 1] = {'none'}
+  elseif not live(r) or not has(r[4], hold) then
     out[i + 1] = {'other', unpack(r)}
   else
     local expires = int(math.max(tonumber(r[8]), now + lease))

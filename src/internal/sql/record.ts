@@ -1,5 +1,5 @@
 /** One row per lock, whatever the dialect: the columns, and what they mean. */
-import type * as LockRecord from "../../LockRecord.js"
+import * as LockRecord from "../../LockRecord.js"
 
 export type Row = Readonly<Record<string, unknown>>
 
@@ -26,6 +26,7 @@ export const recordOf = (row: Row): LockRecord.LockRecord => ({
   kind: row.kind as string,
   format: Number(row.format),
   ownerId: row.owner_id as string,
+  ...LockRecord.labelled(row.owner_label as string | undefined),
   holds: holdsOf(row.holds as string),
   token: Number(row.token),
   version: Number(row.version),

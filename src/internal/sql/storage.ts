@@ -137,9 +137,9 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       const current = recordOf(row)
       if (current.format > LockRecord.format) return newer("renew", current.lockId, current.format)
       // What was read may still be what was before the takeover.
-      return LockRecord.isLive(current, now) && !current.holds.includes(requests[i]!.holdId)
-        ? { _tag: "NotHeld", current }
-        : { _tag: "NotHeld" }
+      return LockRecord.isLive(current, now) && current.holds.includes(requests[i]!.holdId)
+        ? { _tag: "NotHeld", current: undefined }
+        : { _tag: "NotHeld", current }
     }))
 
   /** The state of holds after a write, or none where there was nothing to write to. */

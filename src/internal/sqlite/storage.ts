@@ -106,9 +106,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
         }
         const other = current.get(request.lockId)
         const record = other === undefined ? undefined : toRecord(other)
-        return record !== undefined && LockRecord.isLive(record, other!.now)
-          ? { _tag: "NotHeld", current: record }
-          : { _tag: "NotHeld" }
+        return record === undefined ? { _tag: "NotHeld" } : { _tag: "NotHeld", current: record }
       })
     })
 
