@@ -16,6 +16,8 @@ export const columnNames = [
   "data"
 ] as const
 
+export const allColumnNames = [...columnNames, "owner_label"] as const
+
 /** Holds are one text, each hold id behind a comma, so that plain string functions can put one in and take one out. */
 export const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
 export const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
@@ -48,3 +50,6 @@ export const valuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string | 
   record.leaseExpireTime,
   record.data
 ]
+
+/** In the order of `allColumnNames`. */
+export const allValuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string | number> => [...valuesOf(record), record.ownerLabel ?? ""]
