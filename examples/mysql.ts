@@ -11,6 +11,6 @@ const Locks = StorageLock.layer().pipe(
   Layer.provide(MysqlStorage.layerConfig({ url: Config.redacted("DATABASE_URL") }))
 )
 
-const program = Console.log("nobody else does this now").pipe(StorageLock.withLock("nightly-report"))
+const program = Console.log("nobody else does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"))
 
 NodeRuntime.runMain(program.pipe(Effect.provide(Locks)))

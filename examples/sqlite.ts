@@ -7,6 +7,6 @@ const Locks = StorageLock.layer().pipe(
   Layer.provide(SqliteStorage.layer({ filename: process.env["LOCK_FILE"] ?? "locks.db" }))
 )
 
-const program = Console.log("nobody else does this now").pipe(StorageLock.withLock("nightly-report"))
+const program = Console.log("nobody else does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"))
 
 await Effect.runPromise(program.pipe(Effect.provide(Locks)))
