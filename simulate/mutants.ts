@@ -96,7 +96,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("line-without-order", "every waiter of a process asks the storage", "internal/line.ts",
     "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId", "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"),
   mutant("head-does-not-hand-on", "who leaves the head of the line tells nobody", "internal/line.ts",
-    "if (wasHead) this.head()?.bell.ring()", "if (wasHead) return"),
+    "if (wasHead) this.tickets.first?.bell.ring()", "if (wasHead) return"),
   mutant("reentry-queues", "the owner that has the lock queues behind those who wait for it", "internal/line.ts",
     "if (this.holders.size > 0) return this.holders.has(ticket.ownerId)", "if (this.holders.size > 0) return this.isHead(ticket) && this.holders.has(ticket.ownerId)"),
   mutant("clock-read-twice", "what is due now seems to be later, by a second reading of the clock", "internal/acquire.ts",

@@ -120,7 +120,7 @@ export const acquire = (
     const limit = callLimit(options.lease)
     const began = timeline.now()
     const line = lines.of(key)
-    const ticket = new Ticket(ownerId)
+    const ticket = new Ticket(ownerId, wanted.ownerId !== undefined)
     let expired = false
     let deadlineAlarm: Alarm | undefined
     let pauseAlarm: Alarm | undefined
@@ -174,12 +174,16 @@ export const acquire = (
           if ((end = verdict()) !== undefined) return yield* end
         }
         if (wait && line.takePause(timeline.now(), turnsInARow, longestStreak)) {
-          const until = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
-          pause(until)
-          while (timeline.now() < until) {
+          line.pausesUntil = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
+        }
+        const othersUntil = Math.min(latest, line.pausesUntil)
+        if (wait && timeline.now() < othersUntil) {
+          pause(othersUntil)
+          while (timeline.now() < othersUntil) {
             yield* restore(ticket.bell.wait)
             if ((end = verdict()) !== undefined) return yield* end
           }
+          if (!line.mayGo(ticket)) continue
         }
 
         if (awaitsTurn) {

@@ -3,6 +3,7 @@
  * or as the last answer of the storage said, passes by the line: a reentry that queued behind a waiter for its own release would never end.
  */
 import { Bell } from "./bell.js"
+import { Queue } from "./queue.js"
 import type { LockRecord } from "../LockRecord.js"
 
 /** How long at most a hint is left to others, what one place in the queue may cost, and when hints are too old to tell anything. In milliseconds. */
@@ -21,8 +22,8 @@ class Turns {
   private heard = 0
   /** How many it takes. 0: it has not met others, and always goes at once. */
   private depth = 0
-  /** The hint of its own release is still to come, and says nothing of others. */
-  private echo = false
+  /** So many hints of its own releases are still to come, and say nothing of others. */
+  private echoes = 0
   private began = Number.NEGATIVE_INFINITY
   private lastHint = Number.NEGATIVE_INFINITY
   /** Between hints, on average. */
@@ -39,7 +40,12 @@ class Turns {
   }
 
   releases(): void {
-    this.echo = true
+    this.echoes++
+  }
+
+  /** Somebody else has it: what was released before them has been heard by now, if it was told at all, but perhaps for the last time. */
+  beaten(): void {
+    this.echoes = Math.min(this.echoes, 1)
   }
 
   /** Whether somebody else has released it. */
@@ -51,10 +57,12 @@ class Turns {
       this.depth = 0
     }
     this.lastHint = now
-    const others = !this.echo
-    this.echo = false
-    if (others) this.heard++
-    return others
+    if (this.echoes > 0) {
+      this.echoes--
+      return false
+    }
+    this.heard++
+    return true
   }
 
   /** Down at once, up in steps: a competitor that goes many times in a row is still only one. */
@@ -79,21 +87,28 @@ export class Ticket {
   readonly bell = new Bell()
   /** Somebody said that trying again may pay. */
   hinted = false
-  constructor(readonly ownerId: string) {}
+  before: this | undefined
+  after: this | undefined
+  /** `shared`: others may have this owner id, too. One that was made for this ticket nobody else has. */
+  constructor(readonly ownerId: string, readonly shared = true) {}
 }
 
 export class Line {
-  private readonly tickets = new Set<Ticket>()
+  private readonly tickets = new Queue<Ticket>()
+  /** Those that may have to pass by the others, by owner. */
+  private readonly byOwner = new Map<string, Set<Ticket>>()
   /** Owners that hold the lock in this process, and how often. */
   private readonly holders = new Map<string, number>()
   /** The holder that the storage last named to a waiter. */
   private named: LockRecord | undefined
-  /** The lock was last freed here; and since when, and how often, it has gone from hand to hand here. */
+  /** The lock was last freed here, and others have not been let in since; and since when, and how often, it has gone from hand to hand here. */
   private freedHere = false
   private streakSince = 0
   private streak = 0
   /** It was freed here while others here waited for it: it goes on to them, without regard to other processes for now. */
   private handsOn = false
+  /** Until when the first in line leaves the lock to others. The pause is the line's: who leaves it does not end it. */
+  pausesUntil = Number.NEGATIVE_INFINITY
   private readonly turns = new Turns()
 
   get isEmpty(): boolean {
@@ -109,13 +124,22 @@ export class Line {
     const away = this.isEmpty && this.turns.isAway(now)
     if (away) this.turns.begin(now)
     this.tickets.add(ticket)
+    if (ticket.shared) {
+      const same = this.byOwner.get(ticket.ownerId)
+      if (same === undefined) this.byOwner.set(ticket.ownerId, new Set([ticket]))
+      else same.add(ticket)
+    }
     return !away
   }
 
   leave(ticket: Ticket): void {
     const wasHead = this.isHead(ticket)
     this.tickets.delete(ticket)
-    if (wasHead) this.head()?.bell.ring()
+    const same = this.byOwner.get(ticket.ownerId)
+    if (same?.delete(ticket) === true && same.size === 0) this.byOwner.delete(ticket.ownerId)
+    // Nobody is left to hand it on to: whoever comes next awaits the turn of this process, as everybody who comes.
+    if (this.tickets.size === 0) this.handsOn = false
+    if (wasHead) this.tickets.first?.bell.ring()
   }
 
   /** Whether this ticket may ask the storage now. */
@@ -134,11 +158,11 @@ export class Line {
     return this.turns.remembers(now)
   }
 
-  /** The lock has gone round in this process for long enough: others should have a chance. */
+  /** Whether the lock has gone round in this process for long enough: others should have a chance now. */
   takePause(now: number, turns: number, millis: number): boolean {
     if (!this.freedHere || this.streak < turns || now - this.streakSince < millis) return false
-    this.streak = 0
-    this.handsOn = false
+    // The next claim begins another streak, and its time.
+    this.freedHere = this.handsOn = false
     return true
   }
 
@@ -146,6 +170,8 @@ export class Line {
   held(holder: LockRecord | undefined): void {
     this.named = holder
     this.freedHere = this.handsOn = false
+    this.pausesUntil = Number.NEGATIVE_INFINITY
+    this.turns.beaten()
     if (holder !== undefined) this.ringOwner(holder.ownerId)
   }
 
@@ -154,8 +180,9 @@ export class Line {
     this.streak = this.freedHere ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
     this.freedHere = this.handsOn = false
-    // Who only tries has not waited.
-    if (this.holders.size === 0 && this.tickets.size > 0) this.turns.won()
+    this.pausesUntil = Number.NEGATIVE_INFINITY
+    // Who only tries has not waited, though others may.
+    if (this.holders.size === 0 && this.tickets.first?.ownerId === ownerId) this.turns.won()
     this.holders.set(ownerId, (this.holders.get(ownerId) ?? 0) + 1)
     this.ringOwner(ownerId)
   }
@@ -185,30 +212,27 @@ export class Line {
 
   /** Those who may ask the storage should do so soon. */
   hint(): void {
-    const head = this.head()
-    for (const ticket of this.tickets) {
-      if (ticket !== head && this.named?.ownerId !== ticket.ownerId) continue
-      ticket.hinted = true
-      ticket.bell.ring()
-    }
+    const head = this.tickets.first
+    if (head !== undefined) tell(head)
+    if (this.named !== undefined) this.byOwner.get(this.named.ownerId)?.forEach(tell)
   }
 
   ringAll(): void {
-    for (const ticket of this.tickets) ticket.bell.ring()
-  }
-
-  private head(): Ticket | undefined {
-    for (const ticket of this.tickets) return ticket
-    return undefined
+    for (let ticket = this.tickets.first; ticket !== undefined; ticket = ticket.after) ticket.bell.ring()
   }
 
   private isHead(ticket: Ticket): boolean {
-    return this.head() === ticket
+    return this.tickets.first === ticket
   }
 
   private ringOwner(ownerId: string): void {
-    for (const ticket of this.tickets) if (ticket.ownerId === ownerId) ticket.bell.ring()
+    this.byOwner.get(ownerId)?.forEach((ticket) => ticket.bell.ring())
   }
+}
+
+const tell = (ticket: Ticket): void => {
+  ticket.hinted = true
+  ticket.bell.ring()
 }
 
 /** How many lines are remembered that nobody needs. */

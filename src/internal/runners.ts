@@ -36,6 +36,18 @@ class Runner {
   }
 }
 
+/**
+ * After so many calls the event loop gets a turn: fibers that hand a lock from one to the other over a storage that answers at once (memory, a file) would else leave none to timers and sockets,
+ * and renewals need them.
+ */
+const callsInARow = 256
+
+const eventLoop = Effect.async<void>((resume) => {
+  const go = () => resume(Effect.void)
+  if (typeof globalThis.setImmediate === "function") globalThis.setImmediate(go)
+  else globalThis.setTimeout(go, 0)
+})
+
 /** More than these end after their call. */
 const mostIdle = 64
 
@@ -43,6 +55,7 @@ export class Runners {
   private readonly idle: Array<Runner> = []
   private readonly busy = new Set<Runner>()
   private closed = false
+  private calls = 0
 
   constructor(private readonly context: Context.Context<never>, private readonly onIdle: () => void) {}
 
@@ -90,7 +103,8 @@ export class Runners {
       body: () =>
         Effect.flatMap(runner.bell.wait, () => {
           const { limit, self } = runner.job!
-          return Effect.exit(limit === runner.limit ? self : Effect.zipRight(this.setLimit(runner, limit), self))
+          const call = limit === runner.limit ? self : Effect.zipRight(this.setLimit(runner, limit), self)
+          return Effect.exit(++this.calls % callsInARow === 0 ? Effect.zipRight(eventLoop, call) : call)
         }),
       step: (exit) => {
         more = this.done(runner, exit, true)

@@ -1,0 +1,34 @@
+/** First in, first out, and out of the middle: all at once, however long it is. (A `Set` looks past all that was deleted at its front to find its first.) */
+export interface Linked {
+  before: this | undefined
+  after: this | undefined
+}
+
+export class Queue<A extends Linked> {
+  first: A | undefined
+  private last: A | undefined
+  size = 0
+
+  has(item: A): boolean {
+    return item.before !== undefined || this.first === item
+  }
+
+  add(item: A): void {
+    if (this.has(item)) return
+    item.before = this.last
+    if (this.last === undefined) this.first = item
+    else this.last.after = item
+    this.last = item
+    this.size++
+  }
+
+  delete(item: A): void {
+    if (!this.has(item)) return
+    if (item.before === undefined) this.first = item.after
+    else item.before.after = item.after
+    if (item.after === undefined) this.last = item.before
+    else item.after.before = item.before
+    item.before = item.after = undefined
+    this.size--
+  }
+}
