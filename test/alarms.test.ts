@@ -1,10 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as FastCheck from "fast-check"
 import * as Alarms from "../src/internal/alarms.js"
 import type { Timeline } from "../src/internal/timeline.js"
 import * as timelines from "../src/internal/timeline.js"
+import * as MemoryStorage from "../src/MemoryStorage.js"
+import type * as StorageLock from "../src/StorageLock.js"
+import * as Process from "./support/process.js"
 
 const running = Effect.gen(function*() {
   const timeline: Timeline = timelines.make(yield* Effect.clock)
@@ -73,4 +80,56 @@ describe("alarms", () => {
       // Half a million entries would be some 40 MB.
       assert.isBelow(process.memoryUsage().heapUsed - before, 30_000_000)
     }))
+
+  /** Under a test clock each sleep costs milliseconds of real time. */
+  const sleepsOf = (options: StorageLock.Options) =>
+    Effect.gen(function*() {
+      const clock = yield* TestClock.testClock()
+      let sleeps = 0
+      const counted: TestClock.TestClock = Object.create(clock, {
+        sleep: {
+          value: (duration: Duration.Duration) => {
+            sleeps++
+            return clock.sleep(duration)
+          }
+        }
+      })
+      yield* Effect.gen(function*() {
+        const { locks } = yield* Process.make(yield* MemoryStorage.make(), options)
+        const lock = yield* locks.acquire("lock")
+        yield* TestClock.adjust("1 hour")
+        yield* lock.check
+        const other = yield* Process.make(yield* MemoryStorage.make(), options)
+        assert.isTrue(Option.isSome(yield* other.locks.tryAcquire("lock")))
+      }).pipe(Effect.scoped, Effect.withClock(counted))
+      return sleeps
+    })
+
+  it.scoped("under a test clock an hour of a hold takes a sleep for each renewal, and no others", () =>
+    Effect.gen(function*() {
+      assert.isAtMost(yield* sleepsOf({}), 360 + 10)
+      assert.isAtMost(yield* sleepsOf({ leaseExpireAfter: "10 minutes" }), 18 + 10)
+      assert.isAtMost(yield* sleepsOf({ leaseExpireAfter: "1 day" }), 5)
+    }), 30_000)
+
+  it.live("under a real clock it never sleeps for long: a suspend must be noticed", () =>
+    Effect.gen(function*() {
+      const real = yield* Effect.clock
+      const longest: Array<number> = []
+      const woken = yield* Deferred.make<void>()
+      const clock: Clock.Clock = Object.create(real, {
+        sleep: {
+          value: (duration: Duration.Duration) => {
+            longest.push(Duration.toMillis(duration))
+            return longest.length < 3 ? Effect.void : Effect.zipRight(Deferred.succeed(woken, void 0), Effect.never)
+          }
+        }
+      })
+      const timeline = timelines.make(clock)
+      const alarms = Alarms.make(timeline)
+      yield* Effect.forkScoped(Effect.withClock(alarms.run, clock))
+      alarms.set(timeline.now() + 3_600_000, () => {})
+      yield* Deferred.await(woken)
+      assert.isAtMost(Math.max(...longest), 1000)
+    }).pipe(Effect.scoped))
 })

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Bell } from "./bell.js"
+import { eventLoop } from "./time.js"
 import type { Timeline } from "./timeline.js"
 
 export interface Alarm {
@@ -22,7 +23,10 @@ interface Entry {
   ring: (() => void) | undefined
 }
 
-/** Never asleep for longer: timers stand still while the machine is suspended, and a wall clock's jump must be noticed. */
+/**
+ * Never asleep for longer: timers stand still while the machine is suspended, and a wall clock's jump must be noticed. Neither happens under a clock that a test moves, where each
+ * wake-up costs milliseconds of real time.
+ */
 const longestSleep = 1000
 
 export const make = (timeline: Timeline): Alarms => {
@@ -93,6 +97,14 @@ export const make = (timeline: Timeline): Alarms => {
     return now
   }
 
+  /** No sleep is spent on what is set and cancelled again while what was just rung for is done. */
+  const settled = timeline.isMovedByHand
+    ? Effect.suspend(() => {
+      ringDue()
+      return Effect.map(eventLoop, () => bell.silence())
+    })
+    : Effect.void
+
   return {
     set: (due, ring) => {
       const entry: Entry = { due, ring }
@@ -112,16 +124,17 @@ export const make = (timeline: Timeline): Alarms => {
         }
       }
     },
-    run: Effect.suspend(() => {
+    run: settled.pipe(Effect.flatMap(() => {
       const now = ringDue()
       jumps = timeline.jumps()
       // After a use it stays awake for a while though nothing is due, so that the next alarm, which is seldom nearer, need not wake it.
-      const idle = heap.length === 0 && !used
+      const idle = heap.length === 0 && (!used || timeline.isMovedByHand)
       used = false
-      const wait = idle ? Number.POSITIVE_INFINITY : Math.min(longestSleep, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
+      const longest = timeline.isMovedByHand ? Number.POSITIVE_INFINITY : longestSleep
+      const wait = idle ? Number.POSITIVE_INFINITY : Math.min(longest, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
       wakeAt = now + wait
       return idle ? bell.wait : Effect.raceFirst(Effect.sleep(Math.ceil(wait)), bell.wait)
-    }).pipe(
+    })).pipe(
       Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
       Effect.forever
     )

@@ -13,6 +13,11 @@ export class Bell {
     this.waiter?.()
   }
 
+  /** Forgets a ring: whoever would hear it looks at everything anyway. */
+  silence(): void {
+    this.rung = false
+  }
+
   /** Has no canceller, which would cost more than all the rest: whoever waits next takes the place of one that is gone. */
   readonly wait: Effect.Effect<void> = Effect.async<void>((resume) => {
     if (this.rung) return resume(this.heard)

@@ -12,6 +12,7 @@ import * as FiberRef from "effect/FiberRef"
 import { type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import { Bell } from "./bell.js"
+import { eventLoop } from "./time.js"
 
 export interface Job {
   readonly operation: string
@@ -41,12 +42,6 @@ class Runner {
  * and renewals need them.
  */
 const callsInARow = 256
-
-const eventLoop = Effect.async<void>((resume) => {
-  const go = () => resume(Effect.void)
-  if (typeof globalThis.setImmediate === "function") globalThis.setImmediate(go)
-  else globalThis.setTimeout(go, 0)
-})
 
 /** More than these end after their call. */
 const mostIdle = 64

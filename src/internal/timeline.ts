@@ -8,6 +8,8 @@ export interface Timeline {
   readonly now: () => number
   /** How often it was seen to jump ahead: a sleep from before such a jump ends too late. */
   readonly jumps: () => number
+  /** A test moves this clock: its sleeps end exactly when it says so, and nothing suspends it. */
+  readonly isMovedByHand: boolean
 }
 
 /** `Date.now()` is cut to whole milliseconds: smaller differences between the two clocks are no jump. */
@@ -35,6 +37,8 @@ export const make = (clock: Clock.Clock): Timeline => {
       } else if (offset < base) base = offset
       return monotonic + jumped
     },
-    jumps: () => jumps
+    jumps: () => jumps,
+    // Effect's `TestClock`, without an import of what is for tests.
+    isMovedByHand: typeof (clock as { readonly adjust?: unknown }).adjust === "function"
   }
 }
