@@ -15,6 +15,7 @@ import * as Postgres from "./harness/postgres.js"
 import * as Shared from "./harness/shared.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
+import * as NotifyQueue from "./support/notifyQueue.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
 const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
@@ -37,6 +38,7 @@ await describeServer("PostgresStorage on a server of its own", Postgres.own, (se
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(link().proxy.url(link().database)) })),
+    versioned: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(link().database) })),
     hooks: {
       shiftClient,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -87,6 +89,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
       layer: Layer.suspend(() =>
         Layer.provide(VersionedStore.layerStorage(), PostgresStorage.layerVersioned({ url: Redacted.make(database()) }))
       ),
+      versioned: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(database()) })),
       hooks: { shiftClient }
     })
   })
@@ -106,11 +109,12 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
 })
 
 await describeServer("PostgresStorage on PostgreSQL 18", Postgres.newest, (server) => {
-  const database = resource(server.freshDatabase)
+  const database = resource(Effect.zipRight(NotifyQueue.makeSmall(server), server.freshDatabase))
   Conformance.suite({
     name: "at a URL",
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),
-    hooks: { shiftClient }
+    versioned: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(database()) })),
+    hooks: { shiftClient, breakHints: (effect) => Effect.suspend(() => NotifyQueue.whileFull(database())(effect)) }
   })
   Conformance.versionedSuite({
     name: "by the smaller port",

@@ -27,6 +27,9 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
 }
 
 const shiftClient = Conformance.shiftDate
+
+const between = (begin: Effect.Effect<unknown>, end: Effect.Effect<unknown>) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(begin, () => effect, () => end)
 const prefix = "storage-lock-conformance{1}:"
 
 await describeServer("RedisStorage on a server of its own", Redis.own, (server) => {
@@ -34,6 +37,7 @@ await describeServer("RedisStorage on a server of its own", Redis.own, (server) 
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => RedisStorage.layer({ url: Redacted.make(proxy().url(server.url)), prefix })),
+    versioned: RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix }),
     hooks: {
       shiftClient,
       loseReply: Effect.suspend(() => proxy().dropNextReply),
@@ -44,7 +48,9 @@ await describeServer("RedisStorage on a server of its own", Redis.own, (server) 
           () => proxy().hang(false)
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
-      restart: Effect.zipRight(server.kill, server.start)
+      restart: Effect.zipRight(server.kill, server.start),
+      breakHints: between(server.admin("ACL", "SETUSER", "default", "-publish"), server.admin("ACL", "SETUSER", "default", "+publish")),
+      refuseWrites: between(server.admin("CONFIG", "SET", "maxmemory", "1"), server.admin("CONFIG", "SET", "maxmemory", "0"))
     }
   })
 })
@@ -69,6 +75,7 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
   })
   Conformance.suite({
     name: "RedisStorage.layerVersioned, over compare-and-set",
+    versioned: RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" }),
     layer: Layer.suspend(() =>
       Layer.provide(VersionedStore.layerStorage(), RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" }))
     ),
@@ -78,6 +85,6 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
 
 await describeServer("RedisStorage on Redis 8", Redis.start("Redis 8"), (server) => {
   const options = { url: Redacted.make(server.url) }
-  Conformance.suite({ name: "by its own port", layer: RedisStorage.layer(options), hooks: { shiftClient } })
+  Conformance.suite({ name: "by its own port", layer: RedisStorage.layer(options), versioned: RedisStorage.layerVersioned(options), hooks: { shiftClient } })
   Conformance.versionedSuite({ name: "by the smaller port", layer: RedisStorage.layerVersioned(options) })
 })

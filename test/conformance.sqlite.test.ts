@@ -36,6 +36,7 @@ for (const synchronous of ["full", "normal"] as const) {
   Conformance.suite({
     name: `SqliteStorage, synchronous ${synchronous}`,
     layer: SqliteStorage.layer({ filename, synchronous }),
+    versioned: SqliteStorage.layerVersioned({ filename, synchronous }),
     hooks: { shiftClient: Conformance.shiftDate, inTransaction: inTransaction(filename) }
   })
 }
@@ -44,5 +45,6 @@ const filename = Path.join(directory, "versioned.db")
 Conformance.suite({
   name: "SqliteStorage.layerVersioned, over compare-and-set",
   layer: Layer.provide(VersionedStore.layerStorage(), SqliteStorage.layerVersioned({ filename })),
+  versioned: SqliteStorage.layerVersioned({ filename }),
   hooks: { shiftClient: Conformance.shiftDate, inTransaction: inTransaction(filename) }
 })

@@ -34,13 +34,15 @@ Conformance.suite({
   name: "VersionedStore.toStorage by the store's clock",
   // Each build is a process of its own over the one store.
   layer: Layer.sync(Storage.Storage, () => VersionedStore.toStorage(versioned)),
+  versioned: Layer.succeed(VersionedStore.VersionedStore, versioned),
   hooks: { advance: versionedClock.advance }
 })
 
 const clockless = Effect.runSync(MemoryStorage.makeVersioned({ time: "none" }))
 Conformance.suite({
   name: "VersionedStore.toStorage without a clock, leases observed",
-  layer: Layer.sync(Storage.Storage, () => VersionedStore.toStorage(clockless))
+  layer: Layer.sync(Storage.Storage, () => VersionedStore.toStorage(clockless)),
+  versioned: Layer.succeed(VersionedStore.VersionedStore, clockless)
 })
 
 /** A monotonic clock that is moved, for who observes leases by it. */
@@ -76,5 +78,6 @@ const clocklessToo = Effect.runSync(MemoryStorage.makeVersioned({ time: "none" }
 Conformance.suite({
   name: "VersionedStore.toStorage without a clock, watched by a clock that is moved",
   layer: Layer.sync(Storage.Storage, () => underClock(VersionedStore.toStorage(clocklessToo), watch.time)),
+  versioned: Layer.succeed(VersionedStore.VersionedStore, clocklessToo),
   hooks: { advance: watch.advance }
 })

@@ -6,10 +6,11 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Conformance from "../src/testing/index.js"
 import { target } from "./broken/base.js"
+import { kinds } from "./broken/kinds.js"
 import { storages } from "./broken/storages.js"
-import { transitions } from "./broken/transitions.js"
+import { type Broken, transitions } from "./broken/transitions.js"
 
-const family = [...transitions, ...storages]
+const family: ReadonlyArray<Broken> = [...transitions, ...storages, ...kinds]
 const timeout = 180_000
 
 const broken = (name: string) => family.find((each) => each.name === name)!
@@ -42,6 +43,20 @@ describe("the conformance kit", () => {
     }
   })
 
+  describe("what only one rule sees passes every other case", () => {
+    // The life of a hold takes real time, and asks nothing else of a storage.
+    const others = (rules: ReadonlyArray<string>) => Conformance.cases.filter(({ rule }) => !rules.includes(rule) && !rule.startsWith("life-"))
+    for (const { hooks, name, only, parts, rules } of family) {
+      if (only !== true) continue
+      it.live(`${name} [${rules.join(", ")}]`, () =>
+        Effect.gen(function*() {
+          const failed = yield* Effect.filter(others(rules), (each) =>
+            Effect.map(Conformance.check(each, { ...target(name, parts, hooks), seed: 42, sequences: 5 }), ({ _tag }) => _tag === "Failed"), { concurrency: 8 })
+          expect(failed.map(({ rule }) => rule)).toEqual([])
+        }), timeout)
+    }
+  })
+
   it("has for each rule a storage that breaks it", () => {
     const covered = new Set(family.flatMap(({ rules }) => rules))
     expect(Conformance.cases.map(({ rule }) => rule).filter((rule) => !covered.has(rule))).toEqual([])
@@ -70,11 +85,12 @@ describe("the conformance kit", () => {
 
   it.live("a case that needs a hook is skipped without it, and says so", () =>
     Effect.gen(function*() {
-      const { hooks: _, ...without } = target("without hooks")
+      const { hooks: _, versioned: __, ...without } = target("without hooks")
       for (const each of Conformance.cases) {
         if (each.needs === undefined) continue
         const result = yield* Conformance.check(each, without)
-        expect(result).toEqual({ _tag: "Skipped", reason: `it needs the hook ${JSON.stringify(each.needs)}` })
+        const what = each.needs === "versioned" ? "the target's" : "the hook"
+        expect(result).toEqual({ _tag: "Skipped", reason: `it needs ${what} ${JSON.stringify(each.needs)}` })
       }
     }), timeout)
 

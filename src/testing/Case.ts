@@ -8,6 +8,7 @@ import type * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as LockRecord from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
+import type * as VersionedStore from "../VersionedStore.js"
 
 /**
  * What the kit cannot do to a storage by itself. Each is optional; a case that needs one which is missing is skipped, and says so.
@@ -33,6 +34,14 @@ export interface Hooks {
    * of this process `shiftDate` shifts the global `Date` too.
    */
   readonly shiftClient?: (<A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) => Effect.Effect<A, E, R>) | undefined
+  /**
+   * Runs the effect while whatever tells waiters of a freed lock (a channel, a queue of notifications, the right to publish) fails, and nothing else does.
+   */
+  readonly breakHints?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>) | undefined
+  /**
+   * Runs the effect while the server refuses what takes room, as it does when its disk, its memory or its quota is full.
+   */
+  readonly refuseWrites?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>) | undefined
 }
 
 /**
@@ -46,6 +55,11 @@ export interface Target {
   /** One build is what one process has: its own connections. All builds must see the same data. */
   readonly layer: Layer.Layer<Storage.Storage, any>
   readonly hooks?: Hooks | undefined
+  /**
+   * The smaller port over the very same data, where there is one. With it the kit writes what it cannot bring about by the storage itself: a record whose token is of
+   * the future (as after a clock that stepped back), a record that vanishes under a live hold, one of an older state (as after a restore). Cases that need it are skipped without.
+   */
+  readonly versioned?: Layer.Layer<VersionedStore.VersionedStore, any> | undefined
   /**
    * `"shared"` (the default, except for `MemoryStorage`): every build of the layer sees the same locks. `"own"`: each build is a storage of its own by
    * design, so cases with several connections run on one.
@@ -84,6 +98,8 @@ export interface Env {
   readonly shared: boolean
   readonly expectShared: boolean
   readonly hooks: Hooks
+  /** The smaller port over the same data, closed with the scope; absent where the target has none. */
+  readonly versioned: Effect.Effect<VersionedStore.Service, unknown, Scope.Scope> | undefined
   /** In front of every lock id of this run of this case. */
   readonly prefix: string
   readonly lockId: (label?: string) => string
@@ -111,8 +127,8 @@ export interface Case {
   readonly name: string
   /** A short name for the rule behind it. Several cases may check one rule. */
   readonly rule: string
-  /** Skipped, visibly, without this hook. */
-  readonly needs?: keyof Hooks | undefined
+  /** Skipped, visibly, without this hook, or without the target's `versioned`. */
+  readonly needs?: keyof Hooks | "versioned" | undefined
   readonly run: (env: Env) => Effect.Effect<void, unknown, Scope.Scope>
 }
 

@@ -1,9 +1,12 @@
 /**
  * All cases of the kit.
  */
+import * as answers from "./answers.js"
 import type { Case } from "./Case.js"
 import * as claims from "./claims.js"
 import * as connections from "./connections.js"
+import * as data from "./data.js"
+import * as freeing from "./freeing.js"
 import * as holds from "./holds.js"
 import * as ids from "./ids.js"
 import * as leases from "./leases.js"
@@ -26,6 +29,9 @@ export const cases: ReadonlyArray<Case> = [
   ...tokens.cases,
   ...ids.cases,
   ...operators.cases,
+  ...answers.cases,
+  ...freeing.cases,
+  ...data.cases,
   ...connections.cases,
   ...races.cases,
   ...model.cases,

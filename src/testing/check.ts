@@ -30,8 +30,10 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Result => {
 
 /** Runs a case on a target that is open already. */
 export const runCase = (case_: Case.Case, opened: Env.Opened): Effect.Effect<Result> => {
-  if (case_.needs !== undefined && opened.target.hooks?.[case_.needs] === undefined) {
-    return Effect.succeed({ _tag: "Skipped", reason: `it needs the hook ${JSON.stringify(case_.needs)}` })
+  const { needs } = case_
+  const { hooks, versioned } = opened.target
+  if (needs !== undefined && (needs === "versioned" ? versioned : hooks?.[needs]) === undefined) {
+    return Effect.succeed({ _tag: "Skipped", reason: needs === "versioned" ? "it needs the target's \"versioned\"" : `it needs the hook ${JSON.stringify(needs)}` })
   }
   return Env.forCase(opened).pipe(
     Effect.flatMap(case_.run),

@@ -2,6 +2,8 @@
  * Claim: who gets the lock, what the others are told, and how an owner holds it several times.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type * as LockRecord from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
@@ -63,12 +65,22 @@ export const cases: ReadonlyArray<Case.Case> = [
         )
         yield* told(held.holder)
         yield* told((yield* Steps.record(env.storage, lockId, "the lock is held")).record)
+        const listed = yield* env.storage.list.pipe(Stream.filter(({ record }) => record.lockId === lockId), Stream.runHead)
+        if (Option.isNone(listed)) return yield* Case.fail("a held lock is listed")
+        yield* told(listed.value.record)
         yield* env.storage.revoke({ lockId, token: first.record.token, when: "now" })
-        const next = yield* Case.claimed(
-          yield* env.storage.claim({ lockId, ownerId: "cyd", holdId: env.holdId(), lease }),
+        const plain = { lockId, ownerId: "cyd", holdId: env.holdId(), lease }
+        const next = yield* Case.claimed(yield* env.storage.claim(plain), "a freed lock is given to who claims it")
+        yield* Case.that(!next.record.ownerLabel, "a label does not outlive its hold", next.record)
+        yield* env.storage.release(plain)
+        const last = yield* Case.claimed(
+          yield* env.storage.claim({ lockId, ownerId: "dan", holdId: env.holdId(), lease, ownerLabel: label }),
           "a freed lock is given to who claims it"
         )
-        yield* Case.that(!next.record.ownerLabel, "a label does not outlive its hold", next.record)
+        yield* told(last.record)
+        yield* env.storage.revoke({ lockId, token: last.record.token, when: "leaseEnd" })
+        const revoked = yield* Steps.record(env.storage, lockId, "a lock that was revoked for its lease end blocks")
+        yield* Case.that(!revoked.record.ownerLabel, "what is nobody's any more has nobody's label", revoked.record)
       })
   },
   {

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Storage from "../Storage.js"
+import * as VersionedStore from "../VersionedStore.js"
 import type { Env, Target } from "./Case.js"
 import * as random from "./random.js"
 
@@ -84,6 +85,9 @@ export const forCase = (opened: Opened): Effect.Effect<Env, never, Scope.Scope> 
         ? !guarantees.name.startsWith("MemoryStorage")
         : target.builds === "shared",
       hooks,
+      versioned: target.versioned === undefined
+        ? undefined
+        : Effect.map(Layer.build(target.versioned), (context) => Context.get(context, VersionedStore.VersionedStore)),
       prefix,
       lockId: (label = "lock") => `${prefix}${++ids}-${label}`,
       holdId: random.holdId,

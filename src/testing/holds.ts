@@ -99,6 +99,11 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* Steps.untilFree(env, env.storage, lockId)
         const renewal = yield* Steps.renewOne(env.storage, { lockId, holdId: former.holdId, lease: env.long })
         yield* Case.that(renewal._tag === "NotHeld", "the renewal of an expired hold is NotHeld", renewal)
+        yield* Case.that(
+          renewal._tag === "NotHeld" && renewal.current?.token === former.token,
+          "NotHeld tells the record of an expired hold: its holder learns by it that its time was over, and that nothing was taken away",
+          renewal
+        )
         yield* Steps.isFree(env.storage, lockId, "a refused renewal brings no hold back")
       })
   },

@@ -5,6 +5,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import { revokedHold } from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
@@ -38,6 +39,11 @@ export const cases: ReadonlyArray<Case.Case> = [
         )
         const renewal = yield* Steps.renewOne(env.storage, { lockId, holdId: taken.holdId, lease: 2 * env.long })
         yield* Case.that(renewal._tag === "NotHeld", "a revoked hold is not renewed", renewal)
+        yield* Case.that(
+          renewal._tag === "NotHeld" && renewal.current?.token === taken.token && renewal.current.holds[0] === revokedHold,
+          "NotHeld tells the record of a revoked lock: its holder learns by it that an operator took it away",
+          renewal
+        )
         const release = yield* env.storage.release({ lockId, holdId: taken.holdId })
         yield* Case.that(release._tag === "NotHeld", "a revoked hold is not released", release)
         const still = yield* Steps.record(env.storage, lockId, "a revoked lock blocks until its lease ends, though its holder released it")

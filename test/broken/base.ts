@@ -1,6 +1,6 @@
 /**
  * A correct storage made of parts, each of which can be put in broken. It has every hook of the kit: a clock that is moved, a program's
- * transaction, replies that get lost, a server that hangs or restarts.
+ * transaction, replies that get lost, a server that hangs or restarts, hints that cannot be sent, a server that is full; and the smaller port over the same data.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
-import { LockError, LockRecord, Storage } from "../../src/index.js"
+import { LockError, LockRecord, Storage, VersionedStore } from "../../src/index.js"
 import type * as Conformance from "../../src/testing/index.js"
 
 type Records = Map<string, LockRecord.LockRecord>
@@ -26,7 +26,12 @@ export interface World {
   loseNext: boolean
   hung: boolean
   poisoned: number
+  /** Hints cannot be sent; there is no room. */
+  hintsFail: boolean
+  full: boolean
 }
+
+type Write = "claim" | "renew" | "release" | "revoke"
 
 export interface Parts {
   readonly claim: typeof LockRecord.claim
@@ -42,6 +47,7 @@ export interface Parts {
   readonly validFor: (record: LockRecord.LockRecord, now: number) => number
   readonly claimAnswer: (outcome: LockRecord.ClaimOutcome, request: LockRecord.Claim) => LockRecord.ClaimOutcome
   readonly renewAnswers: (outcomes: ReadonlyArray<Storage.RenewAnswer>) => ReadonlyArray<Storage.RenewAnswer>
+  readonly get: (snapshot: Storage.Snapshot) => Storage.Snapshot
   readonly list: (snapshots: ReadonlyArray<Storage.Snapshot>) => ReadonlyArray<Storage.Snapshot>
   readonly dropped: (record: LockRecord.LockRecord, now: number, olderThan: number) => boolean
   readonly purgeMemory: (olderThan: number) => number
@@ -49,6 +55,9 @@ export interface Parts {
   readonly afterWrite: (records: Records, key: string) => void
   readonly onRead: (records: Records, key: string) => void
   readonly wake: (lockId: string) => string
+  /** What a hint that cannot be sent does to the write that it belongs to. */
+  readonly hintFailure: "nothing" | "fails" | "undoes"
+  readonly refusedWhenFull: ReadonlyArray<Write>
   readonly joinsTransaction: boolean
   readonly lostReplySays: "no" | "unknown"
   readonly keepsTimeLimit: boolean
@@ -73,12 +82,15 @@ export const correct: Parts = {
   validFor: (record, now) => record.leaseExpireTime - now,
   claimAnswer: (outcome) => outcome,
   renewAnswers: (outcomes) => outcomes,
+  get: (snapshot) => snapshot,
   list: (snapshots) => snapshots,
   dropped: (record, now, olderThan) => record.leaseExpireTime < now - olderThan,
   purgeMemory: (olderThan) => Math.max(olderThan, hour),
   afterWrite: () => {},
   onRead: () => {},
   wake: (lockId) => lockId,
+  hintFailure: "nothing",
+  refusedWhenFull: ["claim"],
   joinsTransaction: false,
   lostReplySays: "unknown",
   keepsTimeLimit: true,
@@ -103,7 +115,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
   }
 
   /** One request and its reply, over a link that may fail. */
-  const trip = <A>(operation: Effect.Effect<A>): Effect.Effect<A, LockError.StorageError> =>
+  const trip = <A>(operation: Effect.Effect<A, LockError.StorageError>): Effect.Effect<A, LockError.StorageError> =>
     Effect.gen(function*() {
       while (world.hung) {
         const limit = yield* Storage.TimeLimit
@@ -126,8 +138,15 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       return answer
     }).pipe(Effect.onInterrupt(() => Effect.sync(() => parts.cancelsInnocents && world.poisoned++)))
 
+  const hint = (before: LockRecord.LockRecord | undefined, key: string, lockId: string): Effect.Effect<void, LockError.StorageError> =>
+    Effect.suspend(() => {
+      if (!world.hintsFail) return Effect.asVoid(PubSub.publish(freed, parts.wake(lockId)))
+      if (parts.hintFailure === "undoes" && before !== undefined) world.records.set(key, before)
+      return parts.hintFailure === "nothing" ? Effect.void : failure("Unknown", "unknown")
+    })
+
   const transition = <O>(
-    operation: "claim" | "renew" | "release" | "revoke",
+    operation: Write,
     lockId: string,
     step: (record: LockRecord.LockRecord | undefined, now: number) => LockRecord.Step<O>
   ) =>
@@ -139,7 +158,11 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       const found = world.records.get(key)
       if ((parts.torn as ReadonlyArray<string>).includes(operation)) yield* Effect.yieldNow()
       const { outcome, record } = step(found, now)
+      if (world.full && record !== found && parts.refusedWhenFull.includes(operation)) return yield* failure("Unknown", "no")
       store(journal, key, record)
+      if ((operation === "release" || operation === "revoke") && record !== undefined && record !== found && record.holds.length === 0) {
+        yield* hint(found, key, lockId)
+      }
       return outcome
     })
 
@@ -165,17 +188,12 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
           transition("renew", request.lockId, (record, now) => parts.renew(record, request, now))),
         parts.renewAnswers
       )),
-    release: (request) =>
-      trip(transition("release", request.lockId, (record) => parts.release(record, request)).pipe(
-        Effect.tap((outcome) =>
-          outcome._tag === "Released" && outcome.remaining === 0 ? PubSub.publish(freed, parts.wake(request.lockId)) : Effect.void
-        )
-      )),
+    release: (request) => trip(transition("release", request.lockId, (record) => parts.release(record, request))),
     revoke: (request) => trip(transition("revoke", request.lockId, (record, now) => parts.revoke(record, request, now))),
     get: (lockId) =>
       trip(Effect.map(parts.time(world), (now) => {
         parts.onRead(world.records, parts.key(lockId))
-        return Option.flatMap(Option.fromNullable(world.records.get(parts.key(lockId))), (record) => snapshot(record, now))
+        return Option.flatMap(Option.fromNullable(world.records.get(parts.key(lockId))), (record) => Option.map(snapshot(record, now), parts.get))
       })),
     list: Stream.unwrap(trip(Effect.map(parts.time(world), (now) =>
       Stream.fromIterable(parts.list([...world.records.values()].flatMap((record) => Option.toArray(snapshot(record, now)))))))),
@@ -191,6 +209,28 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
   })
 }
 
+/** The smaller port over the same records. Never broken: by it the kit brings about what the storage cannot. */
+const versioned = (world: World, { key }: Parts): VersionedStore.Service => {
+  const at = (lockId: string, version: number | undefined, write: () => void) =>
+    Effect.suspend(() => {
+      if (world.records.get(key(lockId))?.version !== version) return new VersionedStore.VersionMiss({ lockId })
+      write()
+      return Effect.void
+    })
+  return VersionedStore.VersionedStore.of({
+    create: (lockId, _, record) => at(lockId, undefined, () => world.records.set(key(lockId), record)),
+    update: (lockId, expected, record) => at(lockId, expected, () => world.records.set(key(lockId), record)),
+    delete: (lockId, expected) => at(lockId, expected, () => world.records.delete(key(lockId))),
+    get: (lockId) => Effect.sync(() => Option.fromNullable(world.records.get(key(lockId)))),
+    list: Stream.suspend(() => Stream.fromIterable(Array.from(world.records.values()))),
+    time: Effect.sync(() => world.now),
+    guarantees: { name: "made of parts", leaseGranularity: 1, shortestLease: 1_000, longestId: 1_020 }
+  })
+}
+
+const during = (begin: () => void, end: () => void) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(Effect.sync(begin), () => effect, () => Effect.sync(end))
+
 /** A storage of its own, with these parts in place of the correct ones. */
 export const target = (
   name: string,
@@ -198,12 +238,13 @@ export const target = (
   hooks: Partial<Conformance.Hooks> = {}
 ): Conformance.Target => {
   const all = { ...correct, ...parts }
-  const world: World = { records: new Map(), now: 1_700_000_000_123_456, loseNext: false, hung: false, poisoned: 0 }
+  const world: World = { records: new Map(), now: 1_700_000_000_123_456, loseNext: false, hung: false, poisoned: 0, hintsFail: false, full: false }
   const freed = Effect.runSync(PubSub.sliding<string>(1024))
   return {
     name,
     layer: Layer.sync(Storage.Storage, () =>
       service(all.sharedByBuilds ? world : { ...world, records: new Map() }, all, freed)),
+    versioned: Layer.sync(VersionedStore.VersionedStore, () => versioned(world, all)),
     hooks: {
       advance: (span) => Effect.sync(() => void (world.now += Duration.toMillis(span) * 1000)),
       inTransaction: (effect) =>
@@ -215,12 +256,9 @@ export const target = (
           )
         }),
       loseReply: Effect.sync(() => void (world.loseNext = true)),
-      hang: (effect) =>
-        Effect.acquireUseRelease(
-          Effect.sync(() => void (world.hung = true)),
-          () => effect,
-          () => Effect.sync(() => void (world.hung = false))
-        ),
+      hang: during(() => void (world.hung = true), () => void (world.hung = false)),
+      breakHints: during(() => void (world.hintsFail = true), () => void (world.hintsFail = false)),
+      refuseWrites: during(() => void (world.full = true), () => void (world.full = false)),
       restart: Effect.sync(() => {
         if (!all.survivesRestart) world.records.clear()
       }),

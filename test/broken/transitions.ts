@@ -8,6 +8,8 @@ export interface Broken {
   /** The rules whose cases must catch it: each of them. Other cases may catch it too. */
   readonly rules: ReadonlyArray<string>
   readonly parts: Partial<Parts>
+  /** No case of any other rule may catch it. */
+  readonly only?: boolean
   /** In place of the usual ones. */
   readonly hooks?: Partial<Conformance.Hooks>
 }
