@@ -1,11 +1,10 @@
 /** The memory storage keeps every promise: as itself, and over compare-and-set with and without a clock. */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import { MemoryStorage, Storage, VersionedStore } from "../src/index.js"
 import * as Conformance from "../src/testing/index.js"
+import { underClock } from "./support/underClock.js"
 
 /** A storage's clock of its own: it runs, whatever the client's says, and can be moved. */
 const makeClock = (start: number) => {
@@ -44,34 +43,6 @@ Conformance.suite({
   layer: Layer.sync(Storage.Storage, () => VersionedStore.toStorage(clockless)),
   versioned: Layer.succeed(VersionedStore.VersionedStore, clockless)
 })
-
-/** A monotonic clock that is moved, for who observes leases by it. */
-const underClock = (storage: Storage.Service, micros: Effect.Effect<number>): Storage.Service => {
-  const inner = Clock.make()
-  const clock: Clock.Clock = {
-    [Clock.ClockTypeId]: Clock.ClockTypeId,
-    unsafeCurrentTimeMillis: () => inner.unsafeCurrentTimeMillis(),
-    currentTimeMillis: inner.currentTimeMillis,
-    unsafeCurrentTimeNanos: () => BigInt(Effect.runSync(micros)) * 1000n,
-    currentTimeNanos: Effect.map(micros, (now) => BigInt(now) * 1000n),
-    sleep: (duration) => inner.sleep(duration)
-  }
-  const on = <A extends ReadonlyArray<any>, B, E>(operation: (...args: A) => Effect.Effect<B, E>) => (...args: A) =>
-    Effect.withClock(operation(...args), clock)
-  return {
-    ...storage,
-    claim: on(storage.claim),
-    renew: on(storage.renew),
-    release: on(storage.release),
-    revoke: on(storage.revoke),
-    get: on(storage.get),
-    list: Stream.unwrap(Effect.map(
-      Effect.withClock(Stream.runCollect(storage.list), clock),
-      (snapshots) => Stream.fromChunk(snapshots)
-    )),
-    purge: on(storage.purge)
-  }
-}
 
 const watch = makeClock(0)
 const clocklessToo = Effect.runSync(MemoryStorage.makeVersioned({ time: "none" }))

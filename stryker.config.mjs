@@ -1,0 +1,27 @@
+/** Mutation testing: `npm run mutation` over all, or `npm run mutation -- --mutate src/internal/hold.ts` over one file. See docs/proof/mutation.md. */
+export default {
+  testRunner: "vitest",
+  vitest: { configFile: "test/mutation/vitest.config.ts", related: false },
+  plugins: ["@stryker-mutator/vitest-runner"],
+  mutate: [
+    "src/LockRecord.ts",
+    "src/VersionedStore.ts",
+    "src/MemoryStorage.ts",
+    "src/internal/*.ts",
+    "src/internal/sql/*.ts"
+  ],
+  // Each mutant is run against the tests that reach it, and no others.
+  coverageAnalysis: "perTest",
+  incremental: true,
+  incrementalFile: "reports/mutation.json",
+  reporters: ["clear-text", "progress", "json"],
+  jsonReporter: { fileName: "reports/mutation-report.json" },
+  clearTextReporter: { allowColor: false, logTests: false, reportTests: false, allowEmojis: false },
+  concurrency: 2,
+  // A mutant that hangs is caught by its time-out.
+  timeoutMS: 10_000,
+  timeoutFactor: 2,
+  ignorePatterns: ["dist", "bench", "demo", "chaos", "docs", "reports", "coverage", ".ci"],
+  tempDirName: "reports/stryker",
+  thresholds: { high: 95, low: 90, break: null }
+}
