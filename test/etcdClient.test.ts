@@ -4,6 +4,7 @@ import type * as Grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import * as client from "../src/internal/etcd/client.js"
 import * as protocol from "../src/internal/etcd/protocol.js"
+import * as source from "../src/internal/etcd/source.js"
 
 /** The driver's client, with a channel that connects or never does. */
 const driver = (connects: boolean, onClose: () => void): Grpc.Client =>
@@ -28,8 +29,7 @@ describe("a channel that never tries again", () => {
       let opened = 0
       let closed = 0
       const { call } = yield* client.make({
-        endpoints: [() => driver(++opened > 1, () => closed++)],
-        user: undefined,
+        source: source.fixed([() => driver(++opened > 1, () => closed++)]),
         owned: true
       })
       const ask = Effect.suspend(() => call("get", protocol.status, {}, now + 500, "reads"))

@@ -26,7 +26,9 @@ import * as protocol from "../internal/etcd/protocol.js"
 import * as records from "../internal/etcd/records.js"
 import * as ports from "../internal/etcd/storage.js"
 import * as watch from "../internal/etcd/watch.js"
+import * as source from "../internal/etcd/source.js"
 import { invalid } from "../internal/input.js"
+import type { Present } from "../internal/present.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -65,17 +67,32 @@ export interface TlsOptions {
 }
 
 /**
+ * Whoever the cluster knows us as.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UserOptions {
+  readonly name: string
+  readonly password: Redacted.Redacted
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
 export interface Options extends CommonOptions {
   /**
    * `etcd://user:password@host1:2379,host2:2379`, or `etcds://…` for TLS. User and password may be left out; without a port it is 2379. Several endpoints of one cluster are tried in turn when
-   * one does not serve.
+   * one does not serve. Parameters there are none.
+   *
+   * As an Effect, or a function that gives it or a promise of it, it is asked for at each new connection and each login; the same goes for `user` and `tls`.
    */
-  readonly url: Redacted.Redacted
-  /** Only with `etcds://`. */
-  readonly tls?: TlsOptions | undefined
+  readonly url: Present<Redacted.Redacted>
+  /** In place of user and password in the URL: for passwords that change, `() => ({ name, password })`. */
+  readonly user?: Present<UserOptions> | undefined
+  /** Only with `etcds://`. For certificates that are renewed, a function that reads them. */
+  readonly tls?: Present<TlsOptions> | undefined
 }
 
 /**
@@ -87,8 +104,8 @@ export interface Options extends CommonOptions {
 export interface ChannelOptions extends CommonOptions {
   /** A channel of `@grpc/grpc-js`, with whatever credentials, balancing and interceptors it has. Stays open when the layer closes. */
   readonly channel: Grpc.Channel
-  /** For clusters with authentication by name. */
-  readonly user?: { readonly name: string; readonly password: Redacted.Redacted } | undefined
+  /** For clusters with authentication by name. An Effect or a function is asked at each login. */
+  readonly user?: Present<UserOptions> | undefined
 }
 
 /**
@@ -109,6 +126,9 @@ const warnings = ({ errors, isLearner, version }: protocol.Status): ReadonlyArra
   ...(/^3\.[0-2]\./.test(version) ? [`etcd ${version} is older than 3.3: it cannot renew several holds at once`] : [])
 ]
 
+/** How long the endpoints that nothing is asked of may take to tell which cluster they belong to, in milliseconds. One that is down is not waited for any longer. */
+const longestComparison = 1_000
+
 const open = (
   common: internal.ResolvedCommon,
   options: client.Options
@@ -120,6 +140,7 @@ const open = (
     // That there is a leader, that we may, and at which revision the cluster is.
     const core = engine.make(etcd, keys, common)
     yield* core.probe(until)
+    yield* etcd.compareEndpoints(Math.min(common.operationTimeout, longestComparison))
     yield* etcd.call("setup", protocol.status, {}, until, "reads").pipe(
       Effect.flatMap((status) => Effect.forEach(warnings(status), (text) => Effect.logWarning(`EtcdStorage: ${text}`))),
       // Whoever may use the prefix need not be allowed to ask for more.
@@ -141,11 +162,8 @@ const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions>
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* checked(internal.common(options))
-    const url = yield* checked(internal.url(options.url))
-    const tls = yield* checked(internal.tls(options.tls))
-    if (options.tls !== undefined && !url.tls) return yield* invalid("tls", "given", "left out, or the url one of etcds://")
-    const endpoints = yield* checked(client.opens(url, tls))
-    return yield* open(common, { endpoints, user: url.user, owned: true })
+    const reach = yield* checked(source.make({ url: options.url, tls: options.tls, user: options.user }))
+    return yield* open(common, { source: reach, owned: true })
   })
 
 /**
@@ -157,9 +175,8 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
 export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* checked(internal.common(options))
-    const user = yield* checked(internal.user(options.user))
     if (typeof options.channel?.createCall !== "function") return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
-    return yield* open(common, { endpoints: [client.openChannel(options.channel)], user, owned: false })
+    return yield* open(common, { source: yield* checked(source.ofChannel(options.channel, options.user)), owned: false })
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>

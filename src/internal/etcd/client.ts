@@ -1,12 +1,16 @@
-/** Calls to etcd: the connections, in rotation where there are several endpoints, the token of a user, and a bound for every call. */
+/** Calls to etcd: at an endpoint that serves and is of our cluster, with the token of a user, and with a bound for every call. */
 import * as Grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
+import type { StorageError } from "../../LockError.js"
+import * as Notices from "../notices.js"
+import * as channels from "./channels.js"
 import * as errors from "./errors.js"
-import type { ResolvedTls, ResolvedUrl, User } from "./options.js"
+import type { User } from "./options.js"
 import * as protocol from "./protocol.js"
+import type { Reach, Source } from "./source.js"
+import * as stream from "./stream.js"
 
 export interface Client {
   /** `until` is a moment of `performance.now()`. What only reads is surely not applied when it fails. */
@@ -23,101 +27,67 @@ export interface Client {
     on: (response: protocol.WatchResponse) => StorageError | undefined,
     patience: number
   ) => Effect.Effect<never, StorageError>
+  /** Asks all endpoints that answer within `millis` which cluster they belong to, and fails if it is not one. */
+  readonly compareEndpoints: (millis: number) => Effect.Effect<void, StorageError>
 }
 
-/** How to reach one endpoint, anew each time. */
-export type Open = () => Grpc.Client
-
 export interface Options {
-  readonly endpoints: ReadonlyArray<Open>
-  readonly user: User | undefined
+  readonly source: Source
   /** Whether the connections are ours to close. */
   readonly owned: boolean
 }
 
-const settings: Grpc.ClientOptions = {
-  // Each layer has connections of its own: one that hangs can be left for another.
-  "grpc.use_local_subchannel_pool": 1,
-  "grpc.initial_reconnect_backoff_ms": 50,
-  "grpc.max_reconnect_backoff_ms": 1000,
-  // Not faster: etcd ends connections that ask more often than every 5 seconds, or without a call.
-  "grpc.keepalive_time_ms": 10_000,
-  "grpc.keepalive_timeout_ms": 5_000,
-  "grpc.keepalive_permit_without_calls": 0,
-  "grpc.enable_retries": 0,
-  "grpc.service_config_disable_resolution": 1,
-  "grpc.max_receive_message_length": -1,
-  "grpc.primary_user_agent": "effect-storage-lock"
-}
-
-export const opens = ({ endpoints, tls }: ResolvedUrl, pem: ResolvedTls): ReadonlyArray<Open> | InvalidOptions => {
-  try {
-    const credentials = tls ? Grpc.credentials.createSsl(pem.ca, pem.key, pem.cert) : Grpc.credentials.createInsecure()
-    return endpoints.map((endpoint) => () => new Grpc.Client(endpoint, credentials, settings))
-  } catch {
-    // What is wrong with them is not told: it might quote the key.
-    return new InvalidOptions({ field: "tls", kind: "not to be read", rule: "certificates and a key in PEM that belong together" })
-  }
-}
-
-export const openChannel = (channel: Grpc.Channel): Open => () =>
-  new Grpc.Client(channel.getTarget(), Grpc.credentials.createInsecure(), { channelOverride: channel })
-
-/** How long the driver may fail to connect, in milliseconds, before its channel is left for a new one: it was seen never to try again. */
-const longestSilence = 3_000
-
 /** No answer in time. */
 class Late {}
 
-export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client, never, Scope.Scope> =>
+/** An answer that is none of etcd's. */
+class Odd {}
+
+/** An answer of another cluster. */
+class Foreign {}
+
+export const make = ({ owned, source }: Options): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const clients: Array<Grpc.Client | undefined> = endpoints.map(() => undefined)
-    /** When something last came from each endpoint. */
-    const heard: Array<number> = endpoints.map(() => Number.NEGATIVE_INFINITY)
-    const opened: Array<number> = endpoints.map(() => Number.NEGATIVE_INFINITY)
+    const notices = yield* Notices.make("EtcdStorage")
     const active = new Set<() => void>()
-    let current = 0
+    const pool = channels.make(owned)
+    let reach = source.initial
+    if (reach !== undefined) pool.replace(reach.opens)
+    /** Of the first one that answered. */
+    let cluster: number | undefined
     let isClosed = false
     const login = Effect.unsafeMakeSemaphore(1)
 
     // A member without a leader cannot serve: better told at once than after a time-out.
     const anonymous = new Grpc.Metadata()
     anonymous.set("hasleader", "true")
-    let metadata: Grpc.Metadata | undefined = user === undefined ? anonymous : undefined
+    let metadata: Grpc.Metadata | undefined
 
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
         isClosed = true
         active.forEach((cancel) => cancel())
-        if (owned) clients.forEach((client) => client?.close())
+        if (owned) pool.close()
       })
     )
 
-    const at = (index: number) => {
-      let client = clients[index]
-      if (client === undefined) {
-        client = clients[index] = endpoints[index]!()
-        opened[index] = performance.now()
-      }
-      return client
-    }
-
-    /**
-     * This endpoint did not serve: the next one's turn. A connection from which nothing came for the length of a whole call is given up, and so is one that cannot be
-     * made for long.
-     */
-    const leave = (index: number, silentSince?: number) => {
-      if (current === index) current = (index + 1) % endpoints.length
-      const isDead = silentSince !== undefined
-        ? heard[index]! < silentSince
-        : Math.max(heard[index]!, opened[index]!) < performance.now() - longestSilence
-      if (owned && isDead) {
-        clients[index]?.close()
-        clients[index] = undefined
+    const nameOf = (endpoint: channels.Endpoint): string => {
+      try {
+        return pool.client(endpoint).getChannel().getTarget().replace(/^(dns|ipv[46]):/, "")
+      } catch {
+        return "an endpoint"
       }
     }
 
-    const once = <I, O>(index: number, method: protocol.Method<I, O>, request: I, meta: Grpc.Metadata, until: number) =>
+    /** What is wrong with an answer. */
+    const fault = (header: Partial<protocol.Header["header"]> | null | undefined): Foreign | undefined => {
+      const id = header?.clusterId
+      if (id === undefined || id === 0) return undefined
+      cluster ??= id
+      return id === cluster ? undefined : new Foreign()
+    }
+
+    const once = <I, O>(endpoint: channels.Endpoint, method: protocol.Method<I, O>, request: I, meta: Grpc.Metadata, until: number) =>
       Effect.async<O, unknown>((resume) => {
         let call: Grpc.ClientUnaryCall | undefined
         let over = false
@@ -133,57 +103,109 @@ export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client,
         }
         const timer = setTimeout(cancel, Math.max(0, until - performance.now()))
         active.add(cancel)
+        const judged = (error: unknown, value: O | undefined): Effect.Effect<O, unknown> => {
+          if (error !== null) return Effect.fail(error)
+          try {
+            if (!method.isRight(value!, request)) return Effect.fail(new Odd())
+            const wrong = fault((value as Partial<protocol.Header>).header)
+            return wrong === undefined ? Effect.succeed(value!) : Effect.fail(wrong)
+          } catch {
+            return Effect.fail(new Odd())
+          }
+        }
         try {
-          call = at(index).makeUnaryRequest(method.path, method.serialize, method.deserialize, request, meta, (error, value) => {
+          call = pool.client(endpoint).makeUnaryRequest(method.path, method.serialize, method.deserialize, request, meta, (error, value) => {
             // Of a call that was given up the driver itself says that it was cancelled: nothing was heard of the server.
             if (over) return
             clearTimeout(timer)
             active.delete(cancel)
-            if (error === null || errors.codeOf(error) !== errors.code.unavailable) heard[index] = performance.now()
-            resume(error === null ? Effect.succeed(value!) : Effect.fail(error))
+            if (error === null || !errors.isUnavailable(error)) endpoint.heard = performance.now()
+            resume(judged(error, value))
           })
         } catch (error) {
           // A channel that was closed throws.
           stop()
-          resume(Effect.fail({ code: errors.code.unavailable, details: error instanceof Error ? error.message : String(error) }))
+          resume(Effect.fail(errors.unavailable(error)))
         }
         return Effect.sync(stop)
       })
 
-    const isReady = (index: number) => at(index).getChannel().getConnectivityState(true) === Grpc.connectivityState.READY
+    const learnReach = (found: Reach) => {
+      if (reach === undefined || reach.opens !== found.opens) pool.replace(found.opens)
+      if (reach?.user !== found.user) metadata = undefined
+      reach = found
+    }
 
-    /**
-     * An endpoint that answers. Asked before anything is sent that matters, so that a server that cannot be reached is certain not to have applied it.
-     */
-    const connect = (operation: string, until: number): Effect.Effect<number, StorageError> =>
+    /** Where to connect, as of now, unless it never changes. */
+    const ask = (operation: string, until: number): Effect.Effect<void, StorageError> =>
       Effect.suspend(() => {
-        if (isClosed) return errors.closed(operation)
-        if (isReady(current)) return Effect.succeed(current)
-        return seek(operation, until, endpoints.length)
+        if (source.fixed) return Effect.void
+        const start = performance.now()
+        return Effect.map(bounded(operation, until, source.now(operation, start)), learnReach)
       })
 
-    const seek = (operation: string, until: number, left: number): Effect.Effect<number, StorageError> =>
+    const bounded = <A>(operation: string, until: number, effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
+      const start = performance.now()
+      return Effect.timeoutFail(effect, {
+        duration: Math.max(1, until - start),
+        onTimeout: () => errors.noAnswer(operation, performance.now() - start, "no")
+      })
+    }
+
+    const isReady = (): boolean => {
+      try {
+        // One that is to be made with what its options are now must not be begun before they are known.
+        return reach !== undefined && pool.isReady(pool.current(), source.fixed)
+      } catch {
+        return false
+      }
+    }
+
+    /**
+     * An endpoint that answers, serves, and is of our cluster, as it said since it was connected. Asked before anything is sent that matters, so that a server that cannot be reached, or is another one
+     * now, is certain not to have applied it.
+     */
+    const connect = (operation: string, until: number): Effect.Effect<channels.Endpoint, StorageError> =>
       Effect.suspend(() => {
-        const index = current
+        if (isClosed) return errors.closed(operation)
+        return isReady() ? Effect.succeed(pool.current()) : Effect.zipRight(ask(operation, until), Effect.suspend(() => seek(operation, until, pool.size())))
+      })
+
+    const seek = (operation: string, until: number, left: number, worst?: StorageError): Effect.Effect<channels.Endpoint, StorageError> =>
+      Effect.suspend(() => {
+        const endpoint = pool.current()
         const start = performance.now()
-        return Effect.matchEffect(once(index, protocol.status, {}, anonymous, start + (until - start) / left), {
-          onSuccess: () => Effect.succeed(index),
+        const pass = (error: StorageError, silentSince?: number) => {
+          // What its name leads to may be another one the next time.
+          pool.leave(endpoint, errors.isForeign(error) ? Number.POSITIVE_INFINITY : silentSince)
+          if (errors.isForeign(error)) notices.warn("cluster", error.message)
+          // What may pass is told before what is as it is.
+          const told = worst === undefined || error.isRetryable ? error : worst
+          return left > 1 ? seek(operation, until, left - 1, told) : Effect.fail(told)
+        }
+        const good = () => {
+          pool.confirm(endpoint)
+          notices.over("cluster")
+          return Effect.succeed(endpoint)
+        }
+        return Effect.matchEffect(once(endpoint, protocol.status, {}, anonymous, start + (until - start) / left), {
+          onSuccess: ({ isLearner, leader }) =>
+            isLearner ? pass(errors.unfit(operation, nameOf(endpoint), "it is a learner"))
+            : leader === 0 ? pass(errors.unfit(operation, nameOf(endpoint), "it has no leader"))
+            : good(),
           onFailure: (error) => {
             if (isClosed) return errors.closed(operation)
+            if (error instanceof Late) return pass(errors.noAnswer(operation, performance.now() - start, "no"), start)
+            if (error instanceof Foreign) return pass(errors.foreign(operation, nameOf(endpoint), "no"))
+            if (error instanceof Odd) return pass(errors.odd(operation, "no"))
             // It may mind that we have not said who we are: it is there.
-            if (!(error instanceof Late) && errors.codeOf(error) !== errors.code.unavailable) return Effect.succeed(index)
-            leave(index, error instanceof Late ? start : undefined)
-            return left > 1
-              ? seek(operation, until, left - 1)
-              : error instanceof Late
-              ? errors.noAnswer(operation, performance.now() - start, "no")
-              : errors.fromDriver(operation, error, "no")
+            return errors.isUnavailable(error) ? pass(errors.fromDriver(operation, error, "no")) : good()
           }
         })
       })
 
-    const authenticate = (operation: string, { name, password }: User, index: number, until: number, start = performance.now()) =>
-      once(index, protocol.authenticate, { name, password: Redacted.value(password) }, anonymous, until).pipe(
+    const authenticate = (operation: string, { name, password }: User, endpoint: channels.Endpoint, until: number, start = performance.now()) =>
+      once(endpoint, protocol.authenticate, { name, password: Redacted.value(password) }, anonymous, until).pipe(
         Effect.map(({ token }) => {
           const found = anonymous.clone()
           found.set("token", token)
@@ -191,28 +213,32 @@ export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client,
         }),
         Effect.catchAll((error): Effect.Effect<Grpc.Metadata, StorageError> => {
           if (error instanceof Late) return errors.noAnswer(operation, performance.now() - start, "no")
+          if (error instanceof Foreign) return errors.foreign(operation, nameOf(endpoint), "no")
+          if (error instanceof Odd) return errors.odd(operation, "no")
           // Where authentication is not enabled, everybody may.
           if (errors.codeOf(error) === errors.code.failedPrecondition) return Effect.succeed(metadata = anonymous)
           const refused = [errors.code.invalidArgument, errors.code.permissionDenied, errors.code.unauthenticated] as ReadonlyArray<unknown>
-          return refused.includes(errors.codeOf(error)) ? errors.refused(operation, error) : errors.fromDriver(operation, error, "no")
+          return refused.includes(errors.codeOf(error)) ? errors.refused(operation, error, !source.fixed) : errors.fromDriver(operation, error, "no")
         })
       )
 
-    /** One login for all who need it: the server makes each a matter of much computing. */
-    const identify = (operation: string, index: number, until: number, start = performance.now()): Effect.Effect<Grpc.Metadata, StorageError> =>
+    /** One login for all who need it: the server makes each a matter of much computing. Who we are is asked anew for each. */
+    const identify = (operation: string, endpoint: channels.Endpoint, until: number, start = performance.now()): Effect.Effect<Grpc.Metadata, StorageError> =>
       Effect.suspend(() =>
-        metadata !== undefined ? Effect.succeed(metadata) : login.withPermits(1)(
-          Effect.suspend(() => metadata !== undefined ? Effect.succeed(metadata) : authenticate(operation, user!, index, until))
-        ).pipe(Effect.timeoutFail({
-          duration: Math.max(1, until - start),
-          onTimeout: () => errors.noAnswer(operation, performance.now() - start, "no")
-        }))
+        metadata !== undefined ? Effect.succeed(metadata) : bounded(operation, until, login.withPermits(1)(
+          Effect.suspend(() =>
+            metadata !== undefined ? Effect.succeed(metadata) : Effect.flatMap(source.now(operation, start), ({ user }) => {
+              if (user === undefined) return Effect.succeed(metadata = anonymous)
+              return authenticate(operation, user, endpoint, until)
+            })
+          )
+        ))
       )
 
     /** Tokens end by time, with a restart, and when rights are changed (which has the code of an invalid argument). */
     const forget = (used: Grpc.Metadata, error: unknown): boolean => {
       const found = errors.codeOf(error)
-      if (user === undefined || (found !== errors.code.unauthenticated && found !== errors.code.invalidArgument)) return false
+      if (reach?.user === undefined || (found !== errors.code.unauthenticated && found !== errors.code.invalidArgument)) return false
       if (metadata === used) metadata = undefined
       return true
     }
@@ -223,61 +249,74 @@ export const make = ({ endpoints, owned, user }: Options): Effect.Effect<Client,
       request: I,
       until: number,
       kind: "reads" | "writes",
-      again: boolean
+      again: boolean,
+      more = pool.size()
     ): Effect.Effect<O, StorageError> =>
-      Effect.flatMap(connect(operation, until), (index) =>
-        Effect.flatMap(identify(operation, index, until), (meta) => {
+      Effect.flatMap(connect(operation, until), (endpoint) =>
+        Effect.flatMap(identify(operation, endpoint, until), (meta) => {
           const start = performance.now()
-          return Effect.catchAll(once(index, method, request, meta, until), (error) => {
+          return Effect.catchAll(once(endpoint, method, request, meta, until), (error) => {
             const applied = kind === "reads" ? "no" : undefined
             if (error instanceof Late) {
               if (isClosed) return Effect.fail(applied === "no" ? errors.closed(operation) : errors.noAnswer(operation, performance.now() - start, "unknown"))
-              leave(index, start)
+              pool.leave(endpoint, start)
               return errors.noAnswer(operation, performance.now() - start, applied ?? "unknown")
             }
-            if (errors.codeOf(error) === errors.code.unavailable) leave(index)
+            if (error instanceof Odd) return errors.odd(operation, applied ?? "unknown")
+            const isElsewhere = error instanceof Foreign || errors.isUnavailable(error)
+            if (isElsewhere) pool.leave(endpoint, error instanceof Foreign ? Number.POSITIVE_INFINITY : undefined)
+            // What only reads is asked of the next one.
+            if (isElsewhere && kind === "reads" && more > 1) return attempt(operation, method, request, until, kind, again, more - 1)
+            if (error instanceof Foreign) return errors.foreign(operation, nameOf(endpoint), applied ?? "unknown")
             return forget(meta, error) && again
-              ? attempt(operation, method, request, until, kind, false)
+              ? attempt(operation, method, request, until, kind, false, more)
               : errors.fromDriver(operation, error, applied)
           })
         }))
 
     return {
       call: (operation, method, request, until, kind) => attempt(operation, method, request, until, kind, true),
+      compareEndpoints: (millis) =>
+        Effect.suspend(() => {
+          const until = performance.now() + millis
+          const ours = pool.current()
+          return Effect.forEach(
+            pool.all().filter((endpoint) => endpoint !== ours),
+            (endpoint) => {
+              const name = nameOf(endpoint)
+              return once(endpoint, protocol.status, {}, anonymous, until).pipe(
+                Effect.catchAll((error) => error instanceof Foreign ? errors.foreign("setup", name, "no") : Effect.void),
+                // Connected again when its turn comes.
+                Effect.ensuring(Effect.sync(() => pool.drop(endpoint)))
+              )
+            },
+            { concurrency: "unbounded", discard: true }
+          )
+        }),
       watch: (request, on, patience) =>
         Effect.gen(function*() {
+          const { watch } = protocol
           const operation = "wakeUps"
           const until = performance.now() + patience
-          const index = yield* connect(operation, until)
-          const meta = yield* identify(operation, index, until)
-          return yield* Effect.async<never, StorageError>((resume) => {
-            const { watch } = protocol
-            const stream = at(index).makeBidiStreamRequest(watch.path, watch.serialize, watch.deserialize, meta)
-            const timer = setTimeout(() => end(errors.noAnswer(operation, patience, "no")), patience)
-            const stop = () => {
-              clearTimeout(timer)
-              active.delete(stop)
-              stream.cancel()
-            }
-            const end = (error: StorageError) => {
-              stop()
-              resume(error)
-            }
-            active.add(stop)
-            stream.on("data", (response: protocol.WatchResponse) => {
-              heard[index] = performance.now()
-              clearTimeout(timer)
-              const error = on(response)
-              if (error !== undefined) end(error)
-            })
-            stream.on("error", (error) => {
+          const endpoint = yield* connect(operation, until)
+          const meta = yield* identify(operation, endpoint, until)
+          return yield* stream.open({
+            active,
+            patience,
+            start: () => pool.client(endpoint).makeBidiStreamRequest(watch.path, watch.serialize, watch.deserialize, meta),
+            request,
+            hear: (response) => {
+              endpoint.heard = performance.now()
+              if (fault(response.header) !== undefined) {
+                pool.leave(endpoint, Number.POSITIVE_INFINITY)
+                return errors.foreign(operation, nameOf(endpoint), "no")
+              }
+              return watch.isRight(response, request) ? on(response) : errors.odd(operation, "no")
+            },
+            failed: (error) => {
               forget(meta, error)
-              if (errors.codeOf(error) === errors.code.unavailable) leave(index)
-              end(errors.fromDriver(operation, error, "no"))
-            })
-            stream.on("end", () => end(errors.fromDriver(operation, { code: errors.code.unavailable, details: "the stream ended" }, "no")))
-            stream.write(request)
-            return Effect.sync(stop)
+              if (errors.isUnavailable(error)) pool.leave(endpoint)
+            }
           })
         })
     }

@@ -124,7 +124,9 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
         if (seen === undefined) return "read"
         const record = judged(seen, micros(clock))
         const step = work.decide(record)
-        if (step.record !== record) return { base: seen, next: step.record, outcome: step.outcome }
+        if (step.record !== record) {
+          return { base: seen, next: step.record, bytes: step.record === undefined ? undefined : records.encode(step.record), outcome: step.outcome }
+        }
         if (base === undefined) return "read"
         task.done = { outcome: step.outcome, seen }
         return "done"
@@ -133,7 +135,7 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
       const answered = (task: Task<O>, write: Write | undefined, { kv, written }: requests.Reply, revision: number) => {
         const { lockId } = task.work
         if (written) {
-          const seen = { record: write!.next, revision: write!.next === undefined ? 0 : revision }
+          const seen = { record: write!.next, revision: write!.next === undefined ? 0 : revision, bytes: write!.bytes }
           remember(lockId, seen)
           task.done = { outcome: write!.outcome as O, seen }
           return
@@ -144,7 +146,7 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
           task.base = record
           return
         }
-        const seen = { record, revision: kv?.modRevision ?? 0 }
+        const seen = { record, revision: kv?.modRevision ?? 0, bytes: kv?.value }
         const judge = record === undefined || task.work.anyFormat ? record : records.readable(operation, record)
         task.base = judge instanceof StorageError ? judge : seen
         remember(lockId, seen)
@@ -230,7 +232,7 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
           const free = record === undefined || record.holds.length === 0 || (record.kind !== LockRecords.exclusive && fewer)
           // Of locks that this process has to do with, and nothing older than what it has seen.
           if (before !== undefined && before.revision < kv.modRevision) {
-            const seen = { record, revision: deleted ? 0 : kv.modRevision }
+            const seen = { record, revision: deleted ? 0 : kv.modRevision, bytes: deleted ? undefined : kv.value }
             remember(lockId, seen)
             // From now on it is observed.
             judged(seen, micros(clock))

@@ -1,4 +1,4 @@
-import { StorageError, type StorageErrorReason } from "../../LockError.js"
+import { type InvalidOptions, StorageError, type StorageErrorReason } from "../../LockError.js"
 
 /** Of gRPC, by name; `@grpc/grpc-js` has the same as an enum. */
 export const code = {
@@ -65,6 +65,11 @@ export const codeOf = (error: unknown): number | undefined => {
   return typeof found === "number" ? found : undefined
 }
 
+/** As the driver tells it of a server that cannot be reached. */
+export const unavailable = (error: unknown) => ({ code: code.unavailable, details: error instanceof Error ? error.message : String(error) })
+
+export const isUnavailable = (error: unknown): boolean => codeOf(error) === code.unavailable
+
 /** The driver's error, less the metadata and whatever else it carries along. */
 const scrub = (error: unknown): Error => {
   const { details, message } = (typeof error === "object" && error !== null ? error : {}) as { details?: unknown; message?: unknown }
@@ -88,16 +93,40 @@ export const fromDriver = (operation: string, error: unknown, applied?: "no"): S
   })
 }
 
-/** Whoever we are, we were refused: reason `Permission` whatever the code. */
-export const refused = (operation: string, error: unknown): StorageError =>
+/** Whoever we are, we were refused: reason `Permission` whatever the code. One who is asked anew who they are may be another the next time. */
+export const refused = (operation: string, error: unknown, isRetryable: boolean): StorageError =>
   new StorageError({
     reason: "Permission",
     operation: name(operation),
-    isRetryable: false,
+    isRetryable,
     applied: "no",
     message: `etcd does not accept this user and password: ${scrub(error).message}`,
     cause: scrub(error)
   })
+
+/** What an option gave when it was asked for what it is now. */
+export const nonsense = (operation: string, { message }: InvalidOptions): StorageError =>
+  new StorageError({ reason: "Connection", operation: name(operation), isRetryable: true, applied: "no", message: `what was asked for anew cannot be used: ${message}` })
+
+class ForeignCluster extends Error {
+  override readonly name = "ForeignCluster"
+}
+
+/** Locks of one cluster say nothing about those of another. */
+export const foreign = (operation: string, endpoint: string, applied: "no" | "unknown"): StorageError => {
+  const message = `${endpoint} belongs to another cluster of etcd than the one that this layer began with, whose locks it does not have. ` +
+    "Hint: correct the name or the list of endpoints; if the locks have moved for good, restart all programs that use them"
+  return new StorageError({ reason: "Schema", operation: name(operation), isRetryable: false, applied, message, cause: new ForeignCluster(message) })
+}
+
+export const isForeign = (error: StorageError): boolean => error.cause instanceof ForeignCluster
+
+export const unfit = (operation: string, endpoint: string, why: string): StorageError =>
+  new StorageError({ reason: "Connection", operation: name(operation), isRetryable: true, applied: "no", message: `${endpoint} serves no locks now: ${why}` })
+
+/** Not what etcd answers: it may come from something else on that port. */
+export const odd = (operation: string, applied: "no" | "unknown"): StorageError =>
+  new StorageError({ reason: "Unknown", operation: name(operation), isRetryable: true, applied, message: "an answer has not the shape of one of etcd: is it etcd that answers there?" })
 
 export const noAnswer = (operation: string, millis: number, applied: "no" | "unknown"): StorageError =>
   new StorageError({

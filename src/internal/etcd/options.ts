@@ -33,10 +33,12 @@ export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   return { prefix: prefix as string, operationTimeout: timeout, versionMissRetry: options.versionMissRetry ?? defaultVersionMissRetry }
 }
 
-export interface User {
+export interface UserOption {
   readonly name: string
   readonly password: Redacted.Redacted
 }
+
+export type User = UserOption
 
 export interface ResolvedUrl {
   /** `host:port`, an address of IPv6 in brackets. */
@@ -50,6 +52,12 @@ const urlRule = "a Redacted URL such as etcd://user:password@host1:2379,host2:23
 
 const host = /^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/
 
+/** The first parameter of a URL that is otherwise right, if it surely is one and no part of a password. */
+const parameter = (text: string): string | undefined => {
+  const found = /^(?:etcds?|https?):\/\/(?:[^@/?#]*@)?[^@/?#]+\/?\?([A-Za-z][\w.-]*)=[^@]*$/i.exec(text)
+  return found?.[1]
+}
+
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string) => new InvalidOptions({ field: "url", kind, rule: urlRule })
@@ -57,6 +65,8 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   const text: unknown = Redacted.value(value)
   if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
   if (text === "") return bad("empty")
+  const unknown = parameter(text)
+  if (unknown !== undefined) return bad(`a URL with the parameter ${JSON.stringify(unknown)}, and takes none (TLS is etcds://, certificates are the option \`tls\`)`)
   const parts = /^(etcds?|https?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?$/i.exec(text)
   if (parts === null) return bad("not a URL of etcd")
   const [, scheme, credentials, hosts] = parts
@@ -108,9 +118,9 @@ const bytes = (value: unknown): Buffer | undefined =>
   : value instanceof Uint8Array && value.length > 0 ? Buffer.from(value)
   : undefined
 
-export const tls = (options: Tls | undefined): ResolvedTls | InvalidOptions => {
-  const none = { ca: null, cert: null, key: null }
-  if (options === undefined) return none
+export const noTls: ResolvedTls = { ca: null, cert: null, key: null }
+
+export const tls = (options: Tls): ResolvedTls | InvalidOptions => {
   if (typeof options !== "object" || options === null) return invalid("tls", options, "{ ca, cert, key }, each in PEM")
   const pem = (field: "ca" | "cert" | "key", value: unknown): Buffer | null | InvalidOptions =>
     value === undefined ? null : bytes(value) ?? new InvalidOptions({ field: `tls.${field}`, kind: "something else", rule: "a text or bytes in PEM, the key Redacted" })

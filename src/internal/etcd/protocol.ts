@@ -29,7 +29,8 @@ const json = {
         Watch: service("Watch"),
         Auth: service("Authenticate"),
         Maintenance: service("Status"),
-        ResponseHeader: message({ revision: ["int64", 3] }),
+        // Ids are told apart by the 53 bits that are left of them.
+        ResponseHeader: message({ clusterId: ["uint64", 1], revision: ["int64", 3] }),
         KeyValue: message({ key: ["bytes", 1], modRevision: ["int64", 3], value: ["bytes", 5] }),
         RangeRequest: message({ key: ["bytes", 1], rangeEnd: ["bytes", 2], limit: ["int64", 3], keysOnly: ["bool", 8] }),
         RangeResponse: message({ header: ["ResponseHeader", 1], kvs: ["KeyValue", 2, "repeated"], more: ["bool", 3] }),
@@ -37,7 +38,10 @@ const json = {
         PutResponse: message({}),
         DeleteRangeRequest: message({ key: ["bytes", 1] }),
         DeleteRangeResponse: message({}),
-        Compare: message({ result: ["int32", 1], target: ["int32", 2], key: ["bytes", 3], modRevision: ["int64", 6] }, { union: ["modRevision"] }),
+        Compare: message(
+          { result: ["int32", 1], target: ["int32", 2], key: ["bytes", 3], modRevision: ["int64", 6], value: ["bytes", 7] },
+          { union: ["modRevision", "value"] }
+        ),
         RequestOp: message({
           range: ["RangeRequest", 1],
           put: ["PutRequest", 2],
@@ -56,6 +60,7 @@ const json = {
         WatchRequest: message({ create: ["WatchCreateRequest", 1] }, { union: ["create"] }),
         Event: message({ type: ["int32", 1], kv: ["KeyValue", 2] }),
         WatchResponse: message({
+          header: ["ResponseHeader", 1],
           created: ["bool", 3],
           canceled: ["bool", 4],
           compactRevision: ["int64", 5],
@@ -63,9 +68,9 @@ const json = {
           events: ["Event", 11, "repeated"]
         }),
         AuthenticateRequest: message({ name: ["string", 1], password: ["string", 2] }),
-        AuthenticateResponse: message({ token: ["string", 2] }),
+        AuthenticateResponse: message({ header: ["ResponseHeader", 1], token: ["string", 2] }),
         StatusRequest: message({}),
-        StatusResponse: message({ version: ["string", 2], errors: ["string", 8, "repeated"], isLearner: ["bool", 10] })
+        StatusResponse: message({ header: ["ResponseHeader", 1], version: ["string", 2], leader: ["uint64", 5], errors: ["string", 8, "repeated"], isLearner: ["bool", 10] })
       }
     }
   }
@@ -87,8 +92,8 @@ export interface RangeRequest {
   readonly keysOnly?: boolean
 }
 
-interface Header {
-  readonly header: { readonly revision: number }
+export interface Header {
+  readonly header: { readonly clusterId: number; readonly revision: number }
 }
 
 export interface RangeResponse extends Header {
@@ -97,14 +102,13 @@ export interface RangeResponse extends Header {
 }
 
 /** `result` and `target` are left out where they are 0. */
-export interface Compare {
-  readonly target: number
-  readonly key: Buffer
-  readonly modRevision: number
-}
+export type Compare = { readonly target: number; readonly key: Buffer } & ({ readonly modRevision: number } | { readonly value: Buffer })
 
 /** `Compare.target` for the revision of a key's last change, which is 0 where there is no such key. */
 export const modRevision = 2
+
+/** `Compare.target` for a key's value. */
+export const value = 3
 
 export type RequestOp =
   | { readonly range: RangeRequest }
@@ -132,7 +136,7 @@ export interface WatchRequest {
   readonly create: { readonly key: Buffer; readonly rangeEnd: Buffer }
 }
 
-export interface WatchResponse {
+export interface WatchResponse extends Header {
   readonly created: boolean
   readonly canceled: boolean
   readonly compactRevision: number
@@ -140,8 +144,10 @@ export interface WatchResponse {
   readonly events: ReadonlyArray<{ readonly type: number; readonly kv: KeyValue }>
 }
 
-export interface Status {
+export interface Status extends Header {
   readonly version: string
+  /** 0 if the member knows of none. */
+  readonly leader: number
   /** Alarms that are raised. */
   readonly errors: ReadonlyArray<string>
   readonly isLearner: boolean
@@ -152,19 +158,31 @@ export interface Method<I, O> {
   readonly path: string
   readonly serialize: (value: I) => Buffer
   readonly deserialize: (bytes: Buffer) => O
+  /** Whether an answer has what is read of it: lists are lists already, messages may be missing. */
+  readonly isRight: (answer: O, request: I) => boolean
 }
 
-const method = <I, O>(service: string, name: string): Method<I, O> => {
+const method = <I, O>(service: string, name: string, isRight: Method<I, O>["isRight"]): Method<I, O> => {
   const found = (definition[`etcdserverpb.${service}`] as unknown as Record<string, {
     readonly path: string
     readonly requestSerialize: (value: I) => Buffer
     readonly responseDeserialize: (bytes: Buffer) => O
   }>)[name]!
-  return { path: found.path, serialize: found.requestSerialize, deserialize: found.responseDeserialize }
+  return { path: found.path, serialize: found.requestSerialize, deserialize: found.responseDeserialize, isRight }
 }
 
-export const range = method<RangeRequest, RangeResponse>("KV", "Range")
-export const txn = method<TxnRequest, TxnResponse>("KV", "Txn")
-export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch")
-export const authenticate = method<{ readonly name: string; readonly password: string }, { readonly token: string }>("Auth", "Authenticate")
-export const status = method<Record<string, never>, Status>("Maintenance", "Status")
+const hasHeader = ({ header }: Header): boolean => (header as Header["header"] | null)?.revision! > 0
+
+export const range = method<RangeRequest, RangeResponse>("KV", "Range", hasHeader)
+export const txn = method<TxnRequest, TxnResponse>(
+  "KV",
+  "Txn",
+  (answer, { failure, success }) => hasHeader(answer) && answer.responses.length === (answer.succeeded ? success : failure).length
+)
+export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch", ({ events }) => events.every(({ kv }) => Buffer.isBuffer(kv?.key)))
+export const authenticate = method<{ readonly name: string; readonly password: string }, { readonly token: string } & Header>(
+  "Auth",
+  "Authenticate",
+  ({ token }) => typeof token === "string"
+)
+export const status = method<Record<string, never>, Status>("Maintenance", "Status", () => true)

@@ -31,17 +31,19 @@ export const keys = (prefix: string): Keys => {
 
 export const encode = ({ lockId: _, ...rest }: LockRecord.LockRecord): Buffer => Buffer.from(JSON.stringify(rest), "utf8")
 
-const shape = {
-  kind: "string",
-  format: "number",
-  ownerId: "string",
-  holds: "object",
-  token: "number",
-  version: "number",
-  lockBeginTime: "number",
-  leaseExpireTime: "number",
-  data: "string"
-} as const
+const isText = (value: unknown) => typeof value === "string"
+
+const shape: Readonly<Record<string, (value: unknown) => boolean>> = {
+  kind: isText,
+  format: Number.isSafeInteger,
+  ownerId: isText,
+  holds: (value) => Array.isArray(value) && value.every(isText),
+  token: Number.isSafeInteger,
+  version: Number.isSafeInteger,
+  lockBeginTime: Number.isSafeInteger,
+  leaseExpireTime: Number.isSafeInteger,
+  data: isText
+}
 
 const newer = (operation: string, lockId: string, format: number): StorageError =>
   errors.schema(operation, `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`)
@@ -59,8 +61,9 @@ export const decode = (operation: string, lockId: string, kv: KeyValue): LockRec
     value = undefined
   }
   if (typeof value === "object" && value !== null) {
-    if (Object.entries(shape).every(([field, type]) => typeof value[field] === type) && Array.isArray(value.holds)) {
-      return { ...value, lockId } as unknown as LockRecord.LockRecord
+    if (Object.entries(shape).every(([field, isRight]) => isRight(value[field]))) {
+      const { ownerLabel, ...rest } = value
+      return { ...rest, ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel as string : undefined), lockId } as unknown as LockRecord.LockRecord
     }
     if (typeof value.format === "number" && value.format > LockRecord.format) return newer(operation, lockId, value.format)
   }

@@ -4,18 +4,21 @@ import type { StorageError } from "../../LockError.js"
 import type { LockRecord } from "../../LockRecord.js"
 import type { Client } from "./client.js"
 import * as protocol from "./protocol.js"
-import * as records from "./records.js"
 
 /** A record and the revision of its last change, 0 where there is none. */
 export interface Seen {
   readonly record: LockRecord | undefined
   readonly revision: number
+  /** As it stands in the store. */
+  readonly bytes?: Buffer | undefined
 }
 
 /** Of `next` (nothing: the key goes), if the key is still as it was seen. */
 export interface Write {
   readonly base: Seen
   readonly next: LockRecord | undefined
+  /** `next`, as it is to stand in the store. */
+  readonly bytes: Buffer | undefined
 }
 
 /** A read, or a write. */
@@ -36,9 +39,13 @@ export interface Replies {
   readonly replies: ReadonlyArray<Reply>
 }
 
-const transaction = (key: Buffer, { base, next }: Write): protocol.TxnRequest => ({
-  compare: [{ target: protocol.modRevision, key, modRevision: base.revision }],
-  success: [next === undefined ? { delete: { key } } : { put: { key, value: records.encode(next) } }],
+/** By the revision, and by the value: a store that was restored gives the same revisions anew, to other writes. */
+const transaction = (key: Buffer, { base, bytes }: Write): protocol.TxnRequest => ({
+  compare: [
+    { target: protocol.modRevision, key, modRevision: base.revision },
+    ...(base.bytes === undefined ? [] : [{ target: protocol.value, key, value: base.bytes }])
+  ],
+  success: [bytes === undefined ? { delete: { key } } : { put: { key, value: bytes } }],
   failure: [{ range: { key } }]
 })
 

@@ -8,6 +8,7 @@ import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../renewals.js"
 import type { Engine } from "./engine.js"
+import * as errors from "./errors.js"
 import type { Keys } from "./records.js"
 import type { Seen } from "./requests.js"
 
@@ -96,7 +97,10 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
         }
       }
       return yield* renewals.settle(answers)
-    })
+    }).pipe(
+      // The cluster that we can reach has no such hold, whatever becomes of the other one: others may lock there already.
+      Effect.catchIf(errors.isForeign, () => Effect.succeed(requests.map((): Storage.RenewAnswer => ({ _tag: "NotHeld" }))))
+    )
 
   const transact = <O>(operation: string, lockId: string, decide: (record: LockRecord.LockRecord | undefined) => LockRecord.Step<O>) =>
     Effect.map(engine.one(operation, { lockId, unseen: "read", decide }), ({ outcome }) => outcome)

@@ -39,7 +39,7 @@ const changed = (change: Document): Expression => ({ $mergeObjects: [same, chang
 /** What every reply bears: the record, and the clock by which it was judged. */
 export const projection: Document = { ...record.projection, now: "$$NOW" }
 
-export const claim = ({ holdId, lease, ownerId }: LockRecord.Claim): ReadonlyArray<Document> =>
+export const claim = ({ holdId, lease, ownerId, ownerLabel }: LockRecord.Claim): ReadonlyArray<Document> =>
   cases(
     [isUnreadable, same],
     [{ $or: [isFree, isOver] }, {
@@ -47,6 +47,7 @@ export const claim = ({ holdId, lease, ownerId }: LockRecord.Claim): ReadonlyArr
       kind: LockRecord.exclusive,
       format: LockRecord.format,
       owner: literal(ownerId),
+      label: literal(ownerLabel ?? ""),
       holds: [literal(holdId)],
       token: { $max: [{ $add: [{ $ifNull: ["$token", 0] }, { $toLong: 1 }] }, now] },
       version: { $ifNull: [next("$version"), { $max: [{ $toLong: 1 }, now] }] },
@@ -121,7 +122,7 @@ export const revoke = ({ when }: LockRecord.Revoke): ReadonlyArray<Document> =>
     ? cases([isUnreadable, same], [true, changed({ holds: [], version: next("$version"), wake: next("$version") })])
     : cases(
       [{ $or: [isUnreadable, { $eq: [holds, [LockRecord.revokedHold]] }] }, same],
-      [true, changed({ owner: "", holds: [LockRecord.revokedHold], version: next("$version") })]
+      [true, changed({ owner: "", label: "", holds: [LockRecord.revokedHold], version: next("$version") })]
     )
 
 /** The type bracket keeps out whatever has an `_id` that is no string: no lock id is. */

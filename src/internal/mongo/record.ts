@@ -5,7 +5,7 @@ import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 
 /** All that a record has. `wake` is the version at which a hold last went out: change streams tell a release from a renewal by it. */
-export const fields = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data", "wake"] as const
+export const fields = ["kind", "format", "owner", "label", "holds", "token", "version", "began", "expires", "data", "wake"] as const
 
 export const projection: Document = Object.fromEntries(fields.map((field) => [field, 1]))
 
@@ -17,6 +17,7 @@ export const toDocument = (lockId: string, record: LockRecord.LockRecord): Docum
   kind: record.kind,
   format: record.format,
   owner: record.ownerId,
+  label: record.ownerLabel ?? "",
   holds: [...record.holds],
   token: long(record.token),
   version: long(record.version),
@@ -32,6 +33,8 @@ export const fromDocument = (document: Document): LockRecord.LockRecord => ({
   kind: document.kind as string,
   format: Number(document.format),
   ownerId: document.owner as string,
+  // Documents of older versions have none.
+  ...LockRecord.labelled(typeof document.label === "string" ? document.label : undefined),
   holds: (document.holds ?? []) as ReadonlyArray<string>,
   token: Number(document.token),
   version: Number(document.version),
