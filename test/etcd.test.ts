@@ -187,7 +187,16 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       ) {
         yield* refuse({ url: Redacted.make(text) }, "url")
       }
+      for (const parameter of ["tls", "sslmode", "ca-file"]) {
+        const error = yield* Effect.flip(EtcdStorage.make({ url: Redacted.make(`etcd://u:sesame@h:2379/?${parameter}=true`) }))
+        assert.include(error.message, `"${parameter}"`)
+        assert.notInclude(error.message, "sesame")
+      }
       yield* refuse({}, "url")
+      const user = { name: "u", password: Redacted.make("sesame") }
+      yield* refuse({ url: Redacted.make("etcd://u:sesame@h"), user }, "user")
+      for (const bad of [5, { name: "u" }, { name: "", password: user.password }, { name: "u", password: "sesame" }]) yield* refuse({ url, user: bad }, "user")
+      yield* refuse({ url, tls: () => ({}) }, "tls")
       yield* refuse({ url: "etcd://u:sesame@h" }, "url")
       for (const prefix of ["", "a\0b", "\ud800", "x".repeat(256), 5]) yield* refuse({ url, prefix }, "prefix")
       for (const operationTimeout of [0, -1, Number.NaN, "soon", "2 days"]) yield* refuse({ url, operationTimeout }, "operationTimeout")
@@ -381,7 +390,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
       const alarm = (action: string) => server.admin("maintenance/alarm", { action, memberID: status.header.member_id, alarm: "NOSPACE" })
       yield* Effect.acquireUseRelease(alarm("ACTIVATE"), () =>
         Effect.gen(function*() {
-          const error = yield* Effect.flip(before.storage.renew([{ lockId: "a", holdId, lease: second }]))
+          const error = yield* Effect.flip(claim(before.storage, "b", "me"))
           assert.deepStrictEqual([error.reason, error.isRetryable], ["Unknown", true])
           assert.include(error.message, "quota")
           const told: Array<string> = []

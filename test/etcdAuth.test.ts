@@ -58,4 +58,54 @@ await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-t
       assert.strictEqual(yield* Effect.retry(renew, { schedule: Schedule.spaced("100 millis"), times: 50 }), "Renewed")
       assert.isTrue(Option.isSome(yield* storage.get("a")))
     }), 90_000)
+
+  it.scopedLive("a password that changes while the layer lives is asked for at the next login", () =>
+    Effect.gen(function*() {
+      // Authentication is on since the test before.
+      const root = { name: "root", password: "root" }
+      const token = Effect.map(server.admin("auth/authenticate", root), (_) => _.token as string)
+      const change = (password: string) => Effect.flatMap(token, (by) => server.admin("auth/user/changepw", { name: "app", password }, by))
+      let password = "p@ss:/,word"
+      let asked = 0
+      const { storage } = yield* EtcdStorage.make({
+        url: Redacted.make(server.url),
+        user: Effect.sync(() => {
+          asked++
+          return { name: "app", password: Redacted.make(password) }
+        }),
+        prefix: "least/"
+      })
+      const held = { lockId: "rotated", ownerId: "me", holdId: "r".repeat(22), lease: 60 * second }
+      yield* storage.claim(held)
+      const renew = Effect.map(storage.renew([held]), ([outcome]) => outcome!._tag)
+      const before = asked
+      assert.strictEqual(yield* renew, "Renewed")
+      assert.strictEqual(asked, before)
+      yield* change("another")
+      // Not yet told: refused, and worth another try, for the next answer may be a better one.
+      const error = yield* Effect.flip(renew)
+      assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Permission", true, "no"])
+      assert.notInclude(error.message, password)
+      password = "another"
+      assert.strictEqual(yield* renew, "Renewed")
+      // By time, too.
+      yield* Effect.sleep("3500 millis")
+      assert.strictEqual(yield* renew, "Renewed")
+      // And through a restart, with one more password.
+      yield* change("third")
+      password = "third"
+      yield* server.kill
+      yield* server.start
+      assert.strictEqual(yield* Effect.retry(renew, { schedule: Schedule.spaced("100 millis"), times: 50 }), "Renewed")
+      // What cannot be had, or makes no sense, at the start is as a server that cannot be reached.
+      const failing = (user: unknown) => Effect.flip(EtcdStorage.make({ url: Redacted.make(server.url), user: () => user as never })) as Effect.Effect<StorageError>
+      for (const nonsense of [undefined, null, 5, { name: "app" }, { name: "app", password: "secret-in-the-clear" }]) {
+        const error = yield* failing(nonsense)
+        assert.deepStrictEqual([error._tag, error.reason, error.isRetryable], ["StorageError", "Connection", true])
+        assert.notInclude(error.message, "secret-in-the-clear")
+      }
+      const thrown = (yield* Effect.flip(EtcdStorage.make({ url: Redacted.make(server.url), user: () => Promise.reject(new Error("no vault")) }))) as StorageError
+      assert.deepStrictEqual([thrown.reason, thrown.isRetryable], ["Connection", true])
+      assert.include(thrown.message, "no vault")
+    }), 90_000)
 })

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
-import { execFile, execFileSync } from "node:child_process"
+import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,7 +13,9 @@ import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import * as EtcdStorage from "../src/backends/EtcdStorage.js"
 import type { StorageError } from "../src/LockError.js"
+import * as Certificates from "./harness/etcdCertificates.js"
 import * as Etcd from "./harness/etcd.js"
+import * as Proxy from "./harness/proxy.js"
 import { describeServer } from "./harness/server.js"
 import * as Shared from "./harness/shared.js"
 import * as Process from "./support/process.js"
@@ -130,49 +132,33 @@ await describeServer("processes on one etcd", Shared.etcd, (server) => {
     }), 120_000)
 })
 
-/** An authority, a server and a client of it, in PEM; readable for a server that runs as another user. */
-const certificates = (directory: string) => {
-  const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-  openssl("req", "-x509", ...key, "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
-  writeFileSync(join(directory, "ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
-  for (const name of ["server", "client"]) {
-    openssl("req", ...key, "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`)
-    openssl("x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext", "-out", `${name}.pem`)
-  }
-  execFileSync("chmod", ["-R", "a+rX", directory])
-  return (name: string) => join(directory, name)
-}
-
 const encrypted = Effect.gen(function*() {
-  const at = certificates(yield* folder)
+  const made = Certificates.make(yield* folder)
+  const { at } = made
   const server = yield* Etcd.encrypted("etcd 3.4", { cert: at("server.pem"), key: at("server.key"), ca: at("ca.pem") })
-  return { server, read: (name: string) => readFileSync(at(name), "utf8") }
+  return { server, ...made }
 })
 
-const two = Effect.all([Etcd.own("etcd 3.4"), Etcd.own("etcd 3.4")], { concurrency: "unbounded" })
-
-// Another store of its own at the second endpoint is what a cluster looks like that was restored from a backup: of another history, and further back.
-await describeServer("a store that has gone back", two, ([before, after]) => {
+// Of the same name and id as before, and of another history, further back: as after a restore from a backup.
+await describeServer("a store that has gone back", Etcd.own("etcd 3.4"), (server) => {
   it.scopedLive("is noticed: nothing that was remembered counts, and tokens go on growing", () =>
     Effect.gen(function*() {
-      const hosts = [before, after].map(({ host, port }) => `${host}:${port}`).join()
-      const { storage } = yield* EtcdStorage.make({ url: Redacted.make(`etcd://${hosts}`), prefix: "p/", operationTimeout: "2 seconds" })
+      const { storage } = yield* EtcdStorage.make({ url: Redacted.make(server.url), prefix: "p/", operationTimeout: "2 seconds" })
       const request = (ownerId: string) => ({ lockId: "a", ownerId, holdId: ownerId.padEnd(22, "-"), lease: 30_000_000 })
       const value = (ownerId: string) => JSON.stringify({
         kind: "exclusive", format: 1, ownerId, holds: [request(ownerId).holdId], token: 3, version: 3, lockBeginTime: 0, leaseExpireTime: 500_000, data: ""
       })
-      const put = (server: Etcd.EtcdServer, ownerId: string) =>
-        server.admin("kv/put", { key: Etcd.base64("p/a"), value: Etcd.base64(value(ownerId)) })
+      const put = (ownerId: string) => server.admin("kv/put", { key: Etcd.base64("p/a"), value: Etcd.base64(value(ownerId)) })
       // One revision of the key, in two histories.
-      yield* put(before, "old")
-      yield* put(after, "new")
+      yield* put("old")
       const first = yield* storage.claim(request("me"))
       assert.strictEqual(first._tag === "Held" && first.holder?.ownerId, "old")
-      for (let i = 0; i < 20; i++) yield* before.admin("kv/put", { key: Etcd.base64("other"), value: "" })
+      for (let i = 0; i < 20; i++) yield* server.admin("kv/put", { key: Etcd.base64("other"), value: "" })
       yield* storage.get("a")
       yield* Effect.sleep("600 millis")
-      yield* before.kill
+      yield* server.erase
+      yield* server.start
+      yield* put("new")
       yield* Effect.retry(storage.get("other"), stubborn)
       // Observed from now on: what was seen of the other one does not count.
       const second = yield* storage.claim(request("me"))
@@ -183,25 +169,67 @@ await describeServer("a store that has gone back", two, ([before, after]) => {
     }), 60_000)
 })
 
-await describeServer("etcd over TLS", encrypted, ({ read, server }) => {
+await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
   const url = Redacted.make(`etcds://localhost:${server.port}`)
-  const client = { cert: read("client.pem"), key: Redacted.make(read("client.key")) }
-  const given = { ca: read("ca.pem"), ...client }
+  const client = (name = "client") => ({ cert: read(`${name}.pem`), key: Redacted.make(read(`${name}.key`)) })
+  const given = { ca: read("ca.pem"), ...client() }
+  const claim = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 }
 
-  it.scopedLive("serves who shows a certificate and trusts its authority, and nobody else", () =>
+  it.scopedLive("serves who shows a certificate and trusts its authority, and nobody else; the error says what to do", () =>
     Effect.gen(function*() {
       const { storage } = yield* EtcdStorage.make({ url, tls: given })
-      const outcome = yield* storage.claim({ lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 })
+      const outcome = yield* storage.claim(claim)
       assert.strictEqual(outcome._tag, "Claimed")
-      const refused: ReadonlyArray<EtcdStorage.Options> = [
-        { url, tls: client },
-        { url, tls: { ca: given.ca } },
-        { url: Redacted.make(`etcd://${server.host}:${server.port}`) }
+      issue("stranger", { authority: "other" })
+      const refused: ReadonlyArray<readonly [EtcdStorage.Options, RegExp]> = [
+        [{ url, tls: client() }, /tls: \{ ca \}/],
+        [{ url, tls: { ca: given.ca } }, /tls: \{ cert, key \}/],
+        [{ url, tls: { ca: given.ca, ...client("stranger") } }, /tls: \{ cert, key \}/],
+        [{ url, tls: { ...given, ca: read("other.pem") } }, /tls: \{ ca \}/],
+        [{ url: Redacted.make(`etcds://127.0.0.2:${server.port}`), tls: given }, /url|is it up/],
+        [{ url: Redacted.make(`etcd://${server.host}:${server.port}`) }, /etcds:/]
       ]
-      for (const options of refused) {
+      for (const [options, hint] of refused) {
         const error = (yield* Effect.flip(EtcdStorage.make({ ...options, operationTimeout: "2 seconds" }))) as StorageError
         assert.deepStrictEqual([error._tag, error.applied, error.isRetryable], ["StorageError", "no", true])
+        assert.match(error.message, hint)
         assert.notInclude(JSON.stringify(error), "PRIVATE KEY")
       }
+    }), 60_000)
+
+  it.scopedLive("certificates that are renewed are those of the next connection; the layer lives on", () =>
+    Effect.gen(function*() {
+      const proxy = yield* Proxy.make(server, { protocol: "bytes" })
+      let present = "client"
+      let asked = 0
+      const { storage } = yield* EtcdStorage.make({
+        url: Redacted.make(`etcds://localhost:${proxy.port}`),
+        tls: () => {
+          asked++
+          return { ca: read("ca.pem"), ...client(present) }
+        },
+        operationTimeout: "2 seconds"
+      })
+      yield* storage.claim({ ...claim, lockId: "b", lease: 60_000_000 })
+      const renew = storage.renew([{ ...claim, lockId: "b" }])
+      const before = asked
+      yield* renew
+      assert.strictEqual(asked, before)
+      // The old one counts no more: of an authority that the server does not know.
+      issue("expired", { authority: "other" })
+      present = "expired"
+      yield* proxy.cut
+      const error = yield* Effect.flip(Effect.repeat(renew, { schedule: stubborn }))
+      assert.isTrue(error.isRetryable)
+      const refused = yield* Effect.flip(renew)
+      assert.match(refused.message, /tls: \{ cert, key \}/)
+      // One that is not to be had, and one that is nonsense, are another try each.
+      present = "none"
+      const missing = yield* Effect.flip(renew)
+      assert.deepStrictEqual([missing.reason, missing.isRetryable, missing.applied], ["Connection", true, "no"])
+      issue("renewed", {})
+      present = "renewed"
+      const [outcome] = yield* Effect.retry(renew, stubborn)
+      assert.strictEqual(outcome!._tag, "Renewed")
     }), 60_000)
 })

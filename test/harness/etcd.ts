@@ -150,11 +150,38 @@ const member = (release: Release, found: Command, name: string, { more, peers, r
       }),
       ready
     })
-    return { ...instance, ...using(`${Instance.host}:${instance.port}`) } satisfies EtcdServer
+    return {
+      ...instance,
+      ...using(`${Instance.host}:${instance.port}`),
+      peer,
+      erase: Effect.zipRight(instance.kill, Effect.sync(() => Fs.rmSync(Path.join(sandbox.directory, "data"), { recursive: true, force: true })))
+    } satisfies EtcdServer & OwnMember
+  })
+
+export interface OwnMember {
+  /** Its URL among members. */
+  readonly peer: string
+  /** Killed, and all that it had is gone: started again it is of the same cluster by name and id, and empty. */
+  readonly erase: Effect.Effect<void>
+}
+
+/** One more for a cluster of one, which serves nobody. */
+export const learner = (release: Release, voter: EtcdServer & OwnMember): Effect.Effect<EtcdServer, ServerUnavailable, Scope.Scope> =>
+  Effect.gen(function*() {
+    const found = yield* find(release)
+    const port = yield* freePort
+    yield* voter.admin("cluster/member/add", { peerURLs: [`http://${Instance.host}:${port}`], isLearner: true })
+    const peers = { m0: Number(new URL(voter.peer).port), learner: port }
+    return yield* member(release, found, "learner", { peers, more: ["--initial-cluster-state=existing"], scheme: "http", ready: (port) =>
+      Effect.filterOrFail(call(`${Instance.host}:${port}`, "maintenance/status", {}), ({ leader }) => leader !== undefined) })
   })
 
 /** Private instances that are one cluster. */
-export const cluster = (release: Release, size: number, more: ReadonlyArray<string> = []): Effect.Effect<ReadonlyArray<EtcdServer>, ServerUnavailable, Scope.Scope> =>
+export const cluster = (
+  release: Release,
+  size: number,
+  more: ReadonlyArray<string> = []
+): Effect.Effect<ReadonlyArray<EtcdServer & OwnMember>, ServerUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
     const found = yield* find(release)
     const peers: Record<string, number> = {}
@@ -163,14 +190,14 @@ export const cluster = (release: Release, size: number, more: ReadonlyArray<stri
   })
 
 /** A private instance, whatever the environment says: for tests that suspend, kill or restart their server. */
-export const own = (release: Release, more: ReadonlyArray<string> = []): Effect.Effect<EtcdServer, ServerUnavailable, Scope.Scope> =>
+export const own = (release: Release, more: ReadonlyArray<string> = []): Effect.Effect<EtcdServer & OwnMember, ServerUnavailable, Scope.Scope> =>
   Effect.map(cluster(release, 1, more), ([only]) => only!)
 
 /** A private instance that speaks TLS alone, to who shows a certificate of the authority. Paths of files in PEM. */
 export const encrypted = (
   release: Release,
   files: { readonly cert: string; readonly key: string; readonly ca: string }
-): Effect.Effect<Instance.Address, ServerUnavailable, Scope.Scope> =>
+): Effect.Effect<Instance.Address & Instance.Life, ServerUnavailable, Scope.Scope> =>
   Effect.gen(function*() {
     const found = yield* find(release)
     const metrics = yield* freePort

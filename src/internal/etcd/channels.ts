@@ -61,9 +61,11 @@ export const make = (owned: boolean): Channels => {
     all: () => endpoints,
     current: () => endpoints[turn]!,
     isReady: (endpoint, connect) => {
-      const state = client(endpoint).getChannel().getConnectivityState(connect)
-      // One that has shut down by itself never comes back.
+      const channel = client(endpoint).getChannel()
+      const state = channel.getConnectivityState(false)
+      // To ask one that was closed to connect would bring it back to life, behind the back of whoever closed it.
       if (state === Grpc.connectivityState.SHUTDOWN) drop(endpoint)
+      else if (connect && state === Grpc.connectivityState.IDLE) channel.getConnectivityState(true)
       return state === Grpc.connectivityState.READY && endpoint.confirmed
     },
     confirm: (endpoint) => {

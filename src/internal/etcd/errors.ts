@@ -1,3 +1,4 @@
+import { copyOf, withoutCredentials } from "../driverError.js"
 import { type InvalidOptions, StorageError, type StorageErrorReason } from "../../LockError.js"
 
 /** Of gRPC, by name; `@grpc/grpc-js` has the same as an enum. */
@@ -55,8 +56,23 @@ const hints: Record<number, string> = {
   [code.invalidArgument]: "Hint: if authentication is enabled, give user and password",
   [code.resourceExhausted]: "Hint: if the database has reached its quota, compact, defragment and disarm the alarm",
   [code.permissionDenied]: "Hint: the user needs readwrite permission on all keys under the prefix",
+  [code.dataLoss]: "Hint: the members do not have the same data (alarm CORRUPT): see to the cluster first",
   [code.unimplemented]: "Hint: this library needs etcd 3.3 or newer, or what speaks its API v3"
 }
+
+/** The driver tells no code of what it met while it connected, and only a hint hangs on its words. */
+const connecting: ReadonlyArray<readonly [RegExp, string]> = [
+  [/unable to (verify|get)|self.signed/i, "Hint: the server's certificate is of an authority that is not known here: give that authority's as `tls: { ca }`"],
+  [/ALTNAME_INVALID|does not match certificate/i, "Hint: the server's certificate is not for this name: use one in the url that it is for"],
+  [/certificate has expired|not yet valid/i, "Hint: the server's certificate is out of date: renew it, and check the clocks"],
+  [/alert (unknown ca|bad certificate|certificate|handshake|access denied)|alert number (40|42|44|45|46|48|49|116)\b/i, "Hint: the server asks for a certificate that it accepts: give `tls: { cert, key }`, and present ones"],
+  [/wrong version number|packet length too long|EPROTO/i, "Hint: does the server speak TLS? If not, the url is one of etcd://"],
+  [/name resolution|ENOTFOUND|EAI_AGAIN/i, "Hint: the name in the url is not known"],
+  [/Failed to connect|ECONN|ETIMEDOUT|EHOSTUNREACH|socket hang up|dropped|disconnected/i, "Hint: is it up, and is this its port for clients? If it speaks TLS, the url is one of etcds://"]
+]
+
+const hintOf = (found: number | undefined, text: string): string | undefined =>
+  found === code.unavailable ? connecting.find(([words]) => words.test(text))?.[1] : found === undefined ? undefined : hints[found]
 
 const name = (operation: string) => `EtcdStorage.${operation}`
 
@@ -72,17 +88,18 @@ export const isUnavailable = (error: unknown): boolean => codeOf(error) === code
 
 /** The driver's error, less the metadata and whatever else it carries along. */
 const scrub = (error: unknown): Error => {
-  const { details, message } = (typeof error === "object" && error !== null ? error : {}) as { details?: unknown; message?: unknown }
-  const copy = new Error(typeof details === "string" ? details : typeof message === "string" ? message : String(error))
+  const details = (error as { readonly details?: unknown } | null | undefined)?.details
+  const copy = copyOf(error, ["code"])
   copy.name = "ServiceError"
-  return Object.assign(copy, { code: codeOf(error) })
+  if (typeof details === "string") copy.message = withoutCredentials(details).trim()
+  return copy
 }
 
 /** By its code alone. `"no"` if it is certain already that nothing was written. */
 export const fromDriver = (operation: string, error: unknown, applied?: "no"): StorageError => {
   const found = codeOf(error)
   const cause = scrub(error)
-  const hint = found === undefined ? undefined : hints[found]
+  const hint = hintOf(found, cause.message)
   return new StorageError({
     reason: (found === undefined ? undefined : reasons[found]) ?? "Unknown",
     operation: name(operation),

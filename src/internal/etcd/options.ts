@@ -93,13 +93,15 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   return { endpoints, tls: /s$/i.test(scheme!), user }
 }
 
-export const user = (value: unknown): User | undefined | InvalidOptions => {
-  if (value === undefined) return undefined
+/** One that is asked for has to be somebody. */
+export const someUser = (value: unknown): User | InvalidOptions => {
   const { name, password } = (typeof value === "object" && value !== null ? value : {}) as { readonly name?: unknown; readonly password?: unknown }
   return typeof name === "string" && name !== "" && Redacted.isRedacted(password) && typeof Redacted.value(password) === "string"
     ? { name, password: password as Redacted.Redacted }
     : new InvalidOptions({ field: "user", kind: "something else", rule: "{ name, password }, the password Redacted" })
 }
+
+export const user = (value: unknown): User | undefined | InvalidOptions => value === undefined ? undefined : someUser(value)
 
 export interface Tls {
   readonly ca?: string | Uint8Array | undefined

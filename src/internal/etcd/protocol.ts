@@ -171,15 +171,24 @@ const method = <I, O>(service: string, name: string, isRight: Method<I, O>["isRi
   return { path: found.path, serialize: found.requestSerialize, deserialize: found.responseDeserialize, isRight }
 }
 
-const hasHeader = ({ header }: Header): boolean => (header as Header["header"] | null)?.revision! > 0
+const hasHeader = ({ header }: Header): boolean => ((header as Header["header"] | null)?.revision ?? 0) > 0
 
-export const range = method<RangeRequest, RangeResponse>("KV", "Range", hasHeader)
-export const txn = method<TxnRequest, TxnResponse>(
-  "KV",
-  "Txn",
-  (answer, { failure, success }) => hasHeader(answer) && answer.responses.length === (answer.succeeded ? success : failure).length
-)
-export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch", ({ events }) => events.every(({ kv }) => Buffer.isBuffer(kv?.key)))
+const isPair = (kv: KeyValue | null | undefined): boolean => Buffer.isBuffer(kv?.key) && Buffer.isBuffer(kv.value)
+
+const areFound = (found: Pick<RangeResponse, "kvs"> | null | undefined): boolean => found === null || found === undefined || found.kvs.every(isPair)
+
+/** Down to what a transaction within a transaction found. */
+const areAnswers = ({ responses, succeeded }: Omit<TxnResponse, "header">, { failure, success }: TxnRequest): boolean => {
+  const asked = succeeded ? success : failure
+  return responses.length === asked.length && responses.every(({ range, txn }, i) => {
+    const one = asked[i]!
+    return areFound(range) && ("txn" in one ? txn !== null && txn !== undefined && areAnswers(txn, one.txn) : true)
+  })
+}
+
+export const range = method<RangeRequest, RangeResponse>("KV", "Range", (answer) => hasHeader(answer) && areFound(answer))
+export const txn = method<TxnRequest, TxnResponse>("KV", "Txn", (answer, request) => hasHeader(answer) && areAnswers(answer, request))
+export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch", ({ events }) => events.every(({ kv }) => isPair(kv)))
 export const authenticate = method<{ readonly name: string; readonly password: string }, { readonly token: string } & Header>(
   "Auth",
   "Authenticate",

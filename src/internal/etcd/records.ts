@@ -63,7 +63,7 @@ export const decode = (operation: string, lockId: string, kv: KeyValue): LockRec
   if (typeof value === "object" && value !== null) {
     if (Object.entries(shape).every(([field, isRight]) => isRight(value[field]))) {
       const { ownerLabel, ...rest } = value
-      return { ...rest, ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel as string : undefined), lockId } as unknown as LockRecord.LockRecord
+      return { ...rest, ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel : undefined), lockId } as unknown as LockRecord.LockRecord
     }
     if (typeof value.format === "number" && value.format > LockRecord.format) return newer(operation, lockId, value.format)
   }

@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type { LockRecord } from "../../LockRecord.js"
 import type { Client } from "./client.js"
+import * as errors from "./errors.js"
 import * as protocol from "./protocol.js"
 
 /** A record and the revision of its last change, 0 where there is none. */
@@ -63,11 +64,23 @@ export const send = (client: Client, operation: string, parts: ReadonlyArray<Par
     )
   }
   if (parts.length === 1) {
-    return Effect.map(
-      client.call(operation, protocol.txn, transaction(part!.key, part!.write!), until, "writes"),
-      (found) => ({ header: found.header, replies: [tried(found)] })
-    )
+    const request = transaction(part!.key, part!.write!)
+    const plain = Effect.map(client.call(operation, protocol.txn, request, until, "writes"), (found) => ({ header: found.header, replies: [tried(found)] }))
+    return keeping.has(operation) ? Effect.catchIf(plain, isFull, () => many(client, operation, parts, until)) : plain
   }
+  return many(client, operation, parts, until)
+}
+
+/** What keeps or frees, and takes nothing. */
+const keeping = new Set(["renew", "release", "revoke"])
+
+/**
+ * The database is at its quota, and nothing was written. Then etcd refuses transactions that put something, and does not look into those within another one: so what keeps or frees a lock passes,
+ * some hundred bytes each, while nobody can take one.
+ */
+const isFull = (error: StorageError): boolean => errors.codeOf(error.cause) === errors.code.resourceExhausted
+
+const many = (client: Client, operation: string, parts: ReadonlyArray<Part>, until: number): Effect.Effect<Replies, StorageError> => {
   const success = parts.map(({ key, write }): protocol.RequestOp => write === undefined ? { range: { key } } : { txn: transaction(key, write) })
   return Effect.map(client.call(operation, protocol.txn, { compare: [], success, failure: [] }, until, "writes"), (found) => ({
     header: found.header,

@@ -1,7 +1,7 @@
 /** Where the cluster is and who we are there, as of now: fixed, or asked anew at each new connection and each login. */
 import * as Grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import * as present from "../present.js"
 import type { Open } from "./channels.js"
@@ -122,7 +122,7 @@ export const make = (given: {
       const all: Given = {
         url: yield* asked(operation, "url", given.url, options.url),
         tls: given.tls === undefined ? undefined : yield* asked(operation, "tls", given.tls, options.tls),
-        user: given.user === undefined ? undefined : yield* asked(operation, "user", given.user, options.user)
+        user: given.user === undefined ? undefined : yield* asked(operation, "user", given.user, options.someUser)
       }
       const reach = reachOf(all)
       if (reach instanceof InvalidOptions) return yield* errors.nonsense(operation, reach)
@@ -144,5 +144,5 @@ export const ofChannel = (channel: Grpc.Channel, user: present.Present<options.U
   if (wrong !== undefined) return wrong
   const opens = [openChannel(channel)]
   if (user === undefined || present.isFixed(user)) return fixed(opens, options.user(user) as options.User | undefined)
-  return { fixed: false, initial: undefined, now: (operation) => Effect.map(asked(operation, "user", user, options.user), (found) => ({ opens, user: found })) }
+  return { fixed: false, initial: undefined, now: (operation) => Effect.map(asked(operation, "user", user, options.someUser), (found) => ({ opens, user: found })) }
 }

@@ -1,0 +1,27 @@
+/** Authorities, and certificates of a server and its clients, in PEM; readable for a server that runs as another user. */
+import { execFileSync } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+
+export interface Certificates {
+  readonly at: (name: string) => string
+  readonly read: (name: string) => string
+  /** One more: `name.pem` and `name.key`. */
+  readonly issue: (name: string, options: { readonly authority?: "ca" | "other" }) => void
+}
+
+/** Two authorities, `ca` and `other`; `server` and `client` are of the first. */
+export const make = (directory: string): Certificates => {
+  const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+  const at = (name: string) => join(directory, name)
+  for (const authority of ["ca", "other"]) openssl("req", "-x509", ...key, "-days", "2", "-subj", `/CN=authority ${authority}`, "-keyout", `${authority}.key`, "-out", `${authority}.pem`)
+  writeFileSync(at("ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
+  const issue: Certificates["issue"] = (name, { authority = "ca" }) => {
+    openssl("req", ...key, "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`)
+    openssl("x509", "-req", "-in", `${name}.csr`, "-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-days", "2", "-extfile", "ext", "-out", `${name}.pem`)
+  }
+  for (const name of ["server", "client"]) issue(name, {})
+  execFileSync("chmod", ["-R", "a+rX", directory])
+  return { at, issue, read: (name) => readFileSync(at(name), "utf8") }
+}
