@@ -14,6 +14,7 @@ import { callLimit, chore, Claimant, closedError, type Core, settle } from "./co
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "./ids.js"
 import { Ticket } from "./line.js"
+import { isOwn, moment as nestedMoment, type Place, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 
 export interface Wanted {
@@ -23,6 +24,7 @@ export interface Wanted {
   readonly options: Resolved
   /** Whether to wait for the lock, or to be content with the first answer. */
   readonly wait: boolean
+  readonly place: Place
 }
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -36,7 +38,7 @@ const moment = 20
 const patienceOfTry = 500
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
-  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease, wanted.options.ownerLabel)
+  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease, wanted.options.ownerLabel, wanted.place)
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
@@ -149,6 +151,10 @@ export const acquire = (
         ticket.bell.ring()
       })
     }
+    const held = line.holderHere
+    const nestedAlarm = wait && held !== undefined && isOwn(wanted.place, held) && !line.mayGo(ticket)
+      ? alarms.set(began + nestedMoment, () => warn(core, key, wanted.place))
+      : undefined
     core.acquiring++
 
     // Who has little time must not spend it on letting others go first.
@@ -251,6 +257,7 @@ export const acquire = (
     const exit = yield* Effect.exit(attempts)
     deadlineAlarm?.cancel()
     pauseAlarm?.cancel()
+    nestedAlarm?.cancel()
     line.leave(ticket)
     lines.tidy(key, timeline.now())
     core.acquiring--

@@ -7,6 +7,7 @@ import { Bell } from "./bell.js"
 import type { Calls } from "./calls.js"
 import type { Hold } from "./hold.js"
 import type { Lines } from "./line.js"
+import type { Place } from "./nesting.js"
 import type { Timeline } from "./timeline.js"
 
 /** What the parts of one layer share. */
@@ -53,7 +54,8 @@ export class Claimant {
     readonly ownerId: string,
     readonly holdId: string,
     readonly lease: number,
-    readonly ownerLabel: string
+    readonly ownerLabel: string,
+    readonly place?: Place
   ) {}
 
   /** A claim has ended. */

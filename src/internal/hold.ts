@@ -55,7 +55,7 @@ export class Hold {
   ) {
     this.record = record
     core.holds.add(this)
-    core.lines.of(claimant.key).claimed(claimant.ownerId, start)
+    core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     this.deadline = deadline
     this.renewLater(start + options.refresh)
   }

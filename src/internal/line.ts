@@ -3,6 +3,7 @@
  * or as the last answer of the storage said, passes by the line: a reentry that queued behind a waiter for its own release would never end.
  */
 import { Bell } from "./bell.js"
+import type { Place } from "./nesting.js"
 import { Queue } from "./queue.js"
 import type { LockRecord } from "../LockRecord.js"
 
@@ -110,6 +111,8 @@ export class Line {
   /** Until when the first in line leaves the lock to others. The pause is the line's: who leaves it does not end it. */
   pausesUntil = Number.NEGATIVE_INFINITY
   private readonly turns = new Turns()
+  /** Where the hold of this process was acquired. */
+  private heldAt: Place | undefined
 
   get isEmpty(): boolean {
     return this.tickets.size === 0 && this.holders.size === 0
@@ -153,6 +156,11 @@ export class Line {
     return this.handsOn || this.holders.size > 0 || this.named?.ownerId === ticket.ownerId ? now : this.turns.due(now)
   }
 
+  /** Where the hold was acquired that all here wait for. */
+  get holderHere(): Place | undefined {
+    return this.holders.size > 0 ? this.heldAt : undefined
+  }
+
   /** Whether there is anything to keep when nobody needs this line. */
   remembers(now: number): boolean {
     return this.turns.remembers(now)
@@ -175,7 +183,8 @@ export class Line {
     if (holder !== undefined) this.ringOwner(holder.ownerId)
   }
 
-  claimed(ownerId: string, now: number): void {
+  claimed(ownerId: string, now: number, place?: Place): void {
+    this.heldAt = place
     this.named = undefined
     this.streak = this.freedHere ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
@@ -198,6 +207,7 @@ export class Line {
     if (count > 0) this.holders.set(ownerId, count)
     else this.holders.delete(ownerId)
     if (this.holders.size > 0) return
+    this.heldAt = undefined
     this.freedHere = true
     this.handsOn = this.tickets.size > 0
     this.turns.begin(now)

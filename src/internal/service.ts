@@ -16,6 +16,7 @@ import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
 import { invalidOwner, publicId, storedId } from "./ids.js"
 import * as lifecycle from "./lifecycle.js"
+import { inside, type Place, placeOf, selfDeadlock } from "./nesting.js"
 import { override, type Resolved, resolve } from "./options.js"
 import { renew } from "./refresher.js"
 
@@ -91,7 +92,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
 
     /** Everything about the input is judged here, before any I/O. */
-    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs): Wanted | InvalidLockId | InvalidOptions => {
+    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
       if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
@@ -101,16 +102,19 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         if (invalid !== undefined) return invalid
       }
       const resolved: Resolved | InvalidOptions = own === undefined ? defaults : override(options, own, storage.guarantees)
-      return resolved instanceof InvalidOptions ? resolved : { key, lockId, ownerId, options: resolved, wait }
+      if (resolved instanceof InvalidOptions) return resolved
+      const deadlock = wait && ownerId === undefined ? selfDeadlock(core, key, place) : undefined
+      return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place }
     }
 
     const take = (
       wait: boolean,
       args: AcquireArgs,
-      restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+      restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+      scope?: Scope.Scope
     ) =>
-      Effect.suspend((): Effect.Effect<Option.Option<Hold>, AcquireError> => {
-        const want = wanted(wait, args)
+      Effect.withFiberRuntime((fiber): Effect.Effect<Option.Option<Hold>, AcquireError> => {
+        const want = wanted(wait, args, placeOf(fiber, scope))
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
           : open("acquire", acquireHold(core, want, restore))
@@ -118,12 +122,12 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
 
     const scoped = (wait: boolean) => (...args: AcquireArgs) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(take(wait, args, restore), (hold) =>
-          Option.isNone(hold)
-            ? Effect.succeedNone
-            // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
-            : Effect.flatMap(Effect.scope, (scope) =>
-              Effect.as(Scope.addFinalizer(scope, hold.value.release), Option.some(makeLock(hold.value)))))
+        Effect.flatMap(Effect.scope, (scope) =>
+          Effect.flatMap(take(wait, args, restore, scope), (hold) =>
+            Option.isNone(hold)
+              ? Effect.succeedNone
+              // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
+              : Effect.as(Scope.addFinalizer(scope, hold.value.release), Option.some(makeLock(hold.value)))))
       )
 
     const using = (wait: boolean) =>
@@ -135,7 +139,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         Effect.flatMap(take(wait, args, restore), (hold) => {
           if (Option.isNone(hold)) return Effect.succeedNone
           const lock = makeLock(hold.value)
-          const guarded: Effect.Effect<A, E | LockLost, R> = lock.guard(Effect.suspend(() => body(lock)))
+          const guarded: Effect.Effect<A, E | LockLost, R> = lock.guard(inside(hold.value, () => body(lock)))
           return Effect.asSome(Effect.ensuring(restore(guarded), hold.value.release))
         })
       )

@@ -1,0 +1,98 @@
+/**
+ * Which piece of work holds a lock, to notice one that waits for itself: reentrancy goes by owner id, so an acquire without one inside the body of `withLock` on the same lock would
+ * wait until that body ends, which waits for the acquire.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import { InvalidOptions } from "../LockError.js"
+import * as LockInformation from "../LockInformation.js"
+import { type Core, chore } from "./core.js"
+import type { Hold } from "./hold.js"
+
+/** A hold in whose body we are. */
+interface Enclosing {
+  readonly hold: Hold
+  /** The fiber that runs the body. */
+  readonly fiber: number
+  /** The next one outward, and whether it surely waits for this one: not if there is a forked fiber between them. */
+  readonly outer: Enclosing | undefined
+  readonly isDirect: boolean
+}
+
+class EnclosingHolds extends Context.Reference<EnclosingHolds>()("effect-storage-lock/StorageLock/EnclosingHolds", {
+  defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
+}) {}
+
+/** Where an acquire was called. */
+export interface Place {
+  readonly fiber: number
+  readonly span: string | undefined
+  /** Of `acquire` and `tryAcquire`. */
+  readonly scope: Scope.Scope | undefined
+  readonly enclosing: Enclosing | undefined
+}
+
+export const placeOf = (fiber: Fiber.RuntimeFiber<any, any>, scope: Scope.Scope | undefined): Place => ({
+  fiber: fiber.id().id,
+  span: fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined,
+  scope,
+  enclosing: Context.get(fiber.currentContext, EnclosingHolds).innermost
+})
+
+/** The body of a hold, in the fiber that it is run in. */
+export const inside = <A, E, R>(hold: Hold, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { enclosing: outer, fiber: caller } = hold.claimant.place!
+    const innermost: Enclosing = { hold, fiber: fiber.id().id, outer, isDirect: outer?.fiber === caller }
+    return Effect.mapInputContext(Effect.suspend(body), (context: Context.Context<R>) => Context.add(context, EnclosingHolds, { innermost }))
+  })
+
+const described = ({ fiber, span }: Place): string => span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
+
+/** An acquire without an owner id that nothing could ever satisfy: this very fiber, or one that waits for it, must first end the body that has the lock. */
+export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOptions | undefined => {
+  let enclosing = place.enclosing?.fiber === place.fiber ? place.enclosing : undefined
+  for (; enclosing !== undefined; enclosing = enclosing.isDirect ? enclosing.outer : undefined) {
+    const { hold } = enclosing
+    const { claimant } = hold
+    if (claimant.key !== key || hold.state !== "held" || hold.core.storage !== core.storage) continue
+    return new InvalidOptions({
+      field: "ownerId",
+      kind: "not given",
+      rule: `${JSON.stringify(claimant.ownerId)}, the owner id of the hold whose body this is, to enter the lock ${JSON.stringify(claimant.lockId)} again (\`{ ownerId: lock.ownerId }\`): ` +
+        `without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token ${hold.record.token}, acquired ${described(claimant.place!)})`
+    })
+  }
+  return undefined
+}
+
+/** Whether who waits at `place` may be what the hold that was acquired at `held` waits for. */
+export const isOwn = (place: Place, held: Place): boolean => {
+  if (held.fiber === place.fiber || (held.scope !== undefined && held.scope === place.scope)) return true
+  for (let enclosing = place.enclosing; enclosing !== undefined; enclosing = enclosing.outer) {
+    if (enclosing.hold.claimant.place === held) return true
+  }
+  return false
+}
+
+/** How long it may wait for its own hold, in milliseconds, before that is worth a word. */
+export const moment = 1000
+
+/** Said after that moment, if the lock is still held by the same piece of work. */
+export const warn = (core: Core, key: string, place: Place): void => {
+  for (const { claimant, record } of core.holds) {
+    if (claimant.key !== key || claimant.place === undefined || !isOwn(place, claimant.place)) continue
+    const info = LockInformation.fromRecord(record, claimant.lockId)
+    const label = info.ownerLabel === "" ? "" : `${info.ownerLabel}, `
+    return chore(
+      core,
+      Effect.logWarning(
+        `effect-storage-lock: an acquire of the lock ${JSON.stringify(claimant.lockId)} ${described(place)} has waited for ${moment / 1000} s, perhaps for itself: the lock was acquired ` +
+          `${described(claimant.place)}, by the same piece of work (${label}owner ${JSON.stringify(claimant.ownerId)}, token ${record.token}, since ${new Date(info.lockBeginTime.epochMillis).toISOString()}). ` +
+          "If that waits for this, neither ends. To enter a lock again, give the owner id of the hold: { ownerId: lock.ownerId }"
+      )
+    )
+  }
+}
