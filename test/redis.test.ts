@@ -45,7 +45,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       const { record } = outcome
       assert.deepStrictEqual(yield* hash(`${prefix}a`), {
         kind: "exclusive", format: "1", owner: "me", holds: `,${holdId}`, token: `${record.token}`, version: `${record.version}`,
-        began: `${record.lockBeginTime}`, expires: `${record.lockBeginTime + year}`, data: ""
+        began: `${record.lockBeginTime}`, expires: `${record.lockBeginTime + year}`, data: "", label: ""
       })
       assert.strictEqual(record.token, record.lockBeginTime)
       assert.strictEqual(outcome.validFor, year)

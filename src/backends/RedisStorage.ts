@@ -22,11 +22,18 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { invalid } from "../internal/input.js"
+import * as Notices from "../internal/notices.js"
+import type { Present } from "../internal/present.js"
 import * as connections from "../internal/redis/connection.js"
+import * as errors from "../internal/redis/errors.js"
+import * as links from "../internal/redis/link.js"
 import * as listener from "../internal/redis/listener.js"
 import * as resolve from "../internal/redis/options.js"
 import * as setup from "../internal/redis/setup.js"
+import * as shared from "../internal/redis/shared.js"
 import * as ports from "../internal/redis/storage.js"
+import * as targets from "../internal/redis/target.js"
+import type { Wire } from "../internal/redis/wire.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -70,19 +77,35 @@ export interface CommonOptions {
 }
 
 /**
- * Where the server is: `url`, or `redis` with `host`, `path` or `sentinels`, or both.
+ * Where the server is: `url`, or `redis` with `host`, `path` or `sentinels`, or both. Each may also be an Effect or a function that gives it: then it is asked anew for each connection, so that short-lived
+ * passwords and renewed certificates are followed. What is given as a value is checked before any I/O. The database and the `keyPrefix` are those of the first connection; another one later is refused.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends CommonOptions {
   /** `redis://user:password@host:port/database`, or `rediss://` for TLS. */
-  readonly url?: Redacted.Redacted | undefined
+  readonly url?: Present<Redacted.Redacted> | undefined
   /**
-   * More options of `ioredis`: Sentinels, certificates, timeouts. What is said by `url` comes first; that nothing is queued or sent again behind our back (`enableOfflineQueue`, `maxRetriesPerRequest`,
-   * `autoResendUnfulfilledCommands`, `enableAutoPipelining`) is always ours.
+   * More options of `ioredis`: Sentinels, certificates, timeouts. Where `url` tells host, user, password or database, another one here is refused. When to connect again, and that nothing is queued or sent
+   * again behind our back, is always ours, whatever stands here: `retryStrategy`, `sentinelRetryStrategy`, `reconnectOnError`, `enableOfflineQueue`, `maxRetriesPerRequest`,
+   * `autoResendUnfulfilledCommands`, `enableAutoPipelining`, `enableReadyCheck`, `lazyConnect`, `commandTimeout` and `socketTimeout` (see `operationTimeout`).
    */
+  readonly redis?: Present<RedisOptions> | undefined
+  /** The password, in place of that of `url` or `redis`: for those that change while the rest stays. */
+  readonly password?: Present<Redacted.Redacted> | undefined
+}
+
+/**
+ * `Options` with values alone, for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FixedOptions extends CommonOptions {
+  readonly url?: Redacted.Redacted | undefined
   readonly redis?: RedisOptions | undefined
+  readonly password?: Redacted.Redacted | undefined
 }
 
 /**
@@ -90,7 +113,7 @@ export interface Options extends CommonOptions {
  * @category models
  */
 export interface ClientOptions extends CommonOptions {
-  /** The program's `Redis`, whose settings are used for a connection beside it, or its `Cluster`, which is used as it is, and stays open when the layer closes. */
+  /** The program's `Redis`, whose settings, as they are at each new connection, are used for one beside it, or its `Cluster`, which is used as it is, and stays open when the layer closes. */
   readonly client: Redis | Cluster
 }
 
@@ -115,37 +138,56 @@ const valid = <A>(evaluate: () => A | InvalidOptions): Effect.Effect<A, InvalidO
     return result instanceof InvalidOptions ? Effect.fail(result) : Effect.succeed(result)
   })
 
-const open = (
-  client: Redis | Cluster,
-  name: string | undefined,
-  common: resolve.ResolvedCommon
-): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+const inTime = (ask: targets.Ask, millis: number): targets.Ask =>
+  Effect.timeoutFail(ask, {
+    duration: millis,
+    onTimeout: () => errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`)
+  })
+
+interface Way {
+  readonly wire: Wire
+  readonly listen: targets.Ask
+  readonly keyPrefix: string
+  readonly name: string
+}
+
+const open = ({ keyPrefix, listen, name, wire }: Way, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
   Effect.gen(function*() {
-    const prefix = resolve.keyPrefixOf(client) + common.prefix
+    const prefix = keyPrefix + common.prefix
     const channel = `${prefix}wake-ups`
-    const secrets = resolve.secretsOf(client)
-    const connection = yield* connections.make({ client, name, secrets })
+    const notices = yield* Notices.make("RedisStorage")
+    const connection = connections.make(wire)
     const wakeUps = common.notify
-      ? yield* listener.make({
-        connection: () => resolve.listening(client, Duration.toMillis(listenerPatience)),
-        channel,
-        name: `${name ?? resolve.name}:wake-ups`,
-        secrets,
-        keepAlive: listenerKeepAlive,
-        patience: listenerPatience
-      })
+      ? yield* listener.make({ ask: listen, channel, name: `${name}:wake-ups`, notices, keepAlive: listenerKeepAlive, patience: listenerPatience })
       : undefined
     const made = ports.make(connection, {
       prefix,
       channel: common.notify ? channel : "",
       operationTimeout: common.operationTimeout,
       wait: common.wait,
-      wakeUps
+      wakeUps,
+      notices
     })
     // Whether it is there and lets us in; only then what may be wrong with it.
     yield* made.versioned.time ?? Effect.void
     yield* setup.look(connection, { operation: "setup", millis: common.operationTimeout })
     return made
+  })
+
+/** Over connections of our own. */
+const openOwn = (ask: targets.Ask, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    // Asked once before all: where its keys are is settled for the life of the layer.
+    const first = yield* inTime(ask, common.operationTimeout)
+    const same = targets.same(ask, first)
+    let given: targets.Target | undefined = first
+    const next = Effect.suspend(() => {
+      const target = given
+      given = undefined
+      return target === undefined ? same : Effect.succeed(target)
+    })
+    const wire = yield* Effect.acquireRelease(links.make({ ask: next, millis: common.operationTimeout }), ({ close }) => close)
+    return yield* open({ wire, listen: inTime(same, Duration.toMillis(listenerPatience)), keyPrefix: first.keyPrefix, name: first.name }, common)
   })
 
 /**
@@ -157,8 +199,8 @@ const open = (
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* valid(() => resolve.common(options))
-    const client = yield* valid(() => resolve.client(options, common.operationTimeout))
-    return yield* open(client, options.redis?.connectionName ?? resolve.name, common)
+    const ask = yield* valid(() => targets.of(options, common.operationTimeout))
+    return yield* openOwn(ask, common)
   })
 
 /**
@@ -174,12 +216,12 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
     if (typeof client?.sendCommand !== "function" || typeof client.duplicate !== "function") {
       return yield* invalid("client", client, "a Redis or Cluster of ioredis")
     }
-    if (common.wait !== undefined && client.isCluster) {
-      return yield* invalid("wait", common.wait, "left out on a Cluster")
-    }
-    return yield* (client.isCluster
-      ? open(client, undefined, common)
-      : open(resolve.beside(client as Redis, common.operationTimeout), resolve.name, common))
+    if (!client.isCluster) return yield* openOwn(yield* valid(() => targets.beside(client as Redis, common.operationTimeout)), common)
+    const cluster = client as Cluster
+    if (common.wait !== undefined) return yield* invalid("wait", common.wait, "left out on a Cluster")
+    const keyPrefix = yield* valid(() => targets.clusterPrefix(cluster))
+    const wire = yield* Effect.acquireRelease(Effect.sync(() => shared.make(cluster)), ({ close }) => close)
+    return yield* open({ wire, listen: targets.ofNode(cluster, common.operationTimeout), keyPrefix, name: targets.defaultName }, common)
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
@@ -228,7 +270,7 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
+  options: Config.Config.Wrap<FixedOptions>
 ): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 

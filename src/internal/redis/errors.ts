@@ -1,4 +1,6 @@
 import { StorageError, type StorageErrorReason } from "../../LockError.js"
+import { copyOf } from "../driverError.js"
+import { OddReply } from "./replies.js"
 
 /** Where an operation was when it failed: the whole difference between "not applied" and "perhaps applied". */
 export type Phase = "connecting" | "executing"
@@ -6,52 +8,90 @@ export type Phase = "connecting" | "executing"
 interface Judgement {
   readonly reason: StorageErrorReason
   readonly isRetryable: boolean
-  readonly hint?: string
+  readonly hint?: string | undefined
 }
 
-const at = (reason: StorageErrorReason, isRetryable: boolean, hint?: string): Judgement =>
-  hint === undefined ? { reason, isRetryable } : { reason, isRetryable, hint }
+const at = (reason: StorageErrorReason, isRetryable: boolean, hint?: string): Judgement => ({ reason, isRetryable, hint })
 
-const rights = "the user needs `~prefix*` and `&prefix*`, and +evalsha +eval +time +hmget +hset +exists +del +publish +scan +subscribe +ping"
+/** What docs/operations.md says, to the word. */
+export const rights = "+evalsha +eval +time +hmget +hget +hset +exists +persist +del +publish +scan +select +subscribe +ping"
 
-/** The codes of the server, which are the first words of its error replies. */
+const needed = `the user needs ~prefix* and &prefix*, and ${rights}`
+
+/** The codes of the server, which are the first words of its error replies. They mean the same in both phases. */
 const byCode: Record<string, Judgement> = {
   NOAUTH: at("Permission", false, "the server wants a password"),
   WRONGPASS: at("Permission", false, "user or password is wrong"),
-  NOPERM: at("Permission", false, rights),
+  NOPERM: at("Permission", false, needed),
+  DENIED: at("Permission", false, "the server is in protected mode, and takes connections of its own machine alone: set a password there"),
   READONLY: at("Permission", true, "the server is a replica: it may have been demoted, or the address is not that of the master"),
   WRONGTYPE: at("Schema", false, "the key belongs to something else: choose another `prefix`"),
   LOADING: at("Connection", true, "the server is reading its data from disk"),
-  MASTERDOWN: at("Connection", true),
+  MASTERDOWN: at("Connection", true, "the server is a replica whose master is gone"),
   CLUSTERDOWN: at("Connection", true, "no node serves this part of the cluster now"),
   TRYAGAIN: at("Connection", true),
   MOVED: at("Connection", true, "this is a node of a cluster: give `layerFromClient` a Cluster"),
-  ASK: at("Connection", true),
+  ASK: at("Connection", true, "this is a node of a cluster: give `layerFromClient` a Cluster"),
   BUSY: at("Conflict", true, "the server is busy with somebody's long script"),
-  OOM: at("Unknown", true, "the server has no memory left: raise maxmemory, or purge"),
+  OOM: at("Unknown", true, "the server has no memory left: raise maxmemory, or purge. Holds are kept and freed meanwhile, and none are given"),
   MISCONF: at("Unknown", true, "the server cannot write to its disk, and therefore takes no writes"),
   NOREPLICAS: at("Unknown", true, "fewer replicas are connected than min-replicas-to-write asks for")
 }
 
+const certificate = "give the certificate of the authority that signed the server's as `redis: { tls: { ca } }`; it is not to be had by trusting anybody (`rejectUnauthorized: false`)"
+const otherProtocol = "the server does not speak TLS there: is the port right, or should it be redis:// and no `tls`?"
+
 const hints: Record<string, string> = {
   ECONNREFUSED: "nothing listens there: is the server up, and are host and port right?",
   ENOTFOUND: "the host name is not known: is it right?",
-  ENOENT: "the server's socket is not there: is the server up, and is the path right?"
+  ENOENT: "the server's socket is not there: is the server up, and is the path right?",
+  DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
+  SELF_SIGNED_CERT_IN_CHAIN: certificate,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
+  UNABLE_TO_GET_ISSUER_CERT: certificate,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: certificate,
+  CERT_HAS_EXPIRED: "the server's certificate has expired: renew it there",
+  CERT_NOT_YET_VALID: "the server's certificate is not valid yet: are the clocks right?",
+  ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another name: connect by a name that it has, or say it as `redis: { tls: { servername } }`",
+  ERR_SSL_WRONG_VERSION_NUMBER: otherProtocol,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: otherProtocol,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: "the server wants a certificate of ours: `redis: { tls: { cert, key } }`",
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: "the server may want a certificate of ours, `redis: { tls: { cert, key } }`, or another version of TLS",
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: "the server does not trust who signed our certificate: `redis: { tls: { cert, key } }`",
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: "the server does not take our certificate: `redis: { tls: { cert, key } }`",
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: "our certificate has expired: give `redis` as a function, so that each connection asks for the present one"
 }
 
 export const isReply = (error: unknown): error is Error => (error as { readonly name?: unknown } | null | undefined)?.name === "ReplyError"
+
+/** What the driver says by itself, such as that a connection was closed: its socket may have told more. */
+export const isDriver = (error: unknown): boolean => !isReply(error) && !(error instanceof Refusal) && !(error instanceof OddReply)
+
+/** What a new connection was told by the server before it served anything. */
+export class Refusal extends Error {
+  override readonly name = "Refusal"
+  constructor(
+    /** The command, in lower case. */
+    readonly command: string,
+    readonly answer: unknown,
+    /** The server went on to answer what came after: so it spoke of this command, and not of connections. */
+    readonly isFinal: boolean
+  ) {
+    super("the server refused a new connection")
+  }
+}
 
 /** Servers before 7.0 wrap what a script was told: the code is then the first word of what was wrapped. */
 const wrapped = /@user_script: ?\d+: -?([A-Z]{2,})\b/
 
 /** What the client itself reports may be the last failure of one of its nodes. */
 const rootOf = (error: unknown): unknown =>
-  (error as { readonly lastNodeError?: unknown } | null | undefined)?.lastNodeError ?? error
+  error instanceof Refusal ? error.answer : (error as { readonly lastNodeError?: unknown } | null | undefined)?.lastNodeError ?? error
 
 export const codeOf = (error: unknown): string | undefined => {
   const root = rootOf(error)
   if (isReply(root)) {
-    const first = /^[A-Z][A-Z0-9]*(?=\s|$)/.exec(root.message)?.[0]
+    const first = /^[A-Z][A-Z0-9]*(?=\s|$)/.exec(String(root.message))?.[0]
     return first === "ERR" ? wrapped.exec(root.message)?.[1] ?? first : first
   }
   const code = (root as { readonly code?: unknown } | null | undefined)?.code
@@ -59,56 +99,98 @@ export const codeOf = (error: unknown): string | undefined => {
 }
 
 /** The command to which an error is the reply, in lower case. An error reply to another, such as AUTH, may end ours too, and says nothing of it. */
-export const commandOf = (error: unknown): string | undefined => {
+const commandOf = (error: unknown): string | undefined => {
   const name = isReply(error) ? (error as { readonly command?: { readonly name?: unknown } }).command?.name : undefined
   return typeof name === "string" ? name.toLowerCase() : undefined
 }
 
-const fields = ["code", "errno", "syscall", "address", "port"] as const
+const isScript = (command: string | undefined): boolean => command === "eval" || command === "evalsha"
 
-/** The driver's error, less what it carries along: the command with its arguments (of AUTH: the password), and secrets wherever they might stand. */
-const scrub = (error: unknown, secrets: ReadonlyArray<string>): Error => {
-  const source = (typeof error === "object" && error !== null ? error : { message: String(error) }) as Record<string, unknown>
-  const clean = (text: string) => secrets.reduce((text, secret) => text.split(secret).join("<redacted>"), text)
-  const copy = new Error(clean(typeof source["message"] === "string" ? source["message"] : ""))
-  copy.name = typeof source["name"] === "string" ? source["name"] : "Error"
-  if (typeof source["stack"] === "string") copy.stack = clean(source["stack"])
-  for (const field of fields) {
-    const value = source[field]
-    if (value !== undefined) Object.assign(copy, { [field]: typeof value === "string" ? clean(value) : value })
+/** The server is not, or no more, the one to ask, or does not know us any more: another connection may lead to the right one. */
+const elsewhere = new Set(["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK", "NOREPLICAS", "NOAUTH"])
+
+export const meansElsewhere = (error: unknown): boolean => isReply(error) && elsewhere.has(codeOf(error) ?? "")
+
+/** A script that was refused has changed nothing: it may be sent again, to another server. */
+export const refusedScript = (error: unknown): boolean => isScript(commandOf(error))
+
+/** The server knows a command by another name, or not at all. It has no code for that, nor, before 7.2, for what the user of a script may not do; these texts are of all its versions since 5, and of Valkey. */
+const unknownCommand = /^(ERR )?(.*: )?-?(ERR )?unknown (redis )?(command|subcommand)/i
+const userOfScript = /the user executing the script can't|ACL failure in script/i
+
+const needsCommands = `this storage needs ${rights.replace(/\+/g, "").toUpperCase().split(" ").join(", ")} by their own names, without rename-command`
+
+const judgeReply = (error: Error, phase: Phase, refusal: Refusal | undefined): Judgement => {
+  const code = codeOf(error)
+  if (code !== undefined && byCode[code] !== undefined) return byCode[code]
+  if (unknownCommand.test(error.message)) return at("Permission", false, needsCommands)
+  if (userOfScript.test(error.message)) return at("Permission", false, needed)
+  // What the server says of a script of ours does not pass.
+  if (phase === "executing") return at("Unknown", false)
+  if (refusal === undefined || !refusal.isFinal) return at("Connection", true)
+  switch (refusal.command) {
+    case "auth":
+      return at("Permission", false, "the server does not take this user or password: where it has none, leave them out; before Redis 6 there are no users")
+    case "select":
+      return at("Schema", false, "the server has no such database: see its setting `databases`; a node of a cluster has only 0")
+    default:
+      return at("Unknown", false)
   }
-  return copy
 }
 
 const judge = (error: unknown, phase: Phase): Judgement => {
-  const code = codeOf(error)
-  const known = code === undefined ? undefined : byCode[code]
-  if (known !== undefined) return known
-  // Whatever else the server says while it lets nobody in (too many clients, say) may pass; what it says of a script of ours does not.
-  return isReply(rootOf(error)) && phase === "executing" ? at("Unknown", false) : at("Connection", true, code === undefined ? undefined : hints[code])
+  const root = rootOf(error)
+  if (root instanceof OddReply) return at("Schema", false, "is there something between that is no Redis, or a record that somebody else wrote?")
+  if (isReply(root)) return judgeReply(root, phase, error instanceof Refusal ? error : undefined)
+  const code = codeOf(root)
+  return at("Connection", true, code === undefined ? undefined : hints[code])
+}
+
+const fields = ["code", "errno", "syscall", "address", "port"] as const
+
+/** An unknown command is told with its arguments: of AUTH, the password; of a script, all its text. */
+const withoutArguments = (text: string): string => text.replace(/[,;]? with args beginning with[^]*$/i, "")
+
+/** The driver's error without the command and its arguments, which it carries along. */
+const strip = (error: unknown): Error => {
+  const copy = copyOf(error, fields)
+  copy.message = withoutArguments(copy.message)
+  if (copy.stack !== undefined && isReply(error)) copy.stack = `${copy.name}: ${copy.message}`
+  return copy
+}
+
+const textOf = (error: unknown): string => {
+  const { message, name } = strip(error)
+  // Ours does try again, whatever the driver thinks.
+  return message.replace(/^All sentinels are unreachable and retry is disabled\./, "no Sentinel answers.") || (codeOf(error) ?? name)
 }
 
 export interface Context {
   readonly operation: string
   readonly phase: Phase
-  readonly secrets: ReadonlyArray<string>
   /** An error reply to a script that writes once means that nothing was written. */
   readonly writesOnce: boolean
 }
 
-export const fromDriver = (error: unknown, { operation, phase, secrets, writesOnce }: Context): StorageError => {
+export const fromDriver = (error: unknown, { operation, phase, writesOnce }: Context): StorageError => {
+  if (error instanceof StorageError) {
+    const { applied, cause, isRetryable, message, reason } = error
+    return new StorageError({ reason, operation: `RedisStorage.${operation}`, isRetryable, applied, message, cause })
+  }
   const root = rootOf(error)
   const { hint, isRetryable, reason } = judge(error, phase)
-  const cause = scrub(root, secrets)
-  const said = cause.message === "" ? codeOf(error) ?? cause.name : cause.message
-  const ours = /^eval(sha)?$/.test(commandOf(root) ?? "")
+  const failed = error instanceof Refusal
+    ? `did not take the connection, at ${error.command.toUpperCase()}`
+    : phase === "connecting"
+    ? "could not be reached"
+    : "failed"
   return new StorageError({
     reason,
     operation: `RedisStorage.${operation}`,
     isRetryable,
-    applied: phase === "connecting" || (ours && writesOnce) ? "no" : "unknown",
-    message: `Redis ${phase === "connecting" ? "could not be reached" : "failed"}: ${said}${hint === undefined ? "" : `. Hint: ${hint}`}`,
-    cause
+    applied: phase === "connecting" || (writesOnce && refusedScript(root)) ? "no" : "unknown",
+    message: `Redis ${failed}: ${textOf(root)}${hint === undefined ? "" : `. Hint: ${hint}`}`,
+    cause: strip(root)
   })
 }
 
@@ -120,9 +202,9 @@ const make = (
   applied: "no" | "unknown"
 ): StorageError => new StorageError({ reason, operation: `RedisStorage.${operation}`, isRetryable, applied, message })
 
-/** `last`: what the driver said when it last tried to connect. */
-export const notConnected = (operation: string, millis: number, last: unknown, secrets: ReadonlyArray<string>): StorageError => {
-  const said = last === undefined ? "" : `: ${scrub(rootOf(last), secrets).message || codeOf(last) || "no reason was told"}`
+/** `last`: what was said when it was last tried to connect. */
+export const notConnected = (operation: string, millis: number, last: unknown): StorageError => {
+  const said = last === undefined ? "" : `: ${textOf(rootOf(last))}`
   return make("Timeout", operation, `there was no connection to Redis within ${Math.round(millis)} ms${said}`, true, "no")
 }
 
@@ -139,6 +221,8 @@ export const notReplicated = (operation: string, acks: number, wanted: number, m
   )
 
 export const closed = (operation: string, applied: "no" | "unknown"): StorageError =>
-  make("Closed", operation, "the layer of RedisStorage, or the client that it was given, is closed", false, applied)
+  make("Closed", operation, "the layer of RedisStorage, or the Cluster that it was given, is closed", false, applied)
 
 export const schema = (operation: string, message: string): StorageError => make("Schema", operation, message, false, "no")
+
+export const connection = (operation: string, message: string): StorageError => make("Connection", operation, message, true, "no")

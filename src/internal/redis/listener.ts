@@ -1,21 +1,24 @@
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Redis } from "ioredis"
 import type { StorageError } from "../../LockError.js"
-import { hush } from "./connection.js"
+import type * as Notices from "../notices.js"
 import * as errors from "./errors.js"
+import * as Session from "./session.js"
+import type { Ask } from "./target.js"
 
 export interface ListenerOptions {
-  /** A connection that is not open yet, to whatever node is there now. */
-  readonly connection: () => Redis | undefined
+  /** Where the next connection goes, by its present settings. */
+  readonly ask: Ask
   readonly channel: string
   /** By which operators know the connection. */
   readonly name: string
-  readonly secrets: ReadonlyArray<string>
+  readonly notices: Notices.Notices
   /** How often a silent connection is asked whether it lives. */
   readonly keepAlive: Duration.Duration
   /** How long it may take to connect, and to answer. */
@@ -32,80 +35,72 @@ const reconnect = Schedule.exponential("50 millis", 2).pipe(
   Schedule.resetAfter("30 seconds")
 )
 
+const failed = (phase: errors.Phase) => (error: unknown): StorageError => errors.fromDriver(error, { operation: "wakeUps", phase, writesOnce: true })
+
+/** Called by the driver: nothing in it may throw. A queue that was shut down has no size. */
+const offer = (queue: Queue.Queue<string>, hint: string): void => {
+  const size = queue.unsafeSize()
+  if (Option.isNone(size)) return
+  if (size.value < longestBacklog) return void queue.unsafeOffer(hint)
+  Effect.runSync(Effect.exit(Queue.takeAll(queue)))
+  queue.unsafeOffer("all")
+}
+
 /**
  * Hints by SUBSCRIBE, over one connection of its own that is opened at the first subscription, lives in the scope of the layer, and comes back whenever it
- * dies; then whatever was said meanwhile is lost, so it says `"all"`. Reconnecting is not left to the client, which does not tell of gaps.
+ * dies; then whatever was said meanwhile is lost, so it says `"all"`.
  */
 export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     const subscribers = new Set<Queue.Queue<string>>()
+    const patience = Duration.toMillis(options.patience)
     let started = false
-    /** One warning per outage. */
-    let quiet = false
-
-    const failed = (error: unknown) =>
-      errors.fromDriver(error, { operation: "wakeUps", phase: "connecting", secrets: options.secrets, writesOnce: true })
 
     const tell = (hint: string) => {
-      for (const queue of subscribers) {
-        if (Effect.runSync(Queue.size(queue)) < longestBacklog) queue.unsafeOffer(hint)
-        else {
-          Effect.runSync(Queue.takeAll(queue))
-          queue.unsafeOffer("all")
-        }
-      }
+      for (const queue of subscribers) offer(queue, hint)
     }
 
     /** One connection, until it dies. */
     const session = Effect.scoped(Effect.gen(function*() {
-      const redis = yield* Effect.acquireRelease(
-        Effect.suspend(() => {
-          const redis = options.connection()
-          // Heard from now on: an "error" without a listener is printed.
-          return redis === undefined ? Effect.fail(failed(new Error("no node of the cluster is known now"))) : Effect.succeed(redis.on("error", () => {}))
+      // In whichever database: channels are of the whole server.
+      const target = { ...yield* options.ask, name: options.name, db: 0 }
+      const confirmed = yield* Deferred.make<void, StorageError>()
+      const died = yield* Deferred.make<never, StorageError>()
+      const { redis, said } = yield* Effect.acquireRelease(
+        Effect.try({
+          try: () =>
+            Session.open(target, patience, {
+              ready: () => Deferred.unsafeDone(confirmed, Effect.void),
+              over: (error) => {
+                Deferred.unsafeDone(confirmed, Effect.fail(failed("connecting")(error)))
+                Deferred.unsafeDone(died, Effect.fail(failed("connecting")(error)))
+              }
+            }),
+          catch: failed("connecting")
         }),
-        (redis) =>
-          Effect.sync(() => {
-            hush(redis)
-            redis.disconnect()
-          })
+        ({ close }) => Effect.promise(close)
       )
-      let cause: unknown
-      redis.on("error", (error) => {
-        cause = error
-        hush(redis)
-      })
-      const driver = (evaluate: () => Promise<unknown>): Effect.Effect<unknown, StorageError> =>
-        Effect.tryPromise({ try: evaluate, catch: (error) => failed(errors.isReply(error) ? error : cause ?? error) }).pipe(
-          Effect.timeoutFail({
-            duration: options.patience,
-            onTimeout: () => errors.noAnswer("wakeUps", Duration.toMillis(options.patience))
-          })
-        )
-      const died = Effect.async<never, StorageError>((resume) => {
-        redis.once("end", () => resume(failed(cause ?? new Error("the connection ended"))))
-      })
+      const ask = (name: string, args: ReadonlyArray<string>): Effect.Effect<unknown, StorageError> =>
+        Effect.tryPromise({
+          try: () => Session.send(redis, name, args),
+          catch: (error) => failed("executing")(errors.isDriver(error) ? said() ?? error : error)
+        }).pipe(Effect.timeoutFail({ duration: options.patience, onTimeout: () => errors.noAnswer("wakeUps", patience) }))
       redis.on("message", (channel: string, message: string) => {
         if (channel === options.channel) tell(message)
       })
       const work = Effect.gen(function*() {
-        yield* driver(() => redis.connect())
-        yield* Effect.ignore(driver(() => redis.client("SETNAME", options.name)))
-        yield* driver(() => redis.subscribe(options.channel))
-        quiet = false
+        yield* Deferred.await(confirmed)
+        yield* ask("subscribe", [options.channel])
+        options.notices.over("listen", "wake-ups are heard again")
         tell("all")
-        return yield* Effect.forever(Effect.zipRight(Effect.sleep(options.keepAlive), driver(() => redis.ping())))
+        return yield* Effect.forever(Effect.zipRight(Effect.sleep(options.keepAlive), ask("ping", [])))
       })
-      return yield* Effect.raceFirst(work, died)
+      return yield* Effect.raceFirst(work, Deferred.await(died))
     }))
 
     const loop = session.pipe(
-      Effect.tapError((error) => {
-        if (quiet) return Effect.void
-        quiet = true
-        return Effect.logWarning(`RedisStorage: no wake-ups for now, waiters poll. ${error.message}`)
-      }),
+      Effect.tapError((error) => Effect.sync(() => options.notices.warn("listen", `no wake-ups for now, waiters poll. ${error.message}`))),
       Effect.retry(reconnect),
       Effect.ignoreLogged
     )

@@ -6,19 +6,26 @@ export interface Script {
   readonly sha: string
 }
 
-/** The fields of a record's hash, in the order in which scripts give and take them. The lock id is in the key. */
-export const fieldNames = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data"] as const
+/** The fields of a record's hash, in the order in which scripts give and take them. The lock id is in the key. Records of before there were labels have none. */
+export const fieldNames = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data", "label"] as const
+
+const quoted = fieldNames.map((name) => `'${name}'`).join(", ")
 
 /**
  * Begins every script. One sample of the server's clock, in microseconds. Numbers of Lua are doubles, exact below 2^53; `%.0f` writes all their digits, which
- * `tostring` does not. A script writes once, by one command and as its last deed but a hint: so one that fails in the middle has changed nothing.
+ * `tostring` does not. A script changes a record by one command, and as its last deed but a hint: so one that fails in the middle has changed nothing.
+ *
+ * A server that has reached `maxmemory` refuses commands that may take more of it, HSET among them, but only as the first write of a script. `keepOrFree` writes first what takes
+ * nothing and changes nothing, since no record has an expiry: so holds are renewed and freed by a server that takes no more claims. Without the right to it, it is passed over.
+ *
+ * A hint that cannot be published harms nothing: the answer tells why, or is empty.
  */
 const prelude = `
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local function int(n) return string.format('%.0f', n) end
 local function read(key)
-  return redis.call('HMGET', key, ${fieldNames.map((name) => `'${name}'`).join(", ")})
+  return redis.call('HMGET', key, ${quoted})
 end
 local function has(holds, hold)
   return string.find(holds .. ',', ',' .. hold .. ',', 1, true)
@@ -29,8 +36,13 @@ end
 local function newer(r)
   return r[2] and tonumber(r[2]) > ${LockRecord.format}
 end
+local function keepOrFree(key)
+  redis.pcall('PERSIST', key)
+end
 local function wake(channel, id)
-  if channel ~= '' then redis.pcall('PUBLISH', channel, id) end
+  if channel == '' then return '' end
+  local told = redis.pcall('PUBLISH', channel, id)
+  return type(told) == 'table' and told.err or ''
 end
 local function unreadable(key, r)
   if newer(r) then return {'newer', r[2]} end
@@ -46,7 +58,7 @@ const script = (body: string): Script => {
 const writeAll = (values: string): string =>
   `redis.call('HSET', KEYS[1], ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
 
-/** ARGV: owner, hold, lease, and whether to write even what is there already, so that its replication can be waited for. */
+/** ARGV: owner, hold, lease, whether to write even what is there already, so that its replication can be waited for, and the label. */
 export const claim = script(`
 local r = read(KEYS[1])
 local bad = unreadable(KEYS[1], r)
@@ -58,7 +70,7 @@ if not r[2] or not live(r) then
     token = math.max(r[5] + 1, now)
     version = r[6] + 1
   end
-  r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), ''}
+  r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), '', ARGV[5]}
   ${writeAll("r")}
   return {'claimed', int(now), unpack(r)}
 end
@@ -76,7 +88,7 @@ return {'claimed', int(now), unpack(r)}
 
 /** One key for each request, which may occur several times. ARGV: hold and lease of each. */
 export const renew = script(`
-local out = {int(now)}
+local out, kept = {int(now)}, false
 for i, key in ipairs(KEYS) do
   local hold, lease = ARGV[2 * i - 1], ARGV[2 * i]
   local r = read(key)
@@ -87,6 +99,8 @@ for i, key in ipairs(KEYS) do
   elseif not live(r) or not has(r[4], hold) then
     out[i + 1] = {'other', unpack(r)}
   else
+    if not kept then keepOrFree(key) end
+    kept = true
     local expires = int(math.max(tonumber(r[8]), now + lease))
     redis.call('HSET', key, 'version', int(r[6] + 1), 'expires', expires)
     out[i + 1] = {'renewed', expires}
@@ -104,9 +118,11 @@ if not r[2] then return {'none'} end
 local from, to = has(r[4], ARGV[1])
 if not from then return {'none'} end
 local holds = string.sub(r[4], 1, from - 1) .. string.sub(r[4], to)
+keepOrFree(KEYS[1])
 redis.call('HSET', KEYS[1], 'holds', holds, 'version', int(r[6] + 1))
-if holds == '' then wake(ARGV[2], ARGV[3]) end
-return {'done', holds}
+local unheard = ''
+if holds == '' then unheard = wake(ARGV[2], ARGV[3]) end
+return {'done', holds, unheard}
 `)
 
 /** ARGV: token, what takes the place of the holds, channel, lock id, and whether to write even what is there already. */
@@ -115,22 +131,26 @@ local r = read(KEYS[1])
 local bad = unreadable(KEYS[1], r)
 if bad then return bad end
 if not r[2] or not live(r) or r[5] ~= ARGV[1] then return {'none'} end
+keepOrFree(KEYS[1])
 if r[4] == ARGV[2] then
   if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'version', r[6]) end
-  return {'done', r[4]}
+  return {'done', r[4], ''}
 end
-local owner = r[3]
-if ARGV[2] ~= '' then owner = '' end
-redis.call('HSET', KEYS[1], 'owner', owner, 'holds', ARGV[2], 'version', int(r[6] + 1))
-if ARGV[2] == '' then wake(ARGV[3], ARGV[4]) end
-return {'done', ARGV[2]}
+local unheard = ''
+if ARGV[2] == '' then
+  redis.call('HSET', KEYS[1], 'holds', '', 'version', int(r[6] + 1))
+  unheard = wake(ARGV[3], ARGV[4])
+else
+  redis.call('HSET', KEYS[1], 'owner', '', 'label', '', 'holds', ARGV[2], 'version', int(r[6] + 1))
+end
+return {'done', ARGV[2], unheard}
 `)
 
 /** Records of any number of keys. ARGV: whether only of those that are held. What is no record of ours is passed over. */
 export const get = script(`
 local out = {int(now)}
 for i, key in ipairs(KEYS) do
-  local r = redis.pcall('HMGET', key, ${fieldNames.map((name) => `'${name}'`).join(", ")})
+  local r = redis.pcall('HMGET', key, ${quoted})
   if r.err or not r[2] or (ARGV[1] == '1' and not newer(r) and not live(r)) then r = {} end
   out[i + 1] = r
 end
@@ -152,23 +172,27 @@ return #old
 export const time = script(`return int(now)`)
 
 export const create = script(`
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
 ${writeAll("ARGV")}
-return 1
+return {1, ''}
 `)
 
-/** ARGV: the fields, the expected version, channel, lock id. Wakes waiters when a hold went out. */
+const after = fieldNames.length
+
+/** ARGV: the fields, the expected version, channel, lock id. Wakes waiters when a hold went out. What brings no hold in keeps or frees. */
 export const update = script(`
 local r = redis.call('HMGET', KEYS[1], 'version', 'holds')
-if r[1] ~= ARGV[10] then return 0 end
+if r[1] ~= ARGV[${after + 1}] then return {0} end
+if #ARGV[4] <= #r[2] then keepOrFree(KEYS[1]) end
 ${writeAll("ARGV")}
-if #ARGV[4] < #r[2] then wake(ARGV[11], ARGV[12]) end
-return 1
+local unheard = ''
+if #ARGV[4] < #r[2] then unheard = wake(ARGV[${after + 2}], ARGV[${after + 3}]) end
+return {1, unheard}
 `)
 
 /** ARGV: the expected version. */
 export const drop = script(`
-if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'version') ~= ARGV[1] then return {0} end
 redis.call('DEL', KEYS[1])
-return 1
+return {1, ''}
 `)

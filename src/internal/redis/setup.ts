@@ -1,13 +1,13 @@
 import * as Effect from "effect/Effect"
-import type { Call, Connection } from "./connection.js"
+import type { Call, Connection, Node } from "./connection.js"
 
 /** Managed servers forbid CONFIG: then there is nothing to say. */
-const settings = (connection: Connection, call: Call, node: Parameters<Connection["command"]>[3]) =>
+const settings = (connection: Connection, call: Call, node: Node) =>
   Effect.forEach(["appendonly", "appendfsync", "maxmemory", "maxmemory-policy"], (name) =>
     Effect.map(
       // One by one: servers before 7.0 take one name.
       connection.command(call, "config", ["get", name], node),
-      (reply) => [name, String((reply as ReadonlyArray<unknown>)[1] ?? "")] as const
+      (reply) => [name, String((Array.isArray(reply) ? reply[1] : undefined) ?? "")] as const
     ), { concurrency: "unbounded" }).pipe(
       Effect.map((all) => new Map(all)),
       Effect.catchAll((error) =>
@@ -15,8 +15,8 @@ const settings = (connection: Connection, call: Call, node: Parameters<Connectio
       )
     )
 
-const replica = (connection: Connection, call: Call, node: Parameters<Connection["command"]>[3]) =>
-  Effect.map(connection.command(call, "role", [], node), (reply) => (reply as ReadonlyArray<unknown>)[0] === "slave").pipe(
+const replica = (connection: Connection, call: Call, node: Node) =>
+  Effect.map(connection.command(call, "role", [], node), (reply) => Array.isArray(reply) && reply[0] === "slave").pipe(
     Effect.orElseSucceed(() => false)
   )
 

@@ -9,8 +9,10 @@ import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../renewals.js"
-import type { Call, Connection, Replicas } from "./connection.js"
+import type * as Notices from "../notices.js"
+import { type Call, type Connection, read as readReply, type Replicas } from "./connection.js"
 import * as errors from "./errors.js"
+import * as replies from "./replies.js"
 import * as scripts from "./scripts.js"
 
 export interface Settings {
@@ -22,14 +24,13 @@ export interface Settings {
   readonly operationTimeout: number
   readonly wait: Replicas | undefined
   readonly wakeUps: Stream.Stream<string> | undefined
+  readonly notices: Notices.Notices
 }
 
 export interface Ports {
   readonly storage: Storage.Service
   readonly versioned: VersionedStore.Service
 }
-
-type Reply = ReadonlyArray<string>
 
 const pageSize = 500
 
@@ -41,44 +42,15 @@ const guarantees = {
   longestId: 4 * 255
 } as const satisfies Storage.Guarantees
 
-const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
-const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
-
-/** `values` has the fields from `from` on. */
-const recordOf = (lockId: string, values: Reply, from: number): LockRecord.LockRecord => ({
-  lockId,
-  kind: values[from]!,
-  format: Number(values[from + 1]),
-  ownerId: values[from + 2]!,
-  holds: holdsOf(values[from + 3]!),
-  token: Number(values[from + 4]),
-  version: Number(values[from + 5]),
-  lockBeginTime: Number(values[from + 6]),
-  leaseExpireTime: Number(values[from + 7]),
-  data: values[from + 8]!
-})
-
-const valuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string> => [
-  record.kind,
-  String(record.format),
-  record.ownerId,
-  textOf(record.holds),
-  String(record.token),
-  String(record.version),
-  String(record.lockBeginTime),
-  String(record.leaseExpireTime),
-  record.data
-]
-
-const says = (word: string) => (reply: unknown): boolean => (reply as Reply)[0] === word
+const says = (word: string) => (reply: unknown): boolean => replies.list(reply)[0] === word
 
 /** In patterns of SCAN these are more than themselves. */
 const literally = (text: string): string => text.replace(/[\\*?[\]]/g, "\\$&")
 
-const newer = (operation: string, lockId: string, format: string | number): StorageError =>
+const newer = (operation: string, lockId: string, format: unknown): StorageError =>
   errors.schema(
     operation,
-    `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+    `the record of ${JSON.stringify(lockId)} has format ${String(format)}, newer than ${LockRecord.format}: update effect-storage-lock`
   )
 
 /** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
@@ -106,51 +78,64 @@ export const make = (connection: Connection, settings: Settings): Ports => {
         args
       ))
 
+  /** Who waits polls as well: what cannot be published is told to operators, once, and harms nobody. */
+  const heard = (unheard: unknown) => {
+    if (channel === "") return
+    if (unheard === "") return settings.notices.over("publish", "wake-ups are published again")
+    settings.notices.warn(
+      "publish",
+      `wake-ups cannot be published, waiters poll (${String(unheard)}). The user needs +publish and &prefix*; or set \`notify: false\``
+    )
+  }
+
   /** A script for one lock, whose answer begins with a word. */
-  const ask = (
+  const ask = <A>(
     operation: string,
     script: scripts.Script,
     lockId: string,
     args: ReadonlyArray<string>,
-    concerns?: ((reply: unknown) => boolean) | undefined
-  ): Effect.Effect<Reply, StorageError> =>
-    Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) => {
-      const answer = reply as Reply
-      return answer[0] === "newer"
-        ? newer(operation, lockId, answer[1]!)
-        : answer[0] === "foreign"
-        ? errors.schema(operation, `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``)
-        : Effect.succeed(answer)
-    })
+    concerns: ((reply: unknown) => boolean) | undefined,
+    understand: (answer: ReadonlyArray<unknown>) => A
+  ): Effect.Effect<A, StorageError> =>
+    Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) =>
+      Effect.flatMap(readReply(operation, () => replies.list(reply)), (answer) =>
+        answer[0] === "newer"
+          ? newer(operation, lockId, answer[1])
+          : answer[0] === "foreign"
+          ? errors.schema(operation, `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``)
+          : readReply(operation, () => understand(answer))))
 
-  const renewed = (request: LockRecord.Renew, now: number, answer: Reply): Storage.RenewAnswer => {
+  const renewed = (request: LockRecord.Renew, now: number, answer: ReadonlyArray<unknown>): Storage.RenewAnswer => {
     switch (answer[0]) {
       case "renewed": {
-        const leaseExpireTime = Number(answer[1])
+        const leaseExpireTime = replies.integer(answer[1])
         return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
       }
       case "other":
-        return { _tag: "NotHeld", current: recordOf(request.lockId, answer, 1) }
+        return { _tag: "NotHeld", current: replies.recordOf(request.lockId, answer, 1) }
       case "newer":
-        return newer("renew", request.lockId, answer[1]!)
-      default:
+        return newer("renew", request.lockId, answer[1])
+      case "none":
         return { _tag: "NotHeld" }
+      default:
+        throw new replies.OddReply("the server's answer to a renewal is none that is known")
     }
   }
 
-  const renewSome = (requests: ReadonlyArray<LockRecord.Renew>) =>
-    Effect.map(
+  const renewSome = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> =>
+    Effect.flatMap(
       run(
         "renew",
         scripts.renew,
         requests.map((request) => keyOf(request.lockId)),
         requests.flatMap((request) => [request.holdId, String(request.lease)]),
-        (reply) => (reply as ReadonlyArray<Reply>).some((answer) => says("renewed")(answer))
+        (reply) => replies.list(reply).slice(1).some(says("renewed"))
       ),
-      (reply) => {
-        const [now, ...answers] = reply as [string, ...Array<Reply>]
-        return requests.map((request, i) => renewed(request, Number(now), answers[i]!))
-      }
+      (reply) =>
+        readReply("renew", () => {
+          const [now, ...answers] = replies.list(reply)
+          return requests.map((request, i) => renewed(request, replies.integer(now), replies.list(answers[i])))
+        })
     )
 
   /** A script on a cluster may touch one slot only, and locks are in slots of their own. A node that is gone fails the renewals of its own locks alone. */
@@ -174,11 +159,14 @@ export const make = (connection: Connection, settings: Settings): Ports => {
   /** What was read of a page of keys, with the time of the same sample. On a cluster each node has its own. */
   const readPage = (operation: string, keys: ReadonlyArray<string>, live: boolean) => {
     const read = (keys: ReadonlyArray<string>) =>
-      Effect.map(run(operation, scripts.get, keys, [live ? "1" : "0"]), (reply) => {
-        const [now, ...found] = reply as [string, ...Array<Reply>]
-        return keys.flatMap((key, i) =>
-          found[i]!.length === 0 ? [] : [{ now: Number(now), record: recordOf(key.slice(prefix.length), found[i]!, 0) }])
-      })
+      Effect.flatMap(run(operation, scripts.get, keys, [live ? "1" : "0"]), (reply) =>
+        readReply(operation, () => {
+          const [now, ...found] = replies.list(reply)
+          return keys.flatMap((key, i) => {
+            const fields = replies.list(found[i])
+            return fields.length === 0 ? [] : [{ now: replies.integer(now), record: replies.recordOf(key.slice(prefix.length), fields, 0) }]
+          })
+        }))
     return connection.isCluster
       ? Effect.map(Effect.forEach(keys, (key) => read([key]), { concurrency: "unbounded" }), (all) => all.flat())
       : keys.length === 0
@@ -193,14 +181,15 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       return Stream.fromIterableEffect(within(operation, connection.masters)).pipe(
         Stream.flatMap((node) =>
           Stream.paginateEffect("0", (cursor) =>
-            Effect.map(
+            Effect.flatMap(
               within(operation, (call) =>
                 connection.command(call, "scan", [cursor, "match", literally(prefix) + "*", "count", String(pageSize)], node)),
-              (reply) => {
-                const [next, keys] = reply as [string, Array<string>]
-                const fresh = keys.filter((key) => !seen.has(key) && seen.add(key))
-                return [fresh, next === "0" ? Option.none<string>() : Option.some(next)] as const
-              }
+              (reply) =>
+                readReply(operation, () => {
+                  const [next, keys] = replies.list(reply)
+                  const fresh = replies.list(keys).map(replies.text).filter((key) => !seen.has(key) && seen.add(key))
+                  return [fresh, next === "0" ? Option.none<string>() : Option.some(replies.text(next))] as const
+                })
             ))
         )
       )
@@ -214,7 +203,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
 
   const purge = (micros: number) =>
     Stream.runFoldEffect(scan("purge"), 0, (sum, keys) => {
-      const drop = (keys: ReadonlyArray<string>) => Effect.map(run("purge", scripts.purge, keys, [String(micros)]), Number)
+      const drop = (keys: ReadonlyArray<string>) => Effect.flatMap(run("purge", scripts.purge, keys, [String(micros)]), (reply) => readReply("purge", () => replies.integer(reply)))
       const dropped = connection.isCluster
         ? Effect.map(Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }), (all) => all.reduce((a, b) => a + b, 0))
         : keys.length === 0
@@ -224,32 +213,42 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     })
 
   const storage = Storage.Storage.of({
-    claim: ({ holdId, lease, lockId, ownerId }) =>
-      Effect.map(
-        ask("claim", scripts.claim, lockId, [ownerId, holdId, String(lease), touch], says("claimed")),
-        (answer): LockRecord.ClaimOutcome => {
-          const record = recordOf(lockId, answer, 2)
-          const left = record.leaseExpireTime - Number(answer[1])
-          return answer[0] === "claimed" ? { _tag: "Claimed", record, validFor: left } : { _tag: "Held", holder: record, retryAfter: left }
+    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) =>
+      ask(
+        "claim",
+        scripts.claim,
+        lockId,
+        [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
+        says("claimed"),
+        ([word, now, ...fields]): LockRecord.ClaimOutcome => {
+          const record = replies.recordOf(lockId, fields, 0)
+          const left = record.leaseExpireTime - replies.integer(now)
+          if (word === "claimed") return { _tag: "Claimed", record, validFor: left }
+          if (word === "held") return { _tag: "Held", holder: record, retryAfter: left }
+          throw new replies.OddReply("the server's answer to a claim is none that is known")
         }
       ),
     renew: (requests) => requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
     release: ({ holdId, lockId }) =>
-      Effect.map(
-        ask("release", scripts.release, lockId, [holdId, channel, lockId]),
-        (answer): LockRecord.ReleaseOutcome =>
-          answer[0] === "none" ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holdsOf(answer[1]!).length }
-      ),
+      ask("release", scripts.release, lockId, [holdId, channel, lockId], undefined, ([word, holds, unheard]): LockRecord.ReleaseOutcome => {
+        if (word === "none") return { _tag: "NotHeld" }
+        const remaining = replies.countOf(holds)
+        if (remaining === 0) heard(unheard)
+        return { _tag: "Released", remaining }
+      }),
     revoke: ({ lockId, token, when }) =>
-      Effect.map(
-        ask(
-          "revoke",
-          scripts.revoke,
-          lockId,
-          [String(token), when === "now" ? "" : textOf([LockRecord.revokedHold]), channel, lockId, touch],
-          says("done")
-        ),
-        (answer): LockRecord.RevokeOutcome => ({ _tag: answer[0] === "none" ? "NotHeld" : "Revoked" })
+      ask(
+        "revoke",
+        scripts.revoke,
+        lockId,
+        [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
+        says("done"),
+        ([word, , unheard]): LockRecord.RevokeOutcome => {
+          if (word === "none") return { _tag: "NotHeld" }
+          replies.text(unheard)
+          if (when === "now") heard(unheard)
+          return { _tag: "Revoked" }
+        }
       ),
     get: (lockId) =>
       Effect.flatMap(read("get", lockId), (found) => {
@@ -274,22 +273,27 @@ export const make = (connection: Connection, settings: Settings): Ports => {
   })
 
   const compareAndSet = (operation: string, script: scripts.Script, lockId: string, args: ReadonlyArray<string>) =>
-    Effect.flatMap(
-      run(operation, script, [keyOf(lockId)], args),
-      (done) => Number(done) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
-    )
+    Effect.flatMap(run(operation, script, [keyOf(lockId)], args), (reply) =>
+      Effect.flatMap(
+        readReply(operation, () => {
+          const [done, unheard] = replies.list(reply)
+          if (unheard !== undefined && unheard !== "") heard(unheard)
+          return replies.integer(done)
+        }),
+        (done) => done === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+      ))
 
   const { clock: _, ...unclocked } = guarantees
 
   const versioned = VersionedStore.VersionedStore.of({
-    create: (lockId, version, record) => compareAndSet("create", scripts.create, lockId, valuesOf({ ...record, lockId, version })),
+    create: (lockId, version, record) => compareAndSet("create", scripts.create, lockId, replies.valuesOf({ ...record, lockId, version })),
     update: (lockId, expected, record) =>
-      compareAndSet("update", scripts.update, lockId, [...valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
+      compareAndSet("update", scripts.update, lockId, [...replies.valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
     delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
     get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullable(found?.record)),
     list: Stream.map(records(false), ({ record }) => record),
     // The key names the node of a cluster whose clock it is: always the same.
-    time: Effect.map(run("time", scripts.time, [prefix], []), Number),
+    time: Effect.flatMap(run("time", scripts.time, [prefix], []), (reply) => readReply("time", () => replies.integer(reply))),
     wakeUps: settings.wakeUps,
     guarantees: { ...unclocked, name: "RedisStorage.versioned" }
   })
