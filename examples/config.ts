@@ -11,7 +11,7 @@ const Locks = StorageLock.layerConfig({
   Layer.provide(SqliteStorage.layerConfig({ filename: Config.string("LOCK_FILE").pipe(Config.withDefault("locks.db")) }))
 )
 
-const program = StorageLock.withLock((lock) => lock.info, "foo", "worker-1").pipe(
+const program = StorageLock.withLock((lock) => lock.info, "foo").pipe(
   Effect.map((info) => console.log(`a lease of ${Duration.format(DateTime.distanceDuration(info.lockBeginTime, info.leaseExpireTime))}`))
 )
 

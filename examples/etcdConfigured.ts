@@ -31,8 +31,8 @@ const overChannel = (channel: Grpc.Channel) =>
 
 const program = Effect.gen(function*() {
   const url = new URL(Redacted.value(yield* Config.redacted("ETCD_URL")).replace(/^etcd:/, "http:"))
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1").pipe(Effect.provide(Locks))
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(Locks))
+  console.log(`${info.ownerLabel} held ${info.lockId}`)
   const channel = new Grpc.Channel(url.host, Grpc.credentials.createInsecure(), {})
   const held = yield* StorageLock.isLocked("nightly-report").pipe(Effect.provide(overChannel(channel)))
   console.log(`and gave it back: ${!held}`)

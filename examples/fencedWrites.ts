@@ -30,12 +30,12 @@ const elsewhere = Effect.provide(StorageLock.layer())
 const program = Effect.scoped(
   Effect.gen(function*() {
     yield* setup
-    const slow = yield* StorageLock.acquire("account-1", "slow")
+    const slow = yield* StorageLock.acquire("account-1")
     yield* deposit(1, slow.token)
 
     // Elsewhere an operator takes the slow one for dead, and frees the lock at once. It is not dead, and has not noticed yet.
     yield* elsewhere(StorageLock.forceRelease("account-1", { token: slow.token, when: "now" }))
-    yield* elsewhere(StorageLock.withLock((next) => deposit(10, next.token), "account-1", "next"))
+    yield* elsewhere(StorageLock.withLock((next) => deposit(10, next.token), "account-1"))
 
     const late = yield* Effect.flip(deposit(1000, slow.token))
     console.log(`the late write: ${late._tag}`)

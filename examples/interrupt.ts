@@ -12,7 +12,7 @@ const program = Effect.scoped(
     yield* Effect.addFinalizer(() =>
       Effect.map(Effect.orDie(StorageLock.isLocked("foo")), (locked) => console.log(`held after the interruption: ${locked}`))
     )
-    yield* StorageLock.acquire("foo", "worker-1")
+    yield* StorageLock.acquire("foo")
     console.log(`held before: ${yield* StorageLock.isLocked("foo")}`)
     // In earnest: somebody presses Ctrl-C.
     process.kill(process.pid, "SIGINT")

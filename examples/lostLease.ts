@@ -15,14 +15,14 @@ const Locks = StorageLock.layer({ leaseExpireAfter: "600 millis" }).pipe(Layer.p
 /** The easy way: the body is interrupted. */
 const guarded = Effect.never.pipe(
   Effect.onInterrupt(() => Effect.sync(() => console.log("withLock: the body was interrupted"))),
-  StorageLock.withLock("a", "worker-1"),
+  StorageLock.withLock("a"),
   Effect.catchTag("LockLost", (lost) => Effect.sync(() => console.log(`withLock: ${lost.reason}`)))
 )
 
 /** With `acquire` the scope is not interrupted: ask, listen, or guard the part that matters. */
 const manual = Effect.scoped(
   Effect.gen(function*() {
-    const lock = yield* StorageLock.acquire("b", "worker-1")
+    const lock = yield* StorageLock.acquire("b")
     const told = yield* Effect.fork(Effect.flip(lock.lost))
 
     // Before each step, so that none is begun on a lock that is gone. No I/O.
@@ -41,6 +41,6 @@ const busy = StorageLock.withLock((lock) =>
   Effect.sync(() => {
     while (lock.unsafeRemainingMillis() > 0);
     console.log("unsafeRemainingMillis: left the loop")
-  }), "c", "worker-1").pipe(Effect.catchTag("LockLost", () => Effect.void))
+  }), "c").pipe(Effect.catchTag("LockLost", () => Effect.void))
 
 await Effect.runPromise(Effect.all([guarded, manual, busy], { discard: true }).pipe(Effect.provide(Locks)))

@@ -6,9 +6,9 @@ const Locks = StorageLock.layer().pipe(Layer.provide(MemoryStorage.layer))
 
 const program = Effect.scoped(
   Effect.gen(function*() {
-    const lock = yield* StorageLock.acquire("must-serial-operation-resource-foo", "worker-1")
-    const { lockCount, ownerId } = yield* lock.info
-    console.log(`held by ${ownerId}, ${lockCount} time; the token has its value: ${lock.token > 0}`)
+    const lock = yield* StorageLock.acquire("must-serial-operation-resource-foo", { ownerLabel: "worker-1" })
+    const { lockCount, ownerLabel } = yield* lock.info
+    console.log(`held by ${ownerLabel}, ${lockCount} time; the token has its value: ${lock.token > 0}`)
     // The end of the scope gives the lock back.
   })
 )

@@ -13,6 +13,8 @@ const options: StorageLock.Options = {
   retry: Schedule.jittered(Schedule.spaced("200 millis")),
   // How long before the end of its lease a hold counts as lost.
   clockMargin: "1 second",
+  // Who a holder is, for people. Default: host and process id.
+  ownerLabel: "billing on host-1",
   // Keeps applications apart that share a storage.
   namespace: "billing"
 }
@@ -25,7 +27,7 @@ const program = Effect.gen(function*() {
   yield* Effect.scoped(
     Effect.gen(function*() {
       // An option of one acquire goes over that of its layer.
-      const lock = yield* StorageLock.acquire("invoices", "worker-1", { leaseExpireAfter: "20 seconds" })
+      const lock = yield* StorageLock.acquire("invoices", { leaseExpireAfter: "20 seconds" })
       const left = yield* lock.check
       console.log(`surely held for more than the 10 seconds of the layer: ${Duration.greaterThan(left, "10 seconds")}`)
       console.log(`in the same namespace: ${yield* process(options)(StorageLock.isLocked("invoices"))}`)

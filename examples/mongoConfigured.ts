@@ -27,8 +27,8 @@ const locks = (client: MongoClient) =>
   )
 
 const program = Effect.gen(function*() {
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1").pipe(Effect.provide(locks(yield* client)))
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(locks(yield* client)))
+  console.log(`${info.ownerLabel} held ${info.lockId}`)
 })
 
 await Effect.runPromise(Effect.scoped(program))

@@ -6,18 +6,18 @@ const Locks = StorageLock.layer({ leaseExpireAfter: "900 millis" }).pipe(Layer.p
 
 const program = Effect.scoped(
   Effect.gen(function*() {
-    const lock = yield* StorageLock.acquire("foo", "worker-1")
-    yield* StorageLock.acquire("bar", "worker-2")
+    const lock = yield* StorageLock.acquire("foo", { ownerLabel: "worker-1" })
+    yield* StorageLock.acquire("bar", { ownerLabel: "worker-2" })
 
     const held = yield* Stream.runCollect(StorageLock.list)
-    console.log(Array.from(held, ({ lockId, ownerId }) => `${lockId} by ${ownerId}`).sort().join(", "))
+    console.log(Array.from(held, ({ lockId, ownerLabel }) => `${lockId} by ${ownerLabel}`).sort().join(", "))
 
     // Safe: others are kept out until the lease ends, and the holder has noticed by then.
     const info = Option.getOrThrow(yield* StorageLock.get("foo"))
     yield* StorageLock.forceRelease("foo", { token: info.token, when: "leaseEnd" })
     const lost = yield* Effect.flip(lock.lost)
     console.log(`worker-1 is told: ${lost.reason}`)
-    const next = yield* StorageLock.acquire("foo", "worker-3")
+    const next = yield* StorageLock.acquire("foo", { ownerLabel: "worker-3" })
     console.log(`worker-3 has a greater token: ${next.token > lock.token}`)
 
     // The token says which hold is meant: one that is over is not hit, nor its successor.

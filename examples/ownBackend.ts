@@ -74,8 +74,8 @@ export const layer = (filename: string) =>
     Layer.provide(SqliteClient.layer({ filename }))
   )
 
-const program = StorageLock.withLock((lock) => lock.info, "foo", "worker-1").pipe(
-  Effect.map((info) => console.log(`${info.ownerId} held ${info.lockId}`)),
+const program = StorageLock.withLock((lock) => lock.info, "foo", { ownerLabel: "worker-1" }).pipe(
+  Effect.map((info) => console.log(`${info.ownerLabel} held ${info.lockId}`)),
   Effect.provide(StorageLock.layer().pipe(Layer.provide(layer(process.env["LOCK_FILE"] ?? "locks.db"))))
 )
 

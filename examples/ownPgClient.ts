@@ -26,7 +26,7 @@ const program = Effect.scoped(
     const failed = yield* sql.withTransaction(
       Effect.gen(function*() {
         yield* sql`INSERT INTO example_work VALUES (1)`
-        yield* StorageLock.acquire("foo", "worker-1")
+        yield* StorageLock.acquire("foo")
         return yield* Effect.fail("rolled back" as const)
       })
     ).pipe(Effect.flip)

@@ -1,5 +1,5 @@
 /**
- * Ten workers, each with its own owner id and its own connection, on one lock. Under it each reads a number, thinks, and writes it back plus one: without the lock most of that
+ * Ten workers, each with its own connection, on one lock. Under it each reads a number, thinks, and writes it back plus one: without the lock most of that
  * would be lost.
  */
 import { Effect, Layer } from "effect"
@@ -21,8 +21,8 @@ const turn = (lock: StorageLock.Lock) =>
     tokens.push(lock.token)
   })
 
-const worker = (n: number) =>
-  StorageLock.withLock(turn, "must-serial-operation-resource-foo", `worker-${n}`).pipe(
+const worker = () =>
+  StorageLock.withLock(turn, "must-serial-operation-resource-foo").pipe(
     Effect.repeatN(4),
     // Provided here, each worker builds a layer of its own, as processes do.
     Effect.provide(Locks)

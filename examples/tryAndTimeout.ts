@@ -4,21 +4,21 @@ import { MemoryStorage, StorageLock } from "effect-storage-lock"
 
 const program = Effect.scoped(
   Effect.gen(function*() {
-    yield* StorageLock.acquire("foo", "worker-1")
+    yield* StorageLock.acquire("foo", { ownerLabel: "worker-1" })
 
-    const tried = yield* Effect.scoped(StorageLock.tryAcquire("foo", "worker-2"))
+    const tried = yield* Effect.scoped(StorageLock.tryAcquire("foo"))
     console.log(`tryAcquire: ${Option.isSome(tried) ? "held" : "somebody else has it"}`)
 
-    const skipped = yield* Effect.die("must not run").pipe(StorageLock.withLockIfAvailable("foo", "worker-2"))
+    const skipped = yield* Effect.die("must not run").pipe(StorageLock.withLockIfAvailable("foo"))
     console.log(`withLockIfAvailable: ${skipped._tag}`)
 
     yield* Effect.log("never").pipe(
-      StorageLock.withLock("foo", "worker-2", { acquireTimeout: "100 millis" }),
+      StorageLock.withLock("foo", { acquireTimeout: "100 millis" }),
       Effect.catchTag("LockTimeout", (error) =>
         Effect.sync(() => {
-          console.log(`withLock: held by ${error.holder}, its lease lasts beyond now: ${(error.until?.epochMillis ?? 0) > Date.now()}`)
+          console.log(`withLock: held by ${error.holderLabel}, its lease lasts beyond now: ${(error.until?.epochMillis ?? 0) > Date.now()}`)
           // The message says it all: who waited how long, and who has it since when and until when.
-          console.log(error.message.replace(/\d{4}-\S+Z/g, "<time>").replace(/\d+ ms/, "<time>"))
+          console.log(error.message.replace(/"[\w-]{22}"/g, "<id>").replace(/\d{4}-\S+Z/g, "<time>").replace(/\d+ ms/, "<time>"))
         }))
     )
   })

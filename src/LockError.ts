@@ -112,7 +112,8 @@ export class InvalidLockId
 }
 
 /**
- * An option that makes no sense. Names the field, the kind of the value (never the value of a secret) and the rule. Raised before any I/O.
+ * An option that makes no sense, or (field `ownerId`) is missing where the acquire could only wait for its own fiber. Names the field, the kind of the value (never the value of a secret) and the
+ * rule. Raised before any I/O.
  *
  * @since 0.1.0
  * @category errors

@@ -81,6 +81,7 @@ export type AcquireArgs = [lockId: string, ownerIdOrOptions?: string | AcquireOp
  */
 export interface Lock {
   readonly lockId: string
+  /** The reentrancy key of this hold: `withLock(lockId, { ownerId: lock.ownerId })` enters again, whoever does it. */
   readonly ownerId: string
   readonly holdId: string
   /** Fencing token: grows with every new hold of this lock, for ever, below 2^53. Send it with every write to what the lock protects. */
@@ -169,7 +170,8 @@ export const Ids: typeof Ids_ = Ids_
 /**
  * Acquires a lock, waiting for it if need be, and holds it until the scope closes. Meanwhile its lease is renewed.
  *
- * - Whoever has the same `ownerId` enters again (reentrancy goes by owner, never by fiber): no exclusion between them. Without an `ownerId` each acquire is an owner of its own.
+ * - The `ownerId` is the reentrancy key: whoever has the same one enters again, in whatever fiber or process, so there is no exclusion between them. Without an `ownerId` each acquire is an owner of
+ *   its own. An acquire for which its own fiber holds the lock, in the body of `withLock`, and that has no owner id could only wait for itself: it fails with `InvalidOptions` at once.
  * - In one process waiters are served in order; between processes there is no order.
  * - The scope's body is *not* stopped when the lock is lost: use `lock.lost`, `lock.check` or `lock.guard`, or `withLock`, which does it.
  * - Fibers forked into the scope end before the release; daemons, and children that outlive the scope, do not.
@@ -180,7 +182,7 @@ export const Ids: typeof Ids_ = Ids_
  * import { Effect } from "effect"
  *
  * const program = Effect.scoped(Effect.gen(function*() {
- *   const lock = yield* StorageLock.acquire("must-serial-operation-resource-foo", "worker-1")
+ *   const lock = yield* StorageLock.acquire("must-serial-operation-resource-foo", { acquireTimeout: "1 minute" })
  *   yield* Effect.log(`fencing token ${lock.token}`)
  * }))
  * ```
@@ -224,14 +226,15 @@ const dual = (
 
 /**
  * Runs a body under a lock: acquires it, interrupts the body if it is lost (before anybody else can have it), and releases it however the body ends.
- * The result of the body is never masked by a release that fails. Fibers that the body forks end before the release.
+ * The result of the body is never masked by a release that fails. Fibers that the body forks end before the release. To enter the same lock again in the body, give the owner id of the hold:
+ * `withLock(lockId, { ownerId: lock.ownerId })`.
  *
  * @example
  * ```ts
  * import { StorageLock } from "effect-storage-lock"
  * import { Effect } from "effect"
  *
- * const a = Effect.log("alone").pipe(StorageLock.withLock("foo", "worker-1"))
+ * const a = Effect.log("alone").pipe(StorageLock.withLock("foo"))
  * const b = StorageLock.withLock((lock) => Effect.log(`alone, with token ${lock.token}`), "foo")
  * ```
  *

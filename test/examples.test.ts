@@ -67,7 +67,7 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "tryAcquire: somebody else has it",
     "withLockIfAvailable: None",
     "withLock: held by worker-1, its lease lasts beyond now: true",
-    "\"worker-2\" waited <time> for the lock \"foo\": it is held by \"worker-1\" since <time>, lease until <time>"
+    "<id> waited <time> for the lock \"foo\": it is held by worker-1 (owner <id>) since <time>, lease until <time>"
   ],
   forkedWork: [
     "a child of withLock ends, and the lock is held",
