@@ -17,7 +17,7 @@ export interface LinkOptions {
  */
 type State =
   | { readonly _tag: "Idle" }
-  | { readonly _tag: "Opening"; readonly stop: () => void }
+  | { readonly _tag: "Opening"; readonly stop: () => void; readonly said: () => unknown }
   | { readonly _tag: "Open"; readonly session: Session.Session }
   | { readonly _tag: "Pausing"; readonly timer: ReturnType<typeof setTimeout> }
   | { readonly _tag: "Closed" }
@@ -80,7 +80,7 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
         },
         over: (error) => state._tag === "Opening" ? failed(error) : lost(session, error)
       })
-      state = { _tag: "Opening", stop: () => void session.close() }
+      state = { _tag: "Opening", stop: () => void session.close(), said: session.said }
     }
 
     const open = () => {
@@ -96,7 +96,7 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
         stop()
         failed(errors.connection("connect", `what was asked for a new connection did not come within ${Math.round(millis)} ms`))
       }, millis)
-      state = { _tag: "Opening", stop }
+      state = { _tag: "Opening", stop, said: () => undefined }
       cancel = Runtime.runCallback(runtime)(Effect.either(ask), {
         onExit: (exit) => {
           if (over) return
@@ -139,7 +139,7 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
         if (state._tag === "Open" && state.session.redis === client) leave(state.session, why)
         return true
       },
-      said: () => said ?? (state._tag === "Open" ? state.session.said() : undefined),
+      said: () => said ?? (state._tag === "Open" ? state.session.said() : state._tag === "Opening" ? state.said() : undefined),
       isClosed: () => state._tag === "Closed",
       close: Effect.suspend(() => {
         const before = state

@@ -98,10 +98,10 @@ export const open = (target: Target, millis: number, { over, ready }: Handlers):
     done = true
     clearTimeout(timer)
     disconnect()
-    over(error)
+    over(confirmed ? error : early(error, target))
   }
   const timer = setTimeout(() => {
-    end(errors.notConnected("connect", millis, said))
+    end(errors.notConnected("connect", millis, said ?? stuck(redis, target)))
   }, millis)
   // Always heard: one that nobody hears is printed.
   redis.on("error", (error) => {
@@ -121,11 +121,11 @@ export const open = (target: Target, millis: number, { over, ready }: Handlers):
       (error: unknown) => end(errors.isDriver(error) ? said ?? error : error)
     )
   })
-  redis.once("end", () => end(said ?? new Error(confirmed ? "the connection was closed" : silent(target))))
+  redis.once("end", () => end(said ?? new Error("the connection was closed")))
   redis.connect().catch(ignore)
   return {
     redis,
-    said: () => said,
+    said: () => said ?? (confirmed ? undefined : stuck(redis, target)),
     close: () => {
       done = true
       clearTimeout(timer)
@@ -135,7 +135,21 @@ export const open = (target: Target, millis: number, { over, ready }: Handlers):
   }
 }
 
-const silent = ({ options }: Target): string =>
-  options.tls === undefined || options.tls === null
-    ? "the connection was closed before the server's first answer; a server that wants TLS does so, and is reached by rediss://"
-    : "the connection was closed before the server's first answer"
+/** A server without TLS may wait for the rest of what it takes for a command. */
+const stuck = ({ status, stream }: Redis, { options }: Target): unknown =>
+  options.tls && status === "connecting" && stream !== undefined && !stream.connecting
+    ? new Error("the server is there, and silent about TLS: is the port right, or should it be redis:// and no `tls`?")
+    : undefined
+
+const ended = new Set(["ECONNRESET", "EPIPE"])
+
+/** A connection that ends before the server has answered at all says little of why: what it may be, in words. (TLS 1.3 tells of a client's certificate after the handshake, if it still gets to.) */
+const early = (error: unknown, { options }: Target): unknown => {
+  if (!(error instanceof Error) || !errors.isDriver(error)) return error
+  const code = errors.codeOf(error)
+  if (code === undefined ? !/closed/i.test(error.message) : !ended.has(code)) return error
+  const why = options.tls === undefined || options.tls === null
+    ? "a server that wants TLS does so, and is reached by rediss://"
+    : "a server that does not take our certificate, or wants one, does so: `redis: { tls: { cert, key } }`"
+  return Object.assign(new Error(`${error.message} before the server's first answer; ${why}`), code === undefined ? {} : { code })
+}
