@@ -20,13 +20,14 @@ export interface RedisServer extends Instance.Life, Instance.Address {
 
 export const environmentVariable = "EFFECT_STORAGE_LOCK_REDIS_URL"
 
-/** On the machine, or of the system's own release; and newer ones. */
-export type Release = "Redis" | "Redis 8" | "Valkey"
+/** On the machine, or of the system's own release; and older and newer ones. */
+export type Release = "Redis" | "Redis 6" | "Redis 8" | "Valkey"
 
 type Command = Pick<ReturnType<Debian.Unpacked["command"]>, "file" | "args" | "env">
 
 const packages: Record<Release, Debian.Options> = {
   Redis: { server: "Redis", package: "redis-server", keep: (name) => /^(redis-|lib)/.test(name) },
+  "Redis 6": { server: "Redis 6", package: "redis-server", suite: "bullseye", keep: (name) => /^(redis|lua)-/.test(name) },
   "Redis 8": { server: "Redis 8", package: "redis-server", suite: "trixie", keep: (name) => name.startsWith("redis-") },
   Valkey: { server: "Valkey", package: "valkey-server", suite: "sid", keep: (name) => name.startsWith("valkey-") }
 }
@@ -35,12 +36,22 @@ const installed = (): string | undefined =>
   (process.env["PATH"] ?? "").split(Path.delimiter).filter((folder) => folder !== "").map((folder) => Path.join(folder, "redis-server"))
     .find((file) => Fs.existsSync(file))
 
+/** That of before /usr was one with /: its loader is elsewhere. */
+const older = (root: string): Command => {
+  const libraries = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].map((folder) => Path.join(root, folder))
+  return {
+    file: Path.join(libraries[0]!, "ld-linux-x86-64.so.2"),
+    args: ["--library-path", libraries.join(":"), Path.join(root, "usr/bin/redis-server")],
+    env: {}
+  }
+}
+
 const find = (release: Release): Effect.Effect<Command, ServerUnavailable> =>
   Effect.suspend(() => {
     const file = release === "Redis" ? installed() : undefined
     return file !== undefined
       ? Effect.succeed({ file, args: [], env: {} })
-      : Effect.map(Debian.fetch(packages[release]), ({ command }) => command(`usr/bin/${packages[release].package}`))
+      : Effect.map(Debian.fetch(packages[release]), ({ command, root }) => release === "Redis 6" ? older(root) : command(`usr/bin/${packages[release].package}`))
   })
 
 const command = (url: string, name: string, args: ReadonlyArray<string | number>, millis = 10_000) =>
