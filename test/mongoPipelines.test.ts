@@ -136,7 +136,7 @@ describe("pipelines", () => {
     assert.strictEqual(outcomes[1]!._tag === "Renewed" && outcomes[1]!.validFor, 60_000_000)
     assert.deepStrictEqual(outcomes[1], outcomes[4])
     assert.strictEqual(outcomes[3]!._tag === "NotHeld" && outcomes[3]!.current?.ownerId, "me")
-    assert.deepStrictEqual(outcomes[5], { _tag: "NotHeld" })
+    assert.deepStrictEqual(outcomes[5]!._tag === "NotHeld" && outcomes[5]!.current?.holds, ["h4"])
     assert.strictEqual(outcomes[6]!._tag === "NotHeld" && outcomes[6]!.current?.ownerId, "you")
     assert.strictEqual(evaluator.writes - before.writes, 2)
     assert.strictEqual(evaluator.commands - before.commands, 2)

@@ -18,9 +18,10 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { MongoClient } from "mongodb"
 import { invalid } from "../internal/input.js"
-import * as driver from "../internal/mongo/driver.js"
+import * as clients from "../internal/mongo/clients.js"
 import * as internal from "../internal/mongo/options.js"
 import * as ports from "../internal/mongo/ports.js"
+import type { Present } from "../internal/present.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -60,8 +61,14 @@ export interface CommonOptions {
  * @category models
  */
 export interface Options extends CommonOptions {
-  /** `mongodb://user:password@host:port/database` or `mongodb+srv://…`, with what the driver knows of parameters. */
-  readonly url: Redacted.Redacted
+  /**
+   * `mongodb://user:password@host:port/database` or `mongodb+srv://…`, with what the driver knows of parameters, except `w`, `journal`, `readPreference` and `readConcernLevel` of other values than those that
+   * locks need.
+   *
+   * As an Effect, or a function that gives it or a promise of it, it is asked for at the start, and whenever no connection can be made with what it was: for passwords that change. The database stays
+   * that of the start. Files of certificates that it names are read again then, too.
+   */
+  readonly url: Present<Redacted.Redacted>
   /** Default: the one of the URL's path. */
   readonly database?: string | undefined
   /** The most connections of the pool, which serves locks alone, besides the one for wake-ups. Default 4. `maxPoolSize` of the URL stands before it. */
@@ -114,15 +121,11 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const url = internal.url(options.url, common.database, poolSize, common.operationTimeout)
-    if (url instanceof InvalidOptions) return yield* url
-    const { client, isClosed } = yield* driver.own(url.client())
-    return yield* ports.open((name) => client.db(name), {
+    const connection = yield* clients.own(options.url, (url) => internal.url(url, common.database, poolSize, common.operationTimeout))
+    return yield* ports.open(connection, {
       ...common,
-      database: url.database,
-      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry,
-      secret: url.secret,
-      isClosed
+      database: connection.database,
+      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
     })
   })
 
@@ -139,11 +142,10 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
     if (typeof client?.db !== "function") return yield* invalid("client", client, "a MongoClient of mongodb")
     const { database } = common
     if (database === undefined) return yield* invalid("database", database, "the name of a database")
-    return yield* ports.open((name) => client.db(name), {
+    return yield* ports.open(clients.ofProgram(client), {
       ...common,
       database,
-      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry,
-      secret: client.options?.credentials?.password
+      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
     })
   })
 

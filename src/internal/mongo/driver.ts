@@ -1,20 +1,15 @@
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import type { Db, Document as Reply, MongoClient } from "mongodb"
+import type { Db, Document as Reply } from "mongodb"
 import type { StorageError } from "../../LockError.js"
+import type { Connection } from "./clients.js"
 import * as errors from "./errors.js"
-import type { Executor } from "./executor.js"
-
-export interface DriverOptions {
-  readonly secret?: string | undefined
-  readonly isClosed?: (() => boolean) | undefined
-}
+import type { Document, Executor } from "./executor.js"
 
 /** `setTimeout` fires at once beyond this. */
 const longestTimer = 2 ** 31 - 1
 
-/** How long the goodbyes may take, in milliseconds. */
-const farewell = 1_000
+/** What has to be left of a call's time for another try within it. With less, its first error says more. */
+const worthwhile = 0.5
 
 /** Whatever the program's client is set to. */
 const values = {
@@ -28,15 +23,15 @@ const values = {
 } as const
 
 /** Errors of single writes do not make a command fail. */
-const failure = (operation: string, reply: Reply, options: DriverOptions): StorageError | undefined => {
+const failure = (operation: string, reply: Reply): StorageError | undefined => {
   if (Array.isArray(reply.writeErrors) && reply.writeErrors.length > 0) {
     const first = reply.writeErrors[0] as { readonly errmsg?: unknown }
-    return errors.fromDriver(operation, { name: "MongoServerError", ...first, message: first.errmsg }, options.secret)
+    return errors.fromDriver(operation, { name: "MongoServerError", ...first, message: first.errmsg })
   }
   const concern = reply.writeConcernError as { readonly errmsg?: unknown } | undefined
   return concern === undefined || concern === null
     ? undefined
-    : errors.fromDriver(operation, { name: "MongoWriteConcernError", ...concern, message: concern.errmsg }, options.secret, true)
+    : errors.fromDriver(operation, { name: "MongoWriteConcernError", ...concern, message: concern.errmsg }, "afterwards")
 }
 
 /**
@@ -45,10 +40,10 @@ const failure = (operation: string, reply: Reply, options: DriverOptions): Stora
  *
  * An operation that is out of time closes its connection. One that is interrupted goes on by itself, to its answer or its time-out.
  */
-export const make = (db: Db, options: DriverOptions = {}): Executor => ({
-  run: (operation, command, millis) =>
+export const make = (connection: Connection, database: string): Executor => {
+  const once = (db: Db, operation: string, command: Document, millis: number) =>
     Effect.async<Reply, StorageError>((resume) => {
-      if (options.isClosed?.() === true) return resume(errors.closed(operation))
+      if (connection.isClosed()) return resume(errors.closed(operation))
       const abort = new AbortController()
       const end = (result: Effect.Effect<Reply, StorageError>) => {
         clearTimeout(timer)
@@ -60,35 +55,32 @@ export const make = (db: Db, options: DriverOptions = {}): Executor => ({
       }, Math.min(millis, longestTimer))
       // The server gives up before the caller does, so that the caller mostly gets a definite answer.
       const maxTimeMS = Math.max(1, Math.min(Math.floor(millis * 0.8), longestTimer))
-      db.command({ ...command, maxTimeMS }, { ...values, signal: abort.signal }).then(
-        (reply) => end(failure(operation, reply, options) ?? Effect.succeed(reply)),
-        (error: unknown) => {
-          // In order of what happened: the server did it, and then no majority had it.
-          const afterwards = (error as { readonly name?: unknown } | null)?.name === "MongoWriteConcernError"
-          end(options.isClosed?.() === true ? errors.closing(operation) : errors.fromDriver(operation, error, options.secret, afterwards))
-        }
-      )
+      const failed = (error: unknown) => {
+        // In order of what happened: the server did it, and then no majority had it.
+        const afterwards = (error as { readonly name?: unknown } | null)?.name === "MongoWriteConcernError"
+        end(connection.isClosed() ? errors.closing(operation) : errors.fromDriver(operation, error, afterwards ? "afterwards" : undefined))
+      }
+      // Whatever the driver throws or makes of an answer is a failure of this command.
+      const answer = async () => {
+        const reply = await db.command({ ...command, maxTimeMS }, { ...values, signal: abort.signal })
+        end(failure(operation, reply) ?? Effect.succeed(reply))
+      }
+      answer().catch(failed)
     })
-})
 
-/** A client of our own, closed with its scope in bounded time. */
-export const own = (
-  client: MongoClient
-): Effect.Effect<{ readonly client: MongoClient; readonly isClosed: () => boolean }, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const state = { closed: false }
-      return { client, state, isClosed: () => state.closed }
-    }),
-    ({ state }) =>
-      Effect.async<void>((resume) => {
-        // A closed client of this driver opens again when it is used.
-        state.closed = true
-        const done = () => {
-          clearTimeout(timer)
-          resume(Effect.void)
-        }
-        const timer = setTimeout(done, farewell)
-        client.close().then(done, done)
+  return {
+    run: (operation, command, millis) =>
+      Effect.suspend(() => {
+        const { renew } = connection
+        const db = connection.db(database)
+        const first = once(db, operation, command, millis)
+        if (renew === undefined) return first
+        const until = performance.now() + millis
+        return Effect.catchIf(first, errors.isUnreached, (error) =>
+          Effect.flatMap(
+            Effect.timeoutTo(renew(operation, db), { duration: Math.max(1, until - performance.now()), onSuccess: (is) => is, onTimeout: () => false }),
+            (is) => is && until - performance.now() > worthwhile * millis ? once(connection.db(database), operation, command, until - performance.now()) : Effect.fail(error)
+          ))
       })
-  )
+  }
+}

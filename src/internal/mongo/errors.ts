@@ -1,8 +1,9 @@
 import { StorageError, type StorageErrorReason } from "../../LockError.js"
+import { copyOf } from "../driverError.js"
 
 const reasons: Record<StorageErrorReason, ReadonlyArray<number>> = {
-  // 8000: Atlas; the rest as the server names them: UserNotFound, Unauthorized, AuthenticationFailed, …
-  Permission: [11, 13, 18, 31, 33, 8000],
+  // As the server names them: UserNotFound, Unauthorized, AuthenticationFailed, …
+  Permission: [11, 13, 18, 31, 33],
   // MaxTimeMSExpired, ExceededTimeLimit, WriteConcernTimeout, NetworkTimeout, LockTimeout, NetworkInterfaceExceededTimeLimit
   Timeout: [24, 50, 64, 89, 202, 262],
   // DuplicateKey, WriteConflict
@@ -46,16 +47,26 @@ const byName: Record<string, StorageErrorReason> = {
   MongoNetworkTimeoutError: "Timeout",
   MongoOperationTimeoutError: "Timeout",
   MongoWaitQueueTimeoutError: "Timeout",
-  MongoClientClosedError: "Closed",
-  MongoTopologyClosedError: "Closed",
+  // Whoever closed it, it was not we. It goes on when it is connected again.
+  MongoClientClosedError: "Connection",
+  MongoTopologyClosedError: "Connection",
   MongoMissingCredentialsError: "Permission",
   MongoCompatibilityError: "Schema"
 }
 
+/** Of Atlas, for whatever it refuses: who we are, while we connect; what we want, later, such as more space than there is. */
+const atlas = 8000
+
+/** There is no room, or no right to more: OutOfDiskSpace, and a quota. It may pass. */
+const full = new Set([14031, atlas])
+
+/** A member that is no primary, or ceases to be one, or shuts down. The driver looks for another when it hears that. */
+const elsewhere = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436])
+
 /** The command was refused before it did anything. */
 const refused = new Set([
   ...reasons.Permission, ...reasons.Conflict, ...reasons.Schema,
-  10058, 10107, 13435, 13436, 133, 134, 63, 150, 13388, 365
+  10058, 10107, 13435, 13436, 133, 134, 63, 150, 13388, 365, ...full
 ])
 
 const hints: Record<number, string> = {
@@ -67,6 +78,8 @@ const hints: Record<number, string> = {
   100: "too few members for a majority are there",
   121: "the collection has a validator that refuses our documents",
   [noMajorityReads]: "the server runs with enableMajorityReadConcern off: what it reads might be rolled back, so it cannot keep locks",
+  [atlas]: "if its space is used up, make room: what is held is lost when its lease ends, and what is free stays free",
+  14031: "the disk is full",
   133: "no member is primary just now",
   10107: "this member is not the primary: connect to the replica set, not to one member",
   13435: "this member is not the primary: connect to the replica set, not to one member"
@@ -96,20 +109,19 @@ const isFromServer = (error: StorageError): boolean => (error.cause as Thrown | 
 export const isRefusal = (error: StorageError): boolean =>
   error.reason === "Permission" || error.reason === "Schema" || (error.reason === "Unknown" && isFromServer(error))
 
-/** The driver's error, less what it may carry along, and less the password wherever it might stand. */
-const scrub = (error: Thrown, secret: string | undefined): Error => {
-  const clean = (value: unknown) => {
-    const text = typeof value === "string" ? value : ""
-    return secret === undefined || secret === "" ? text : text.split(secret).join("<redacted>")
-  }
-  const copy = new Error(clean(error.message))
-  copy.name = typeof error.name === "string" ? error.name : "Error"
-  if (typeof error.stack === "string") copy.stack = clean(error.stack)
-  for (const field of ["code", "codeName", "errorLabels"] as const) {
-    if (error[field] !== undefined) Object.assign(copy, { [field]: error[field] })
-  }
-  return copy
-}
+/** What the driver meets while it connects has no code of the server. Only a hint hangs on its words. */
+const connecting: ReadonlyArray<readonly [RegExp, string]> = [
+  [/unable to (verify|get)|self.signed/i, "the server's certificate is of an authority that is not known here: name its file by `tlsCAFile` in the URL"],
+  [/ALTNAME_INVALID|does not match certificate/i, "the server's certificate is not for this name: use one in the URL that it is for"],
+  [/certificate has expired|not yet valid/i, "the server's certificate is out of date: renew it, and check the clocks"],
+  [/alert (unknown ca|bad certificate|certificate|handshake)|alert number (40|42|44|45|46|48|116)\b/i, "the server asks for a certificate that it accepts: name its file by `tlsCertificateKeyFile` in the URL"],
+  [/wrong version number|packet length too long/i, "does the server speak TLS? If not, leave `tls=true` out of the URL"],
+  [/must be connected/i, "the program closed its client: `connect()` opens it again"],
+  [/connection .* closed|ECONN|socket hang up|timed out/i, "is it up? If it takes TLS alone, the URL needs `tls=true`"]
+]
+
+const hintOf = (code: number | undefined, unsent: boolean, text: string): string | undefined =>
+  code !== undefined ? hints[code] : unsent ? connecting.find(([words]) => words.test(text))?.[1] : undefined
 
 const make = (
   reason: StorageErrorReason,
@@ -128,23 +140,23 @@ const make = (
     ...(cause === undefined ? {} : { cause })
   })
 
-/** `afterwards`: the server did it, and then failed to have it acknowledged by a majority. */
-export const fromDriver = (operation: string, thrown: unknown, secret?: string, afterwards = false): StorageError => {
+/** `"afterwards"`: the server did it, and then failed to have it acknowledged by a majority. */
+export const fromDriver = (operation: string, thrown: unknown, phase?: "afterwards"): StorageError => {
   const error: Thrown = typeof thrown === "object" && thrown !== null ? thrown : { message: String(thrown) }
   const code = codeOf(error)
   const labels = labelsOf(error)
   const name = typeof error.name === "string" ? error.name : ""
-  const reason = (code === undefined ? undefined : byCode.get(code)) ?? byName[name] ?? "Unknown"
-  const unsent = error.beforeHandshake === true || labels.includes("HandshakeError") || name === "MongoServerSelectionError" ||
-    name === "MongoWaitQueueTimeoutError"
-  const notApplied = !afterwards &&
+  const connecting = error.beforeHandshake === true || labels.includes("HandshakeError")
+  const reason = connecting && code === atlas ? "Permission" : (code === undefined ? undefined : byCode.get(code)) ?? byName[name] ?? "Unknown"
+  const unsent = connecting || neverSent.has(name)
+  const notApplied = phase === undefined &&
     (unsent || labels.includes("NoWritesPerformed") || (code !== undefined && refused.has(code)))
-  const cause = scrub(error, secret)
-  const hint = code === undefined ? undefined : hints[code]
+  const cause = copyOf(error, ["code", "codeName", "errorLabels"])
+  const hint = hintOf(code, unsent, cause.message)
   return make(
     reason,
     operation,
-    reason === "Connection" || reason === "Timeout" || reason === "Conflict" ||
+    reason === "Connection" || reason === "Timeout" || reason === "Conflict" || (reason === "Unknown" && code !== undefined && full.has(code)) ||
       ["RetryableWriteError", "RetryableError", "SystemOverloadedError", "TransientTransactionError"].some((label) => labels.includes(label)),
     notApplied ? "no" : "unknown",
     `MongoDB ${unsent ? "could not be reached" : "failed"}${code === undefined ? "" : ` (${code})`}${
@@ -153,6 +165,24 @@ export const fromDriver = (operation: string, thrown: unknown, secret?: string, 
     cause
   )
 }
+
+/** No connection came about on which it might have been sent. */
+const neverSent = new Set(["MongoServerSelectionError", "MongoWaitQueueTimeoutError", "MongoPoolClearedError", "MongoNotConnectedError"])
+
+/** It went to a member that is not, or will not be, the primary: the next one goes to another. */
+export const isElsewhere = (error: StorageError): boolean =>
+  elsewhere.has(codeOf(error.cause) ?? 0) || (error.cause as Thrown | undefined)?.name === "MongoPoolClearedError"
+
+/** Who we are was refused, or there was nobody at the address: what the client was made with may be out of date. */
+export const isUnreached = (error: StorageError): boolean => {
+  const { name } = (error.cause ?? {}) as Thrown
+  return labelsOf((error.cause ?? {}) as Thrown).includes("HandshakeError") || name === "MongoServerSelectionError" ||
+    codeOf(error.cause) === 18
+}
+
+/** What the `url` gave when it was asked for what it is now. */
+export const nonsense = (operation: string, message: string): StorageError =>
+  make("Connection", operation, true, "no", `what was asked for anew cannot be used: ${message}`)
 
 export const noAnswer = (operation: string, millis: number): StorageError =>
   make("Timeout", operation, true, "unknown", `MongoDB did not answer within ${Math.round(millis)} ms; the operation may have been applied`)

@@ -62,8 +62,9 @@ export interface ResolvedUrl {
   /** Opens nothing before it is used. */
   readonly client: () => MongoClient
   readonly database: string
-  /** The password as the driver sees it, to be kept out of errors. */
-  readonly secret: string | undefined
+  readonly text: string
+  /** Of certificates or keys, which the driver reads once for each client. */
+  readonly namesFiles: boolean
 }
 
 const urlRule = "a Redacted MongoDB URL such as mongodb://user:password@host:27017/database, " +
@@ -84,6 +85,35 @@ const settings = (text: string, poolSize: number, millis: number): MongoClientOp
   }
 }
 
+/** What locks must not be read or written with. The driver would go by it, and we tell it otherwise: so it is refused, and not passed over. */
+const displaced: ReadonlyArray<readonly [name: string, isRight: (value: string) => boolean, why: string]> = [
+  ["w", (value) => value === "majority", "locks are written with w=majority"],
+  ["journal", (value) => value === "true", "locks are written with journal=true"],
+  ["readPreference", (value) => value === "primary", "locks are read from the primary"],
+  ["readConcernLevel", (value) => value === "majority", "locks are read with readConcernLevel=majority"]
+]
+
+/** Of a URL whose parameters surely are parameters, and no part of a password. */
+const parameters = (text: string): URLSearchParams | undefined => {
+  const found = /^[^?]*\?([^?@]*)$/.exec(text)
+  return found === null ? undefined : new URLSearchParams(found[1])
+}
+
+const displacing = (text: string): string | undefined => {
+  for (const [name, value] of parameters(text) ?? []) {
+    const rule = displaced.find(([known]) => known.toLowerCase() === name.toLowerCase())
+    if (rule !== undefined && !rule[1](value)) return `a URL with ${rule[0]}, though ${rule[2]}: leave it out, or give locks a URL of their own`
+  }
+  return undefined
+}
+
+/** The name of a parameter that the driver does not take, by what it says. */
+const unsupported = (text: string, error: unknown): string | undefined => {
+  const told = error instanceof Error ? error.message : ""
+  const names = [...(parameters(text)?.keys() ?? [])].filter((name) => /^[A-Za-z]\w*$/.test(name))
+  return names.find((name) => new RegExp(`\\b${name}\\b`, "i").test(told))
+}
+
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const url = (value: unknown, database: string | undefined, poolSize: number, millis: number): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string) => new InvalidOptions({ field: "url", kind, rule: urlRule })
@@ -102,8 +132,11 @@ export const url = (value: unknown, database: string | undefined, poolSize: numb
     }
     const fault = databaseFault(named)
     if (fault !== undefined) return bad("a URL with a database that MongoDB does not take")
-    return { client: make, database: named, secret: options.credentials?.password }
-  } catch {
-    return bad("a URL that cannot be read")
+    const wish = displacing(text)
+    if (wish !== undefined) return bad(wish)
+    return { client: make, database: named, text, namesFiles: /[?&]tls\w*File=/i.test(text) }
+  } catch (error) {
+    const name = unsupported(text, error)
+    return bad(name === undefined ? "a URL that cannot be read" : `a URL whose parameter ${JSON.stringify(name)} the driver does not take so`)
   }
 }

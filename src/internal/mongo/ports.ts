@@ -2,10 +2,10 @@ import * as Effect from "effect/Effect"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { Db } from "mongodb"
 import type { StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+import type { Connection } from "./clients.js"
 import * as driver from "./driver.js"
 import type { Executor } from "./executor.js"
 import type { ResolvedCommon } from "./options.js"
@@ -15,7 +15,7 @@ import * as storage from "./storage.js"
 import * as versioned from "./versioned.js"
 import * as wakeUps from "./wakeUps.js"
 
-export interface Settings extends ResolvedCommon, driver.DriverOptions {
+export interface Settings extends ResolvedCommon {
   readonly database: string
   readonly versionMissRetry: Schedule.Schedule<unknown>
 }
@@ -52,11 +52,11 @@ const quiet = 5_000
 const patience = 5_000
 
 export const open = (
-  db: (name: string) => Db,
+  connection: Connection,
   settings: Settings
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { collection, database, secret } = settings
-    const hints = settings.wakeUps ? yield* wakeUps.make({ db: db(database), collection, secret, quiet, patience }) : undefined
-    return yield* over(driver.make(db(database), settings), driver.make(db("config"), settings), settings, hints)
+    const { collection, database } = settings
+    const hints = settings.wakeUps ? yield* wakeUps.make({ connection, database, collection, quiet, patience }) : undefined
+    return yield* over(driver.make(connection, database), driver.make(connection, "config"), settings, hints)
   })

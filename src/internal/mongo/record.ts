@@ -28,30 +28,39 @@ export const toDocument = (lockId: string, record: LockRecord.LockRecord): Docum
   wake: long(record.holds.length === 0 || record.kind !== LockRecord.exclusive ? record.version : 0)
 })
 
-export const fromDocument = (document: Document): LockRecord.LockRecord => ({
-  lockId: document._id as string,
-  kind: document.kind as string,
-  format: Number(document.format),
-  ownerId: document.owner as string,
-  // Documents of older versions have none.
-  ...LockRecord.labelled(typeof document.label === "string" ? document.label : undefined),
-  holds: (document.holds ?? []) as ReadonlyArray<string>,
-  token: Number(document.token),
-  version: Number(document.version),
-  lockBeginTime: Number(document.began),
-  leaseExpireTime: Number(document.expires),
-  data: document.data as string
-})
+/** As the driver makes numbers of 64-bit integers, or as a client that is set otherwise leaves them. */
+const integer = (value: unknown): number => typeof value === "object" && value !== null ? Number(value) : typeof value === "number" || typeof value === "bigint" ? Number(value) : Number.NaN
+
+const isText = (value: unknown): value is string => typeof value === "string"
+
+/** The record in a document, or why it is not one that this version can read. It costs no other lock anything. */
+export const read = (operation: string, document: Document): LockRecord.LockRecord | StorageError => {
+  const { data, holds = [], kind, owner } = document
+  const numbers = { format: integer(document.format), token: integer(document.token), version: integer(document.version), lockBeginTime: integer(document.began), leaseExpireTime: integer(document.expires) }
+  const isRight = isText(document._id) && isText(kind) && isText(owner) && isText(data) && Array.isArray(holds) && holds.every(isText) &&
+    Object.values(numbers).every(Number.isSafeInteger)
+  if (!isRight) {
+    return errors.schema(operation, `the document with the _id ${JSON.stringify(document._id)} has not the fields of a lock's: was it changed by hand?`)
+  }
+  return {
+    lockId: document._id as string,
+    kind,
+    ownerId: owner,
+    // Documents of older versions have none.
+    ...LockRecord.labelled(isText(document.label) ? document.label : undefined),
+    holds,
+    ...numbers,
+    data
+  }
+}
 
 /** Why a document is not for us to judge or to change. */
 export const unreadable = (operation: string, document: Document): StorageError | undefined => {
   const id = JSON.stringify(document._id)
-  if (typeof document.format !== "number") return errors.schema(operation, `the document with the _id ${id} is not a lock's: use a collection for locks alone`)
-  return document.format > LockRecord.format
-    ? errors.schema(
-      operation,
-      `the record of ${id} has format ${document.format}, newer than ${LockRecord.format}: update effect-storage-lock`
-    )
+  const format = integer(document.format)
+  if (Number.isNaN(format)) return errors.schema(operation, `the document with the _id ${id} is not a lock's: use a collection for locks alone`)
+  return format > LockRecord.format
+    ? errors.schema(operation, `the record of ${id} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`)
     : undefined
 }
 

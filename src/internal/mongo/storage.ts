@@ -23,8 +23,13 @@ export const guarantees = {
   longestId: 4 * 255
 } as const satisfies Storage.Guarantees
 
-export const batch = (reply: Document): ReadonlyArray<Document> =>
-  ((reply.cursor as Document | undefined)?.firstBatch ?? []) as ReadonlyArray<Document>
+const isDocument = (value: unknown): value is Document => typeof value === "object" && value !== null
+
+/** What is no list of documents is none. */
+export const batch = (reply: Document): ReadonlyArray<Document> => {
+  const found: unknown = isDocument(reply.cursor) ? reply.cursor.firstBatch : undefined
+  return Array.isArray(found) ? found.filter(isDocument) : []
+}
 
 /** The documents that a query finds, in pages by their `_id`. */
 export const pages = (
@@ -46,10 +51,15 @@ export const pages = (
 
 const fail = (error: StorageError | undefined) => error === undefined ? Effect.void : Effect.fail(error)
 
-const judgeRenewal = (request: LockRecord.Renew, document: Document | undefined): LockRecord.RenewOutcome => {
-  if (document === undefined) return { _tag: "NotHeld" }
-  const current = record.fromDocument(document)
-  const now = record.nowOf(document)!
+/** A readable record, and the clock by which it was judged. */
+interface Timed {
+  readonly current: LockRecord.LockRecord
+  readonly now: number
+}
+
+const judgeRenewal = (request: LockRecord.Renew, found: Timed | undefined): LockRecord.RenewOutcome => {
+  if (found === undefined) return { _tag: "NotHeld" }
+  const { current, now } = found
   return LockRecord.isLive(current, now) && current.holds.includes(request.holdId)
     ? { _tag: "Renewed", leaseExpireTime: current.leaseExpireTime, validFor: current.leaseExpireTime - now }
     : { _tag: "NotHeld", current }
@@ -71,22 +81,23 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
   ): Effect.Effect<Document | undefined, StorageError> =>
     Effect.map(
       run(operation, { findAndModify: collection, query, update, new: true, upsert, fields: pipelines.projection, writeConcern }),
-      (reply) => (reply.value ?? undefined) as Document | undefined
+      (reply) => isDocument(reply.value) ? reply.value : undefined
     )
 
   /** Every readable answer bears the clock. One that does not is of a server that keeps to the letter of something else. */
-  const timed = (operation: string, document: Document): Effect.Effect<number, StorageError> => {
-    const fault = record.unreadable(operation, document)
-    if (fault !== undefined) return fault
+  const timed = (operation: string, document: Document): Timed | StorageError => {
+    const current = record.unreadable(operation, document) ?? record.read(operation, document)
+    if (current instanceof StorageError) return current
     const now = record.nowOf(document)
-    return now === undefined ? errors.unexpected(operation, "the server's answer bears no clock: set `mode: \"versioned\"`") : Effect.succeed(now)
+    return now === undefined ? errors.unexpected(operation, "the server's answer bears no clock: set `mode: \"versioned\"`") : { current, now }
   }
+
+  const orFail = <A>(value: A | StorageError): Effect.Effect<A, StorageError> => value instanceof StorageError ? value : Effect.succeed(value)
 
   const claim: Storage.Service["claim"] = (request) =>
     Effect.flatMap(modify("claim", { _id: request.lockId }, pipelines.claim(request), true), (document) => {
       if (document === undefined) return errors.unexpected("claim", "the server did not tell the document that it made")
-      return Effect.map(timed("claim", document), (now): LockRecord.ClaimOutcome => {
-        const current = record.fromDocument(document)
+      return Effect.map(orFail(timed("claim", document)), ({ current, now }): LockRecord.ClaimOutcome => {
         const left = current.leaseExpireTime - now
         return current.ownerId === request.ownerId && current.kind === LockRecord.exclusive && current.holds.includes(request.holdId)
           ? { _tag: "Claimed", record: current, validFor: left }
@@ -96,9 +107,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
 
   const renewOne = (request: LockRecord.Renew) =>
     Effect.flatMap(modify("renew", { _id: request.lockId }, pipelines.renew([request])), (document) =>
-      document === undefined
-        ? Effect.succeed(judgeRenewal(request, document))
-        : Effect.map(timed("renew", document), () => judgeRenewal(request, document)))
+      Effect.map(document === undefined ? Effect.succeed(undefined) : orFail(timed("renew", document)), (found) => judgeRenewal(request, found)))
 
   /**
    * An update of many documents tells counts alone, so a second command reads what it left. That is as true as if it had told: a hold that is in and whose lease is not
@@ -115,18 +124,17 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       Effect.zipRight(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
       Effect.flatMap((reply) =>
         Effect.gen(function*() {
-          const found = new Map<unknown, Document | StorageError>()
-          for (const document of batch(reply)) {
-            const fault = record.unreadable("renew", document)
-            if (fault === undefined) yield* timed("renew", document)
-            found.set(document._id, fault ?? document)
-          }
+          const found = new Map<unknown, Timed | StorageError>()
+          for (const document of batch(reply)) found.set(document._id, timed("renew", document))
           return yield* renewals.settle(requests.map((request) => {
             const one = found.get(request.lockId)
             return one instanceof StorageError ? one : judgeRenewal(request, one)
           }))
         })
-      )
+      ),
+      // A document that the server cannot compute with ends the update for all: then each is renewed for itself.
+      Effect.catchIf((error) => error.reason === "Unknown", () =>
+        Effect.flatMap(Effect.forEach(requests, (request) => Effect.merge(renewOne(request)), { concurrency: 4 }), renewals.settle))
     )
   }
 
@@ -171,7 +179,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       Effect.map(
         takenOut("release", pipelines.releaseQuery(request), pipelines.release(request)),
         (document): LockRecord.ReleaseOutcome =>
-          document === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: record.fromDocument(document).holds.length }
+          document === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: Array.isArray(document.holds) ? document.holds.length : 0 }
       ),
     revoke: (request) =>
       Effect.map(
@@ -180,16 +188,13 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       ),
     get: (lockId) =>
       Effect.flatMap(findOne("get", { _id: lockId }), (document) =>
-        document === undefined ? Effect.succeedNone : Effect.map(timed("get", document), (now) => {
-          const current = record.fromDocument(document)
+        document === undefined ? Effect.succeedNone : Effect.map(orFail(timed("get", document)), ({ current, now }) => {
           return LockRecord.isLive(current, now)
             ? Option.some({ record: current, validFor: current.leaseExpireTime - now })
             : Option.none()
         })),
-    list: Stream.map(pages(run, find, (after) => pipelines.listQuery(after, false)), (document) => {
-      const current = record.fromDocument(document)
-      return { record: current, validFor: current.leaseExpireTime - (record.nowOf(document) ?? Number.NaN) }
-    }),
+    list: Stream.mapEffect(pages(run, find, (after) => pipelines.listQuery(after, false)), (document) =>
+      Effect.map(orFail(timed("list", document)), ({ current, now }) => ({ record: current, validFor: current.leaseExpireTime - now }))),
     purge: (olderThan) =>
       Effect.suspend(() => {
         const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)

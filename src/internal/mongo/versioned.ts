@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { StorageError } from "../../LockError.js"
+import { StorageError } from "../../LockError.js"
+import type { LockRecord } from "../../LockRecord.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
@@ -38,6 +39,12 @@ export const make = (
       (reply): Effect.Effect<void, VersionedStore.VersionMiss> => Number(reply.n) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
     )
 
+  /** Of any format, if it has the fields of this one. */
+  const readable = (operation: string, document: Document): Effect.Effect<LockRecord, StorageError> => {
+    const found = record.read(operation, document)
+    return found instanceof StorageError ? record.unreadable(operation, document) ?? found : Effect.succeed(found)
+  }
+
   return VersionedStore.VersionedStore.of({
     create: (lockId, version, value) =>
       runOnce("create", { insert: collection, documents: [record.toDocument(lockId, { ...value, version })], writeConcern }).pipe(
@@ -54,15 +61,12 @@ export const make = (
     get: (lockId) =>
       Effect.flatMap(
         run("get", { ...find, filter: { _id: lockId }, limit: 1, singleBatch: true }),
-        (reply): Effect.Effect<Option.Option<ReturnType<typeof record.fromDocument>>, StorageError> => {
+        (reply) => {
           const document = batch(reply)[0]
-          if (document === undefined) return Effect.succeedNone
-          return typeof document.format === "number"
-            ? Effect.succeed(Option.some(record.fromDocument(document)))
-            : Effect.fail(record.unreadable("get", document)!)
+          return document === undefined ? Effect.succeedNone : Effect.map(readable("get", document), Option.some)
         }
       ),
-    list: Stream.map(pages(run, find, (after) => pipelines.listQuery(after, true)), record.fromDocument),
+    list: Stream.mapEffect(pages(run, find, (after) => pipelines.listQuery(after, true)), (document) => readable("list", document)),
     time: Effect.flatMap(run("time", greeting), (hello) => {
       const now = serverTime(hello)
       return now === undefined ? errors.schema("time", "the server does not tell its clock") : Effect.succeed(now)

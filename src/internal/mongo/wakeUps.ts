@@ -4,14 +4,15 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Db, ChangeStream, Document } from "mongodb"
+import type { ChangeStream, Document } from "mongodb"
 import type { StorageError } from "../../LockError.js"
+import type { Connection } from "./clients.js"
 import * as errors from "./errors.js"
 
 export interface Options {
-  readonly db: Db
+  readonly connection: Connection
+  readonly database: string
   readonly collection: string
-  readonly secret?: string | undefined
   /** How long the server may keep a question for changes, in milliseconds, before it says that there are none. */
   readonly quiet: number
   /** How much longer an answer may take before the stream is given up, in milliseconds. */
@@ -49,8 +50,8 @@ export const pipeline: ReadonlyArray<Document> = [
 ]
 
 /** A promise of the driver, waited for no longer than this. */
-const within = <A>(millis: number, secret: string | undefined, evaluate: () => Promise<A>): Effect.Effect<A, StorageError> =>
-  Effect.tryPromise({ try: evaluate, catch: (cause) => errors.fromDriver("wakeUps", cause, secret) }).pipe(
+const within = <A>(millis: number, evaluate: () => Promise<A>): Effect.Effect<A, StorageError> =>
+  Effect.tryPromise({ try: evaluate, catch: (cause) => errors.fromDriver("wakeUps", cause) }).pipe(
     Effect.timeoutFail({ duration: Duration.millis(millis), onTimeout: () => errors.noAnswer("wakeUps", millis) })
   )
 
@@ -81,7 +82,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
       // The driver may refuse already here what the program's client is set to.
       Effect.try({
         try: () =>
-          options.db.collection(options.collection).watch([...pipeline], {
+          options.connection.db(options.database).collection(options.collection).watch([...pipeline], {
             maxAwaitTimeMS: options.quiet,
             readPreference: "primary",
             // The only one that change streams take, whatever the client's is.
@@ -89,15 +90,15 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
             promoteValues: true,
             raw: false
           }),
-        catch: (cause) => errors.fromDriver("wakeUps", cause, options.secret)
+        catch: (cause) => errors.fromDriver("wakeUps", cause)
       }),
-      (changes: ChangeStream) => Effect.ignore(within(options.patience, options.secret, () => changes.close()))
+      (changes: ChangeStream) => Effect.ignore(within(options.patience, () => changes.close()))
     )
 
     /** One stream, until it ends. A question that is not answered in time is the end of it: the connection may be dead in silence. */
     const session = Effect.scoped(Effect.gen(function*() {
       const changes = yield* open
-      const next = within(options.quiet + options.patience, options.secret, () => changes.tryNext() as Promise<Document | null>)
+      const next = within(options.quiet + options.patience, () => changes.tryNext() as Promise<Document | null>)
       // The first question opens the stream: from then on nothing is missed. The driver replaces a broken cursor by itself, and closes it first.
       let gap = true
       changes.on("close", () => {
@@ -126,9 +127,10 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
         quiet = true
         // A server by itself (40573), or no right to it. It may be another one after its restart.
         const refused = errors.isRefusal(error)
-        const said = `MongoStorage: no wake-ups for now, waiters poll. ${error.message}`
+        const right = errors.codeOf(error.cause) === 13 ? " For wake-ups it needs changeStream on the collection, too; `wakeUps: false` does without" : ""
+        const said = `MongoStorage: no wake-ups for now, waiters poll. ${error.message}${right}`
         return Effect.zipRight(
-          !first ? Effect.void : refused ? Effect.logInfo(said) : Effect.logWarning(said),
+          !first ? Effect.void : refused && error.reason !== "Permission" ? Effect.logInfo(said) : Effect.logWarning(said),
           refused ? Effect.sleep(Duration.min(longestPause, Duration.millis(500 * 2 ** refusals++))) : Effect.void
         )
       }),
