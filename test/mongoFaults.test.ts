@@ -6,6 +6,7 @@ import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import type { Db } from "mongodb"
 import { mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
@@ -224,7 +225,7 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
     ["renamed", (db) => db.collection("storage_lock").rename("former")],
     ["emptied", (db) => db.collection("storage_lock").deleteMany({})],
     ["gone with its database", (db) => db.dropDatabase()]
-  ] as ReadonlyArray<readonly [string, (db: import("mongodb").Db) => Promise<unknown>]>) {
+  ] as ReadonlyArray<readonly [string, (db: Db) => Promise<unknown>]>) {
     it.scopedLive(`${name}: the hold is lost at its next renewal, and the next token is higher`, () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase

@@ -53,7 +53,7 @@ export const own = (
         const found = resolve(value)
         return found instanceof InvalidOptions ? errors.nonsense(operation, found.message) : Effect.succeed(found)
       })
-    const early = isFixed ? resolve(url as Redacted.Redacted) : undefined
+    const early = isFixed ? resolve(url) : undefined
     if (early instanceof InvalidOptions) return yield* early
     let reach = early ?? (yield* ask("setup"))
     const { database } = reach

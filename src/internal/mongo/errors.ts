@@ -176,7 +176,7 @@ export const isElsewhere = (error: StorageError): boolean =>
 /** Who we are was refused, or there was nobody at the address: what the client was made with may be out of date. */
 export const isUnreached = (error: StorageError): boolean => {
   const { name } = (error.cause ?? {}) as Thrown
-  return labelsOf((error.cause ?? {}) as Thrown).includes("HandshakeError") || name === "MongoServerSelectionError" ||
+  return labelsOf((error.cause ?? {})).includes("HandshakeError") || name === "MongoServerSelectionError" ||
     codeOf(error.cause) === 18
 }
 
