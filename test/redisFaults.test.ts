@@ -42,8 +42,8 @@ const listeningToWarnings = () => {
   return { said, heard: Logger.replace(Logger.defaultLogger, logger) }
 }
 
-const refusal = <A>(made: Effect.Effect<A, unknown, any>) =>
-  Effect.map(Effect.flip(Effect.scoped(made as Effect.Effect<A, StorageError>)), ({ _tag, applied, isRetryable, message, reason }) => ({ _tag, reason, isRetryable, applied, message }))
+const refusal = (made: Effect.Effect<unknown, unknown, any>) =>
+  Effect.map(Effect.flip(Effect.scoped(made as Effect.Effect<unknown, StorageError>)), ({ _tag, applied, isRetryable, message, reason }) => ({ _tag, reason, isRetryable, applied, message }))
 
 const client = (url: string, options: RedisOptions = {}) =>
   Effect.acquireRelease(
