@@ -96,6 +96,40 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
     }), 60_000)
 })
 
+await describeServer("a URL that changes", Shared.etcd, (server) => {
+  it.scopedLive("is asked for at each new connection, by all at once, and at no other time", () =>
+    Effect.gen(function*() {
+      const [first, second] = [yield* Proxy.make(server, { protocol: Etcd.grpc }), yield* Proxy.make(server, { protocol: Etcd.grpc })]
+      let url: unknown = Redacted.make(`etcd://127.0.0.1:${first.port}`)
+      let asked = 0
+      const { storage } = yield* EtcdStorage.make({
+        url: async () => {
+          asked++
+          return url as Redacted.Redacted
+        },
+        prefix: yield* server.freshPrefix,
+        operationTimeout: "2 seconds"
+      })
+      const held = request("me")
+      yield* storage.claim(held)
+      yield* storage.renew([held])
+      assert.strictEqual(asked, 1)
+      yield* first.refuse(true)
+      yield* first.cut
+      for (const nonsense of [undefined, "etcd://h", Redacted.make("mysql://h"), Redacted.make("etcd://h?a=b")]) {
+        url = nonsense
+        const error = yield* Effect.flip(Effect.repeat(storage.renew([held]), { schedule: stubborn }))
+        assert.deepStrictEqual([error.reason, error.isRetryable], ["Connection", true])
+      }
+      url = Redacted.make(`etcd://127.0.0.1:${second.port}`)
+      const before = asked
+      const outcomes = yield* Effect.all(Array.from({ length: 8 }, () => storage.renew([held])), { concurrency: "unbounded" })
+      assert.deepStrictEqual(new Set(outcomes.map(([outcome]) => outcome!._tag)), new Set(["Renewed"]))
+      assert.strictEqual(asked - before, 1)
+      assert.strictEqual(second.accepted(), 1)
+    }), 30_000)
+})
+
 await describeServer("etcd whose keys are deleted by hand", Shared.etcd, (server) => {
   it.scopedLive("a hold is lost at its next renewal, and another may have the lock before; tokens grow", () =>
     Effect.gen(function*() {

@@ -219,6 +219,24 @@ describe("settings of the URL", () => {
     }))
 })
 
+describe("wake-ups without the right to them", () => {
+  it.scopedLive("are warned of once, with what is missing; releases know nothing of it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
+      const server = yield* alone((command) => "aggregate" in command ? { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" } : pass)
+      const storage = yield* Effect.map(MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`) }), (_) => _.storage).pipe(
+        Effect.tap((storage) => Effect.forkScoped(Stream.runDrain(storage.wakeUps))),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => server.heard.filter((name) => name === "aggregate").length > 1 })
+      yield* storage.claim(request)
+      assert.strictEqual((yield* storage.release(request))._tag, "Released")
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]!, /^WARN MongoStorage: .*waiters poll.*changeStream/)
+    }), 30_000)
+})
+
 await describeServer("a collection that goes away", Shared.mongo, (server) => {
   for (const [name, remove] of [
     ["dropped", (db) => db.collection("storage_lock").drop()],
@@ -242,6 +260,21 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
         assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
       }))
   }
+
+  it.scopedLive("documents of older versions have no label, and one of an odd kind is none", () =>
+    Effect.gen(function*() {
+      const url = yield* server.freshDatabase
+      const { storage } = yield* MongoStorage.make({ url: Redacted.make(url), mode: "versioned", wakeUps: false })
+      yield* storage.claim({ ...request, ownerLabel: "host-7" })
+      const client = yield* Mongo.client(url)
+      const label = Effect.map(storage.get("a"), (found) => found._tag === "Some" ? found.value.record.ownerLabel : "no record")
+      assert.strictEqual(yield* label, "host-7")
+      for (const change of [{ $unset: { label: 1 } }, { $set: { label: 5 } }, { $set: { label: "" } }, { $set: { label: null } }] as const) {
+        yield* Effect.promise(() => client.db().collection<{ _id: string }>("storage_lock").updateOne({ _id: "a" }, change as never))
+        assert.strictEqual(yield* label, undefined)
+      }
+      assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
+    }))
 
   it.scopedLive("a client that the program closes and uses again is no closing of the layer", () =>
     Effect.gen(function*() {

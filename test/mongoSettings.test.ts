@@ -74,6 +74,11 @@ describe("errors", () => {
   const cases: ReadonlyArray<readonly [string, unknown, object]> = [
     ["no right", server({ code: 13 }), { reason: "Permission", isRetryable: false, applied: "no" }],
     ["a wrong password", server({ code: 18 }), { reason: "Permission", isRetryable: false, applied: "no" }],
+    ["Atlas, of who we are", server({ code: 8000, errorLabels: ["HandshakeError"] }), { reason: "Permission", isRetryable: false, applied: "no" }],
+    ["Atlas, of a quota", server({ code: 8000 }), { reason: "Unknown", isRetryable: true, applied: "no" }],
+    ["a full disk", server({ code: 14031 }), { reason: "Unknown", isRetryable: true, applied: "no" }],
+    ["a pool that was cleared before the command went out", { name: "MongoPoolClearedError", message: "x" }, { reason: "Connection", isRetryable: true, applied: "no" }],
+    ["a client that is not connected", { name: "MongoNotConnectedError", message: "x" }, { reason: "Connection", isRetryable: true, applied: "no" }],
     ["a duplicate key", server({ code: 11000 }), { reason: "Conflict", isRetryable: true, applied: "no" }],
     ["a write conflict", server({ code: 112 }), { reason: "Conflict", isRetryable: true, applied: "no" }],
     ["a new primary that does not know yet what a majority has", server({ code: 134 }), { reason: "Connection", isRetryable: true, applied: "no" }],

@@ -130,19 +130,19 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
         return Effect.sync(stop)
       })
 
+    const isSame = (a: User | undefined, b: User | undefined): boolean =>
+      a === b || (a !== undefined && b !== undefined && a.name === b.name && Redacted.value(a.password) === Redacted.value(b.password))
+
     const learnReach = (found: Reach) => {
       if (reach === undefined || reach.opens !== found.opens) pool.replace(found.opens)
-      if (reach?.user !== found.user) metadata = undefined
+      if (!isSame(reach?.user, found.user)) metadata = undefined
+      if (found.user === undefined) metadata = anonymous
       reach = found
     }
 
     /** Where to connect, as of now, unless it never changes. */
-    const ask = (operation: string, until: number): Effect.Effect<void, StorageError> =>
-      Effect.suspend(() => {
-        if (source.fixed) return Effect.void
-        const start = performance.now()
-        return Effect.map(bounded(operation, until, source.now(operation, start)), learnReach)
-      })
+    const ask = (operation: string, until: number, began: number): Effect.Effect<void, StorageError> =>
+      source.fixed ? Effect.void : Effect.map(bounded(operation, until, source.now(operation, began)), learnReach)
 
     const bounded = <A>(operation: string, until: number, effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
       const start = performance.now()
@@ -165,10 +165,10 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
      * An endpoint that answers, serves, and is of our cluster, as it said since it was connected. Asked before anything is sent that matters, so that a server that cannot be reached, or is another one
      * now, is certain not to have applied it.
      */
-    const connect = (operation: string, until: number): Effect.Effect<channels.Endpoint, StorageError> =>
+    const connect = (operation: string, until: number, began: number): Effect.Effect<channels.Endpoint, StorageError> =>
       Effect.suspend(() => {
         if (isClosed) return errors.closed(operation)
-        return isReady() ? Effect.succeed(pool.current()) : Effect.zipRight(ask(operation, until), Effect.suspend(() => seek(operation, until, pool.size())))
+        return isReady() ? Effect.succeed(pool.current()) : Effect.zipRight(ask(operation, until, began), Effect.suspend(() => seek(operation, until, pool.size())))
       })
 
     const seek = (operation: string, until: number, left: number, worst?: StorageError): Effect.Effect<channels.Endpoint, StorageError> =>
@@ -223,7 +223,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
       )
 
     /** One login for all who need it: the server makes each a matter of much computing. Who we are is asked anew for each. */
-    const identify = (operation: string, endpoint: channels.Endpoint, until: number, start = performance.now()): Effect.Effect<Grpc.Metadata, StorageError> =>
+    const identify = (operation: string, endpoint: channels.Endpoint, until: number, start: number): Effect.Effect<Grpc.Metadata, StorageError> =>
       Effect.suspend(() =>
         metadata !== undefined ? Effect.succeed(metadata) : bounded(operation, until, login.withPermits(1)(
           Effect.suspend(() =>
@@ -250,10 +250,11 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
       until: number,
       kind: "reads" | "writes",
       again: boolean,
-      more = pool.size()
+      more = pool.size(),
+      began = performance.now()
     ): Effect.Effect<O, StorageError> =>
-      Effect.flatMap(connect(operation, until), (endpoint) =>
-        Effect.flatMap(identify(operation, endpoint, until), (meta) => {
+      Effect.flatMap(connect(operation, until, began), (endpoint) =>
+        Effect.flatMap(identify(operation, endpoint, until, began), (meta) => {
           const start = performance.now()
           return Effect.catchAll(once(endpoint, method, request, meta, until), (error) => {
             const applied = kind === "reads" ? "no" : undefined
@@ -298,8 +299,9 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           const { watch } = protocol
           const operation = "wakeUps"
           const until = performance.now() + patience
-          const endpoint = yield* connect(operation, until)
-          const meta = yield* identify(operation, endpoint, until)
+          const began = performance.now()
+          const endpoint = yield* connect(operation, until, began)
+          const meta = yield* identify(operation, endpoint, until, began)
           return yield* stream.open({
             active,
             patience,

@@ -94,6 +94,24 @@ const early = <A>(field: string, option: present.Present<A> | undefined, check: 
   return found instanceof InvalidOptions ? found : undefined
 }
 
+const asking = (ask: (operation: string) => Effect.Effect<Reach, StorageError>): Source => {
+  const one = Effect.unsafeMakeSemaphore(1)
+  let last: { readonly began: number; readonly reach: Reach } | undefined
+  const anew = (operation: string) =>
+    Effect.suspend(() => {
+      const began = performance.now()
+      return Effect.map(ask(operation), (reach) => {
+        last = { began, reach }
+        return reach
+      })
+    })
+  return {
+    fixed: false,
+    initial: undefined,
+    now: (operation, since) => one.withPermits(1)(Effect.suspend(() => last !== undefined && last.began >= since ? Effect.succeed(last.reach) : anew(operation)))
+  }
+}
+
 export const make = (given: {
   readonly url: present.Present<Redacted.Redacted>
   readonly tls: present.Present<options.Tls> | undefined
@@ -114,11 +132,9 @@ export const make = (given: {
   if (given.tls !== undefined && present.isFixed(given.url) && !(options.url(given.url) as options.ResolvedUrl).tls) {
     return new InvalidOptions({ field: "tls", kind: "given", rule: "left out, or the url one of etcds://" })
   }
-  const one = Effect.unsafeMakeSemaphore(1)
-  let last: { readonly key: string; readonly began: number; readonly reach: Reach } | undefined
-  const ask = (operation: string) =>
+  let last: { readonly key: string; readonly reach: Reach } | undefined
+  return asking((operation) =>
     Effect.gen(function*() {
-      const began = performance.now()
       const all: Given = {
         url: yield* asked(operation, "url", given.url, options.url),
         tls: given.tls === undefined ? undefined : yield* asked(operation, "tls", given.tls, options.tls),
@@ -128,14 +144,10 @@ export const make = (given: {
       if (reach instanceof InvalidOptions) return yield* errors.nonsense(operation, reach)
       const found = key(all)
       // A connection that is made already need not be made anew for another password.
-      last = { key: found, began, reach: last?.key === found ? { opens: last.reach.opens, user: reach.user } : reach }
+      last = { key: found, reach: last?.key === found ? { opens: last.reach.opens, user: reach.user } : reach }
       return last.reach
     })
-  return {
-    fixed: false,
-    initial: undefined,
-    now: (operation, since) => one.withPermits(1)(Effect.suspend(() => last !== undefined && last.began >= since ? Effect.succeed(last.reach) : ask(operation)))
-  }
+  )
 }
 
 /** The program's channel, and who we are on it. */
@@ -144,5 +156,5 @@ export const ofChannel = (channel: Grpc.Channel, user: present.Present<options.U
   if (wrong !== undefined) return wrong
   const opens = [openChannel(channel)]
   if (user === undefined || present.isFixed(user)) return fixed(opens, options.user(user) as options.User | undefined)
-  return { fixed: false, initial: undefined, now: (operation) => Effect.map(asked(operation, "user", user, options.someUser), (found) => ({ opens, user: found })) }
+  return asking((operation) => Effect.map(asked(operation, "user", user, options.someUser), (found) => ({ opens, user: found })))
 }

@@ -26,7 +26,7 @@ const farewell = 1_000
 const overlap = 10_000
 
 /** How often files may be read again that the URL names, in milliseconds. */
-const reread = 1_000
+const reread = 5_000
 
 const close = (client: MongoClient): Effect.Effect<void> =>
   Effect.async<void>((resume) => {
