@@ -39,6 +39,12 @@ const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
     }
   })
 
+/** What a failure of the storage says of its effect. */
+const effectOf = (exit: Exit.Exit<unknown, LockError | Failed>): { readonly applied?: "no" | "unknown" } => {
+  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  return failure?._tag === "StorageError" ? { applied: failure.applied } : {}
+}
+
 const millis = (value: number) => Effect.sleep(Duration.millis(value))
 
 /** One acquire and all that belongs to it. */
@@ -113,7 +119,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     return use().pipe(
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          record({ type: "done", t: world.now, p, n, body, exit: describe(exit) })
+          record({ type: "done", t: world.now, p, n, body, exit: describe(exit), ...effectOf(exit) })
           for (const watcher of watchers) watcher.unsafeInterruptAsFork(machine.observer)
         })),
       Effect.ignore,
@@ -150,7 +156,7 @@ export const act = (stage: Stage, action: Action): Effect.Effect<void> =>
           return force(stage, action)
         case "purge":
           // The port itself does not bound its answers: the lock does, where it asks.
-          return Effect.ignore(Effect.timeout(stage.storage.purge(0), Duration.millis(300)))
+          return Effect.catchAllCause(Effect.timeout(stage.storage.purge(0), Duration.millis(300)), () => Effect.void)
         case "get":
           return Effect.ignore(stage.locks.get(`lock${action.lock}`))
         case "withLock":

@@ -1,6 +1,7 @@
 /** Whether a history keeps every promise of the library. One function per promise, each on the events alone, so that histories of real processes can be checked too. */
 import type { History, Rules } from "./history.js"
 import { Facts } from "./facts.js"
+import * as honesty from "./honesty.js"
 import * as safety from "./safety.js"
 import * as service from "./service.js"
 
@@ -20,6 +21,9 @@ export const properties: Readonly<Record<string, Property>> = {
   deadline: safety.deadline,
   untouched: safety.untouched,
   told: safety.told,
+  reasons: honesty.reasons,
+  applied: honesty.applied,
+  ghosts: honesty.ghosts,
   calm: service.calm,
   swift: service.swift,
   result: service.result,

@@ -66,6 +66,10 @@ export class Facts {
         }
         case "want":
         case "look":
+        case "asks":
+        case "knows":
+        case "gives":
+        case "closing":
         case "interrupt":
         case "state":
         case "write":
@@ -96,6 +100,11 @@ export class Facts {
 
   wasFreedAtOnce(lock: string, token: number): boolean {
     return this.freedAtOnce.has(`${lock} ${token}`)
+  }
+
+  /** Whether a process stood still at some time between these. */
+  stood(p: string, since: number, until: number): boolean {
+    return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since)
   }
 
   /** By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. */

@@ -10,8 +10,12 @@ export type Event =
   /** Its body is over; the release begins. */
   | { readonly type: "end"; readonly t: number; readonly p: string; readonly hold: string }
   | { readonly type: "lost"; readonly t: number; readonly p: string; readonly hold: string; readonly reason: string }
-  /** The attempt is over. `body` is how its body ended, if it did by itself. */
-  | { readonly type: "done"; readonly t: number; readonly p: string; readonly n: number; readonly body: string | undefined; readonly exit: string }
+  /** The attempt is over. `body` is how its body ended, if it did by itself; `applied` is what it was told of the effect of its last call, if that failed. */
+  | { readonly type: "done"; readonly t: number; readonly p: string; readonly n: number; readonly body: string | undefined; readonly exit: string; readonly applied?: "no" | "unknown" | undefined }
+  /** Its process asks the storage for it, and knows what came of that; and gives it back, whether or not that arrives. */
+  | { readonly type: "asks" | "knows" | "gives"; readonly t: number; readonly p: string; readonly lock: string; readonly hold: string }
+  /** Its layer closes. */
+  | { readonly type: "closing"; readonly t: number; readonly p: string }
   | { readonly type: "interrupt"; readonly t: number; readonly p: string; readonly n: number }
   /** What the storage keeps of a lock now, and what made it so. `ends`: when its lease will end, in true time; no holds: it is free. */
   | {
@@ -37,6 +41,8 @@ export type History = ReadonlyArray<Event>
 
 /** What the checker must know of the world. */
 export interface Rules {
+  /** The usual one, in milliseconds. Without it, what is left of those who are done is not judged. */
+  readonly lease?: number | undefined
   readonly margin: number
   /** By how much the storage's idea of a lease may differ from anybody else's. */
   readonly clockBound: number
@@ -73,7 +79,15 @@ const tell = (event: Event): string => {
     case "lost":
       return `${event.hold} IS LOST: ${event.reason}`
     case "done":
-      return `#${event.n} is done: ${event.exit}${event.body === undefined ? "" : ` (body: ${event.body})`}`
+      return `#${event.n} is done: ${event.exit}${event.body === undefined ? "" : ` (body: ${event.body})`}${event.applied === undefined ? "" : `, applied: ${event.applied}`}`
+    case "asks":
+      return `asks for ${event.lock} with ${event.hold}`
+    case "knows":
+      return `knows what came of the claim of ${event.hold}`
+    case "gives":
+      return `gives ${event.hold} back`
+    case "closing":
+      return "closes its layer"
     case "interrupt":
       return `#${event.n} is interrupted`
     case "state":

@@ -21,7 +21,7 @@ const guarantees = { name: "Simulated", leaseGranularity: 1, shortestLease: 1000
 
 /** Healed networks still take a while. */
 const healthy: Network = {
-  fastest: 0.5, slowest: 5, rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0, lostHint: 0, lateHint: 0
+  fastest: 0.5, slowest: 5, rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0, lostHint: 0, lateHint: 0, throws: 0, longThere: 0
 }
 
 export class Link {
@@ -117,6 +117,8 @@ export class Link {
       const unknown = rng.chance(network.unknown)
       const duplicated = rng.chance(network.duplicate)
       const silent = rng.chance(0.6)
+      const more = network.longThere > 0 ? rng.between(0, network.longThere) : 0
+      const throws = network.throws > 0 && rng.chance(network.throws)
       let told = false
       const tell = (exit: Exit.Exit<A, E | StorageError>, millis: number) =>
         world.after(millis, () => machine.whenRunning(() => {
@@ -132,6 +134,10 @@ export class Link {
       if (this.hiccups > 0) {
         this.hiccups--
         fail("Connection", true, "no", there)
+      } else if (throws) {
+        this.count("throws")
+        if (!silent) world.after(there, () => this.server.arrive(machine.name, op, lockIds, operation, () => {}))
+        tell(Exit.die(new Error(`simulated: ${op} throws`)), there + back)
       } else if (this.refusedUntil > world.now) fail("Connection", true, "no", there)
       else if (error !== undefined) {
         this.count("error")
@@ -141,7 +147,7 @@ export class Link {
         this.note(`${op} is lost`)
         if (!silent) fail("Connection", true, "unknown", unsaid)
       } else {
-        world.after(there, () =>
+        world.after(there + more, () =>
           this.server.arrive(machine.name, op, lockIds, operation, (exit) => {
             if (lostReply || this.swallowedUntil > world.now || this.partitionedUntil > world.now) {
               this.count("lost reply")

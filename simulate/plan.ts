@@ -34,6 +34,10 @@ export type Fault =
   | { readonly kind: "pause" | "suspend" | "partition" | "refuse" | "swallow"; readonly process: number; readonly at: number; readonly millis: number }
   | { readonly kind: "crash" | "close"; readonly process: number; readonly at: number; readonly millis: number }
   | { readonly kind: "wall"; readonly process: number; readonly at: number; readonly by: number }
+  /** A wall clock that is set back; what comes after it is a fault of its own. */
+  | { readonly kind: "setBack"; readonly process: number; readonly at: number; readonly by: number }
+  /** The storage forgets all that it has, under live holds. */
+  | { readonly kind: "flush"; readonly at: number }
   | { readonly kind: "stall"; readonly at: number; readonly millis: number }
   | { readonly kind: "clock"; readonly at: number; readonly offset: number }
   | { readonly kind: "promote"; readonly at: number; readonly lag: number; readonly millis: number; readonly offset: number }
@@ -52,6 +56,10 @@ export interface Network {
   readonly duplicate: number
   readonly lostHint: number
   readonly lateHint: number
+  /** The storage's driver throws, where it is called or later. */
+  readonly throws: number
+  /** Requests take up to this much longer than answers. */
+  readonly longThere: number
 }
 
 export interface Plan {
@@ -168,7 +176,7 @@ export const generate = (seed: number): Plan => {
   const network = calm
     ? {
       fastest: 0, slowest: rng.pick([1, 4]), rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0,
-      lostHint: rng.chance(0.3) ? 1 : 0, lateHint: 0
+      lostHint: rng.chance(0.3) ? 1 : 0, lateHint: 0, throws: 0, longThere: 0
     }
     : {
       fastest: rng.pick([0, 0.5, 5]),
@@ -181,7 +189,9 @@ export const generate = (seed: number): Plan => {
       error: rng.pick([0, 0.02, 0.1]),
       duplicate: rng.pick([0, 0.05, 0.2]),
       lostHint: rng.pick([0, 0.2, 1]),
-      lateHint: rng.pick([0, 0.3])
+      lateHint: rng.pick([0, 0.3]),
+      throws: rng.pick([0, 0, 0, 0.05]),
+      longThere: 0
     }
   const faults: Array<Fault> = []
   if (calm) {
@@ -197,6 +207,19 @@ export const generate = (seed: number): Plan => {
       })
     }
   }
+  // Draws of their own, so that what was there before stays as it was.
+  const more = rng.fork("more")
+  if (!calm && storage !== "observed" && more.chance(0.05)) faults.push({ kind: "flush", at: more.between(0, faultsEnd) })
+  if (!calm && more.chance(0.05)) {
+    // The clock is looked at at least every second while anything is held: only then can a shorter sleep be told.
+    const process = more.int(0, processes - 1)
+    const at = more.between(0, faultsEnd / 2)
+    const millis = more.between(lease / 2, 2 * lease)
+    const others = faults.filter((fault) => !("process" in fault && fault.process === process && (fault.kind === "pause" || fault.kind === "suspend")))
+    faults.splice(0, faults.length, ...others,
+      { kind: "setBack", process, at, by: more.between(1, 2) * millis },
+      { kind: "suspend", process, at: at + 1100, millis })
+  }
   faults.sort((a, b) => a.at - b.at)
   return {
     seed,
@@ -210,7 +233,9 @@ export const generate = (seed: number): Plan => {
     wander,
     faultsEnd,
     hourLater: rng.chance(0.1),
-    network,
+    network: storage === "observed" && !calm && more.chance(0.25)
+      ? { ...network, fastest: 0, slowest: 1, rare: 0, lostRequest: 0, lostReply: 0, longThere: 0.3 * lease }
+      : network,
     processes: Array.from({ length: processes }, (_, process) => ({
       rate: calm ? 1 : 1 + rng.between(-drift, drift),
       startOfClock: rng.between(0, 1000),

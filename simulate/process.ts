@@ -29,6 +29,20 @@ export interface Surroundings {
   readonly traced: boolean
 }
 
+/** The storage, with a word of what its process asks for and gives back. */
+const told = (storage: Storage.Service, tell: (type: "asks" | "knows" | "gives", lock: string, hold: string) => void): Storage.Service => ({
+  ...storage,
+  claim: (request) => {
+    tell("asks", request.lockId, request.holdId)
+    const known = Effect.sync(() => tell("knows", request.lockId, request.holdId))
+    return storage.claim(request).pipe(Effect.tap(known), Effect.tapError(({ applied }) => applied === "no" ? known : Effect.void))
+  },
+  release: (request) => {
+    tell("gives", request.lockId, request.holdId)
+    return storage.release(request)
+  }
+})
+
 export class Process {
   machine!: Machine
   link!: Link
@@ -65,7 +79,7 @@ export class Process {
     const machine = new Machine(name, world, seed, this.plan.rate, this.plan.startOfClock, (text) =>
       record({ type: "log", t: world.now, p: name, text }))
     const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, count, traced)
-    const storage = link.storage()
+    const storage = told(link.storage(), (type, lock, hold) => record({ type, t: world.now, p: name, lock, hold }))
     this.machine = machine
     this.link = link
     this.locks = undefined
@@ -73,7 +87,8 @@ export class Process {
     const layer = StorageLock.layer({
       leaseExpireAfter: Duration.millis(plan.lease),
       leaseRefreshInterval: Duration.millis(plan.refresh),
-      clockMargin: Duration.millis(plan.margin)
+      clockMargin: Duration.millis(plan.margin),
+      ownerLabel: name
     }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
     machine.fork(Effect.gen(this, function*() {
       this.scope = yield* Scope.make()
@@ -126,6 +141,7 @@ export class Process {
     const { record, world } = this.around
     const { machine, scope } = this
     this.closing = true
+    record({ type: "closing", t: world.now, p: machine.name })
     const since = world.now
     machine.fork(Effect.zipRight(Scope.close(scope!, Exit.void), Effect.sync(() => {
       // Bodies that were told have ended by then; what was interrupted needs a moment.

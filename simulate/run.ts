@@ -21,6 +21,7 @@ export interface Run {
 }
 
 export const rulesOf = (plan: Plan): Rules => ({
+  lease: plan.lease,
   margin: plan.margin,
   clockBound: clockBound(plan),
   longestEnd: longestFinalizer + plan.lease / 3 + Math.max(20, plan.lease / 60),
@@ -28,7 +29,7 @@ export const rulesOf = (plan: Plan): Rules => ({
   hiccups: plan.faults.some(({ kind }) => kind === "hiccup"),
   swift: plan.calm && plan.storage === "native" && plan.network.lostHint === 0 && plan.faults.length === 0 ? 60 + 4 * plan.network.slowest : undefined,
   atomic: plan.storage === "native",
-  lostWrites: plan.faults.some(({ kind }) => kind === "promote")
+  lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush")
 })
 
 /** After the last fault, everybody must have had their locks within this: what may be left of leases, and then one body after another. */
@@ -96,6 +97,12 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
       case "clock":
         say(name, `its clock is off by ${fault.offset.toFixed(1)} ms now`)
         return server.setClock(fault.offset)
+      case "flush":
+        say(name, "forgets everything")
+        return server.flush()
+      case "setBack":
+        record({ type: "jump", t: world.now, p: name, by: -fault.by })
+        return process?.machine.stepWall(-fault.by)
       case "promote":
         say(name, `a replica takes over that lags by ${fault.lag.toFixed(1)} ms, in ${fault.millis.toFixed(1)} ms`)
         return server.promote(fault.lag, fault.millis, fault.offset)

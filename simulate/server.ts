@@ -102,6 +102,13 @@ export class Server {
     this.world.after(millis, () => this.setClock(offset))
   }
 
+  /** All records are gone, as after an eviction or a flush. */
+  flush(): void {
+    this.log.length = 0
+    this.ports = this.empty()
+    for (const lockId of this.known.keys()) this.look("storage", "flush", lockId)
+  }
+
   /** A request arrives; `answer` is called when it has been applied. */
   arrive<A, E>(
     by: string,
