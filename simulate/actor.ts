@@ -95,7 +95,10 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       resource.leave(lockId, lock.holdId)
       record({ type: "end", t: world.now, p, hold: lock.holdId })
     }
-    const options = action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }
+    const options = {
+      ...(action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }),
+      ...(action.lease === undefined ? {} : { leaseExpireAfter: Duration.millis(action.lease), leaseRefreshInterval: Duration.millis(action.lease / 3) })
+    }
     const use = (): Effect.Effect<unknown, LockError | Failed> => {
       switch (action.kind) {
         case "acquire":

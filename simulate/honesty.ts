@@ -51,7 +51,8 @@ export const applied: Property = function*(history) {
     } else if (event.type === "asks") {
       for (const n of open.get(`${event.p} ${event.lock}`) ?? []) asked.get(n)?.add(event.hold)
     } else if (event.type === "state") {
-      for (const hold of event.holds) put.add(hold)
+      // A copy of a message that was answered is the network's doing alone.
+      if (!event.op.endsWith("(again)")) for (const hold of event.holds) put.add(hold)
     } else if (event.type === "done") {
       open.get(locks.get(event.n) ?? "")?.delete(event.n)
       if (event.applied !== "no") continue

@@ -33,10 +33,9 @@ export const mutants: ReadonlyArray<Mutant> = [
 
   // The identity of a hold.
   mutant("renew-resurrects", "a renewal brings back what has expired", "LockRecord.ts",
-    "if (record === undefined || !isLive(record, now)) return { record, outcome: { _tag: \"NotHeld\" } }\n  if (!record.holds",
-    "if (record === undefined) return { record, outcome: { _tag: \"NotHeld\" } }\n  if (!record.holds"),
+    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return", "if (!record.holds.includes(request.holdId)) return"),
   mutant("renew-ignores-hold", "a renewal of any hold id renews the lease", "LockRecord.ts",
-    "if (!record.holds.includes(request.holdId)) return { record, outcome: { _tag: \"NotHeld\", current: record } }", ""),
+    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return", "if (!isLive(record, now)) return"),
   mutant("release-by-owner", "a release frees the lock with all its holds", "LockRecord.ts",
     "const holds = record.holds.filter((hold) => hold !== request.holdId)", "const holds: ReadonlyArray<string> = []"),
   mutant("release-ignores-hold", "a release takes out the last hold, whichever it names", "LockRecord.ts",
@@ -79,6 +78,29 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("client-clock", "over a store with a clock, the client's clock judges", "VersionedStore.ts",
     "Effect.zipWith(store.get(lockId), store.time!, (found, now)", "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"),
 
+  mutant("observed-from-the-request", "a read of an observed record counts from its request, not from its reply", "VersionedStore.ts",
+    "Effect.zipWith(store.get(lockId), monotonicMicros, (found, at)", "Effect.zipWith(monotonicMicros, store.get(lockId), (at, found)"),
+  mutant("set-back-not-noticed", "a wall clock that was set back hides the next suspend that is shorter", "internal/timeline.ts",
+    "else if (offset < base) base = offset", "else if (offset < base) void offset"),
+  mutant("one-in-a-hundred", "of a hundred holds that are due at once, the last is not renewed", "internal/refresher.ts",
+    "chunks.push(holds.slice(i, i + chunkSize))", "chunks.push(holds.slice(i, i + chunkSize - 1))"),
+
+  // What is left, and what is told.
+  mutant("unknown-claim-forgotten", "who is told that somebody else has the lock forgets an earlier claim that had no answer", "internal/core.ts",
+    "return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY", "return this.mayHold || this.inflight > 0"),
+  mutant("answered-release-is-final", "a release that is answered is final, though a claim may yet arrive", "internal/core.ts",
+    "(!isUnsure(core, claimant) || (answer.right._tag === \"Released\" && claimant.claims === 1))", "claimant.claims > 0"),
+  mutant("time-out-says-not-applied", "a call that had no answer is told as not applied", "internal/calls.ts",
+    "applied: \"unknown\",\n      message: `no answer from", "applied: \"no\",\n      message: `no answer from"),
+  mutant("thrown-says-not-applied", "a call in which the driver threw is told as not applied", "internal/calls.ts",
+    "applied: \"unknown\",\n            message: `${name} threw", "applied: \"no\",\n            message: `${name} threw"),
+  mutant("last-call-tells-all", "an acquire that fails tells of its last call alone, whatever became of those before", "internal/acquire.ts",
+    "gaveBack || claimant.mayBeIn ? notSurelyUnapplied(error) : error", "gaveBack ? notSurelyUnapplied(error) : error"),
+  mutant("forgotten-is-forced", "a record that is gone is told as the deed of an operator", "internal/hold.ts",
+    "if (current === undefined) return [\"Vanished\", \"it has no record of this lock\"]", "if (current === undefined) return [\"Forced\"]"),
+  mutant("forced-is-taken", "whoever lost a lock is told that another took it", "internal/hold.ts",
+    "if (current.token > token) return [\"Taken\"]", "if (current.token >= token) return [\"Taken\"]"),
+
   // The way to a hold and back.
   mutant("calls-without-bound", "a call that hangs is waited for for ever", "internal/calls.ts",
     "overdue?.(noAnswer(operation, limit))\n            interrupt()", "void [overdue, interrupt]"),
@@ -92,7 +114,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("waits-through-interruption", "who waits for an answer cannot be interrupted", "internal/acquire.ts",
     "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.wait)", "while (attempt.answer === undefined) {\n          yield* ticket.bell.wait"),
   mutant("abandoned-is-forgotten", "a claim whose caller has left is not released", "internal/acquire.ts",
-    "if (claimant.mayHold || claimant.inflight > 0 || claimant.unsure !== Number.NEGATIVE_INFINITY) chore(", "if (false as boolean) chore("),
+    "if (claimant.mayBeIn) chore(", "if (false as boolean) chore("),
   mutant("line-without-order", "every waiter of a process asks the storage", "internal/line.ts",
     "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId", "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"),
   mutant("head-does-not-hand-on", "who leaves the head of the line tells nobody", "internal/line.ts",

@@ -19,6 +19,8 @@ export interface Action {
   readonly interruptAfter: number | undefined
   /** The owner enters once more, in the middle of the body. */
   readonly nested: boolean
+  /** In place of the plan's, in milliseconds. */
+  readonly lease?: number | undefined
   readonly renews: boolean
   readonly releasesEarly: boolean
   readonly when: "now" | "leaseEnd"
@@ -157,7 +159,24 @@ const crowd: Size = { processes: [1], actors: [2, 3], actions: [1, 2, 2], mostFa
 const middle: Size = { processes: [1, 2, 2, 3], actors: [1, 2, 2], actions: [1, 2, 3], mostFaults: 5, longest: 5 }
 const large: Size = { processes: [1, 2, 2, 2, 3, 3, 4], actors: [1, 2, 3], actions: [1, 2, 3, 4], mostFaults: 7, longest: 7 }
 
+/** One process that holds hundreds of locks of several leases at once: more than one statement renews, and more than any of them alone would need. */
+const many = (plan: Plan, rng: Rng): Plan => {
+  const locks = rng.pick([101, 130, 250])
+  const network = { ...plan.network, slowest: Math.min(plan.network.slowest, 4) }
+  const actors = Array.from({ length: locks }, (_, lock): ReadonlyArray<Action> => [{
+    kind: "acquire", lock, owner: undefined, pause: rng.chance(0.6) ? 0 : rng.between(0, plan.refresh), body: rng.between(1, 2.5) * plan.lease, looks: 1, finalizer: 0, fails: false,
+    timeout: undefined, interruptAfter: undefined, nested: false, lease: plan.lease * rng.pick([1, 1, 1, 3]), renews: false, releasesEarly: false, when: "now"
+  }])
+  return { ...plan, storage: "native", calm: true, locks, network, faults: [], hourLater: false, processes: [{ rate: 1, startOfClock: 0, actors }] }
+}
+
 export const generate = (seed: number): Plan => {
+  const plan = usual(seed)
+  const rng = new Rng(`${seed} many`)
+  return plan.calm && rng.chance(0.02) ? many(plan, rng) : plan
+}
+
+const usual = (seed: number): Plan => {
   const rng = new Rng(seed)
   const size = rng.chance(0.72) ? small : rng.chance(0.3) ? crowd : rng.chance(0.65) ? middle : large
   const storage = rng.pick(["native", "native", "versioned", "observed"] as const)
@@ -209,7 +228,8 @@ export const generate = (seed: number): Plan => {
   }
   // Draws of their own, so that what was there before stays as it was.
   const more = rng.fork("more")
-  if (!calm && storage !== "observed" && more.chance(0.05)) faults.push({ kind: "flush", at: more.between(0, faultsEnd) })
+  // A copy of an old write that comes after it would bring back what was forgotten.
+  if (!calm && (storage === "native" || (storage === "versioned" && network.duplicate === 0)) && more.chance(0.05)) faults.push({ kind: "flush", at: more.between(0, faultsEnd) })
   if (!calm && more.chance(0.05)) {
     // The clock is looked at at least every second while anything is held: only then can a shorter sleep be told.
     const process = more.int(0, processes - 1)

@@ -173,7 +173,7 @@ export class Process {
     machine.fork(Effect.zipRight(
       Effect.forEach(lockIds, (lockId) =>
         Effect.catchAll(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
-          Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}` }))), { discard: true }),
+          Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}: ${error.message}` }))), { discard: true }),
       Effect.sync(then)
     ))
   }

@@ -64,6 +64,22 @@ const bad: ReadonlyArray<readonly [property: string, what: string, history: Hist
   ["told", "the loss is told when the lease is over", [
     state(0, "x", ["h1"], 5, 1000), got(1, 1, "x", 5, 900), { type: "lost", t: 1000, p: "p1", hold: "h1", reason: "Expired" }
   ]],
+  ["reasons", "an operator is named who was not there", [
+    state(0, "x", ["h1"], 5, 1000), got(1, 1, "x", 5, 900), { type: "lost", t: 10, p: "p1", hold: "h1", reason: "Forced" }
+  ]],
+  ["reasons", "another is named who did not come", [
+    state(0, "x", ["h1"], 5, 1000), got(1, 1, "x", 5, 900), { type: "lost", t: 10, p: "p1", hold: "h1", reason: "Taken" }
+  ]],
+  ["reasons", "the storage is said to have forgotten what it has", [
+    state(0, "x", ["h1"], 5, 1000), got(1, 1, "x", 5, 900), { type: "lost", t: 10, p: "p1", hold: "h1", reason: "Vanished" }
+  ]],
+  ["applied", "what was applied is told as not applied", [
+    want(1, 0), { type: "asks", t: 0, p: "p1", lock: "a", hold: "h1" }, state(1, "x", ["h1"], 5, 1000),
+    { ...done(5, 1, undefined, "StorageError Timeout"), applied: "no" } as Event
+  ]],
+  ["ghosts", "nobody gives back what nobody wants", [
+    want(1, 0), { type: "asks", t: 0, p: "p1", lock: "a", hold: "h1" }, state(1, "x", ["h1"], 5, 1000), done(5, 1, undefined, "not available"), state(1000, "", [], 5, 0, "time")
+  ], { lease: 1000 }],
   ["calm", "a hold is lost though nothing went wrong", [{ type: "lost", t: 0, p: "p1", hold: "h1", reason: "Expired" }], { calm: true }],
   ["calm", "a claim that nobody wants any more is not given back", [state(0, "x", ["h1"], 5, 1000), state(2000, "", [], 5, 0, "time")], { calm: true }],
   ["swift", "who waits hears nothing of a release", [
@@ -119,7 +135,7 @@ describe("the simulation", () => {
     assert.strictEqual(tally.schedules, schedules)
     // It is no proof if nothing happens.
     assert.isAbove(tally.acquisitions, 1.5 * schedules)
-    const kinds = ["pause", "suspend", "partition", "refuse", "swallow", "crash", "close", "wall", "stall", "clock", "promote", "falseHint", "hiccup", "lost request", "lost reply", "late copy", "error", "lost hint"]
+    const kinds = ["pause", "suspend", "partition", "refuse", "swallow", "crash", "close", "wall", "stall", "clock", "promote", "falseHint", "hiccup", "flush", "setBack", "throws", "lost request", "lost reply", "late copy", "error", "lost hint"]
     for (const kind of kinds) assert.isAbove(tally.faults[kind] ?? 0, 0, kind)
   }, 120_000)
 

@@ -42,8 +42,7 @@ const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
-  // Also if it was long ago that a claim's fate became unknown: it may have deepened a hold that has been renewed since.
-  if (claimant.mayHold || claimant.inflight > 0 || claimant.unsure !== Number.NEGATIVE_INFINITY) chore(core, settle(core, claimant))
+  if (claimant.mayBeIn) chore(core, settle(core, claimant))
 }
 
 /** One claim, in flight. */
@@ -128,6 +127,8 @@ export const acquire = (
     let pauseAlarm: Alarm | undefined
     let failingSince: number | undefined
     let failures = 0
+    /** Whether an earlier claim was applied. */
+    let gaveBack = false
     let failure: StorageError | undefined
     let holder: LockRecord | undefined
     let poll: Schedule.ScheduleDriver<unknown> | undefined
@@ -216,6 +217,7 @@ export const acquire = (
           }
           // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
           abandon(core, claimant)
+          gaveBack = true
           holdId = yield* newId
           claimant = newClaimant(wanted, ownerId, holdId)
         }
@@ -263,8 +265,21 @@ export const acquire = (
     core.acquiring--
     core.quiet.ring()
     if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
-    return yield* exit
+    return yield* Effect.mapError(exit, (error) => gaveBack || claimant.mayBeIn ? notSurelyUnapplied(error) : error)
   })
+
+/** The last call may not have been applied, but one before it may: then the lock may look held for a moment, until what it did is undone. */
+const notSurelyUnapplied = <E extends LockTimeout | StorageError>(error: E): E | StorageError =>
+  error._tag === "StorageError" && error.applied === "no"
+    ? new StorageError({
+      reason: error.reason,
+      operation: error.operation,
+      isRetryable: error.isRetryable,
+      applied: "unknown",
+      message: error.message,
+      cause: error.cause
+    })
+    : error
 
 const tooSlow = (core: Core, options: Resolved): StorageError =>
   new StorageError({

@@ -58,6 +58,11 @@ export class Claimant {
     readonly place?: Place
   ) {}
 
+  /** Whether the storage may have something of it. Also if it was long ago that a claim's fate became unknown: it may have deepened a hold that has been renewed since. */
+  get mayBeIn(): boolean {
+    return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY
+  }
+
   /** A claim has ended. */
   ended(): void {
     this.inflight--

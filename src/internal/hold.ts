@@ -98,8 +98,9 @@ export class Hold {
     if (current.token < token || (current.token === token && current.version < version)) {
       return ["Vanished", `its record is of an older state, with token ${current.token}`]
     }
-    if (current.holds[0] === revokedHold) return ["Forced"]
+    // Also if an operator has taken it away from whoever came next.
     if (current.token > token) return ["Taken"]
+    if (current.holds[0] === revokedHold) return ["Forced"]
     if (current.holds.includes(this.claimant.holdId)) return ["Expired", "by the storage's clock; its clock ran ahead by more than `clockMargin`"]
     // Nobody but its holder, and an operator's `"now"`, empties a lock.
     return current.holds.length === 0 ? ["Forced"] : ["Vanished", "its record has other holds of this owner, and not this one"]
