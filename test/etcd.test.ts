@@ -32,6 +32,9 @@ const tokenOf = (outcome: LockRecord.ClaimOutcome): number => {
   return outcome._tag === "Claimed" ? outcome.record.token : Number.NaN
 }
 
+/** A value that is a record. */
+const whole = { kind: "exclusive", format: 1, ownerId: "you", holds: ["x"], token: 7, version: 7, lockBeginTime: 0, leaseExpireTime: second, data: "" }
+
 const open = (server: { readonly url: string }, prefix: string, more: Partial<EtcdStorage.Options> = {}) =>
   EtcdStorage.make({ url: Redacted.make(server.url), prefix, ...more })
 
@@ -49,7 +52,9 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual(listed.length, 6)
 
       const put = (lockId: string, value: string) => server.admin("kv/put", { key: Etcd.base64(prefix + lockId), value: Etcd.base64(value) })
-      for (const [lockId, value] of [["text", "hello"], ["null", "null"], ["shape", `{"format":1}`], ["newer", `{"format":2,"more":true}`]] as const) {
+      for (const [lockId, value] of [["text", "hello"], ["null", "null"], ["shape", `{"format":1}`],
+        ...([{ holds: "x" }, { holds: [5] }, { holds: null }, { token: "7" }, { token: 1.5 }, { token: 2 ** 60 }, { leaseExpireTime: null }, { ownerId: 5 }, { kind: null }, { format: "1" }]
+          .map((change, i) => [`odd-${i}`, JSON.stringify({ ...whole, ...change })] as const)), ["newer", `{"format":2,"more":true}`]] as const) {
         yield* put(lockId, value)
         const attempts: ReadonlyArray<Effect.Effect<unknown, StorageError>> = [
           claim(storage, lockId, "me"),
@@ -69,6 +74,17 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
         yield* storage.release({ lockId: "mine", holdId })
       }
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(storage.list))).reason, "Schema")
+    }))
+
+  it.scopedLive("a label of an odd kind is none, and decides nothing", () =>
+    Effect.gen(function*() {
+      const prefix = yield* server.freshPrefix
+      const { storage } = yield* open(server, prefix)
+      for (const [lockId, ownerLabel, told] of [["a", 5, undefined], ["b", "", undefined], ["c", null, undefined], ["d", "host-7", "host-7"]] as const) {
+        yield* server.admin("kv/put", { key: Etcd.base64(prefix + lockId), value: Etcd.base64(JSON.stringify({ ...whole, ownerLabel })) })
+        const { outcome } = yield* claim(storage, lockId, "me")
+        assert.isTrue(outcome._tag === "Held" && outcome.holder?.ownerLabel === told)
+      }
     }))
 
   it.scopedLive("a list is read in pages, past five hundred", () =>

@@ -11,6 +11,7 @@ import type { User } from "./options.js"
 import * as protocol from "./protocol.js"
 import type { Reach, Source } from "./source.js"
 import * as stream from "./stream.js"
+import * as unary from "./unary.js"
 
 export interface Client {
   /** `until` is a moment of `performance.now()`. What only reads is surely not applied when it fails. */
@@ -36,15 +37,6 @@ export interface Options {
   /** Whether the connections are ours to close. */
   readonly owned: boolean
 }
-
-/** No answer in time. */
-class Late {}
-
-/** An answer that is none of etcd's. */
-class Odd {}
-
-/** An answer of another cluster. */
-class Foreign {}
 
 export const make = ({ owned, source }: Options): Effect.Effect<Client, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -79,56 +71,15 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
       }
     }
 
-    /** What is wrong with an answer. */
-    const fault = (header: Partial<protocol.Header["header"]> | null | undefined): Foreign | undefined => {
+    /** Whether an answer is of another cluster than the first one was. */
+    const fault = (header: Partial<protocol.Header["header"]> | null | undefined): boolean => {
       const id = header?.clusterId
-      if (id === undefined || id === 0) return undefined
+      if (id === undefined || id === 0) return false
       cluster ??= id
-      return id === cluster ? undefined : new Foreign()
+      return id !== cluster
     }
 
-    const once = <I, O>(endpoint: channels.Endpoint, method: protocol.Method<I, O>, request: I, meta: Grpc.Metadata, until: number) =>
-      Effect.async<O, unknown>((resume) => {
-        let call: Grpc.ClientUnaryCall | undefined
-        let over = false
-        const stop = () => {
-          over = true
-          clearTimeout(timer)
-          active.delete(cancel)
-          call?.cancel()
-        }
-        const cancel = () => {
-          resume(Effect.fail(new Late()))
-          stop()
-        }
-        const timer = setTimeout(cancel, Math.max(0, until - performance.now()))
-        active.add(cancel)
-        const judged = (error: unknown, value: O | undefined): Effect.Effect<O, unknown> => {
-          if (error !== null) return Effect.fail(error)
-          try {
-            if (!method.isRight(value!, request)) return Effect.fail(new Odd())
-            const wrong = fault((value as Partial<protocol.Header>).header)
-            return wrong === undefined ? Effect.succeed(value!) : Effect.fail(wrong)
-          } catch {
-            return Effect.fail(new Odd())
-          }
-        }
-        try {
-          call = pool.client(endpoint).makeUnaryRequest(method.path, method.serialize, method.deserialize, request, meta, (error, value) => {
-            // Of a call that was given up the driver itself says that it was cancelled: nothing was heard of the server.
-            if (over) return
-            clearTimeout(timer)
-            active.delete(cancel)
-            if (error === null || !errors.isUnavailable(error)) endpoint.heard = performance.now()
-            resume(judged(error, value))
-          })
-        } catch (error) {
-          // A channel that was closed throws.
-          stop()
-          resume(Effect.fail(errors.unavailable(error)))
-        }
-        return Effect.sync(stop)
-      })
+    const { once } = unary.make({ active, client: pool.client, isForeign: fault })
 
     const isSame = (a: User | undefined, b: User | undefined): boolean =>
       a === b || (a !== undefined && b !== undefined && a.name === b.name && Redacted.value(a.password) === Redacted.value(b.password))
@@ -195,9 +146,9 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             : good(),
           onFailure: (error) => {
             if (isClosed) return errors.closed(operation)
-            if (error instanceof Late) return pass(errors.noAnswer(operation, performance.now() - start, "no"), start)
-            if (error instanceof Foreign) return pass(errors.foreign(operation, nameOf(endpoint), "no"))
-            if (error instanceof Odd) return pass(errors.odd(operation, "no"))
+            if (error instanceof unary.Late) return pass(errors.noAnswer(operation, performance.now() - start, "no"), start)
+            if (error instanceof unary.Foreign) return pass(errors.foreign(operation, nameOf(endpoint), "no"))
+            if (error instanceof unary.Odd) return pass(errors.odd(operation, "no"))
             // It may mind that we have not said who we are: it is there.
             return errors.isUnavailable(error) ? pass(errors.fromDriver(operation, error, "no")) : good()
           }
@@ -212,9 +163,9 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           return metadata = found
         }),
         Effect.catchAll((error): Effect.Effect<Grpc.Metadata, StorageError> => {
-          if (error instanceof Late) return errors.noAnswer(operation, performance.now() - start, "no")
-          if (error instanceof Foreign) return errors.foreign(operation, nameOf(endpoint), "no")
-          if (error instanceof Odd) return errors.odd(operation, "no")
+          if (error instanceof unary.Late) return errors.noAnswer(operation, performance.now() - start, "no")
+          if (error instanceof unary.Foreign) return errors.foreign(operation, nameOf(endpoint), "no")
+          if (error instanceof unary.Odd) return errors.odd(operation, "no")
           // Where authentication is not enabled, everybody may.
           if (errors.codeOf(error) === errors.code.failedPrecondition) return Effect.succeed(metadata = anonymous)
           const refused = [errors.code.invalidArgument, errors.code.permissionDenied, errors.code.unauthenticated] as ReadonlyArray<unknown>
@@ -258,17 +209,17 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           const start = performance.now()
           return Effect.catchAll(once(endpoint, method, request, meta, until), (error) => {
             const applied = kind === "reads" ? "no" : undefined
-            if (error instanceof Late) {
+            if (error instanceof unary.Late) {
               if (isClosed) return Effect.fail(applied === "no" ? errors.closed(operation) : errors.noAnswer(operation, performance.now() - start, "unknown"))
               pool.leave(endpoint, start)
               return errors.noAnswer(operation, performance.now() - start, applied ?? "unknown")
             }
-            if (error instanceof Odd) return errors.odd(operation, applied ?? "unknown")
-            const isElsewhere = error instanceof Foreign || errors.isUnavailable(error)
-            if (isElsewhere) pool.leave(endpoint, error instanceof Foreign ? Number.POSITIVE_INFINITY : undefined)
+            if (error instanceof unary.Odd) return errors.odd(operation, applied ?? "unknown")
+            const isElsewhere = error instanceof unary.Foreign || errors.isUnavailable(error)
+            if (isElsewhere) pool.leave(endpoint, error instanceof unary.Foreign ? Number.POSITIVE_INFINITY : undefined)
             // What only reads is asked of the next one.
             if (isElsewhere && kind === "reads" && more > 1) return attempt(operation, method, request, until, kind, again, more - 1)
-            if (error instanceof Foreign) return errors.foreign(operation, nameOf(endpoint), applied ?? "unknown")
+            if (error instanceof unary.Foreign) return errors.foreign(operation, nameOf(endpoint), applied ?? "unknown")
             return forget(meta, error) && again
               ? attempt(operation, method, request, until, kind, false, more)
               : errors.fromDriver(operation, error, applied)
@@ -286,7 +237,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             (endpoint) => {
               const name = nameOf(endpoint)
               return once(endpoint, protocol.status, {}, anonymous, until).pipe(
-                Effect.catchAll((error) => error instanceof Foreign ? errors.foreign("setup", name, "no") : Effect.void),
+                Effect.catchAll((error) => error instanceof unary.Foreign ? errors.foreign("setup", name, "no") : Effect.void),
                 // Connected again when its turn comes.
                 Effect.ensuring(Effect.sync(() => pool.drop(endpoint)))
               )
@@ -309,7 +260,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             request,
             hear: (response) => {
               endpoint.heard = performance.now()
-              if (fault(response.header) !== undefined) {
+              if (fault(response.header)) {
                 pool.leave(endpoint, Number.POSITIVE_INFINITY)
                 return errors.foreign(operation, nameOf(endpoint), "no")
               }
