@@ -85,6 +85,8 @@ export class Process {
     this.locks = undefined
     this.running = 0
     const layer = StorageLock.layer({
+      // The plans purge.
+      purgeAfter: "infinity",
       leaseExpireAfter: Duration.millis(plan.lease),
       leaseRefreshInterval: Duration.millis(plan.refresh),
       clockMargin: Duration.millis(plan.margin),

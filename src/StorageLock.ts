@@ -47,6 +47,13 @@ export interface Options {
    * host's name and the process id; empty for none. At most 255 UTF-16 units.
    */
   readonly ownerLabel?: string | undefined
+  /**
+   * Drops the records of locks that have been free for longer than this: at least an hour; `"infinity"` or `false` for never. Of the layer only. Default a day: fencing tokens go on from the storage's
+   * clock, so they need a record only where that was set back, and a day outlasts a wrong time zone. It is done in the background, about every twenty-fourth of this time (from ten minutes to a day),
+   * by one of the processes that share the storage, for all namespaces: the shortest time that any of them gives counts. Without effect where the storage has no clock of its own (`guarantees.clock`
+   * is not `"storage"`, as for etcd).
+   */
+  readonly purgeAfter?: Duration.DurationInput | "infinity" | false | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */
   readonly namespace?: string | undefined
 }
@@ -57,7 +64,7 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export interface AcquireOptions extends Omit<Options, "namespace"> {
+export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"> {
   /**
    * The reentrancy key: two acquires with the same owner id do *not* exclude each other, wherever they run. Default a random one for each acquire, which excludes everybody
    * else. Give one only to enter a lock again that the same piece of work holds already. To tell people who has a lock, use `ownerLabel`.

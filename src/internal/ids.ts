@@ -27,6 +27,11 @@ const maxUnits = 255
 /** Stands between a namespace and an id. No namespace has it, so no two pairs are stored alike. */
 const separator = "\u001f"
 
+/**
+ * The lock of those who purge, for all namespaces of a storage. No id of a program is stored like this: one that is stored with the separator in front has another in it.
+ */
+export const purgeKey = `${separator}effect-storage-lock/purge`
+
 /** What an id is that cannot be stored byte for byte, or `undefined` if it can. */
 const fault = (id: unknown, max: number): string | undefined =>
   typeof id === "string" && id.length > max ? `a string of ${id.length} UTF-16 units` : textFault(id)
@@ -46,8 +51,9 @@ export const storedId = (lockId: string, namespace: string | undefined): string 
     : new InvalidLockId({ field: "lockId", kind: `a string of ${lockId.length} UTF-16 units with U+001F`, rule: rule(maxUnits - 1) })
 }
 
-/** The id as the program knows it, or `undefined` if it is of another namespace. */
+/** The id as the program knows it, or `undefined` if it is of another namespace, or none of a program. */
 export const publicId = (stored: string, namespace: string | undefined): string | undefined => {
+  if (stored === purgeKey) return undefined
   const end = stored.indexOf(separator)
   if (end <= 0) return namespace === undefined ? stored.slice(end + 1) : undefined
   return stored.slice(0, end) === namespace ? stored.slice(end + 1) : undefined

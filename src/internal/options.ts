@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Schedule from "effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
-import type { Guarantees } from "../Storage.js"
+import { type Guarantees, shortestMemory } from "../Storage.js"
 import type { AcquireOptions, Options } from "../StorageLock.js"
 import { invalidLabel, invalidNamespace } from "./ids.js"
 import { thisProcess } from "./thisProcess.js"
@@ -16,6 +16,8 @@ export interface Resolved {
   readonly acquireTimeout: number
   readonly retry: Schedule.Schedule<unknown>
   readonly ownerLabel: string
+  /** `Infinity`: never. */
+  readonly purgeAfter: number
 }
 
 /** With room for the clock in a record: 2^53 microseconds are the year 2255. */
@@ -92,11 +94,24 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   const ownerLabel = options.ownerLabel ?? thisProcess
   const invalid = invalidLabel(ownerLabel)
   if (invalid !== undefined) return invalid
-  return { lease, refresh, margin, acquireTimeout, retry: options.retry ?? defaultRetry, ownerLabel }
+  const never = options.purgeAfter === false || options.purgeAfter === "infinity"
+  const purgeAfter = never ? Number.POSITIVE_INFINITY : duration(
+    "purgeAfter",
+    options.purgeAfter === undefined ? "1 day" : options.purgeAfter,
+    `a duration of at least ${Duration.format(shortestMemory)}, or "infinity" for never`,
+    (millis) => millis >= Duration.toMillis(shortestMemory)
+  )
+  if (typeof purgeAfter !== "number") return purgeAfter
+
+  return { lease, refresh, margin, acquireTimeout, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
 }
 
+const ofLayer = ["namespace", "purgeAfter"] as const
+
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
-export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
-  !("namespace" in own) || own.namespace === undefined
+export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions => {
+  const field = ofLayer.find((name) => (own as Options)[name] !== undefined)
+  return field === undefined
     ? resolve({ ...layer, ...own }, guarantees)
-    : new InvalidOptions({ field: "namespace", kind: "an option of one acquire", rule: "an option of the layer" })
+    : new InvalidOptions({ field, kind: "an option of one acquire", rule: "an option of the layer" })
+}

@@ -18,6 +18,7 @@ import { invalidOwner, publicId, storedId } from "./ids.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, type Place, placeOf, selfDeadlock } from "./nesting.js"
 import { override, type Resolved, resolve } from "./options.js"
+import * as purging from "./purging.js"
 import { renew } from "./refresher.js"
 
 class HeldLock implements Lock {
@@ -86,6 +87,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const defaults = resolve(options, storage.guarantees)
     if (defaults instanceof InvalidOptions) return yield* defaults
     const core = yield* lifecycle.open(storage, options.namespace)
+    yield* purging.run(core, defaults, options.purgeAfter !== undefined)
     const limit = callLimit(defaults.lease)
 
     const open = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
