@@ -138,7 +138,7 @@ describe("purgeAfter", () => {
       for (const purgeAfter of ["59 minutes", 0, -1, "soon", null, true, {}]) {
         const refused = resolve({ purgeAfter } as StorageLock.Options, guarantees)
         assert.instanceOf(refused, InvalidOptions, String(purgeAfter))
-        assert.strictEqual((refused as InvalidOptions).field, "purgeAfter")
+        assert.strictEqual((refused).field, "purgeAfter")
       }
       for (const purgeAfter of ["1 hour", "365 days", "infinity", false, undefined] as const) {
         assert.notInstanceOf(resolve({ purgeAfter }, guarantees), InvalidOptions, String(purgeAfter))
