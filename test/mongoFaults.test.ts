@@ -116,9 +116,11 @@ describe("passwords that change", () => {
       passwords.now = "three"
       server.cut()
       const error = yield* Effect.flip(Effect.retry(renew, { schedule: stubborn, while: (error) => error.reason === "Connection" }))
-      assert.deepStrictEqual([error.reason, error.applied], ["Permission", "no"])
+      assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Permission", true, "no"])
       known = "three"
       assert.strictEqual(yield* renew, "Renewed")
+      const fixed = yield* Effect.flip(MongoStorage.make({ url: urlOf(server.port, "wrong"), wakeUps: false })) as Effect.Effect<StorageError>
+      assert.deepStrictEqual([fixed.reason, fixed.isRetryable, fixed.applied], ["Permission", false, "no"])
     }), 60_000)
 
   it.scopedLive("that cannot be asked for, or make no sense, are another try; the database stays that of the start", () =>

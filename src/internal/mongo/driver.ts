@@ -76,11 +76,15 @@ export const make = (connection: Connection, database: string): Executor => {
         const first = once(db, operation, command, millis)
         if (renew === undefined) return first
         const until = performance.now() + millis
+        const again = Effect.suspend(() => once(connection.db(database), operation, command, until - performance.now()))
         return Effect.catchIf(first, errors.isUnreached, (error) =>
           Effect.flatMap(
             Effect.timeoutTo(renew(operation, db), { duration: Math.max(1, until - performance.now()), onSuccess: (is) => is, onTimeout: () => false }),
-            (is) => is && until - performance.now() > worthwhile * millis ? once(connection.db(database), operation, command, until - performance.now()) : Effect.fail(error)
-          ))
+            (is) => is && until - performance.now() > worthwhile * millis ? again : Effect.fail(error)
+          )).pipe(
+          // Who is asked anew who they are may be another the next time.
+          Effect.mapError((error) => errors.isUnreached(error) ? errors.mayPass(error) : error)
+        )
       })
   }
 }

@@ -180,6 +180,9 @@ export const isUnreached = (error: StorageError): boolean => {
     codeOf(error.cause) === 18
 }
 
+export const mayPass = ({ applied, cause, message, operation, reason }: StorageError): StorageError =>
+  new StorageError({ applied, cause, message, operation, reason, isRetryable: true })
+
 /** What the `url` gave when it was asked for what it is now. */
 export const nonsense = (operation: string, message: string): StorageError =>
   make("Connection", operation, true, "no", `what was asked for anew cannot be used: ${message}`)
