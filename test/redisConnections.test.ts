@@ -379,6 +379,15 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       const error = yield* Effect.flip(RedisStorage.makeFromClient({ client: cluster, operationTimeout: "1 second" }))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })
       cluster.disconnect()
+      // One whose driver has given up is tried again; only its program ends it.
+      const given = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], { lazyConnect: true, clusterRetryStrategy: () => null })
+      yield* Effect.forEach([1, 2, 3], () =>
+        Effect.map(Effect.flip(RedisStorage.makeFromClient({ client: given, operationTimeout: "1 second" })), (error) =>
+          assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })))
+      const elsewhere = new Cluster([{ host: "127.0.0.1", port: server.port }], { lazyConnect: true, redisOptions: { db: 3 } })
+      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: elsewhere })), { _tag: "InvalidOptions", field: "client" })
+      const slave = new Client(server.url, { lazyConnect: true, role: "slave" })
+      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: slave })), { _tag: "InvalidOptions", field: "client" })
       const closed = new Cluster([{ host: "127.0.0.1", port: server.port }], { lazyConnect: true })
       closed.disconnect()
       yield* eventually(Effect.sync(() => (closed.status as string) === "end"))

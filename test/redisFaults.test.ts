@@ -296,7 +296,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       const { storage } = yield* RedisStorage.make({ url: Redacted.make(server.url), prefix })
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "6 seconds", leaseRefreshInterval: "200 millis" })
       const flushed = yield* locks.acquire("a", "me")
-      yield* server.admin("DEL", `${prefix}a`)
+      yield* server.admin("FLUSHALL")
       assert.strictEqual((yield* Effect.flip(flushed.lost)).reason, "Vanished")
       // A backup of before this hold.
       const before = yield* locks.acquire("b", "me")
