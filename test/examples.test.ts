@@ -108,7 +108,8 @@ const onMongo: Record<string, ReadonlyArray<string>> = {
 
 const onRedis: Record<string, ReadonlyArray<string>> = {
   redis: ["nobody else does this now"],
-  redisConfigured: ["worker-1 held nightly-report", "held", "the client still serves: PONG"]
+  redisConfigured: ["worker-1 held nightly-report", "held", "the client still serves: PONG"],
+  rotatingPassword: ["held: true", "renewed with the new password: true"]
 }
 
 const onEtcd: Record<string, ReadonlyArray<string>> = {
