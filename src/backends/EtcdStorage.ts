@@ -204,6 +204,19 @@ const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer
  * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
  * ```
  *
+ * @example
+ * ```ts
+ * import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
+ * import { Redacted } from "effect"
+ * import { readFileSync } from "node:fs"
+ *
+ * // A password that is rotated: read again at each login.
+ * const storage = EtcdStorage.layer({
+ *   url: Redacted.make("etcds://etcd-1:2379,etcd-2:2379,etcd-3:2379"),
+ *   user: () => ({ name: "app", password: Redacted.make(readFileSync("/run/secrets/etcd-password", "utf8").trim()) })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

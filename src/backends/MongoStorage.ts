@@ -176,6 +176,16 @@ const versionedOf = <E, R>(
  * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
  * ```
  *
+ * @example
+ * ```ts
+ * import * as MongoStorage from "effect-storage-lock/MongoStorage"
+ * import { Redacted } from "effect"
+ * import { readFileSync } from "node:fs"
+ *
+ * // A URL with a password that is rotated: read again when a login is refused.
+ * const storage = MongoStorage.layer({ url: () => Redacted.make(readFileSync("/run/secrets/mongodb-url", "utf8").trim()) })
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */
