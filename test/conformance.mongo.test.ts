@@ -47,6 +47,7 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
     Conformance.suite({
       name: "MongoStorage.layer, over a link that fails",
       layer: Layer.suspend(() => MongoStorage.layer({ url: Redacted.make(link().url), wakeUps: false, mode })),
+      versioned: Layer.suspend(() => MongoStorage.layerVersioned({ url: Redacted.make(link().url), wakeUps: false, mode: "versioned" })),
       sequences,
       hooks: {
         shiftClient,

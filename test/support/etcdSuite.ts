@@ -22,13 +22,22 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A 
   return () => Option.getOrThrow(made)
 }
 
+/** The alarm of a full database, raised by hand: etcd refuses the same as if it were full. */
+export const refuseWrites = (server: Etcd.EtcdServer): NonNullable<Conformance.Hooks["refuseWrites"]> => (effect) => {
+  const alarm = (action: string) =>
+    Effect.flatMap(server.admin("maintenance/status", {}), ({ header }) => server.admin("maintenance/alarm", { action, memberID: header.member_id, alarm: "NOSPACE" }))
+  return Effect.acquireUseRelease(alarm("ACTIVATE"), () => effect, () => alarm("DEACTIVATE"))
+}
+
 export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): void => {
   const link = resource(Effect.all({ prefix: server.freshPrefix, proxy: Proxy.make(server, { protocol: Etcd.grpc }) }))
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => EtcdStorage.layer({ url: Redacted.make(`etcd://127.0.0.1:${link().proxy.port}`), prefix: link().prefix })),
+    versioned: Layer.suspend(() => EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: link().prefix })),
     sequences,
     hooks: {
+      refuseWrites: refuseWrites(server),
       shiftClient: Conformance.shiftDate,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),
       hang: (effect) =>
