@@ -44,6 +44,7 @@ describe("conformance, evaluated by mingo", () => {
   Conformance.suite({
     name: "the pipelines of MongoStorage",
     layer: Layer.effect(Storage.Storage, Effect.map(over(native), ({ storage }) => storage)),
+    versioned: Layer.effect(VersionedStore.VersionedStore, Effect.map(over(native), ({ versioned }) => versioned)),
     hooks: hooks(native)
   })
   const plain = Evaluator.make()
