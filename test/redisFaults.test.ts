@@ -189,7 +189,8 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       yield* kill(user)
       const late = yield* Effect.flip(Effect.repeat(storages[0]!.get("a"), { times: 3 }))
       assert.isFalse(inspect(late, { depth: 9 }).includes("secret"))
-      assert.deepInclude(yield* refusal(storages[0]!.get("a")), { reason: "Permission", applied: "no" })
+      assert.deepInclude(yield* refusal(storages[0]!.get("a")), { reason: "Permission", isRetryable: true, applied: "no" })
+      assert.deepInclude(yield* refusal(RedisStorage.make({ url: url("token-old-secret"), prefix })), { reason: "Permission", isRetryable: false, applied: "no" })
       token = "token-2"
       yield* eventually(Effect.option(storages[0]!.get("a")), Option.isSome)
     }), 60_000)

@@ -75,7 +75,9 @@ export class Refusal extends Error {
     readonly command: string,
     readonly answer: unknown,
     /** The server went on to answer what came after: so it spoke of this command, and not of connections. */
-    readonly isFinal: boolean
+    readonly isFinal: boolean,
+    /** The next connection asks for its credentials anew: they may be others by then. */
+    readonly isAsked: boolean
   ) {
     super("the server refused a new connection")
   }
@@ -122,7 +124,9 @@ const needsCommands = `this storage needs ${rights.replace(/\+/g, "").toUpperCas
 
 const judgeReply = (error: Error, phase: Phase, refusal: Refusal | undefined): Judgement => {
   const code = codeOf(error)
-  if (code !== undefined && byCode[code] !== undefined) return byCode[code]
+  if (code !== undefined && byCode[code] !== undefined) {
+    return refusal?.isAsked === true && (code === "WRONGPASS" || code === "NOAUTH") ? { ...byCode[code], isRetryable: true } : byCode[code]
+  }
   if (unknownCommand.test(error.message)) return at("Permission", false, needsCommands)
   if (userOfScript.test(error.message)) return at("Permission", false, needed)
   // What the server says of a script of ours does not pass.

@@ -69,7 +69,7 @@ const confirm = async (redis: Redis, target: Target): Promise<void> => {
       if (!errors.isReply(answer.reason)) throw answer.reason
       // Only people want the name, and the right to it.
       if (command === "client" && lives && errors.codeOf(answer.reason) !== "NOAUTH") continue
-      throw new errors.Refusal(command, answer.reason, lives)
+      throw new errors.Refusal(command, answer.reason, lives, target.isAsked)
     }
     if (command === "role" && replies.text(replies.list(answer.value)[0]) !== "master") throw new Error("a Sentinel named a server that is not the master")
     if ((command === "auth" || command === "select") && answer.value !== "OK") throw new replies.OddReply(`the server did not say OK to ${command.toUpperCase()}`)

@@ -18,6 +18,8 @@ export interface Target {
   /** By Sentinels, who may name a node that is not the master any more. */
   readonly guarded: boolean
   readonly keyPrefix: string
+  /** Whether the next one may have other credentials. */
+  readonly isAsked: boolean
 }
 
 /** What gives the target of the next connection. */
@@ -58,7 +60,8 @@ const ours = (options: RedisOptions, millis: number): RedisOptions => ({
   disconnectTimeout: 10
 })
 
-const targetOf = (options: RedisOptions, millis: number): Target => ({
+const targetOf = (options: RedisOptions, millis: number, isAsked: boolean): Target => ({
+  isAsked,
   options: { keepAlive: 10_000, ...options, ...ours(options, millis) },
   username: options.username || undefined,
   password: options.password || undefined,
@@ -111,12 +114,12 @@ const merged = (url: RedisOptions | undefined, redis: RedisOptions, password: un
 const secretOf = (value: unknown): unknown =>
   value === undefined ? undefined : Redacted.isRedacted(value) ? Redacted.value(value) : { notRedacted: true }
 
-const make = (url: unknown, redis: RedisOptions | undefined, password: unknown, millis: number): Target | InvalidOptions => {
+const make = (url: unknown, redis: RedisOptions | undefined, password: unknown, millis: number, isAsked: boolean): Target | InvalidOptions => {
   const parsed = url === undefined ? undefined : parse(url)
   if (parsed instanceof InvalidOptions) return parsed
   const options = merged(parsed, redis === undefined ? {} : redis, secretOf(password))
   if (options instanceof InvalidOptions) return options
-  const target = targetOf(options, millis)
+  const target = targetOf(options, millis, isAsked)
   try {
     // Without any I/O: whether the driver takes it.
     new Redis(target.options).disconnect()
@@ -130,7 +133,7 @@ const make = (url: unknown, redis: RedisOptions | undefined, password: unknown, 
 export const of = ({ password, redis, url }: Where, millis: number): Ask | InvalidOptions => {
   const fixed = (option: Present<unknown> | undefined) => option === undefined || isFixed(option)
   if (fixed(url) && fixed(redis) && fixed(password)) {
-    const target = make(url, redis as RedisOptions | undefined, password, millis)
+    const target = make(url, redis as RedisOptions | undefined, password, millis, false)
     return target instanceof InvalidOptions ? target : Effect.succeed(target)
   }
   const known = url !== undefined && fixed(url) ? parse(url) : undefined
@@ -141,7 +144,7 @@ export const of = ({ password, redis, url }: Where, millis: number): Ask | Inval
     option === undefined ? Effect.succeed(undefined) : now<A>("RedisStorage.connect", field, option)
   return Effect.all([ask("url", url), ask("redis", redis), ask("password", password)], { concurrency: 3 }).pipe(
     Effect.flatMap(([url, redis, password]) => {
-      const target = make(url, redis, password, millis)
+      const target = make(url, redis, password, millis, true)
       return target instanceof InvalidOptions ? errors.connection("connect", `what was asked for a new connection cannot be used: ${target.message}`) : Effect.succeed(target)
     })
   )
@@ -160,7 +163,7 @@ export const beside = (client: Redis, millis: number): Ask | InvalidOptions => {
   if (role !== undefined && role !== null && role !== "master") return invalid("client", role, "a client of the master: locks are written")
   const db = databaseOf(client)
   const { keyPrefix } = client.options
-  return Effect.sync(() => targetOf({ ...client.options, readOnly: false, monitor: false, db, keyPrefix, connectionName: defaultName }, millis))
+  return Effect.sync(() => targetOf({ ...client.options, readOnly: false, monitor: false, db, keyPrefix, connectionName: defaultName }, millis, true))
 }
 
 /** A Cluster has one database; Valkey 9 may have more, and then not all nodes may be in the same. */
@@ -179,7 +182,7 @@ export const ofNode = (cluster: Cluster, millis: number): Ask =>
     if (node === undefined) return Effect.fail(errors.connection("wakeUps", "no node of the cluster is known now"))
     const { redisOptions = {} } = cluster.options
     const present = Object.fromEntries((["username", "password", "tls"] as const).flatMap((name) => redisOptions[name] === undefined ? [] : [[name, redisOptions[name]]]))
-    return Effect.succeed(targetOf({ ...node.options, ...present, db: 0, keyPrefix: "" }, millis))
+    return Effect.succeed(targetOf({ ...node.options, ...present, db: 0, keyPrefix: "" }, millis, true))
   })
 
 /** All connections of a layer are to one set of keys, whatever is asked for them later. */
