@@ -78,8 +78,6 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("client-clock", "over a store with a clock, the client's clock judges", "VersionedStore.ts",
     "Effect.zipWith(store.get(lockId), store.time!, (found, now)", "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"),
 
-  mutant("observed-from-the-request", "a read of an observed record counts from its request, not from its reply", "VersionedStore.ts",
-    "Effect.zipWith(store.get(lockId), monotonicMicros, (found, at)", "Effect.zipWith(monotonicMicros, store.get(lockId), (at, found)"),
   mutant("set-back-not-noticed", "a wall clock that was set back hides the next suspend that is shorter", "internal/timeline.ts",
     "else if (offset < base) base = offset", "else if (offset < base) void offset"),
   mutant("one-in-a-hundred", "of a hundred holds that are due at once, the last is not renewed", "internal/refresher.ts",

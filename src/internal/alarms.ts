@@ -14,6 +14,8 @@ export interface Alarm {
 export interface Alarms {
   /** Calls `ring` once the timeline has reached `due`. */
   readonly set: (due: number, ring: () => void) => Alarm
+  /** How many are set, and neither rung nor cancelled. */
+  readonly pending: () => number
   /** Never ends. */
   readonly run: Effect.Effect<never>
 }
@@ -124,6 +126,7 @@ export const make = (timeline: Timeline): Alarms => {
         }
       }
     },
+    pending: () => heap.length - cancelled,
     run: settled.pipe(Effect.flatMap(() => {
       const now = ringDue()
       jumps = timeline.jumps()

@@ -37,6 +37,7 @@ export interface Calls {
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
   readonly isIdle: () => boolean
+  readonly counts: () => Readonly<Record<"busyRunners" | "idleRunners" | "inBackground", number>>
   /** Interrupts the calls of an operation that still run, without waiting. */
   readonly abort: (operation: string) => Effect.Effect<void>
   /** Interrupts whatever still runs, without waiting, and keeps no fiber. */
@@ -135,6 +136,7 @@ export const make = (
           })
         }
       ),
+    counts: () => ({ ...runners.counts, inBackground: inBackground.size }),
     isIdle: () => runners.isIdle && inBackground.size === 0,
     abort: (operation) => Effect.sync(() => runners.interrupt(operation)),
     close: Effect.sync(() => {

@@ -10,6 +10,7 @@ import * as alarmClock from "./alarms.js"
 import { Bell } from "./bell.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
+import { inspect, Inspector } from "./inspect.js"
 import { Lines } from "./line.js"
 import { renewDue } from "./refresher.js"
 import * as timelines from "./timeline.js"
@@ -97,6 +98,7 @@ export const open = (
       quiet,
       closed: false
     }
+    inspect(core, yield* Inspector)
     const fibers = yield* Effect.forEach(
       [alarms.run, work(core), listen(core)],
       (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.interruptible(loop))

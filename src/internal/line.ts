@@ -254,6 +254,10 @@ export class Lines {
   /** Those that were kept when nobody needed them, the longest first. */
   private readonly idle = new Set<string>()
 
+  get size(): number {
+    return this.lines.size
+  }
+
   of(key: string): Line {
     let line = this.lines.get(key)
     if (line === undefined) this.lines.set(key, line = new Line())

@@ -58,6 +58,10 @@ export class Runners {
     return this.busy.size === 0
   }
 
+  get counts(): { readonly busyRunners: number; readonly idleRunners: number } {
+    return { busyRunners: this.busy.size, idleRunners: this.idle.length }
+  }
+
   /** Starts a job; the function interrupts it, if it is still running then. */
   start(job: Job): Effect.Effect<() => void> {
     return Effect.suspend(() => {

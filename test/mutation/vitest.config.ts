@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     include: [
       "test/mutation/*.test.ts",
-      ...["StorageLock", "VersionedStore", "alarms", "closing", "lost", "options", "timeline"].map((name) => `test/${name}.test.ts`)
+      ...["LockRecord", "StorageLock", "VersionedStore", "alarms", "closing", "lost", "options", "timeline"].map((name) => `test/${name}.test.ts`)
     ],
     testTimeout: 20_000,
     hookTimeout: 20_000

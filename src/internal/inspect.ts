@@ -1,0 +1,22 @@
+/** What a living layer keeps in memory, counted: for the soak, which asks at quiet moments whether anything grows. */
+import * as Context from "effect/Context"
+import type { Core } from "./core.js"
+
+export type Counts = Readonly<Record<"holds" | "due" | "chores" | "acquiring" | "lines" | "alarms" | "busyRunners" | "idleRunners" | "inBackground", number>>
+
+const countsOf = (core: Core): Counts => ({
+  holds: core.holds.size,
+  due: core.due.size,
+  chores: core.chores.length,
+  acquiring: core.acquiring,
+  lines: core.lines.size,
+  alarms: core.alarms.pending(),
+  ...core.calls.counts()
+})
+
+/** Is given what counts a layer's insides, when the layer opens. */
+export class Inspector extends Context.Reference<Inspector>()("effect-storage-lock/internal/Inspector", {
+  defaultValue: () => (_: () => Counts): void => {}
+}) {}
+
+export const inspect = (core: Core, tell: (counts: () => Counts) => void): void => tell(() => countsOf(core))
