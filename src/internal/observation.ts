@@ -11,10 +11,16 @@ interface Seen {
   readonly since: number
   readonly token: number
   readonly tokenSince: number
+  /** When this lock was last asked for. */
+  asked: number
 }
 
-/** Forgetting an observation is always safe: it starts anew. */
+/**
+ * So many observations are kept in any case, and whatever was asked for within these microseconds, however many: to forget one is always safe, for it starts anew, but a lock whose waiters come back must not
+ * start anew each time, or nobody would ever take over from a dead holder.
+ */
 const capacity = 10_000
+const recently = 600_000_000
 
 /** All in microseconds. */
 export interface Observations {
@@ -22,37 +28,52 @@ export interface Observations {
   readonly left: (record: LockRecord, at: number) => number
   /** The record with times in place of spans, for people. */
   readonly estimate: (record: LockRecord, at: number, wall: number) => { readonly record: LockRecord; readonly left: number }
+  readonly size: () => number
 }
 
 export const make = (): Observations => {
   const seen = new Map<string, Seen>()
 
-  const observe = (record: LockRecord, at: number): Seen => {
+  /** In the order in which they were last asked for. */
+  const keep = (lockId: string, observation: Seen, at: number): Seen => {
+    observation.asked = at
+    seen.delete(lockId)
+    seen.set(lockId, observation)
+    if (seen.size > capacity) {
+      const [oldest, { asked }] = seen.entries().next().value!
+      if (asked + recently < at) seen.delete(oldest)
+    }
+    return observation
+  }
+
+  /** A report adds none when there are many: it may be of all locks that there are, and nobody may want them. */
+  const observe = (record: LockRecord, at: number, isReport: boolean): Seen => {
     const before = seen.get(record.lockId)
-    if (before !== undefined && before.version === record.version) return before
+    if (before !== undefined && before.version === record.version) return isReport ? before : keep(record.lockId, before, at)
     const now: Seen = {
       version: record.version,
       since: at,
       token: record.token,
-      tokenSince: before !== undefined && before.token === record.token ? before.tokenSince : at
+      tokenSince: before !== undefined && before.token === record.token ? before.tokenSince : at,
+      asked: at
     }
-    seen.delete(record.lockId)
-    if (record.holds.length === 0) return now
-    if (seen.size >= capacity) seen.delete(seen.keys().next().value!)
-    seen.set(record.lockId, now)
-    return now
+    if (record.holds.length === 0 || (isReport && before === undefined && seen.size >= capacity)) {
+      seen.delete(record.lockId)
+      return now
+    }
+    return keep(record.lockId, now, at)
   }
 
-  const left: Observations["left"] = (record, at) => record.leaseExpireTime - (at - observe(record, at).since)
+  const left: Observations["left"] = (record, at) => record.leaseExpireTime - (at - observe(record, at, false).since)
 
   const estimate: Observations["estimate"] = (record, at, wall) => {
-    const { tokenSince } = observe(record, at)
-    const remaining = left(record, at)
+    const { since, tokenSince } = observe(record, at, true)
+    const remaining = record.leaseExpireTime - (at - since)
     return {
       left: remaining,
       record: { ...record, lockBeginTime: wall - (at - tokenSince), leaseExpireTime: wall + remaining }
     }
   }
 
-  return { left, estimate }
+  return { left, estimate, size: () => seen.size }
 }
