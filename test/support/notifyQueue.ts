@@ -35,6 +35,14 @@ export const whileFull = (url: string) => <A, E, R>(effect: Effect.Effect<A, E, 
           }
         }
       })
-      return yield* effect
+      // The queue is emptied when somebody asks how full it is.
+      return yield* Effect.ensuring(
+        effect,
+        Effect.promise(async () => {
+          await stuck.query("ROLLBACK")
+          await stuck.query("UNLISTEN *")
+          await filler.query("SELECT pg_notification_queue_usage()")
+        })
+      )
     })
   )
