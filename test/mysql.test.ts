@@ -21,6 +21,8 @@ import * as Shared from "./harness/shared.js"
 
 const hold = () => randomBytes(16).toString("base64url")
 const second = 1_000_000
+/** Those without a default. */
+const columns = "lock_id, kind, format, owner_id, holds, token, version, began, expires, data"
 
 const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId = hold(), lease = 30 * second) =>
   Effect.map(storage.claim({ lockId, ownerId, holdId, lease }), (outcome) => ({ outcome, holdId }))
@@ -222,7 +224,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const before = yield* claim(storage, "old", "me")
         const now = before.outcome._tag === "Claimed" ? before.outcome.record.lockBeginTime : 0
         const rows = (prefix: string, count: number, expires: (i: number) => number, holds: (i: number) => string) =>
-          query(url, "INSERT INTO storage_lock VALUES ?", [
+          query(url, `INSERT INTO storage_lock (${columns}) VALUES ?`, [
             Array.makeBy(count, (i) => [`${prefix}${i}`, "exclusive", 1, "me", holds(i), i, i, 1, expires(i), ""])
           ])
         yield* rows("n", 1300, () => now + 3600 * second, (i) => i % 10 === 0 ? "" : `,h${i}`)
@@ -275,7 +277,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const { redacted, url } = yield* fresh
         const { storage } = yield* MysqlStorage.make({ url: redacted })
         const { holdId } = yield* claim(storage, "other", "me")
-        yield* query(url, "INSERT INTO storage_lock VALUES ('a', 'exclusive', 2, 'me', ',h', 1, 1, 1, 2, 'new'), ('b', 'exclusive', 2, 'me', ',h', 1, 1, 1, 9000000000000000, '')")
+        yield* query(url, `INSERT INTO storage_lock (${columns}) VALUES ('a', 'exclusive', 2, 'me', ',h', 1, 1, 1, 2, 'new'), ('b', 'exclusive', 2, 'me', ',h', 1, 1, 1, 9000000000000000, '')`)
         const rows = query(url, "SELECT HEX(CONCAT_WS('-', lock_id, kind, format, owner_id, holds, token, version, began, expires, data)) AS all_of_it FROM storage_lock WHERE format = 2 ORDER BY lock_id")
         const before = yield* rows
         for (const lockId of ["a", "b"]) {
@@ -366,6 +368,22 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const nowhere = yield* Effect.flip(MysqlStorage.make({ url: redacted, database: "nowhere" }))
         assert.deepInclude(nowhere, { _tag: "StorageError", reason: "Schema" })
       }), 60_000)
+
+    it.scopedLive("a table from before owner labels gets their column, by many at once; without set-up its ALTER is told", () =>
+      Effect.gen(function*() {
+        const { redacted, url } = yield* fresh
+        const old = MysqlStorage.ddl({ table: "old" }).replace(/ {2}owner_label .*\n/, "")
+        assert.notInclude(old, "owner_label")
+        yield* query(url, old)
+        const refused = yield* Effect.flip(MysqlStorage.make({ url: redacted, table: "old", setup: false }))
+        assert.match(refused.message, /run ALTER TABLE `old` ADD COLUMN owner_label varbinary\(1020\) NOT NULL DEFAULT ''/)
+        const all = yield* Effect.all([1, 2, 3, 4].map(() => MysqlStorage.make({ url: redacted, table: "old" })), { concurrency: "unbounded" })
+        const request = { lockId: "a", ownerId: "me", holdId: hold(), lease: second, ownerLabel: "the night shift" }
+        const outcome = yield* all[0]!.storage.claim(request)
+        assert.strictEqual(outcome._tag === "Claimed" && outcome.record.ownerLabel, "the night shift")
+        // A process of the older version goes on beside it.
+        yield* query(url, "INSERT INTO old (lock_id, kind, format, owner_id, holds, token, version, began, expires, data) VALUES (x'62', 'exclusive', 1, x'61', '', 1, 1, 1, 1, '')")
+      }), 60_000)
   }, Shared.kinds[name] as Shared.Kind)
 }
 
@@ -385,7 +403,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       const ask = (sql: string) => Effect.promise(() => other.promise().query(sql))
       yield* ask("START TRANSACTION")
       // Much written, so that the server lets the other one die.
-      yield* ask("INSERT INTO storage_lock SELECT CONCAT('x', seq), 'k', 1, '', '', 1, 1, 1, 1, '' FROM (SELECT a.n * 10 + b.n AS seq FROM (SELECT 1 n UNION SELECT 2 UNION SELECT 3) a, (SELECT 0 n UNION SELECT 1 UNION SELECT 2) b) q")
+      yield* ask(`INSERT INTO storage_lock (${columns}) SELECT CONCAT('x', seq), 'k', 1, '', '', 1, 1, 1, 1, '' FROM (SELECT a.n * 10 + b.n AS seq FROM (SELECT 1 n UNION SELECT 2 UNION SELECT 3) a, (SELECT 0 n UNION SELECT 1 UNION SELECT 2) b) q`)
       yield* ask("SELECT * FROM storage_lock WHERE lock_id = 'b' FOR UPDATE")
       const renewal = yield* Effect.fork(storage.renew(holds))
       yield* Effect.promise(() => other.promise().query("SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE() AND trx_state = 'LOCK WAIT'")).pipe(

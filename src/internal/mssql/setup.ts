@@ -22,6 +22,10 @@ const types: Record<string, string> = {
   data: "nvarchar(max)"
 }
 
+/** What versions before labels had no column for. With a default, so that they can go on beside newer ones. */
+const label = `owner_label nvarchar(255) ${binary} NOT NULL DEFAULT N''`
+const addLabel = (table: string): string => `ALTER TABLE ${table} ADD ${label}`
+
 const columns = Object.entries(types).map(([name, type]) =>
   `  ${name} ${type}${type.startsWith("nvarchar") ? ` ${binary}` : ""} NOT NULL${name === "lock_id" ? " PRIMARY KEY CLUSTERED" : ""}`
 ).join(",\n")
@@ -32,10 +36,14 @@ export const ddl = (table: string): string => {
   return `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch; ids are UTF-8.
 IF ${id} IS NULL
 CREATE TABLE ${table} (
-${columns}
+${columns},
+  ${label}
 );
 
--- 2. The format of the table: an older library refuses a newer one.
+-- 2. A table of a version before owner labels gets their column.
+IF COL_LENGTH(${names.literal(table)}, N'owner_label') IS NULL ${addLabel(table)};
+
+-- 3. The format of the table: an older library refuses a newer one.
 IF NOT EXISTS (SELECT 1 FROM sys.extended_properties AS p WHERE p.class = 1 AND p.major_id = ${id} AND p.minor_id = 0 AND p.name = N'${property}')
 BEGIN
   DECLARE @effect_storage_lock_schema sysname = OBJECT_SCHEMA_NAME(${id}), @effect_storage_lock_table sysname = OBJECT_NAME(${id});
@@ -84,6 +92,8 @@ const sized = (type: string, size: unknown): string =>
   : type === "nvarchar" ? `nvarchar(${size === -1 ? "max" : String(Number(size) / 2)})`
   : type
 
+const unlabelled = (table: string): string => `the table ${table} is of a version before owner labels: run ${addLabel(table)}, or set \`setup: true\``
+
 /** What a table that is there has against it. */
 const wrong = (table: string, rows: ReadonlyArray<Row>): string | undefined => {
   const [first] = rows
@@ -91,6 +101,9 @@ const wrong = (table: string, rows: ReadonlyArray<Row>): string | undefined => {
   if (format > LockRecord.format) return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   const found = new Map(rows.map((row) => [row.column, sized(String(row.type), row.size)]))
   const bad = Object.entries(types).filter(([name, type]) => found.get(name) !== type).map(([name, type]) => `${name} ${type}`)
+  const labelled = found.get("owner_label")
+  if (bad.length === 0 && labelled === undefined) return unlabelled(table)
+  if (labelled !== "nvarchar(255)") bad.push("owner_label nvarchar(255)")
   if (bad.length > 0) return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (Number(first!.in_memory) === 1) return `the table ${table} is memory-optimized, which does not know the locks of rows that are needed here`
   return Number(first!.keys) > 0 ? undefined : `the table ${table} needs lock_id as its primary key`
@@ -120,7 +133,12 @@ export const prepare = (
     onSuccess: () => existing,
     onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
   })
-  return (setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing).pipe(
+  const found = setup
+    ? Effect.catchIf(existing, (error) => error === missing, () => made).pipe(
+      Effect.flatMap((rows) => wrong(table, rows) === unlabelled(table) ? made : Effect.succeed(rows))
+    )
+    : existing
+  return found.pipe(
     Effect.tap((rows) => Effect.forEach(warnings(rows[0]!), (text) => Effect.logWarning(`MssqlStorage: ${text}`))),
     Effect.flatMap((rows) => {
       const fault = wrong(table, rows)

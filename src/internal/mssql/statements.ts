@@ -5,7 +5,7 @@
  * collation that each expression names, for the database's own may not tell case.
  */
 import * as LockRecord from "../../LockRecord.js"
-import { columnNames } from "../sql/record.js"
+import { allColumnNames } from "../sql/record.js"
 import { literal } from "./names.js"
 
 /** How a parameter is declared; always the same for one statement, so that the server has one plan of it. */
@@ -45,7 +45,7 @@ const commit = "COMMIT TRANSACTION;\nEND TRY\nBEGIN CATCH\nIF @@TRANCOUNT > 0 RO
 /** One sample of the server's clock for the whole batch, in microseconds. */
 const clock = "DECLARE @t bigint = DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2(7), '1970-01-01T00:00:00', 126), SYSUTCDATETIME());"
 
-const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
+const columns = (of: string): string => allColumnNames.map((name) => `${of}.${name}`).join(", ")
 
 /** Where the hold id stands, or 0. The delimiters keep an id from being found inside another. */
 const place = (holds: string, hold: string): string =>
@@ -75,12 +75,13 @@ IF EXISTS (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l
     version = l.version + 1,
     began = CASE WHEN ${live("l")} THEN l.began ELSE @t END,
     expires = CASE WHEN ${live("l")} AND l.expires >= @t + @4 THEN l.expires ELSE @t + @4 END,
-    data = CASE WHEN ${live("l")} THEN l.data ELSE N'' END
+    data = CASE WHEN ${live("l")} THEN l.data ELSE N'' END,
+    owner_label = CASE WHEN ${live("l")} THEN l.owner_label ELSE @5 END
   FROM ${table} AS l WITH (ROWLOCK)
   WHERE l.lock_id = @1 AND l.format <= ${LockRecord.format} AND NOT (${live("l")} AND (${theirs("@2")} OR ${has("l.holds", "@3")}));
 ELSE
-  INSERT INTO ${table} (${columnNames.join(", ")})
-  VALUES (@1, ${exclusive}, ${LockRecord.format}, @2, N',' + @3, @t, @t, @t, @t + @4, N'');
+  INSERT INTO ${table} (${allColumnNames.join(", ")})
+  VALUES (@1, ${exclusive}, ${LockRecord.format}, @2, N',' + @3, @t, @t, @t, @t + @4, N'', @5);
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l WHERE l.lock_id = @1;
 ${commit}`
 
@@ -117,6 +118,7 @@ WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};
 
 /** `@3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
 const revoke = (table: string): string => written(table, `UPDATE ${table} SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
+  owner_label = CASE WHEN @3 = N'' THEN owner_label ELSE N'' END,
   version = CASE WHEN holds = @3 ${binary} THEN version ELSE version + 1 END
 WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;`)
 
@@ -143,19 +145,19 @@ SELECT @dropped AS dropped, COUNT(*) AS seen, (SELECT TOP (1) o.lock_id FROM @ol
 
 const time = "\nSELECT @t AS t;"
 
-const recordKinds: ReadonlyArray<Kind> = ["id", "name", "int", "id", "text", "bigint", "bigint", "bigint", "bigint", "text"]
+const recordKinds: ReadonlyArray<Kind> = ["id", "name", "int", "id", "text", "bigint", "bigint", "bigint", "bigint", "text", "name"]
 
 const create = (table: string): string => `
 ${begin}
 IF NOT EXISTS (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l.lock_id = @1) BEGIN
-  INSERT INTO ${table} (${columnNames.join(", ")}) VALUES (${columnNames.map((_, i) => `@${i + 1}`).join(", ")});
+  INSERT INTO ${table} (${allColumnNames.join(", ")}) VALUES (${allColumnNames.map((_, i) => `@${i + 1}`).join(", ")});
   SELECT 1 AS done;
 END;
 ${commit}`
 
 const update = (table: string): string => `
-UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
-WHERE lock_id = @1 AND version = @11;
+UPDATE ${table} SET ${allColumnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
+WHERE lock_id = @1 AND version = @12;
 IF @@ROWCOUNT > 0 SELECT 1 AS done;`
 
 const drop = (table: string): string => `
@@ -194,7 +196,7 @@ export const make = (table: string, lockTimeout: number): Statements => {
   const of = (text: string, ...kinds: ReadonlyArray<Kind>): Statement => ({ text: head + text, kinds })
   const renewals = new Map(sizes.map((size) => [size, of(renew(table, rowsOf(size)), ...Array.from({ length: size }, () => ["id", "name", "bigint"] as const).flat())]))
   return {
-    claim: of(claim(table), "id", "id", "name", "bigint"),
+    claim: of(claim(table), "id", "id", "name", "bigint", "name"),
     release: of(release(table), "id", "name"),
     revoke: of(revoke(table), "id", "bigint", "name"),
     get: of(get(table), "id"),

@@ -20,12 +20,18 @@ const types: Record<string, string> = {
   data: "mediumblob"
 }
 
+/** What versions before labels had no column for. With a default, so that they can go on beside newer ones. */
+const labelType = types["owner_id"]!
+const label = `owner_label ${labelType} NOT NULL DEFAULT ''`
+const addLabel = (table: string): string => `ALTER TABLE ${table} ADD COLUMN ${label}`
+
 /** Bytes, so that no collation makes two ids one. No index on the lease end: then a renewal touches no index. */
 export const ddl = (table: string): string =>
   `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch.
 --    Its comment tells its format: an older library refuses a newer one.
 CREATE TABLE IF NOT EXISTS ${table} (
-${Object.entries(types).map(([name, type]) => `  ${name} ${type} NOT NULL,\n`).join("")}  PRIMARY KEY (lock_id)
+${Object.entries(types).map(([name, type]) => `  ${name} ${type} NOT NULL,\n`).join("")}  ${label},
+  PRIMARY KEY (lock_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'effect-storage-lock format ${LockRecord.format}';
 `
 
@@ -110,6 +116,8 @@ const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string |
     return `the table ${name} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   }
   const bad = Object.entries(types).filter(([column, type]) => !fits(type, columns.get(column) ?? "")).map((entry) => entry.join(" "))
+  if (bad.length === 0 && !columns.has("owner_label")) return `the table ${name} is of a version before owner labels: run ${addLabel(name)}, or set \`setup: true\``
+  if (!fits(labelType, columns.get("owner_label") ?? "")) bad.push(`owner_label ${labelType}`)
   if (bad.length > 0) return `the table ${name} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (!keyed) return `the table ${name} needs lock_id, and it alone, as its primary key`
   return flavour === "TiDB" || table?.engine === "InnoDB"
@@ -173,7 +181,18 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
   )
   const found = setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing
 
-  return found.pipe(
+  /** Another process may be faster: then the column is there already. */
+  const labelled = setup
+    ? Effect.flatMap(found, (seen) =>
+      !seen.columns.has("owner_id") || seen.columns.has("owner_label")
+        ? Effect.succeed(seen)
+        : Effect.matchEffect(run({ statements: [addLabel(qualified)], read: () => [] }), {
+          onSuccess: () => existing,
+          onFailure: (error) => Effect.flatMap(existing, (again) => again.columns.has("owner_label") ? Effect.succeed(again) : error)
+        }))
+    : found
+
+  return labelled.pipe(
     Effect.tap((seen) => Effect.forEach(warnings(seen), (said) => Effect.logWarning(`MysqlStorage: ${said}`))),
     Effect.flatMap((seen) => {
       const fault = wrong(qualified, seen) ?? (

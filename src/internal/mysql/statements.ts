@@ -5,12 +5,12 @@
  * `@esl_t` is the one sample of the clock in a packet. Its type is that of a signed integer, so nothing here is ever unsigned.
  */
 import * as LockRecord from "../../LockRecord.js"
-import { columnNames, type Row, valuesOf } from "../sql/record.js"
+import { allColumnNames, allValuesOf, type Row } from "../sql/record.js"
 import { commit, decoded, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
-const columns = columnNames.join(", ")
+const columns = allColumnNames.join(", ")
 const t = "@esl_t"
 
 /** `UTC_TIMESTAMP` is frozen for a statement, and knows no time zone. */
@@ -32,7 +32,7 @@ const ours = `format <= ${LockRecord.format}`
 const newest = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "BEGIN PESSIMISTIC"]
 
 const literals = (record: LockRecord.LockRecord): ReadonlyArray<string> =>
-  valuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
+  allValuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
 
 const last = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 1])
 /** Before the COMMIT. */
@@ -61,9 +61,10 @@ export const make = (flavour: Flavour, table: string) => {
    * version of the row, under its lock. `@esl_s`: 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in. It is assigned first, and no column looks at
    * another that was assigned before it.
    */
-  const claim = ({ holdId, lease, lockId, ownerId }: LockRecord.Claim): Packet => {
+  const claim = ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Packet => {
     const id = idOf(lockId)
     const owner = idOf(ownerId)
+    const label = idOf(ownerLabel ?? "")
     const hold = hex(`,${holdId}`)
     const until = `${t} + ${int(lease)}`
     const foreign = `owner_id <> ${owner} OR kind <> '${LockRecord.exclusive}'`
@@ -71,7 +72,7 @@ export const make = (flavour: Flavour, table: string) => {
 FROM ${table} WHERE lock_id = ${id}`
     const state = `CASE WHEN ${newer} THEN 0 WHEN LENGTH(holds) = 0 OR expires <= ${t} THEN 2 WHEN ${foreign} THEN 0 WHEN ${has(holdId)} THEN 3 ELSE 1 END`
     const upsert = `INSERT INTO ${table} (${columns})
-SELECT ${id}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ${hold}, ${t}, ${t}, ${t}, ${until}, x'' FROM DUAL WHERE @esl_b = 0
+SELECT ${id}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ${hold}, ${t}, ${t}, ${t}, ${until}, x'', ${label} FROM DUAL WHERE @esl_b = 0
 ON DUPLICATE KEY UPDATE
   kind = IF((@esl_s := ${state}) = 2, '${LockRecord.exclusive}', kind),
   format = IF(@esl_s = 2, ${LockRecord.format}, format),
@@ -81,7 +82,8 @@ ON DUPLICATE KEY UPDATE
   version = IF(@esl_s IN (1, 2), version + 1, version),
   began = IF(@esl_s = 2, ${t}, began),
   expires = CASE @esl_s WHEN 2 THEN ${until} WHEN 1 THEN GREATEST(expires, ${until}) ELSE expires END,
-  data = IF(@esl_s = 2, x'', data)`
+  data = IF(@esl_s = 2, x'', data),
+  owner_label = IF(@esl_s = 2, ${label}, owner_label)`
     const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${id} AND @esl_b = 0`
     const start = `${sample}, @esl_b = 0, @esl_s = 0`
     const answer = (first: unknown, then: unknown): ReadonlyArray<Row> => {
@@ -149,7 +151,7 @@ ORDER BY lock_id`
     const match = `${ours} AND token = ${int(token)} AND ${live}`
     return writing(
       `SELECT IF(${newer}, NULL, ${mark}) AS holds, format AS info FROM ${table} WHERE lock_id = ${id} AND (${newer} OR (${match}))`,
-      `UPDATE ${table} SET ${holds === "" ? "" : "owner_id = x'', "}version = IF(holds = ${mark}, version, version + 1), holds = ${mark}
+      `UPDATE ${table} SET ${holds === "" ? "" : "owner_id = x'', owner_label = x'', "}version = IF(holds = ${mark}, version, version + 1), holds = ${mark}
 WHERE lock_id = ${id} AND ${match}`
     )
   }
@@ -185,7 +187,7 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
     const values = literals(record)
     return writing(
       `SELECT 1 AS done FROM ${table} WHERE ${at(record.lockId, expected)}`,
-      `UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = ${values[i]}`).slice(1).join(", ")} WHERE ${at(record.lockId, expected)}`
+      `UPDATE ${table} SET ${allColumnNames.map((name, i) => `${name} = ${values[i]}`).slice(1).join(", ")} WHERE ${at(record.lockId, expected)}`
     )
   }
 
