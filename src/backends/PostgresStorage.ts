@@ -26,11 +26,16 @@ import * as errors from "../internal/postgres/errors.js"
 import * as listener from "../internal/postgres/listener.js"
 import * as names from "../internal/postgres/names.js"
 import { invalid } from "../internal/input.js"
+import * as connection from "../internal/postgres/connection.js"
+import * as hints from "../internal/postgres/hints.js"
 import * as internal from "../internal/postgres/options.js"
 import * as ownPool from "../internal/postgres/pool.js"
 import * as poolExecutor from "../internal/postgres/poolExecutor.js"
 import * as setup from "../internal/postgres/setup.js"
 import type { Statement } from "../internal/postgres/statements.js"
+import { unheard } from "../internal/postgres/url.js"
+import * as Notices from "../internal/notices.js"
+import type { Present } from "../internal/present.js"
 import * as clientExecutor from "../internal/sql/clientExecutor.js"
 import type { Executor } from "../internal/sql/executor.js"
 import * as ports from "../internal/sql/storage.js"
@@ -78,7 +83,8 @@ export interface CommonOptions extends TableOptions {
  * @category models
  */
 export interface NotifyUrl {
-  readonly url: Redacted.Redacted
+  /** A value, or an Effect or a function that gives the present one, asked at each new connection. */
+  readonly url: Present<Redacted.Redacted>
 }
 
 /**
@@ -86,8 +92,11 @@ export interface NotifyUrl {
  * @category models
  */
 export interface Options extends CommonOptions {
-  /** `postgres://user:password@host:port/database`, with what the `pg` driver knows of parameters (`sslmode`, …). */
-  readonly url: Redacted.Redacted
+  /**
+   * `postgres://user:password@host:port/database`, with parameters that the `pg` driver knows (`sslmode`, `options`, …); any other is refused by name. An Effect, or a function
+   * that gives it or a promise of it, is asked at each new connection: for passwords that live shortly, or a primary that moves.
+   */
+  readonly url: Present<Redacted.Redacted>
   /**
    * Wake waiters when a lock is freed: a NOTIFY in the release, and one connection that listens. `false`: neither, waiters poll. NOTIFY takes a lock of the
    * whole server for the length of a commit: switch it off where thousands of releases a second matter. Default `true`; behind a `pooler`, `false`.
@@ -152,19 +161,25 @@ const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCom
     return common instanceof InvalidOptions ? common : Effect.succeed(common)
   })
 
-const checkUrl = (field: string, url: unknown): Effect.Effect<internal.ResolvedUrl, InvalidOptions> =>
+const checkUrl = (field: string, url: Present<unknown>, pooler = false): Effect.Effect<connection.Source, InvalidOptions> =>
   Effect.suspend(() => {
-    const resolved = internal.url(field, url)
-    return resolved instanceof InvalidOptions ? resolved : Effect.succeed(resolved)
+    const source = connection.source(field, url, pooler)
+    return source instanceof InvalidOptions ? source : Effect.succeed(source)
   })
+
+/** Where to wake others, and where to hear of it. */
+interface Notify {
+  readonly send: boolean
+  readonly listen: connection.Source | undefined
+}
 
 const checkFlag = (field: string, flag: unknown): Effect.Effect<void, InvalidOptions> =>
   flag === undefined || typeof flag === "boolean" ? Effect.void : invalid(field, flag, "true or false")
 
 const checkNotify = (
   notify: unknown,
-  own: internal.ResolvedUrl | undefined
-): Effect.Effect<{ readonly send: boolean; readonly listen: internal.ResolvedUrl | undefined }, InvalidOptions> => {
+  own: connection.Source | undefined
+): Effect.Effect<Notify, InvalidOptions> => {
   if (typeof notify === "boolean") return Effect.succeed({ send: notify, listen: notify ? own : undefined })
   return typeof notify === "object" && notify !== null && "url" in notify
     ? Effect.map(checkUrl("notify.url", notify.url), (listen) => ({ send: true, listen }))
@@ -172,17 +187,17 @@ const checkNotify = (
 }
 
 const open = (
-  executor: Executor<Statement>,
+  plain: Executor<Statement>,
   common: internal.ResolvedCommon,
   options: CommonOptions,
-  notify: { readonly send: boolean; readonly listen: internal.ResolvedUrl | undefined }
+  notify: Notify
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
   Effect.gen(function*() {
     const table = names.qualified(common.table, common.schema)
+    const executor = hints.make(plain, yield* Notices.make("PostgresStorage"))
     const { channel } = yield* setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout })
     const wakeUps = notify.listen === undefined ? undefined : yield* listener.make({
-      connection: notify.listen.config,
-      secret: notify.listen.secret,
+      source: notify.listen,
       channel,
       keepAlive: listenerKeepAlive,
       patience: listenerPatience
@@ -203,9 +218,9 @@ const open = (
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
-    const url = yield* checkUrl("url", options.url)
     yield* checkFlag("pooler", options.pooler)
     const pooler = options.pooler ?? false
+    const source = yield* checkUrl("url", options.url, pooler)
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
@@ -213,10 +228,11 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     if (pooler && options.notify === true) {
       return yield* invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
     }
-    const notify = yield* checkNotify(options.notify ?? !pooler, url)
+    const notify = yield* checkNotify(options.notify ?? !pooler, source)
+    const passedOver = unheard()
+    if (passedOver.length > 0) yield* Effect.logWarning(`PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`)
     const executor = yield* ownPool.make({
-      connection: url.config,
-      secret: url.secret,
+      source,
       poolSize,
       operationTimeout: common.operationTimeout,
       pooler
@@ -267,10 +283,10 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
       }),
       (ignore) => Effect.sync(() => pool.off("error", ignore))
     )
-    const password: unknown = (pool.options as { readonly password?: unknown } | undefined)?.password
     const executor = poolExecutor.make(pool, {
-      prepare: options.pooler !== true,
-      secret: typeof password === "string" ? password : undefined,
+      pooler: options.pooler === true,
+      operationTimeout: common.operationTimeout,
+      own: false,
       isClosed: () => pool.ending
     })
     return yield* open(executor, common, options, notify)

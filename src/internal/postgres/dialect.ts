@@ -1,6 +1,6 @@
 import type * as Storage from "../../Storage.js"
 import type { Dialect } from "../sql/storage.js"
-import { valuesOf } from "../sql/record.js"
+import { allValuesOf } from "../sql/record.js"
 import * as statements from "./statements.js"
 
 export interface Settings {
@@ -23,14 +23,15 @@ export const make = (settings: Settings): Dialect<statements.Statement> => {
   const sql = statements.make(settings.table, settings.notify)
   const channel = settings.notify ? [settings.channel] : []
   return {
-    claim: ({ holdId, lease, lockId, ownerId }) => ({ statement: sql.claim, values: [lockId, ownerId, holdId, lease] }),
+    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({ statement: sql.claim, values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""] }),
     claimMany: (requests) => ({
       statement: sql.claimMany,
       values: [
         requests.map((request) => request.lockId),
         requests.map((request) => request.ownerId),
         requests.map((request) => request.holdId),
-        requests.map((request) => request.lease)
+        requests.map((request) => request.lease),
+        requests.map((request) => request.ownerLabel ?? "")
       ]
     }),
     renew: (requests) => ({
@@ -51,9 +52,10 @@ export const make = (settings: Settings): Dialect<statements.Statement> => {
     list: (after, free, limit) => ({ statement: sql.list, values: [after, free, limit] }),
     purge: (after, micros, limit) => ({ statement: sql.purge, values: [after, micros, limit] }),
     time: { statement: sql.time, values: [] },
-    create: (record) => ({ statement: sql.create, values: valuesOf(record) }),
-    update: (record, expected) => ({ statement: sql.update, values: [...valuesOf(record), expected, ...channel] }),
+    create: (record) => ({ statement: sql.create, values: allValuesOf(record) }),
+    update: (record, expected) => ({ statement: sql.update, values: [...allValuesOf(record), expected, ...channel] }),
     drop: (lockId, expected) => ({ statement: sql.drop, values: [lockId, expected] }),
+    hides: { statement: sql.hides, values: [] },
     guarantees
   }
 }

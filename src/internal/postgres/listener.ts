@@ -6,12 +6,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Pg from "pg"
 import type { StorageError } from "../../LockError.js"
+import type { Source } from "./connection.js"
 import * as errors from "./errors.js"
 
 export interface ListenerOptions {
-  readonly connection: Pg.ClientConfig
+  readonly source: Source
   readonly channel: string
-  readonly secret?: string | undefined
   /** How often a silent connection is asked whether it lives. */
   readonly keepAlive: Duration.Duration
   /** How long it may take to connect, to answer, and to close. */
@@ -50,7 +50,7 @@ export const close = (client: Pg.Client, patience: Duration.Duration): Effect.Ef
 const driver = <A>(evaluate: () => Promise<A>, options: ListenerOptions): Effect.Effect<A, StorageError> =>
   Effect.tryPromise({
     try: evaluate,
-    catch: (cause) => errors.fromDriver("wakeUps", cause, "connecting", options.secret)
+    catch: (cause) => errors.fromDriver("wakeUps", cause, "connecting")
   }).pipe(
     Effect.timeoutFail({
       duration: options.patience,
@@ -81,16 +81,16 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
     }
 
     const open = Effect.acquireRelease(
-      Effect.sync(() => {
-        const client = new Pg.Client({
-          ...options.connection,
-          keepAlive: true,
-          connectionTimeoutMillis: Duration.toMillis(options.patience)
-        })
-        // Heard from now on: an "error" without a listener ends the process.
-        client.on("error", () => {})
-        return client
-      }),
+      Effect.flatMap(Effect.timeoutFail(options.source.now, { duration: options.patience, onTimeout: () => errors.noAnswer("wakeUps", Duration.toMillis(options.patience)) }), ({ config }) =>
+        Effect.try({
+          try: () => {
+            const client = new Pg.Client({ ...config, keepAlive: true, connectionTimeoutMillis: Duration.toMillis(options.patience) })
+            // Heard from now on: an "error" without a listener ends the process.
+            client.on("error", () => {})
+            return client
+          },
+          catch: (cause) => errors.fromDriver("wakeUps", cause, "connecting")
+        })),
       (client) => close(client, options.patience)
     )
 
@@ -98,7 +98,7 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
     const session = Effect.scoped(Effect.gen(function*() {
       const client = yield* open
       const died = Effect.async<never, StorageError>((resume) => {
-        const fail = (cause: unknown) => resume(errors.fromDriver("wakeUps", cause, "connecting", options.secret))
+        const fail = (cause: unknown) => resume(errors.fromDriver("wakeUps", cause, "connecting"))
         client.once("error", fail)
         client.once("end", () => fail(new Error("the connection ended")))
       })
@@ -107,11 +107,15 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
       })
       const work = Effect.gen(function*() {
         yield* driver(() => client.connect(), options)
+        // It is idle by design. Where there is no such setting (before PostgreSQL 14), nothing is set.
+        yield* driver(() => client.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' AND setting <> '0'"), options).pipe(Effect.ignore)
         yield* driver(() => client.query(`LISTEN ${Pg.escapeIdentifier(options.channel)}`), options)
-        quiet = false
         tell("all")
+        yield* Effect.sleep(options.keepAlive)
+        // It has lived for a while: the trouble is over. One that is cut every few seconds is warned of once.
+        quiet = false
         return yield* Effect.forever(
-          Effect.zipRight(Effect.sleep(options.keepAlive), driver(() => client.query("SELECT 1"), options))
+          Effect.zipRight(driver(() => client.query("SELECT 1"), options), Effect.sleep(options.keepAlive))
         )
       })
       return yield* Effect.raceFirst(work, died)

@@ -3,12 +3,16 @@ import type * as Pg from "pg"
 import { type Executor, longestTimer, type Query, type Result } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as errors from "./errors.js"
+import * as sessions from "./sessions.js"
 import type { Statement } from "./statements.js"
 
 export interface PoolOptions {
-  /** Named statements are parsed once per connection; behind a transaction pooler they may meet a server that never saw them. */
-  readonly prepare: boolean
-  readonly secret?: string | undefined
+  /** Behind a transaction pooler a named statement may meet a server that never saw it; else it is parsed once per connection. */
+  readonly pooler: boolean
+  /** Milliseconds. After them the server, too, has ended a statement. */
+  readonly operationTimeout: number
+  /** The settings of the connections are ours: then what they are refused for has to do with `pooler`. */
+  readonly own: boolean
   readonly isClosed?: (() => boolean) | undefined
   /** Told when an operation had no connection within its limit. */
   readonly onNoConnection?: ((millis: number) => void) | undefined
@@ -19,21 +23,31 @@ const ignore = () => {}
 type State =
   | { readonly _tag: "Connecting" }
   | { readonly _tag: "Executing"; readonly client: Pg.PoolClient }
-  | { readonly _tag: "Done" }
+  /** `late` is told when the answer comes that nobody waits for any more. */
+  | { readonly _tag: "Done"; readonly late: () => void }
 
 const connecting: State = { _tag: "Connecting" }
-const done: State = { _tag: "Done" }
+const done: State = { _tag: "Done", late: ignore }
+
+/** What a statement gives: rows, or an array of results where it was a text of several. */
+const rowsOf = (result: unknown): ReadonlyArray<Row> | undefined => {
+  if (Array.isArray(result)) return []
+  const rows = (result as Partial<Pg.QueryResult<Row>> | null | undefined)?.rows
+  return Array.isArray(rows) && rows.every((row) => typeof row === "object" && row !== null) ? rows : undefined
+}
 
 /**
- * Statements straight on a `pg.Pool`: a callback and a timer each, for claims are many and small.
+ * Statements straight on a `pg.Pool`: a callback and a timer each, for claims are many and small. Nothing in a callback may throw: that would end the process.
  *
- * An operation that is out of time destroys its connection. It is never cancelled at the server, because a cancel request that comes late hits whatever runs on that
- * connection next. One that is interrupted goes on by itself, to its answer or its time-out: it harms nobody, and a canceller for each would cost
- * more than the rest of what is done here.
+ * The session of an operation that is out of time is asked to stop and is never used again, because a request to stop that comes late hits whatever runs there next. An operation that
+ * is interrupted goes on by itself, to its answer or its time-out: it harms nobody, and a canceller for each would cost more than the rest of what is done here.
  */
 export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> => {
+  const width = pool.options?.max ?? 10
+  const givenUp = sessions.make({ spare: width, longest: options.operationTimeout, cancel: !options.pooler })
+  const facts = options.own ? options.pooler : options.pooler || undefined
   const listened = new WeakSet<Pg.PoolClient>()
-  /** When each connection last answered; and when one last did not. Older ones may be dead in silence: they are not tried one by one. */
+  /** When each connection last answered; and when one last did not. Older ones may be dead in silence, or at a server that cannot write: they are not tried one by one. */
   const answeredAt = new WeakMap<Pg.PoolClient, number>()
   let suspectAt = Number.NEGATIVE_INFINITY
 
@@ -43,6 +57,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
 
   const run = (operation: string, { statement, values }: Query<Statement>, millis: number, answer: (result: Result) => void) => {
     let state: State = connecting
+    let tries = 0
 
     const end = (result: Result) => {
       clearTimeout(timer)
@@ -57,51 +72,72 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
       }
       if (state._tag === "Executing") {
         suspect()
-        state.client.release(true)
+        const late = givenUp.giveUp(state.client, millis)
         end(Either.left(errors.noAnswer(operation, millis)))
+        state = { _tag: "Done", late }
       }
     }, Math.min(millis, longestTimer))
 
-    const connect = () =>
-      pool.connect((error, client) => {
-        if (state._tag === "Done") return client?.release()
-        if (error || client === undefined) {
-          return end(Either.left(
-            options.isClosed?.() === true
-              ? errors.closed(operation)
-              : errors.fromDriver(operation, error, "connecting", options.secret)
-          ))
-        }
-        if ((answeredAt.get(client) ?? Number.POSITIVE_INFINITY) <= suspectAt) {
-          client.release(true)
+    const failed = (error: unknown, phase: errors.Phase) =>
+      end(Either.left(options.isClosed?.() === true && phase === "connecting" ? errors.closed(operation) : errors.fromDriver(operation, error, phase, facts)))
+
+    const answered = (client: Pg.PoolClient, reused: boolean, error: Error | null | undefined, result: unknown) => {
+      if (state._tag === "Done") return state.late()
+      if (error) {
+        const keep = errors.keepsConnection(error)
+        if (!keep) suspect()
+        client.release(!keep)
+        // A connection from before a failover: nothing was done, and a new one may lead to the server that can.
+        if (reused && tries++ < 1 && errors.isWrongServer(error)) {
+          state = connecting
           return connect()
         }
-        // A connection that breaks while it is out has nobody else to listen, and an unheard "error" ends the process.
-        if (!listened.has(client)) {
-          listened.add(client)
-          client.on("error", ignore)
-        }
-        state = { _tag: "Executing", client }
-        client.query(
-          options.prepare
-            ? { name: statement.name, text: statement.text, values: values as Array<unknown> }
-            : { text: statement.text, values: values as Array<unknown> },
-          (error: Error | null | undefined, result: Pg.QueryResult<Row>) => {
-            if (state._tag === "Done") return
-            if (error) {
-              const keep = errors.keepsConnection(error)
-              if (!keep) suspect()
-              client.release(!keep)
-              return end(Either.left(errors.fromDriver(operation, error, "executing", options.secret)))
-            }
-            answeredAt.set(client, performance.now())
-            client.release()
-            end(Either.right(result.rows))
+        return failed(error, "executing")
+      }
+      const rows = rowsOf(result)
+      if (rows === undefined) {
+        client.release(true)
+        return end(Either.left(errors.odd(operation)))
+      }
+      answeredAt.set(client, performance.now())
+      client.release()
+      end(Either.right(rows))
+    }
+
+    const connect = () => {
+      try {
+        pool.connect((error, client) => {
+          if (state._tag === "Done") return client?.release()
+          if (error || client === undefined) return failed(error, "connecting")
+          const before = answeredAt.get(client)
+          if (before !== undefined && before <= suspectAt) {
+            client.release(true)
+            return connect()
           }
-        )
-      })
+          // A connection that breaks while it is out has nobody else to listen, and an unheard "error" ends the process.
+          if (!listened.has(client)) {
+            listened.add(client)
+            client.on("error", ignore)
+          }
+          state = { _tag: "Executing", client }
+          try {
+            client.query(
+              options.pooler
+                ? { text: statement.text, values: values as Array<unknown> }
+                : { name: statement.name, text: statement.text, values: values as Array<unknown> },
+              (error: Error | null | undefined, result: unknown) => answered(client, before !== undefined, error, result)
+            )
+          } catch (error) {
+            client.release(true)
+            failed(error, "executing")
+          }
+        })
+      } catch (error) {
+        failed(error, "connecting")
+      }
+    }
     connect()
   }
 
-  return { run, width: pool.options?.max ?? 10 }
+  return { run, width }
 }

@@ -6,7 +6,7 @@ import * as errors from "./errors.js"
 import { type Executor, runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as names from "./names.js"
-import type { Statement } from "./statements.js"
+import { hides, type Statement } from "./statements.js"
 
 const commentOf = (format: number): string => `effect-storage-lock format ${format}`
 
@@ -20,11 +20,15 @@ const types: Record<string, string> = {
   version: "bigint",
   began: "bigint",
   expires: "bigint",
-  data: "text"
+  data: "text",
+  owner_label: "text"
 }
 
 /** Any number, the same in every process: set-ups of one database go one after the other. */
 const advisoryKey = 5_024_810_913_467
+
+/** Cheap, whatever the size of the table. A library that does not know the column leaves it at its default. */
+const addLabel = (table: string): string => `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS owner_label text NOT NULL DEFAULT '';`
 
 /** No index on the lease end, and room in the pages: then a renewal touches no index. */
 export const ddl = (table: string): string =>
@@ -39,10 +43,14 @@ CREATE TABLE IF NOT EXISTS ${table} (
   version bigint NOT NULL,
   began bigint NOT NULL,
   expires bigint NOT NULL,
-  data text NOT NULL
+  data text NOT NULL,
+  owner_label text NOT NULL DEFAULT ''
 ) WITH (fillfactor = 70);
 
--- 2. The format of the table: an older library refuses a newer one.
+-- 2. What a table of an earlier version lacks: who an owner is, for people.
+${addLabel(table)}
+
+-- 3. The format of the table: an older library refuses a newer one.
 COMMENT ON TABLE ${table} IS '${commentOf(LockRecord.format)}';
 `
 
@@ -59,6 +67,7 @@ SELECT
     WHERE a.attrelid = c.oid AND a.attname = 'lock_id') AS collation,
   (SELECT count(*) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
     WHERE i.indrelid = c.oid AND i.indisunique AND i.indnatts = 1 AND i.indpred IS NULL AND a.attname = 'lock_id') AS keys,
+  CASE WHEN row_security_active(c.oid) THEN 'yes' ELSE 'no' END AS guarded,
   CASE WHEN pg_is_in_recovery() THEN 'yes' ELSE 'no' END AS recovery,
   current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
   current_setting('full_page_writes') AS full_page_writes, current_setting('server_encoding') AS encoding
@@ -68,13 +77,24 @@ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
 
 const inspect = { name: names.statementName("inspect", inspectText), text: inspectText }
 
+const columnsOf = (row: Row): ReadonlyMap<string, string> =>
+  new Map(String(row.columns ?? "").split(",").map((part) => part.split("=") as [string, string]))
+
+/** Of an earlier version: all its columns are there, but one. */
+const lacksLabel = (row: Row): boolean => {
+  const columns = columnsOf(row)
+  return !columns.has("owner_label") && Object.entries(types).every(([name, type]) => name === "owner_label" || columns.get(name) === type)
+}
+
 /** What a table that is there has against it. */
 const wrong = (table: string, row: Row): string | undefined => {
+  if (typeof row.schema !== "string" || typeof row.name !== "string") return `what is called ${table} cannot be looked at`
   const format = /^effect-storage-lock format (\d+)$/.exec(String(row.comment ?? ""))?.[1]
   if (format !== undefined && Number(format) > LockRecord.format) {
     return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   }
-  const columns = new Map(String(row.columns ?? "").split(",").map((part) => part.split("=") as [string, string]))
+  if (lacksLabel(row)) return `the table ${table} is of an earlier version of effect-storage-lock. Run: ${addLabel(table)} (or the text of PostgresStorage.ddl)`
+  const columns = columnsOf(row)
   const bad = Object.entries(types).filter(([name, type]) => columns.get(name) !== type).map(([name, type]) => `${name} ${type}`)
   if (bad.length > 0) return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (row.collation !== "C" && row.collation !== "POSIX") {
@@ -99,7 +119,7 @@ const warnings = (table: string, row: Row): ReadonlyArray<string> => {
 }
 
 /** What losing the race to create it looks like, where the advisory lock does not reach: another program, another version. */
-const raced = new Set(["23505", "42P07", "42710", "XX000", "40001", "40P01"])
+const raced = new Set(["23505", "42P07", "42701", "42710", "XX000", "40001", "40P01", "55P03"])
 
 const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(8)))
 
@@ -113,32 +133,46 @@ export const prepare = (
   options: { readonly table: string; readonly setup: boolean; readonly millis: number }
 ): Effect.Effect<Resolved, StorageError> => {
   const { millis, setup, table } = options
-  const look = Effect.map(runQuery(executor, "setup", { statement: inspect, values: [table] }, millis), (rows) => rows[0]!)
-  // Without values it is one simple query of many statements: one transaction, that ends with the lock.
-  const text = `SELECT pg_advisory_xact_lock(${advisoryKey});\n${ddl(table)}`
-  const create = runQuery(executor, "setup", { statement: { name: "", text }, values: [] }, millis)
+  const ask = (statement: Statement, values: ReadonlyArray<unknown> = []) => runQuery(executor, "setup", { statement, values }, millis)
+  const look = Effect.flatMap(ask(inspect, [table]), ([row]) => row === undefined ? errors.odd("setup") : Effect.succeed(row))
+  // Without values it is one simple query of many statements: one transaction, that ends with the lock. Who waits to change the table keeps everybody from it: so it does not wait long.
+  const script = (text: string) =>
+    Effect.retry(ask({ name: "", text: `SET LOCAL lock_timeout = 500;\nSELECT pg_advisory_xact_lock(${advisoryKey});\n${text}` }), {
+      schedule: raceRetry,
+      while: (error) => raced.has(errors.codeOf(error.cause) ?? "")
+    })
   const missing = errors.schema(
     "setup",
     `the table ${table} does not exist (as seen with this connection's search_path): run the text of PostgresStorage.ddl, or set \`setup: true\``
   )
   const existing = Effect.flatMap(look, (row) => row.found === "yes" ? Effect.succeed(row) : missing)
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
-  const made = create.pipe(
+  const made = script(ddl(table)).pipe(
     Effect.matchEffect({
       onSuccess: () => existing,
       onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
-    }),
-    Effect.retry({ schedule: raceRetry, while: (error) => raced.has(errors.codeOf(error.cause) ?? "") })
+    })
   )
-  const found = setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing
+  // What cannot be added is told as what is missing, with the statement for somebody who may.
+  const complete = (row: Row) =>
+    setup && lacksLabel(row)
+      ? Effect.zipRight(Effect.catchIf(script(addLabel(table)), (error) => error.reason === "Permission", () => Effect.void), existing)
+      : Effect.succeed(row)
+  const found = Effect.flatMap(setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing, complete)
+  const hidden = (row: Row) =>
+    row.guarded !== "yes" ? Effect.void : Effect.flatMap(ask(hides(table)), ([answer]) =>
+      answer?.hides === "no" ? Effect.void : errors.permission(
+        "setup",
+        `row-level security may hide rows of ${table} from this role, and then a lock that somebody has looks free. ` +
+          `Switch it off (ALTER TABLE ${table} DISABLE ROW LEVEL SECURITY), or let the role see and change every row: as the table's owner, by BYPASSRLS, or by a policy FOR ALL USING (true)`
+      ))
 
   return found.pipe(
     Effect.tap((row) => Effect.forEach(warnings(table, row), (text) => Effect.logWarning(`PostgresStorage: ${text}`))),
-    Effect.flatMap((row) => {
+    Effect.tap((row) => {
       const fault = wrong(table, row)
-      return fault === undefined
-        ? Effect.succeed({ channel: names.channel(String(row.schema), String(row.name)) })
-        : errors.schema("setup", fault)
-    })
+      return fault === undefined ? hidden(row) : errors.schema("setup", fault)
+    }),
+    Effect.map((row) => ({ channel: names.channel(String(row.schema), String(row.name)) }))
   )
 }

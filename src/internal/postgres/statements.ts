@@ -1,14 +1,17 @@
 import * as LockRecord from "../../LockRecord.js"
-import { columnNames } from "../sql/record.js"
+import { allColumnNames } from "../sql/record.js"
+import * as Pg from "pg"
 import { statementName } from "./names.js"
 
 export interface Statement {
   readonly name: string
   readonly text: string
+  /** The same without its hint to waiters, and so without the channel, its last value. */
+  readonly quiet?: Statement | undefined
 }
 
 /** Never `*`: a column that a later version adds must not change what a prepared statement returns. */
-const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
+const columns = (of: string): string => allColumnNames.map((name) => `${of}.${name}`).join(", ")
 
 /** One sample of the server's clock for the whole statement, in microseconds. `now()` is the transaction's start, and two `clock_timestamp()` differ. */
 const clock = "s AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t)"
@@ -23,14 +26,14 @@ const answered = (cur: string, owner: string, hold: string): string =>
   `(${cur}.format > ${LockRecord.format} OR (${cur}.holds <> '' AND ${cur}.expires > s.t
       AND (${cur}.owner_id <> ${owner} OR ${cur}.kind <> '${LockRecord.exclusive}' OR ${has(`${cur}.holds`, hold)})))`
 
-const fresh = (lock: string, owner: string, hold: string, lease: string): string =>
-  `${lock}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ',' || ${hold}, s.t, s.t, s.t, s.t + ${lease}, ''`
+const fresh = (lock: string, owner: string, hold: string, lease: string, label: string): string =>
+  `${lock}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ',' || ${hold}, s.t, s.t, s.t, s.t + ${lease}, '', ${label}`
 
 /**
  * Judges the *newest* version of the row, under its lock, and always returns it. A fresh row has one hold, so `excluded.holds` is that hold behind a comma.
  * `st`: 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in.
  */
-const orJudge = `ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, holds, token, version, began, expires, data) = (
+const orJudge = `ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, holds, token, version, began, expires, data, owner_label) = (
     SELECT
       CASE st WHEN 2 THEN excluded.kind ELSE l.kind END,
       CASE st WHEN 2 THEN excluded.format ELSE l.format END,
@@ -40,7 +43,8 @@ const orJudge = `ON CONFLICT (lock_id) DO UPDATE SET (kind, format, owner_id, ho
       CASE WHEN st IN (1, 2) THEN l.version + 1 ELSE l.version END,
       CASE st WHEN 2 THEN excluded.began ELSE l.began END,
       CASE st WHEN 2 THEN excluded.expires WHEN 1 THEN greatest(l.expires, excluded.expires) ELSE l.expires END,
-      CASE st WHEN 2 THEN excluded.data ELSE l.data END
+      CASE st WHEN 2 THEN excluded.data ELSE l.data END,
+      CASE st WHEN 2 THEN excluded.owner_label ELSE l.owner_label END
     FROM (SELECT CASE
       WHEN l.format > ${LockRecord.format} THEN 0
       WHEN l.holds = '' OR l.expires <= excluded.began THEN 2
@@ -57,8 +61,8 @@ const claim = (l: string): string => `
 WITH ${clock},
 cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = $1::text),
 c AS (
-  INSERT INTO ${l} AS l (${columnNames.join(", ")})
-  SELECT ${fresh("$1::text", "$2::text", "$3::text", "$4::bigint")} FROM s
+  INSERT INTO ${l} AS l (${allColumnNames.join(", ")})
+  SELECT ${fresh("$1::text", "$2::text", "$3::text", "$4::bigint", "$5::text")} FROM s
   WHERE NOT EXISTS (SELECT 1 FROM cur WHERE ${answered("cur", "$2::text", "$3::text")})
   ${orJudge})
 SELECT ${columns("c")}, s.t FROM c, s
@@ -71,8 +75,8 @@ SELECT ${columns("cur")}, s.t FROM cur, s WHERE NOT EXISTS (SELECT 1 FROM c)`
 const claimMany = (l: string): string => `
 WITH ${clock},
 r AS MATERIALIZED (
-  SELECT q.lock_id, q.owner_id, q.hold_id, q.lease
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS q(lock_id, owner_id, hold_id, lease)),
+  SELECT q.lock_id, q.owner_id, q.hold_id, q.lease, q.label
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[]) AS q(lock_id, owner_id, hold_id, lease, label)),
 cur AS MATERIALIZED (
   SELECT ${columns("l")}, r.owner_id AS by_owner, r.hold_id AS by_hold, ${answered("l", "r.owner_id", "r.hold_id")} AS answered
   FROM r JOIN ${l} AS l ON l.lock_id = r.lock_id AND l.lock_id = ANY ($1::text[]) CROSS JOIN s),
@@ -81,8 +85,8 @@ k AS MATERIALIZED (
   WHERE l.lock_id = ANY ($1::text[]) AND EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = l.lock_id AND NOT cur.answered)
   ORDER BY l.lock_id FOR NO KEY UPDATE OF l SKIP LOCKED),
 c AS (
-  INSERT INTO ${l} AS l (${columnNames.join(", ")})
-  SELECT ${fresh("r.lock_id", "r.owner_id", "r.hold_id", "r.lease")} FROM r CROSS JOIN s
+  INSERT INTO ${l} AS l (${allColumnNames.join(", ")})
+  SELECT ${fresh("r.lock_id", "r.owner_id", "r.hold_id", "r.lease", "r.label")} FROM r CROSS JOIN s
   WHERE EXISTS (SELECT 1 FROM k WHERE k.lock_id = r.lock_id) OR NOT EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = r.lock_id)
   ORDER BY r.lock_id
   ${orJudge})
@@ -117,10 +121,21 @@ LEFT JOIN u ON u.lock_id = r.lock_id AND ${has("u.holds", "r.hold_id")}
 LEFT JOIN ${l} AS cur ON u.lock_id IS NULL AND cur.lock_id = r.lock_id AND cur.lock_id = ANY ($1::text[])
 ORDER BY r.i`
 
-/** A row that is not ours to touch is told from one that is not there. */
-const newerFormat = (l: string, done: string): string =>
+/**
+ * Whether row-level security is on for us, so that a row which is not seen may be there all the same. The name becomes the table's number when the statement is planned: it costs no
+ * look-up at each run.
+ */
+const guarded = (l: string): string => `row_security_active(${Pg.escapeLiteral(l)}::regclass::oid)`
+
+/** Stands for a row that may be there and is not seen. */
+const perhapsHidden = [...allColumnNames, "t"].map(() => "NULL").join(", ")
+
+/** A row that is not ours to touch, or perhaps hidden from us, is told from one that is not there. */
+const untouched = (l: string, done: string): string =>
   `SELECT NULL, l.format::text FROM ${l} AS l
-WHERE l.lock_id = $1::text AND l.format > ${LockRecord.format} AND NOT EXISTS (SELECT 1 FROM ${done})`
+WHERE l.lock_id = $1::text AND l.format > ${LockRecord.format} AND NOT EXISTS (SELECT 1 FROM ${done})
+UNION ALL
+SELECT NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM ${done}) AND ${guarded(l)}`
 
 const release = (l: string, notify: boolean): string => `
 WITH u AS (
@@ -129,7 +144,7 @@ WITH u AS (
   RETURNING l.lock_id, l.holds)
 SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($3::text, u.lock_id)::text END" : "NULL"} AS info FROM u
 UNION ALL
-${newerFormat(l, "u")}`
+${untouched(l, "u")}`
 
 /** Many releases of different locks. A row that somebody has locked is left out. */
 const releaseMany = (l: string, notify: boolean): string => `
@@ -154,24 +169,32 @@ u AS (
   UPDATE ${l} AS l SET
     holds = $3::text,
     owner_id = CASE WHEN $3::text = '' THEN l.owner_id ELSE '' END,
+    owner_label = CASE WHEN $3::text = '' THEN l.owner_label ELSE '' END,
     version = CASE WHEN l.holds = $3::text THEN l.version ELSE l.version + 1 END
   FROM s
   WHERE l.lock_id = $1::text AND l.token = $2::bigint AND l.format <= ${LockRecord.format} AND l.holds <> '' AND l.expires > s.t
   RETURNING l.lock_id, l.holds)
 SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($4::text, u.lock_id)::text END" : "NULL"} AS info FROM u
 UNION ALL
-${newerFormat(l, "u")}`
+${untouched(l, "u")}`
 
 const get = (l: string): string => `
-WITH ${clock}
-SELECT ${columns("l")}, s.t FROM ${l} AS l, s WHERE l.lock_id = $1::text`
+WITH ${clock},
+cur AS MATERIALIZED (SELECT ${columns("l")}, s.t FROM ${l} AS l, s WHERE l.lock_id = $1::text)
+SELECT ${columns("cur")}, cur.t FROM cur
+UNION ALL
+SELECT ${perhapsHidden} WHERE NOT EXISTS (SELECT 1 FROM cur) AND ${guarded(l)}`
 
 /** `$2`: whether free ones too. */
 const list = (l: string): string => `
-WITH ${clock}
-SELECT ${columns("l")}, s.t FROM ${l} AS l, s
-WHERE l.lock_id > $1::text COLLATE "C" AND ($2::boolean OR (l.holds <> '' AND l.expires > s.t))
-ORDER BY l.lock_id LIMIT $3::int`
+WITH ${clock},
+page AS MATERIALIZED (
+  SELECT ${columns("l")}, s.t FROM ${l} AS l, s
+  WHERE l.lock_id > $1::text COLLATE "C" AND ($2::boolean OR (l.holds <> '' AND l.expires > s.t))
+  ORDER BY l.lock_id LIMIT $3::int)
+SELECT ${columns("page")}, page.t FROM page
+UNION ALL
+SELECT ${perhapsHidden} WHERE ${guarded(l)}`
 
 /** A row that somebody is taking just now is locked, and passed over. */
 const purge = (l: string): string => `
@@ -188,22 +211,22 @@ SELECT (SELECT count(*) FROM d) AS dropped, count(*) AS seen, max(old.lock_id) A
 
 const time = `WITH ${clock} SELECT s.t FROM s`
 
-const recordValues = "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text"
+const recordValues = "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::text"
 
 const create = (l: string): string => `
-INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues})
+INSERT INTO ${l} AS l (${allColumnNames.join(", ")}) VALUES (${recordValues})
 ON CONFLICT (lock_id) DO NOTHING RETURNING 1 AS done`
 
 /** Wakes waiters when a hold went out. Where the snapshot does not show what was before, it wakes them all the same. */
 const update = (l: string, notify: boolean): string => `
-WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $11::bigint),
+WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $12::bigint),
 u AS (
-  UPDATE ${l} AS l SET (${columnNames.join(", ")}) = ROW (${recordValues})
-  WHERE l.lock_id = $1::text AND l.version = $11::bigint
+  UPDATE ${l} AS l SET (${allColumnNames.join(", ")}) = ROW (${recordValues})
+  WHERE l.lock_id = $1::text AND l.version = $12::bigint
   RETURNING l.lock_id, l.holds)
 SELECT 1 AS done, ${
   notify
-    ? "CASE WHEN length(u.holds) < coalesce(length(before.holds), length(u.holds) + 1) THEN pg_notify($12::text, u.lock_id)::text END"
+    ? "CASE WHEN length(u.holds) < coalesce(length(before.holds), length(u.holds) + 1) THEN pg_notify($13::text, u.lock_id)::text END"
     : "NULL"
 } AS info FROM u LEFT JOIN before ON true`
 
@@ -224,24 +247,43 @@ export interface Statements {
   readonly create: Statement
   readonly update: Statement
   readonly drop: Statement
+  readonly hides: Statement
+}
+
+/** Whether a policy may hide rows of the table from us: row-level security is on for us, and none lets us see every row, or one of those that restrict takes some away. */
+export const hides = (table: string): Statement => {
+  const mine = `c.oid = ${Pg.escapeLiteral(table)}::regclass AND p.polrelid = c.oid AND p.polcmd IN ('*', 'r')
+      AND (p.polroles = '{0}' OR EXISTS (SELECT 1 FROM unnest(p.polroles) AS r(oid) WHERE r.oid <> 0 AND pg_has_role(current_user, r.oid, 'USAGE')))`
+  const all = "coalesce(pg_get_expr(p.polqual, p.polrelid), 'true') = 'true'"
+  const text = `
+SELECT CASE WHEN row_security_active(${Pg.escapeLiteral(table)}::regclass::oid) AND (
+  NOT EXISTS (SELECT 1 FROM pg_catalog.pg_policy p, pg_catalog.pg_class c WHERE ${mine} AND p.polpermissive AND ${all})
+  OR EXISTS (SELECT 1 FROM pg_catalog.pg_policy p, pg_catalog.pg_class c WHERE ${mine} AND NOT p.polpermissive AND NOT ${all})
+) THEN 'yes' ELSE 'no' END AS hides`
+  return { name: statementName("hides", text), text }
 }
 
 /** The texts for one table, made once. `table` is quoted already. */
 export const make = (table: string, notify: boolean): Statements => {
   const named = (operation: string, text: string): Statement => ({ name: statementName(operation, text), text })
+  const notifying = (operation: string, text: (l: string, notify: boolean) => string): Statement => {
+    const quiet = named(operation, text(table, false))
+    return notify ? { ...named(operation, text(table, true)), quiet } : quiet
+  }
   return {
     claim: named("claim", claim(table)),
     renew: named("renew", renew(table)),
-    release: named("release", release(table, notify)),
+    release: notifying("release", release),
     claimMany: named("claims", claimMany(table)),
-    releaseMany: named("releases", releaseMany(table, notify)),
-    revoke: named("revoke", revoke(table, notify)),
+    releaseMany: notifying("releases", releaseMany),
+    revoke: notifying("revoke", revoke),
     get: named("get", get(table)),
     list: named("list", list(table)),
     purge: named("purge", purge(table)),
     time: named("time", time),
     create: named("create", create(table)),
-    update: named("update", update(table, notify)),
-    drop: named("drop", drop(table))
+    update: notifying("update", update),
+    drop: named("drop", drop(table)),
+    hides: hides(table)
   }
 }

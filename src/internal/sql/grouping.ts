@@ -101,14 +101,15 @@ export const make = <S, R extends { readonly lockId: string }>(
       if (Either.isLeft(result)) {
         // Nothing of it was done, and one of them may be to blame.
         const { applied, reason } = result.left
-        const byOne = applied === "no" && (reason === "Conflict" || reason === "Timeout" || reason === "Unknown")
+        const byOne = applied === "no" && reason !== "Connection" && reason !== "Closed"
         for (const member of group) {
           if (byOne && !member.answered) sendAlone(member)
           else answer(member, result)
         }
       } else {
         const rows = new Map<string, Row>()
-        for (const row of result.right) rows.set(row.lock_id as string, row)
+        // Whatever else a row may be: nobody's is none, and each is asked alone.
+        for (const row of Array.isArray(result.right) ? result.right : []) if (typeof row?.lock_id === "string") rows.set(row.lock_id, row)
         for (const member of group) {
           const row = rows.get(member.request.lockId)
           if (row !== undefined) answer(member, Either.right([row]))

@@ -22,19 +22,31 @@ export const allColumnNames = [...columnNames, "owner_label"] as const
 export const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
 export const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
 
-/** Numbers come as strings, or as whatever the program's own type parsers make of a bigint; all are below 2^53. */
+/** Throws where a column is of another kind than we asked for: nothing may be concluded from it. */
+export const text = (value: unknown): string => {
+  if (typeof value !== "string") throw new Error(`a text is ${value === null ? "null" : `of type ${typeof value}`}`)
+  return value
+}
+
+/** Numbers come as strings, or as whatever the program's own type parsers make of a bigint; all are below 2^53. Throws as `text`. */
+export const integer = (value: unknown): number => {
+  const number = typeof value === "number" || typeof value === "bigint" || (typeof value === "string" && value !== "") ? Number(value) : Number.NaN
+  if (!Number.isSafeInteger(number)) throw new Error(`a number is ${value === null ? "null" : `of type ${typeof value}`}`)
+  return number
+}
+
 export const recordOf = (row: Row): LockRecord.LockRecord => ({
-  lockId: row.lock_id as string,
-  kind: row.kind as string,
-  format: Number(row.format),
-  ownerId: row.owner_id as string,
+  lockId: text(row.lock_id),
+  kind: text(row.kind),
+  format: integer(row.format),
+  ownerId: text(row.owner_id),
   ...LockRecord.labelled(row.owner_label as string | undefined),
-  holds: holdsOf(row.holds as string),
-  token: Number(row.token),
-  version: Number(row.version),
-  lockBeginTime: Number(row.began),
-  leaseExpireTime: Number(row.expires),
-  data: row.data as string
+  holds: holdsOf(text(row.holds)),
+  token: integer(row.token),
+  version: integer(row.version),
+  lockBeginTime: integer(row.began),
+  leaseExpireTime: integer(row.expires),
+  data: text(row.data)
 })
 
 /** In the order of `columnNames`. */

@@ -12,7 +12,7 @@ import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../renewals.js"
 import type { Executor, Query, Result } from "./executor.js"
 import * as grouping from "./grouping.js"
-import { holdsOf, recordOf, type Row } from "./record.js"
+import { holdsOf, integer, recordOf, type Row, text } from "./record.js"
 
 /** What a dialect must be able to say. Times and spans in microseconds, by the server's clock; `t` in a row is the one sample of it. */
 export interface Dialect<S> {
@@ -42,6 +42,11 @@ export interface Dialect<S> {
    */
   readonly claimMany?: ((requests: ReadonlyArray<LockRecord.Claim>) => Query<S>) | undefined
   readonly releaseMany?: ((requests: ReadonlyArray<LockRecord.Release>) => Query<S>) | undefined
+  /**
+   * One row, whose `hides` is "yes" where this server may hide rows of the table from us. Asked where a row stands for one that may be there and is not seen: with null for its `lock_id` (`get`, `list`), or
+   * for both `holds` and `info` (`release`, `revoke`).
+   */
+  readonly hides?: Query<S> | undefined
   readonly guarantees: Storage.Guarantees
 }
 
@@ -70,6 +75,30 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       applied: "no",
       message:
         `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+    })
+
+  /** An answer of a shape that this storage does not know fails that call, and does no more. */
+  const odd = (operation: string, cause: unknown): StorageError =>
+    new StorageError({
+      reason: "Unknown",
+      operation: `${guarantees.name}.${operation}`,
+      isRetryable: false,
+      applied: "unknown",
+      message: `the server's answer cannot be read (${cause instanceof Error ? cause.message : String(cause)}): something between changes statements or answers`,
+      cause
+    })
+
+  const readBy = <A>(
+    operation: string,
+    rows: Effect.Effect<ReadonlyArray<Row>, StorageError>,
+    read: (rows: ReadonlyArray<Row>) => Effect.Effect<A, StorageError>
+  ): Effect.Effect<A, StorageError> =>
+    Effect.flatMap(rows, (rows): Effect.Effect<A, StorageError> => {
+      try {
+        return read(rows)
+      } catch (cause) {
+        return odd(operation, cause)
+      }
     })
 
   type Execute = (millis: number, done: (result: Result) => void) => void
@@ -103,6 +132,18 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
 
   const run = (operation: string, query: Query<S>) => executed((millis, done) => executor.run(operation, query, millis, done))
 
+  /** A row was not seen that may be there: nothing, if all rows can be seen. */
+  const unlessHidden = (operation: string): Effect.Effect<void, StorageError> =>
+    dialect.hides === undefined ? Effect.void : readBy(operation, run(operation, dialect.hides), (rows) =>
+      rows[0]?.hides !== "yes" ? Effect.void : new StorageError({
+        reason: "Permission",
+        operation: `${guarantees.name}.${operation}`,
+        isRetryable: false,
+        applied: "no",
+        message: "row-level security hides rows of the table from this role, so a lock that somebody has may look free: " +
+          "switch it off for this table, or let the role see and change every row (its owner, BYPASSRLS, or a policy for all rows)"
+      }))
+
   const claims = grouping.make("claim", executor, guarantees.name, dialect.claim, dialect.claimMany)
   const releases = grouping.make("release", executor, guarantees.name, dialect.release, dialect.releaseMany)
 
@@ -118,7 +159,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     }
     const record = recordOf(row)
     if (record.format > LockRecord.format) return newer("claim", request.lockId, record.format)
-    const left = record.leaseExpireTime - Number(row.t)
+    const left = record.leaseExpireTime - integer(row.t)
     return Effect.succeed(
       record.ownerId === request.ownerId && record.kind === LockRecord.exclusive && record.holds.includes(request.holdId)
         ? { _tag: "Claimed", record, validFor: left }
@@ -126,11 +167,12 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     )
   }
 
-  const renewed = (requests: ReadonlyArray<LockRecord.Renew>, rows: ReadonlyArray<Row>) =>
-    renewals.settle(rows.map((row, i): Storage.RenewAnswer => {
-      const now = Number(row.t)
+  const renewed = (requests: ReadonlyArray<LockRecord.Renew>, rows: ReadonlyArray<Row>) => {
+    if (rows.length !== requests.length) throw new Error(`${rows.length} rows for ${requests.length} renewals`)
+    return renewals.settle(rows.map((row, i): Storage.RenewAnswer => {
+      const now = integer(row.t)
       if (row.renewed !== null) {
-        const leaseExpireTime = Number(row.renewed)
+        const leaseExpireTime = integer(row.renewed)
         return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
       }
       if (row.lock_id === null) return { _tag: "NotHeld" }
@@ -141,67 +183,64 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         ? { _tag: "NotHeld", current: undefined }
         : { _tag: "NotHeld", current }
     }))
+  }
 
   /** The state of holds after a write, or none where there was nothing to write to. */
-  const written = (operation: string, lockId: string, rows: ReadonlyArray<Row>) => {
+  const written = (operation: string, lockId: string, rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<string> | undefined, StorageError> => {
     const row = rows[0]
     if (row === undefined) return Effect.succeed(undefined)
-    return row.holds === null
-      ? newer(operation, lockId, Number(row.info))
-      : Effect.succeed(holdsOf(row.holds as string))
+    if (row.holds !== null) return Effect.succeed(holdsOf(text(row.holds)))
+    return row.info === null ? Effect.as(unlessHidden(operation), undefined) : newer(operation, lockId, Number(row.info))
   }
 
   const pages = (operation: string, free: boolean) =>
     Stream.paginateChunkEffect("", (after) =>
-      Effect.map(run(operation, dialect.list(after, free, pageSize)), (rows) => [
-        Chunk.unsafeFromArray(rows as Array<Row>),
-        rows.length < pageSize ? Option.none<string>() : Option.some(rows[rows.length - 1]!.lock_id as string)
-      ]))
+      readBy(operation, run(operation, dialect.list(after, free, pageSize)), (all) => {
+        const rows = all.filter((row) => row.lock_id !== null)
+        const page = [
+          Chunk.unsafeFromArray(rows.map((row) => ({ record: recordOf(row), now: integer(row.t) }))),
+          rows.length < pageSize ? Option.none<string>() : Option.some(text(rows[rows.length - 1]!.lock_id))
+        ] as const
+        return rows.length === all.length ? Effect.succeed(page) : Effect.as(unlessHidden(operation), page)
+      }))
 
   const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> =>
-    Effect.flatMap(run("purge", dialect.purge(after, micros, pageSize)), (rows) => {
+    readBy("purge", run("purge", dialect.purge(after, micros, pageSize)), (rows) => {
       const row = rows[0]!
-      const sum = total + Number(row.dropped)
-      return Number(row.seen) < pageSize ? Effect.succeed(sum) : Effect.suspend(() => purge(micros, row.last as string, sum))
+      const sum = total + integer(row.dropped)
+      return integer(row.seen) < pageSize ? Effect.succeed(sum) : purge(micros, text(row.last), sum)
     })
 
   const storage = Storage.Storage.of({
     claim: (request) =>
-      Effect.flatMap(
-        executed((millis, done) => claims(request, millis, done)),
-        (rows) => claimed(request, rows[0])
-      ),
+      readBy("claim", executed((millis, done) => claims(request, millis, done)), (rows) => claimed(request, rows[0])),
     renew: (requests) =>
       requests.length === 0
         ? Effect.succeed([])
-        : Effect.flatMap(run("renew", dialect.renew(requests)), (rows) => renewed(requests, rows)),
+        : readBy("renew", run("renew", dialect.renew(requests)), (rows) => renewed(requests, rows)),
     release: (request) =>
-      executed((millis, done) => releases(request, millis, done)).pipe(
-        Effect.flatMap((rows) => written("release", request.lockId, rows)),
+      readBy("release", executed((millis, done) => releases(request, millis, done)), (rows) => written("release", request.lockId, rows)).pipe(
         Effect.map((holds): LockRecord.ReleaseOutcome =>
           holds === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holds.length }
         )
       ),
     revoke: ({ lockId, token, when }) =>
-      run("revoke", dialect.revoke(lockId, token, when === "now" ? "" : `,${LockRecord.revokedHold}`)).pipe(
-        Effect.flatMap((rows) => written("revoke", lockId, rows)),
+      readBy("revoke", run("revoke", dialect.revoke(lockId, token, when === "now" ? "" : `,${LockRecord.revokedHold}`)), (rows) => written("revoke", lockId, rows)).pipe(
         Effect.map((holds): LockRecord.RevokeOutcome => ({ _tag: holds === undefined ? "NotHeld" : "Revoked" }))
       ),
     get: (lockId) =>
-      Effect.flatMap(run("get", dialect.get(lockId)), (rows) => {
+      readBy("get", run("get", dialect.get(lockId)), (rows) => {
         const row = rows[0]
         if (row === undefined) return Effect.succeedNone
+        if (row.lock_id === null) return Effect.zipRight(unlessHidden("get"), Effect.succeedNone)
         const record = recordOf(row)
         if (record.format > LockRecord.format) return newer("get", lockId, record.format)
-        const now = Number(row.t)
+        const now = integer(row.t)
         return Effect.succeed(
           LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
         )
       }),
-    list: Stream.map(pages("list", false), (row) => {
-      const record = recordOf(row)
-      return { record, validFor: record.leaseExpireTime - Number(row.t) }
-    }),
+    list: Stream.map(pages("list", false), ({ now, record }) => ({ record, validFor: record.leaseExpireTime - now })),
     purge: (olderThan) =>
       Effect.suspend(() => {
         const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
@@ -224,9 +263,12 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     update: (lockId, expected, record) => compareAndSet(lockId, "update", dialect.update({ ...record, lockId }, expected)),
     delete: (lockId, expected) => compareAndSet(lockId, "delete", dialect.drop(lockId, expected)),
     get: (lockId) =>
-      Effect.map(run("get", dialect.get(lockId)), (rows) => Option.map(Option.fromNullable(rows[0]), recordOf)),
-    list: Stream.map(pages("list", true), recordOf),
-    time: Effect.map(run("time", dialect.time), (rows) => Number(rows[0]!.t)),
+      readBy("get", run("get", dialect.get(lockId)), ([row]) =>
+        row === undefined ? Effect.succeedNone
+        : row.lock_id === null ? Effect.zipRight(unlessHidden("get"), Effect.succeedNone)
+        : Effect.succeed(Option.some(recordOf(row)))),
+    list: Stream.map(pages("list", true), ({ record }) => record),
+    time: readBy("time", run("time", dialect.time), (rows) => Effect.succeed(integer(rows[0]!.t))),
     wakeUps: settings.wakeUps,
     guarantees: { ...unclocked, name: `${guarantees.name}.versioned` }
   })
