@@ -41,7 +41,7 @@ export interface Options {
   readonly filename: string
   /** Name of the table, 1 to 128 UTF-16 units. It is quoted: a dot in it is a dot. Default: `"storage_lock"`. */
   readonly table?: string | undefined
-  /** Whether to switch the file to WAL mode and make the table if it is missing. Default: `true`. If `false`, see `ddl`. */
+  /** Whether to make the file and the table if they are missing. Default: `true`. If `false`, see `ddl`. */
   readonly setup?: boolean | undefined
   /**
    * `"full"` (default): every acknowledged change is on disk. `"normal"`: faster, but a loss of power may take the last changes back, so a lock may be
@@ -56,7 +56,7 @@ export interface Options {
 }
 
 /**
- * What `setup` does, for those who run migrations. One format so far. The first line is a property of the file, and stays.
+ * What `setup` does, for those who run migrations; may run in a transaction. The layer itself switches the file to WAL mode.
  *
  * @throws `InvalidOptions` for a table name that `layer` would refuse
  *
@@ -73,7 +73,7 @@ export interface Options {
 export const ddl = (options: { readonly table?: string | undefined } = {}): string => {
   const table = resolved.resolveTable(options.table)
   if (typeof table !== "string") throw table
-  return `-- effect-storage-lock, SQLite, format 1\nPRAGMA journal_mode = WAL;\n${statements.createTable(table)};\n`
+  return `-- effect-storage-lock, SQLite, format 1\n${statements.createTable(table)};\n`
 }
 
 const open = <A>(

@@ -11,6 +11,7 @@ import * as Storage from "../../Storage.js"
 import { monotonicMicros } from "../time.js"
 import { busy, classify } from "./errors.js"
 import type { Resolved } from "./options.js"
+import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
 
 /** One connection of our own: no transaction of the program is ever on it, so every statement commits by itself. */
@@ -82,7 +83,7 @@ const failed = (operation: string, reason: StorageError["reason"], message: stri
   new StorageError({ reason, operation, isRetryable: false, applied: "no", message })
 
 /** Opens the file, makes it ready, and reserves the connection for the life of the scope. Safe when many processes do it at once. */
-export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
+const connect = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
   Effect.gen(function*() {
     const operation = `${name}.open`
     const memory = options.filename === ":memory:"
@@ -103,16 +104,26 @@ export const open = (options: Resolved, name: string): Effect.Effect<Handle, Sto
 
     yield* run("PRAGMA busy_timeout = 0")
     yield* run(`PRAGMA synchronous = ${options.synchronous}`)
-    if (options.setup) {
+    // A property of the file, which migrations cannot set: they run in a transaction.
+    if (!memory) {
       const [mode] = yield* run<{ readonly journal_mode: string }>("PRAGMA journal_mode = WAL")
-      if (mode?.journal_mode !== "wal" && !memory) {
+      if (mode?.journal_mode !== "wal") {
         return yield* failed(
           operation,
           "Unknown",
           `the journal of ${JSON.stringify(options.filename)} stays ${mode?.journal_mode}, not wal: is it on a network file system?`
         )
       }
-      yield* run(statements.createTable(options.table))
+    }
+    if (options.setup) yield* run(statements.createTable(options.table))
+    const isOld = Effect.map(run<{ readonly labelled: number }>(statements.look(options.table)), ([row]) => row?.labelled === 0)
+    if (yield* isOld) {
+      const alter = statements.addLabel(options.table)
+      if (!options.setup) {
+        return yield* failed(operation, "Schema", `the table ${options.table} is of a version before owner labels: run ${alter}, or set \`setup: true\``)
+      }
+      // Another process may be faster: then the column is there already.
+      yield* Effect.catchAll(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
     }
     const [checked] = yield* run<{ readonly now: number | null; readonly version: string }>(statements.check(options.table))
     if (typeof checked?.now !== "number") {
@@ -120,3 +131,7 @@ export const open = (options: Resolved, name: string): Effect.Effect<Handle, Sto
     }
     return handle
   })
+
+/** A connection to whatever file stands at the path. */
+export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
+  options.filename === ":memory:" ? connect(options, name) : sameFile.make(options.filename, connect(options, name))

@@ -1,4 +1,4 @@
-import type { LockRecord } from "../../LockRecord.js"
+import { labelled, type LockRecord } from "../../LockRecord.js"
 import type { Row } from "./statements.js"
 
 export const toRecord = (row: Omit<Row, "now">): LockRecord => ({
@@ -6,6 +6,7 @@ export const toRecord = (row: Omit<Row, "now">): LockRecord => ({
   kind: row.kind,
   format: row.format,
   ownerId: row.owner_id,
+  ...labelled(row.owner_label),
   holds: row.holds === "" ? [] : row.holds.slice(1).split(","),
   token: row.token,
   version: row.version,
@@ -17,5 +18,6 @@ export const toRecord = (row: Omit<Row, "now">): LockRecord => ({
 /** By the names of the parameters. */
 export const toParams = (record: LockRecord): Record<string, unknown> => ({
   ...record,
+  ownerLabel: record.ownerLabel ?? "",
   holds: record.holds.map((hold) => `,${hold}`).join("")
 })

@@ -9,7 +9,7 @@ export const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")
  */
 const now = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 
-const columns = "lock_id, kind, format, owner_id, holds, token, version, lock_begin_time, lease_expire_time, data"
+const columns = "lock_id, kind, format, owner_id, holds, token, version, lock_begin_time, lease_expire_time, data, owner_label"
 
 /** Whether the hold id that `id` stands for is in `holds` (`,` before each). No hold id has a comma. */
 const has = (holds: string, id: string): string => `instr(${holds} || ',', ',' || ${id} || ',') > 0`
@@ -25,8 +25,12 @@ export interface Row {
   readonly lock_begin_time: number
   readonly lease_expire_time: number
   readonly data: string
+  readonly owner_label: string
   readonly now: number
 }
+
+/** Versions before labels had no such column. With a default, so that they can go on beside newer ones. */
+const label = "owner_label TEXT NOT NULL DEFAULT ''"
 
 /** STRICT: what is not of the column's type is refused, not stored. WITHOUT ROWID: one tree, and one page to write, per change. */
 export const createTable = (name: string): string =>
@@ -40,8 +44,16 @@ export const createTable = (name: string): string =>
   version INTEGER NOT NULL,
   lock_begin_time INTEGER NOT NULL,
   lease_expire_time INTEGER NOT NULL,
-  data TEXT NOT NULL
+  data TEXT NOT NULL,
+  ${label}
 ) STRICT, WITHOUT ROWID`
+
+/** For a table of a version before owner labels. */
+export const addLabel = (name: string): string => `ALTER TABLE ${quote(name)} ADD COLUMN ${label}`
+
+/** No row if there is no such table; `labelled` 0 if it is of a version before owner labels. */
+export const look = (name: string): string =>
+  `SELECT count(*) FILTER (WHERE name = 'owner_label') AS labelled FROM pragma_table_info('${name.replaceAll("'", "''")}') HAVING count(*) FILTER (WHERE name = 'owner_id') > 0`
 
 /** Fails at the first statement, not at the first lock, if the table is missing or somebody else's. */
 export const check = (name: string): string =>
@@ -61,7 +73,7 @@ export const make = (name: string) => {
 
     /** No row: another one holds it. */
     claim: `INSERT INTO ${table} AS l (${columns})
-VALUES ($lockId, '${exclusive}', ${format}, $ownerId, ',' || $holdId, ${now}, max(1, ${now}), ${now}, ${now} + CAST($lease AS INTEGER), '')
+VALUES ($lockId, '${exclusive}', ${format}, $ownerId, ',' || $holdId, ${now}, max(1, ${now}), ${now}, ${now} + CAST($lease AS INTEGER), '', $ownerLabel)
 ON CONFLICT (lock_id) DO UPDATE SET
   kind = CASE WHEN ${free} THEN excluded.kind ELSE l.kind END,
   format = CASE WHEN ${free} THEN excluded.format ELSE l.format END,
@@ -72,7 +84,8 @@ ON CONFLICT (lock_id) DO UPDATE SET
   lock_begin_time = CASE WHEN ${free} THEN excluded.lock_begin_time ELSE l.lock_begin_time END,
   lease_expire_time = CASE WHEN ${free} THEN excluded.lease_expire_time WHEN ${known} THEN l.lease_expire_time
     ELSE max(l.lease_expire_time, excluded.lease_expire_time) END,
-  data = CASE WHEN ${free} THEN '' ELSE l.data END
+  data = CASE WHEN ${free} THEN '' ELSE l.data END,
+  owner_label = CASE WHEN ${free} THEN excluded.owner_label ELSE l.owner_label END
 WHERE l.format <= ${format} AND (${free} OR (l.owner_id = excluded.owner_id AND l.kind = '${exclusive}'))
 RETURNING ${columns}, ${now} AS now`,
 
@@ -100,6 +113,7 @@ RETURNING holds`,
     /** `$when`: `"now"` or `"leaseEnd"` */
     revoke: `UPDATE ${table} SET
   owner_id = CASE $when WHEN 'now' THEN owner_id ELSE '' END,
+  owner_label = CASE $when WHEN 'now' THEN owner_label ELSE '' END,
   holds = CASE $when WHEN 'now' THEN '' ELSE ',${revokedHold}' END,
   version = CASE WHEN $when <> 'now' AND holds = ',${revokedHold}' THEN version ELSE version + 1 END
 WHERE lock_id = $lockId AND format <= ${format} AND token = $token AND ${live}
@@ -115,11 +129,11 @@ WHERE lock_id > $after AND holds <> '' AND lease_expire_time > s.now ORDER BY lo
   SELECT lock_id FROM ${table} WHERE format <= ${format} AND lease_expire_time < ${now} - CAST($span AS INTEGER) LIMIT $limit)
 RETURNING 1 AS purged`,
 
-    create: `INSERT INTO ${table} (${columns}) VALUES ($lockId, $kind, $format, $ownerId, $holds, $token, $version, $lockBeginTime, $leaseExpireTime, $data)
+    create: `INSERT INTO ${table} (${columns}) VALUES ($lockId, $kind, $format, $ownerId, $holds, $token, $version, $lockBeginTime, $leaseExpireTime, $data, $ownerLabel)
 ON CONFLICT (lock_id) DO NOTHING RETURNING 1 AS written`,
 
     update: `UPDATE ${table} SET kind = $kind, format = $format, owner_id = $ownerId, holds = $holds, token = $token, version = $version,
-  lock_begin_time = $lockBeginTime, lease_expire_time = $leaseExpireTime, data = $data
+  lock_begin_time = $lockBeginTime, lease_expire_time = $leaseExpireTime, data = $data, owner_label = $ownerLabel
 WHERE lock_id = $lockId AND version = $expected RETURNING 1 AS written`,
 
     delete: `DELETE FROM ${table} WHERE lock_id = $lockId AND version = $expected RETURNING 1 AS written`,

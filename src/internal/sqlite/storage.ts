@@ -64,7 +64,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
             if (step.record === record) return Effect.succeed(step.outcome)
           }
           return Effect.flatMap(
-            handle.run<Row>(operation, sql.claim, { ...request }),
+            handle.run<Row>(operation, sql.claim, { ...request, ownerLabel: request.ownerLabel ?? "" }),
             ([written]): Effect.Effect<LockRecord.ClaimOutcome, StorageError> =>
               written === undefined ? claim(request) : Effect.succeed({
                 _tag: "Claimed",
