@@ -58,9 +58,33 @@ describe("the identity of the file", () => {
       assert.strictEqual((yield* lock.info).ownerLabel, "the night shift")
     }))
 
-  it("the printed statements run in a transaction, as migrations do", () => {
-    const database = new Sqlite(":memory:")
-    database.transaction(() => database.exec(SqliteStorage.ddl()))()
-    database.close()
-  })
+  it.scopedLive("the printed statements run in a transaction, as migrations do, and the layer finds their table", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const database = new Sqlite(filename)
+      database.transaction(() => database.exec(SqliteStorage.ddl()))()
+      database.close()
+      const locks = yield* Layer.build(StorageLock.layer().pipe(Layer.provide(SqliteStorage.layer({ filename, setup: false }))))
+      yield* Effect.provide(StorageLock.acquire("job"), locks)
+    }))
+
+  it.scopedLive("what stands at the path and is no lock file fails each call, keeps nothing open, and is over when it is gone", () =>
+    Effect.gen(function*() {
+      const filename = yield* file
+      const locks = yield* process(filename)
+      const look = Effect.either(Effect.provide(StorageLock.get("job"), locks))
+      const opened = () => Fs.readdirSync("/proc/self/fd").length
+      remove(filename)
+      Fs.symlinkSync(filename, filename)
+      const loop = yield* look
+      assert.strictEqual(loop._tag === "Left" && loop.left._tag, "StorageError")
+      Fs.rmSync(filename)
+      Fs.writeFileSync(filename, "no database".repeat(1000))
+      yield* look
+      const before = Fs.existsSync("/proc/self/fd") ? opened() : 0
+      for (let i = 0; i < 20; i++) assert.strictEqual((yield* look)._tag, "Left")
+      if (before > 0) assert.isBelow(opened(), before + 10)
+      remove(filename)
+      assert.strictEqual((yield* look)._tag, "Right")
+    }))
 })

@@ -3,15 +3,21 @@
  * holders would renew in a file that nobody else sees, while others take their locks in the new one.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { statSync } from "node:fs"
 import type { StorageError } from "../../LockError.js"
 import type { Handle } from "./connection.js"
 
-/** Device and inode; nothing where there is no file. */
+/** Device and inode; nothing where there is no file that can be seen. */
 const identityOf = (filename: string): string | undefined => {
-  const stat = statSync(filename, { throwIfNoEntry: false, bigint: true })
-  return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
+  try {
+    const stat = statSync(filename, { throwIfNoEntry: false, bigint: true })
+    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
+  } catch {
+    // A loop of links, a directory that must not be read: to open it anew tells what is the matter.
+    return undefined
+  }
 }
 
 /** Each statement runs in the file that is at the path before it and after it. All statements are idempotent, so one that ran in a file that is gone runs again. */
@@ -27,11 +33,17 @@ export const make = (
       const before = identityOf(filename)
       return Effect.map(connect, (handle) => ({ handle, identity: before ?? identityOf(filename) }))
     })
+    /** A try that fails keeps nothing open. */
+    const reconnected = Effect.flatMap(Scope.make(), (own) =>
+      Scope.extend(connected, own).pipe(
+        Effect.tap(() => Scope.addFinalizerExit(scope, (exit) => Scope.close(own, exit))),
+        Effect.tapErrorCause((cause) => Scope.close(own, Exit.failCause(cause)))
+      ))
     let { handle, identity } = yield* connected
 
     /** A former connection stays open until the layer ends: a statement may still be waiting on it. */
     const reopen = turn.withPermits(1)(Effect.suspend(() =>
-      identityOf(filename) === identity ? Effect.void : Effect.uninterruptible(Effect.map(Scope.extend(connected, scope), (next) => {
+      identityOf(filename) === identity ? Effect.void : Effect.uninterruptible(Effect.map(reconnected, (next) => {
         handle = next.handle
         identity = next.identity
       }))
