@@ -51,9 +51,12 @@ class VirtualClock implements Clock.Clock {
 }
 
 /** After all microtasks, and after what Effect's scheduler put behind a timer. */
-const settled = Effect.async<void>((resume) => {
+const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
+
+/** Several turns of the event loop: a fiber that leaves the loop a turn has not ended its work with it. */
+const settled = Effect.zipRight(Effect.zipRight(turn, turn), turn)
 
 /** Runs an effect to its end in virtual time. */
 export const run = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
