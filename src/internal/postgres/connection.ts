@@ -48,7 +48,7 @@ interface Parameters {
  * A client that learns where to connect, and as whom, when it connects. Its constructor cannot fail: the pool calls it where nobody would hear. `settings` are options of the session (`-c name=value`),
  * before those of the URL or of PGOPTIONS, so that the program's own win; those in a start-up packet of their own would not let them.
  */
-export const clientClass = (from: Source, runtime: Runtime.Runtime<never>, config: Pg.ClientConfig, settings: string, patience: number) => {
+export const clientClass = (from: Source, runtime: Runtime.Runtime<never>, config: Pg.ClientConfig, settings: string, patience: number): new() => Pg.Client => {
   const become = (client: Pg.Client, resolved: ResolvedUrl) => {
     const limit = Math.min(resolved.config.connectionTimeoutMillis ?? patience, patience)
     const ready = new Pg.Client({ ...config, ...resolved.config, connectionTimeoutMillis: Math.ceil(limit) })
