@@ -19,6 +19,7 @@ import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import * as Storage from "../src/Storage.js"
 import * as VersionedStore from "../src/VersionedStore.js"
 import * as Shared from "./harness/shared.js"
+import { ask, connected } from "./support/pgClient.js"
 import * as Proxy from "./harness/proxy.js"
 import { describeServer, freePort } from "./harness/server.js"
 
@@ -34,18 +35,6 @@ const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
 await describeServer("the connections of PostgresStorage", Shared.postgres, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
-  const connected = (url: string) =>
-    Effect.acquireRelease(
-      Effect.promise(async () => {
-        const client = new Pg.Client(url)
-        client.on("error", () => {})
-        await client.connect()
-        return client
-      }),
-      (client) => Effect.promise(() => client.end())
-    )
-  const ask = (client: Pg.Client | Pg.Pool, text: string, values: ReadonlyArray<unknown> = []) =>
-    Effect.promise(async () => (await client.query(text, [...values])).rows as ReadonlyArray<any>)
 
   const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 

@@ -4,29 +4,17 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
-import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import type * as Storage from "../src/Storage.js"
 import { describeServer } from "./harness/server.js"
 import * as Shared from "./harness/shared.js"
+import { ask, connected } from "./support/pgClient.js"
 
 const hold = () => randomBytes(16).toString("base64url")
 const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId = hold()) =>
   storage.claim({ lockId, ownerId, holdId, lease: 30_000_000, ownerLabel: "host pid 7" })
 
 await describeServer("faults around PostgresStorage", Shared.postgres, (server) => {
-  const connected = (url: string) =>
-    Effect.acquireRelease(
-      Effect.promise(async () => {
-        const client = new Pg.Client(url)
-        client.on("error", () => {})
-        await client.connect()
-        return client
-      }),
-      (client) => Effect.promise(() => client.end())
-    )
-  const ask = (client: Pg.Client, text: string) => Effect.promise(async () => (await client.query(text)).rows as ReadonlyArray<any>)
-
   it.scopedLive("options of the URL are obeyed by every way to the server, beside ours", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase

@@ -1,29 +1,18 @@
 /** Fills the NOTIFY queue of a PostgreSQL server: a session that listens sits in a transaction, and another notifies until the server refuses. */
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
-import Pg from "pg"
 import type { PostgresServer } from "../harness/postgres.js"
+import { connected } from "./pgClient.js"
 
 /** From release 17 on the queue can be made so small that it is full at once: 64 pages. Takes effect with a restart. */
 export const makeSmall = (server: PostgresServer): Effect.Effect<void> =>
   Effect.orDie(server.admin("ALTER SYSTEM SET max_notify_queue_pages = 64").pipe(Effect.zipRight(server.kill), Effect.zipRight(server.start)))
 
-const client = (url: string) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const client = new Pg.Client(url)
-      client.on("error", () => {})
-      await client.connect()
-      return client
-    }),
-    (client) => Effect.promise(() => client.end().catch(() => {}))
-  )
-
 /** Runs the effect while every NOTIFY on the server fails. */
 export const whileFull = (url: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.scopedWith((scope) =>
     Effect.gen(function*() {
-      const [stuck, filler] = yield* Effect.provideService(Effect.all([client(url), client(url)]), Scope.Scope, scope)
+      const [stuck, filler] = yield* Effect.provideService(Effect.all([connected(url), connected(url)]), Scope.Scope, scope)
       yield* Effect.promise(async () => {
         await stuck.query("LISTEN others")
         await stuck.query("BEGIN")

@@ -1,5 +1,5 @@
 import type * as Storage from "../../Storage.js"
-import { allValuesOf } from "../sql/record.js"
+import { valuesOf } from "../sql/record.js"
 import type { Dialect } from "../sql/storage.js"
 import * as statements from "./statements.js"
 
@@ -24,8 +24,8 @@ export const make = (table: string, lockTimeout: number): Dialect<statements.Sta
     list: (after, free, limit) => ({ statement: sql.list, values: [after, free ? 1 : 0, limit] }),
     purge: (after, micros, limit) => ({ statement: sql.purge, values: [after, micros, limit] }),
     time: { statement: sql.time, values: [] },
-    create: (record) => ({ statement: sql.create, values: allValuesOf(record) }),
-    update: (record, expected) => ({ statement: sql.update, values: [...allValuesOf(record), expected] }),
+    create: (record) => ({ statement: sql.create, values: valuesOf(record) }),
+    update: (record, expected) => ({ statement: sql.update, values: [...valuesOf(record), expected] }),
     drop: (lockId, expected) => ({ statement: sql.drop, values: [lockId, expected] }),
     guarantees
   }

@@ -2,7 +2,7 @@ import * as Effect from "effect/Effect"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
-import type { Row } from "../sql/record.js"
+import { type Row, withoutLabels } from "../sql/record.js"
 import * as errors from "./errors.js"
 import * as names from "./names.js"
 import { binary, longestId, openTransaction, prologue, type Statement } from "./statements.js"
@@ -92,7 +92,7 @@ const sized = (type: string, size: unknown): string =>
   : type === "nvarchar" ? `nvarchar(${size === -1 ? "max" : String(Number(size) / 2)})`
   : type
 
-const unlabelled = (table: string): string => `the table ${table} is of a version before owner labels: run ${addLabel(table)}, or set \`setup: true\``
+const unlabelled = (table: string): string => withoutLabels(table, addLabel(table))
 
 /** What a table that is there has against it. */
 const wrong = (table: string, rows: ReadonlyArray<Row>): string | undefined => {

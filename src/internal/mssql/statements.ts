@@ -5,7 +5,7 @@
  * collation that each expression names, for the database's own may not tell case.
  */
 import * as LockRecord from "../../LockRecord.js"
-import { allColumnNames } from "../sql/record.js"
+import { columnNames } from "../sql/record.js"
 import { literal } from "./names.js"
 
 /** How a parameter is declared; always the same for one statement, so that the server has one plan of it. */
@@ -45,7 +45,7 @@ const commit = "COMMIT TRANSACTION;\nEND TRY\nBEGIN CATCH\nIF @@TRANCOUNT > 0 RO
 /** One sample of the server's clock for the whole batch, in microseconds. */
 const clock = "DECLARE @t bigint = DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2(7), '1970-01-01T00:00:00', 126), SYSUTCDATETIME());"
 
-const columns = (of: string): string => allColumnNames.map((name) => `${of}.${name}`).join(", ")
+const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
 
 /** Where the hold id stands, or 0. The delimiters keep an id from being found inside another. */
 const place = (holds: string, hold: string): string =>
@@ -80,7 +80,7 @@ IF EXISTS (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l
   FROM ${table} AS l WITH (ROWLOCK)
   WHERE l.lock_id = @1 AND l.format <= ${LockRecord.format} AND NOT (${live("l")} AND (${theirs("@2")} OR ${has("l.holds", "@3")}));
 ELSE
-  INSERT INTO ${table} (${allColumnNames.join(", ")})
+  INSERT INTO ${table} (${columnNames.join(", ")})
   VALUES (@1, ${exclusive}, ${LockRecord.format}, @2, N',' + @3, @t, @t, @t, @t + @4, N'', @5);
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l WHERE l.lock_id = @1;
 ${commit}`
@@ -150,13 +150,13 @@ const recordKinds: ReadonlyArray<Kind> = ["id", "name", "int", "id", "text", "bi
 const create = (table: string): string => `
 ${begin}
 IF NOT EXISTS (SELECT 1 FROM ${table} AS l WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE l.lock_id = @1) BEGIN
-  INSERT INTO ${table} (${allColumnNames.join(", ")}) VALUES (${allColumnNames.map((_, i) => `@${i + 1}`).join(", ")});
+  INSERT INTO ${table} (${columnNames.join(", ")}) VALUES (${columnNames.map((_, i) => `@${i + 1}`).join(", ")});
   SELECT 1 AS done;
 END;
 ${commit}`
 
 const update = (table: string): string => `
-UPDATE ${table} SET ${allColumnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
+UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
 WHERE lock_id = @1 AND version = @12;
 IF @@ROWCOUNT > 0 SELECT 1 AS done;`
 

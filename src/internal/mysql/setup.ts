@@ -3,6 +3,7 @@ import * as Schedule from "effect/Schedule"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
+import { withoutLabels } from "../sql/record.js"
 import * as errors from "./errors.js"
 import { decoded, hex, longestId, type Packet } from "./packet.js"
 import type { Flavour } from "./statements.js"
@@ -116,7 +117,7 @@ const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string |
     return `the table ${name} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   }
   const bad = Object.entries(types).filter(([column, type]) => !fits(type, columns.get(column) ?? "")).map((entry) => entry.join(" "))
-  if (bad.length === 0 && !columns.has("owner_label")) return `the table ${name} is of a version before owner labels: run ${addLabel(name)}, or set \`setup: true\``
+  if (bad.length === 0 && !columns.has("owner_label")) return withoutLabels(name, addLabel(name))
   if (!fits(labelType, columns.get("owner_label") ?? "")) bad.push(`owner_label ${labelType}`)
   if (bad.length > 0) return `the table ${name} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (!keyed) return `the table ${name} needs lock_id, and it alone, as its primary key`

@@ -5,12 +5,12 @@
  * `@esl_t` is the one sample of the clock in a packet. Its type is that of a signed integer, so nothing here is ever unsigned.
  */
 import * as LockRecord from "../../LockRecord.js"
-import { allColumnNames, allValuesOf, type Row } from "../sql/record.js"
+import { columnNames, valuesOf, type Row } from "../sql/record.js"
 import { commit, decoded, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
-const columns = allColumnNames.join(", ")
+const columns = columnNames.join(", ")
 const t = "@esl_t"
 
 /** `UTC_TIMESTAMP` is frozen for a statement, and knows no time zone. */
@@ -32,7 +32,7 @@ const ours = `format <= ${LockRecord.format}`
 const newest = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "BEGIN PESSIMISTIC"]
 
 const literals = (record: LockRecord.LockRecord): ReadonlyArray<string> =>
-  allValuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
+  valuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
 
 const last = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 1])
 /** Before the COMMIT. */
@@ -187,7 +187,7 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
     const values = literals(record)
     return writing(
       `SELECT 1 AS done FROM ${table} WHERE ${at(record.lockId, expected)}`,
-      `UPDATE ${table} SET ${allColumnNames.map((name, i) => `${name} = ${values[i]}`).slice(1).join(", ")} WHERE ${at(record.lockId, expected)}`
+      `UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = ${values[i]}`).slice(1).join(", ")} WHERE ${at(record.lockId, expected)}`
     )
   }
 

@@ -1,6 +1,6 @@
 import type * as Storage from "../../Storage.js"
 import type { Dialect } from "../sql/storage.js"
-import { allValuesOf } from "../sql/record.js"
+import { valuesOf } from "../sql/record.js"
 import * as statements from "./statements.js"
 
 export interface Settings {
@@ -52,8 +52,8 @@ export const make = (settings: Settings): Dialect<statements.Statement> => {
     list: (after, free, limit) => ({ statement: sql.list, values: [after, free, limit] }),
     purge: (after, micros, limit) => ({ statement: sql.purge, values: [after, micros, limit] }),
     time: { statement: sql.time, values: [] },
-    create: (record) => ({ statement: sql.create, values: allValuesOf(record) }),
-    update: (record, expected) => ({ statement: sql.update, values: [...allValuesOf(record), expected, ...channel] }),
+    create: (record) => ({ statement: sql.create, values: valuesOf(record) }),
+    update: (record, expected) => ({ statement: sql.update, values: [...valuesOf(record), expected, ...channel] }),
     drop: (lockId, expected) => ({ statement: sql.drop, values: [lockId, expected] }),
     hides: { statement: sql.hides, values: [] },
     guarantees

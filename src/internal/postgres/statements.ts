@@ -1,5 +1,5 @@
 import * as LockRecord from "../../LockRecord.js"
-import { allColumnNames } from "../sql/record.js"
+import { columnNames } from "../sql/record.js"
 import * as Pg from "pg"
 import { statementName } from "./names.js"
 
@@ -11,7 +11,7 @@ export interface Statement {
 }
 
 /** Never `*`: a column that a later version adds must not change what a prepared statement returns. */
-const columns = (of: string): string => allColumnNames.map((name) => `${of}.${name}`).join(", ")
+const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
 
 /** One sample of the server's clock for the whole statement, in microseconds. `now()` is the transaction's start, and two `clock_timestamp()` differ. */
 const clock = "s AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t)"
@@ -61,7 +61,7 @@ const claim = (l: string): string => `
 WITH ${clock},
 cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = $1::text),
 c AS (
-  INSERT INTO ${l} AS l (${allColumnNames.join(", ")})
+  INSERT INTO ${l} AS l (${columnNames.join(", ")})
   SELECT ${fresh("$1::text", "$2::text", "$3::text", "$4::bigint", "$5::text")} FROM s
   WHERE NOT EXISTS (SELECT 1 FROM cur WHERE ${answered("cur", "$2::text", "$3::text")})
   ${orJudge})
@@ -85,7 +85,7 @@ k AS MATERIALIZED (
   WHERE l.lock_id = ANY ($1::text[]) AND EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = l.lock_id AND NOT cur.answered)
   ORDER BY l.lock_id FOR NO KEY UPDATE OF l SKIP LOCKED),
 c AS (
-  INSERT INTO ${l} AS l (${allColumnNames.join(", ")})
+  INSERT INTO ${l} AS l (${columnNames.join(", ")})
   SELECT ${fresh("r.lock_id", "r.owner_id", "r.hold_id", "r.lease", "r.label")} FROM r CROSS JOIN s
   WHERE EXISTS (SELECT 1 FROM k WHERE k.lock_id = r.lock_id) OR NOT EXISTS (SELECT 1 FROM cur WHERE cur.lock_id = r.lock_id)
   ORDER BY r.lock_id
@@ -128,7 +128,7 @@ ORDER BY r.i`
 const guarded = (l: string): string => `row_security_active(${Pg.escapeLiteral(l)}::regclass::oid)`
 
 /** Stands for a row that may be there and is not seen. */
-const perhapsHidden = [...allColumnNames, "t"].map(() => "NULL").join(", ")
+const perhapsHidden = [...columnNames, "t"].map(() => "NULL").join(", ")
 
 /** A row that is not ours to touch, or perhaps hidden from us, is told from one that is not there. */
 const untouched = (l: string, done: string): string =>
@@ -214,14 +214,14 @@ const time = `WITH ${clock} SELECT s.t FROM s`
 const recordValues = "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::text"
 
 const create = (l: string): string => `
-INSERT INTO ${l} AS l (${allColumnNames.join(", ")}) VALUES (${recordValues})
+INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues})
 ON CONFLICT (lock_id) DO NOTHING RETURNING 1 AS done`
 
 /** Wakes waiters when a hold went out. Where the snapshot does not show what was before, it wakes them all the same. */
 const update = (l: string, notify: boolean): string => `
 WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $12::bigint),
 u AS (
-  UPDATE ${l} AS l SET (${allColumnNames.join(", ")}) = ROW (${recordValues})
+  UPDATE ${l} AS l SET (${columnNames.join(", ")}) = ROW (${recordValues})
   WHERE l.lock_id = $1::text AND l.version = $12::bigint
   RETURNING l.lock_id, l.holds)
 SELECT 1 AS done, ${

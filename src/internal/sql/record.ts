@@ -13,10 +13,13 @@ export const columnNames = [
   "version",
   "began",
   "expires",
-  "data"
+  "data",
+  "owner_label"
 ] as const
 
-export const allColumnNames = [...columnNames, "owner_label"] as const
+/** What is wrong with a table that has all columns but the newest. */
+export const withoutLabels = (table: string, alter: string): string =>
+  `the table ${table} is of a version before owner labels: run ${alter}, or set \`setup: true\``
 
 /** Holds are one text, each hold id behind a comma, so that plain string functions can put one in and take one out. */
 export const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
@@ -60,8 +63,6 @@ export const valuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string | 
   record.version,
   record.lockBeginTime,
   record.leaseExpireTime,
-  record.data
+  record.data,
+  record.ownerLabel ?? ""
 ]
-
-/** In the order of `allColumnNames`. */
-export const allValuesOf = (record: LockRecord.LockRecord): ReadonlyArray<string | number> => [...valuesOf(record), record.ownerLabel ?? ""]

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import { existsSync } from "node:fs"
 import { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
+import { withoutLabels } from "../sql/record.js"
 import { monotonicMicros } from "../time.js"
 import { busy, classify } from "./errors.js"
 import type { Resolved } from "./options.js"
@@ -120,7 +121,7 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
     if (yield* isOld) {
       const alter = statements.addLabel(options.table)
       if (!options.setup) {
-        return yield* failed(operation, "Schema", `the table ${options.table} is of a version before owner labels: run ${alter}, or set \`setup: true\``)
+        return yield* failed(operation, "Schema", withoutLabels(options.table, alter))
       }
       // Another process may be faster: then the column is there already.
       yield* Effect.catchAll(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
