@@ -44,7 +44,7 @@ export const postgres = (pool: Pg.Pool, table: string, notify = true): Floor => 
     (await pool.query({ name: statement.name, text: statement.text, values })).rows
   return {
     claim: async (lockId, ownerId, holdId, lease) => {
-      const [row] = await run(sql.claim, [lockId, ownerId, holdId, lease])
+      const [row] = await run(sql.claim, [lockId, ownerId, holdId, lease, ""])
       return row.owner_id === ownerId && row.holds.includes(holdId)
     },
     release: async (lockId, holdId) => (await run(sql.release, [lockId, holdId, ...channel]))[0]?.holds === "",
@@ -71,7 +71,7 @@ export const sqlite = (filename: string, table: string, synchronous: "full" | "n
     claim: (lockId, ownerId, holdId, lease) => {
       const row = read.all({ lockId })[0]
       if (row !== undefined && row.holds !== "" && row.owner_id !== ownerId && row.lease_expire_time > row.now) return false
-      return claim.all({ lockId, ownerId, holdId, lease }).length === 1
+      return claim.all({ lockId, ownerId, holdId, lease, ownerLabel: "" }).length === 1
     },
     release: (lockId, holdId) => release.all({ lockId, holdId })[0]?.holds === "",
     renew: (holds, lease) =>
