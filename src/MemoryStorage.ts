@@ -19,17 +19,25 @@ import * as VersionedStore from "./VersionedStore.js"
  * @category models
  */
 export interface Options {
-  /** The storage's clock, microseconds since the Unix epoch. Default: the `Clock` in the context. */
+  /** The storage's clock, microseconds since the Unix epoch. Default: the `Clock` in the context, which counts whole milliseconds. */
   readonly time?: Effect.Effect<number> | undefined
+  /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond. */
+  readonly leaseGranularity?: Duration.DurationInput | undefined
 }
+
+const millisecond = 1_000
 
 const guarantees: Storage.Guarantees = {
   name: "MemoryStorage",
   clock: "storage",
-  leaseGranularity: 1,
+  leaseGranularity: millisecond,
   shortestLease: 1_000,
   longestId: 4 * 255
 }
+
+/** In whole microseconds. One that is too coarse costs nothing; one too fine would promise more than the clock keeps. */
+const grainOf = (asked: Duration.DurationInput | undefined): number =>
+  asked === undefined ? millisecond : Math.max(1, Math.ceil(Duration.toMillis(asked) * 1000))
 
 /**
  * A new, empty storage.
@@ -75,7 +83,7 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
           return old.length
         }),
       wakeUps: Stream.fromPubSub(freed),
-      guarantees
+      guarantees: { ...guarantees, leaseGranularity: grainOf(options.leaseGranularity) }
     })
   })
 
@@ -86,6 +94,8 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
 export interface VersionedOptions {
   /** The store's clock, microseconds since the Unix epoch. `"none"`: a store without one, whose leases are observed. Default: the `Clock` in the context. */
   readonly time?: Effect.Effect<number> | "none" | undefined
+  /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond; with `"none"` a microsecond, since those who wait measure by their monotonic clocks. */
+  readonly leaseGranularity?: Duration.DurationInput | undefined
 }
 
 /**
@@ -110,7 +120,11 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
       get: (lockId) => Effect.sync(() => Option.fromNullable(records.get(lockId))),
       list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
       time: options.time === "none" ? undefined : options.time ?? wallMicros,
-      guarantees: { ...guarantees, name: "MemoryStorage.versioned" }
+      guarantees: {
+        ...guarantees,
+        name: "MemoryStorage.versioned",
+        leaseGranularity: options.time === "none" && options.leaseGranularity === undefined ? 1 : grainOf(options.leaseGranularity)
+      }
     })
   })
 

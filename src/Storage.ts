@@ -37,7 +37,10 @@ export interface Guarantees {
    * Whose clock ends a lease: the `storage`'s own; time `observed` by waiters on their monotonic clocks; or a `session` of the storage.
    */
   readonly clock: "storage" | "observed" | "session"
-  /** Leases are rounded up to a multiple of this, in microseconds. */
+  /**
+   * The grain of the clock that ends leases, in microseconds: leases are rounded up to a multiple of it. Finer would be a promise that the clock does not keep. That it moves by several grains
+   * at once, as some do, is for `clockMargin` to cover.
+   */
   readonly leaseGranularity: number
   /** Shorter leases are refused, in microseconds. */
   readonly shortestLease: number

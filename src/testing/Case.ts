@@ -79,6 +79,7 @@ export interface Target {
  */
 export interface Mark {
   readonly real: number
+  readonly wall: number
   readonly advanced: number
 }
 
@@ -110,7 +111,10 @@ export interface Env {
   readonly long: number
   readonly short: number
   readonly mark: Effect.Effect<Mark>
-  /** Microseconds that have surely passed, and that can at most have passed, by the storage's clock. */
+  /**
+   * Microseconds that have surely passed, and that can at most have passed, by the storage's clock: with room for its grain, and for a wall clock that is slewed or set meanwhile.
+   * Where more precision is asked for, the storage's own times in its records have it.
+   */
   readonly since: (mark: Mark) => Effect.Effect<{ readonly least: number; readonly most: number }>
   /** Lets microseconds pass: by the hook if there is one, else by waiting. */
   readonly pass: (micros: number) => Effect.Effect<void, unknown>

@@ -25,6 +25,15 @@ const roundUp = (micros: number, multiple: number): number => Math.ceil(micros /
 
 const minute = 60_000_000
 
+/** Also while `shiftDate` has put another in its place. */
+const wallNow = Date.now
+
+/** `Date.now()` is cut to whole milliseconds. */
+const wallGrain = 1_000
+
+/** This process's two clocks, in microseconds. */
+const clocks = () => ({ real: performance.now() * 1000, wall: wallNow() * 1000 })
+
 /** Builds the layer, and finds out whether a second build sees the locks of the first. */
 export const open = (target: Target): Effect.Effect<Opened, unknown, Scope.Scope> =>
   Effect.gen(function*() {
@@ -72,7 +81,8 @@ export const forCase = (opened: Opened): Effect.Effect<Env, never, Scope.Scope> 
     let ids = 0
     let advanced = 0
     const advance = hooks.advance
-    const real = Effect.sync(() => Math.round(performance.now() * 1000))
+    // Observed leases end by the waiter's monotonic clock, which is ours; others by a wall clock, which may be slewed or set while we look.
+    const slew = guarantees.clock === "observed" ? 0 : 0.25
     return {
       name: target.name,
       storage: tracked(opened.storage, touched),
@@ -95,13 +105,20 @@ export const forCase = (opened: Opened): Effect.Effect<Env, never, Scope.Scope> 
       sequences: target.sequences ?? 25,
       long: roundUp(Math.max(20 * minute, 10 * guarantees.shortestLease), guarantees.leaseGranularity),
       short: roundUp(Math.max(300_000, guarantees.shortestLease), guarantees.leaseGranularity),
-      mark: Effect.map(real, (now) => ({ real: now, advanced })),
+      mark: Effect.sync(() => ({ ...clocks(), advanced })),
       since: (mark) =>
-        Effect.map(real, (now) => ({
-          // With a clock of its own, the storage need not run while we do.
-          least: advance === undefined ? Math.max(0, now - mark.real) : advanced - mark.advanced,
-          most: now - mark.real + advanced - mark.advanced
-        })),
+        Effect.sync(() => {
+          const now = clocks()
+          const passed = now.real - mark.real
+          // A server of this machine has its wall clock, and steps with it.
+          const told = guarantees.clock === "observed" ? passed : now.wall - mark.wall
+          const moved = advanced - mark.advanced
+          return {
+            // With a clock that is moved, the storage's need not run while we do.
+            least: moved + (advance === undefined ? Math.max(0, Math.floor(Math.min(passed, told - wallGrain) * (1 - slew)) - guarantees.leaseGranularity) : 0),
+            most: moved + Math.ceil(Math.max(passed, told + wallGrain) * (1 + slew)) + guarantees.leaseGranularity
+          }
+        }),
       pass: (micros) => {
         if (advance === undefined) return Effect.sleep(Duration.millis(Math.ceil(micros / 1000)))
         const span = Math.ceil(micros / 1000)

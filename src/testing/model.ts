@@ -70,7 +70,7 @@ const compare = (
     const { most } = yield* run.env.since(lock.mark)
     const left = model.leaseExpireTime - now
     yield* Case.that(
-      validFor <= left + run.env.guarantees.leaseGranularity + Steps.clockSlack && validFor >= left - most * 1.1 - Steps.clockSlack,
+      validFor <= left + run.env.guarantees.leaseGranularity + Steps.clockSlack && validFor >= left - most - Steps.clockSlack,
       `what is left of the lease is ${left} µs, less at most ${most}`,
       { validFor, record }
     )

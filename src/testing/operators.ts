@@ -67,7 +67,8 @@ export const cases: ReadonlyArray<Case.Case> = [
         const outcome = yield* env.storage.claim({ lockId, ownerId: "bob", holdId: env.holdId(), lease: env.long })
         const { most } = yield* env.since(before)
         if (outcome._tag === "Claimed") {
-          return yield* Case.that(most >= env.short, `a revoked lock blocks until its lease ends: it was free within ${most} µs`)
+          yield* Case.that(most >= env.short, `a revoked lock blocks until its lease ends: it was free within ${most} µs`)
+          return yield* Steps.tookOver(env, taken, outcome.record)
         }
         yield* Case.that(revoked._tag === "Revoked" || most >= env.short, "a live hold is revoked by its token", revoked)
         const held = yield* Case.held(outcome, "a revoked lock blocks until its lease ends")
@@ -78,6 +79,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         )
         const next = yield* Steps.takeOver(env, env.storage, { lockId, ownerId: "bob", holdId: env.holdId(), lease: env.long })
         yield* Case.that(next.record.token > taken.token, "the next holder has a higher token", next.record)
+        yield* Steps.tookOver(env, taken, next.record)
       })
   },
   {

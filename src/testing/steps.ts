@@ -74,6 +74,14 @@ export const takeOver = (
     }
   })
 
+/** A lease lasts to its end by the clock that keeps it, to the microsecond: nobody else's begins before. Observed times are estimates, for people. */
+export const tookOver = (env: Case.Env, before: Taken, next: LockRecord.LockRecord): Effect.Effect<void, Case.ConformanceFailure> =>
+  Case.that(
+    env.guarantees.clock !== "storage" || next.lockBeginTime >= before.record.leaseExpireTime,
+    `a lock is not taken over before ${before.record.leaseExpireTime}, the end of the lease in its record`,
+    next
+  )
+
 /** The record, of a lock that must be held. */
 export const record = (storage: Storage.Service, lockId: string, promise: string): Effect.Effect<Storage.Snapshot, unknown> =>
   Effect.flatMap(storage.get(lockId), (found) =>

@@ -6,13 +6,12 @@ import { shiftDate } from "../../src/testing/index.js"
 import type { Broken } from "./transitions.js"
 
 const second = 1_000_000
-const wholeSeconds = (round: (n: number) => number) => (micros: number) => round(micros / second) * second
 
-const rounded = (round: (n: number) => number): Broken["parts"] => ({
+const rounded = (round: (n: number) => number, unit = second): Broken["parts"] => ({
   claim: (record, request, now) => {
     const step = LockRecord.claim(record, request, now)
     if (step.outcome._tag !== "Claimed" || step.record === record) return step
-    const next = { ...step.record!, leaseExpireTime: wholeSeconds(round)(step.record!.leaseExpireTime) }
+    const next = { ...step.record!, leaseExpireTime: round(step.record!.leaseExpireTime / unit) * unit }
     return { record: next, outcome: { _tag: "Claimed", record: next, validFor: next.leaseExpireTime - now } }
   }
 })
@@ -65,6 +64,13 @@ export const storages: ReadonlyArray<Broken> = [
   { name: "lease ends are rounded up to whole seconds", rules: ["lease-length", "claim-free"], parts: rounded(Math.ceil) },
   { name: "lease ends are cut to whole seconds, which no answer tells", rules: ["lease-length"], parts: roundedSilently(Math.floor) },
   { name: "lease ends are rounded up to whole seconds, which no answer tells", rules: ["lease-length"], parts: roundedSilently(Math.ceil) },
+  {
+    name: "it says that its clock counts microseconds, and it counts milliseconds",
+    rules: ["grain"],
+    parts: { time: () => Effect.sync(() => Date.now() * 1000) },
+    hooks: { advance: undefined }
+  },
+  { name: "it keeps leases in milliseconds, and says in microseconds", rules: ["grain"], parts: rounded(Math.ceil, 1_000) },
   {
     name: "get tells the whole lease, not what is left of it",
     rules: ["valid-for"],

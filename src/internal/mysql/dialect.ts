@@ -7,8 +7,8 @@ import * as statements from "./statements.js"
 const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
   name: "MysqlStorage",
   clock: "storage",
-  leaseGranularity: 1,
   // The cluster's clock counts milliseconds, and goes in steps of up to 50 of them.
+  leaseGranularity: flavour === "TiDB" ? 1_000 : 1,
   shortestLease: flavour === "TiDB" ? 100_000 : 1_000,
   longestId
 })
