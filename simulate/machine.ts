@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { globalValue } from "effect/GlobalValue"
+import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
@@ -109,7 +110,9 @@ export class Machine implements Runnable {
       }
     }
     let ids = 0
-    const logger = Logger.make(({ cause, message }) => {
+    const logger = Logger.make(({ annotations, cause, message }) => {
+      // What is said of a hold in trouble is as it should be: there are faults.
+      if (HashMap.has(annotations, "leaseEnd")) return
       log(`${String(message)}${Cause.isEmpty(cause) ? "" : ` ${Cause.pretty(cause)}`}`)
     })
     this.runtime = Effect.runSync(Effect.runtime<never>().pipe(

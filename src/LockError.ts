@@ -5,6 +5,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
+import { lostBecause } from "./internal/lostBecause.js"
 
 const when = (time: DateTime.Utc | undefined): string =>
   time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()
@@ -61,15 +62,6 @@ export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Vanished
  * @category errors
  */
 export type LostReason = typeof LostReason.Type
-
-const lostBecause: Record<LostReason, string> = {
-  Expired: "its lease could not be renewed in time",
-  Taken: "another owner has it",
-  Forced: "it was released by force",
-  Vanished: "the storage has no record of it any more: its data was flushed, evicted, restored, replaced or hidden",
-  Closed: "the StorageLock layer was closed",
-  Released: "it was given back"
-}
 
 /**
  * The hold is over: nothing may be done any more on the strength of it. Final, even if the storage would still renew it.

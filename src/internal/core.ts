@@ -8,6 +8,7 @@ import type { Calls } from "./calls.js"
 import type { Hold } from "./hold.js"
 import type { Lines } from "./line.js"
 import type { Place } from "./nesting.js"
+import type { Signs } from "./signs.js"
 import type { Timeline } from "./timeline.js"
 
 /** What the parts of one layer share. */
@@ -18,6 +19,7 @@ export interface Core {
   readonly alarms: Alarms
   readonly calls: Calls
   readonly lines: Lines
+  readonly signs: Signs
   /** The holds of this process that are renewed. */
   readonly holds: Set<Hold>
   /** Work that synchronous code wants done; `worker` wakes the fiber that does it. */

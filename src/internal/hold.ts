@@ -44,6 +44,9 @@ export class Hold {
   /** Done once the hold, being lost, was given back: its body may be ending until then. */
   readonly givenBack = new Outcome<void>()
   private owesRelease = false
+  /** When half of what was left at the first renewal that did not get through will have passed. */
+  private halfway = Number.POSITIVE_INFINITY
+  private isEndangered = false
 
   constructor(
     readonly core: Core,
@@ -69,6 +72,14 @@ export class Hold {
     return 0
   }
 
+  get token(): number {
+    return this.record.token
+  }
+
+  get leaseEnd(): number {
+    return this.record.leaseExpireTime / 1000
+  }
+
   get lost(): Effect.Effect<never, LockLost> {
     return this.whenLost.wait
   }
@@ -85,6 +96,11 @@ export class Hold {
     if (this.remaining() <= 0) return
     if (outcome._tag === "NotHeld") return this.lose(...this.whyNotHeld(outcome.current))
     this.lastFailure = undefined
+    this.halfway = Number.POSITIVE_INFINITY
+    if (this.isEndangered) {
+      this.isEndangered = false
+      this.core.signs.recovered(this)
+    }
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
     this.renewLater(start + this.options.refresh)
@@ -119,6 +135,7 @@ export class Hold {
     this.end("lost")
     this.error = this.failure(reason, detail)
     this.whenLost.done(Exit.fail(this.error))
+    this.core.signs.lost(this, reason, this.error.detail)
     this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
     this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
     // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
@@ -194,10 +211,17 @@ export class Hold {
   /** The deadline is watched apart from the renewal, which may hang. */
   private watch(): void {
     this.alarm?.cancel()
-    const due = Math.min(this.renewAt, this.deadline)
+    const due = Math.min(this.renewAt, this.deadline, this.halfway)
     this.alarm = this.core.alarms.set(due, () => {
       if (this.state !== "held" || this.remaining() <= 0) return
-      if (this.core.timeline.now() >= this.renewAt) {
+      const now = this.core.timeline.now()
+      if (now >= this.halfway) {
+        this.halfway = Number.POSITIVE_INFINITY
+        this.isEndangered = true
+        this.core.signs.endangered(this, this.lastFailure)
+      }
+      if (now >= this.renewAt) {
+        if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
         this.renewAt = Number.POSITIVE_INFINITY
         this.core.due.add(this)
         this.core.worker.ring()

@@ -13,6 +13,7 @@ import type { Core } from "./core.js"
 import { inspect, Inspector } from "./inspect.js"
 import { Lines } from "./line.js"
 import { renewDue } from "./refresher.js"
+import * as signs from "./signs.js"
 import * as timelines from "./timeline.js"
 
 /** How long bodies may take to end when the layer closes under them, and how long their releases may take then. */
@@ -71,6 +72,7 @@ const close = (core: Core): Effect.Effect<void> =>
       }),
       drain
     )
+    core.signs.flush()
     yield* core.calls.close
   })
 
@@ -89,6 +91,7 @@ export const open = (
       alarms,
       calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), timeline, alarms, () => quiet.ring()),
       lines: new Lines(),
+      signs: yield* signs.make(alarms, timeline),
       holds: new Set(),
       due: new Set(),
       chores: [],

@@ -28,6 +28,7 @@ export const renew = (
       return { lockId: key, holdId, lease: Math.round(lease * 1000) }
     })
     const failed = (error: StorageError) => {
+      core.signs.renewalFailed(holds.filter(({ state }) => state === "held"), error)
       for (const hold of holds) {
         hold.renewing = false
         hold.renewFailed(error)
@@ -39,13 +40,19 @@ export const renew = (
       answered: (answer) => {
         if (late) return
         if (answer._tag === "Left") return failed(answer.left)
+        const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Hold> }>()
         holds.forEach((hold, index) => {
           const outcome = answer.right[index]!
           hold.renewing = false
-          if (outcome._tag === "StorageError") hold.renewFailed(outcome)
-          else hold.renewed(start, outcome)
+          if (outcome._tag === "StorageError") {
+            const alike = failures.get(outcome.reason)
+            if (alike === undefined) failures.set(outcome.reason, { error: outcome, holds: [hold] })
+            else alike.holds.push(hold)
+            hold.renewFailed(outcome)
+          } else hold.renewed(start, outcome)
           after?.(outcome)
         })
+        for (const { error, holds } of failures.values()) core.signs.renewalFailed(holds, error)
       },
       overdue: (error) => {
         late = true

@@ -1,0 +1,11 @@
+import type { LostReason } from "../LockError.js"
+
+/** Why a hold is over, in words: for the error, and for the log. */
+export const lostBecause: Record<LostReason, string> = {
+  Expired: "its lease could not be renewed in time",
+  Taken: "another owner has it",
+  Forced: "it was released by force",
+  Vanished: "the storage has no record of it any more: its data was flushed, evicted, restored, replaced or hidden",
+  Closed: "the StorageLock layer was closed",
+  Released: "it was given back"
+}
