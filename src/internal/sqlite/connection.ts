@@ -133,6 +133,17 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
     return handle
   })
 
+/** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */
+const guard: sameFile.Guard = (filename) =>
+  SqliteClient.make({ filename, readonly: true, disableWAL: true }).pipe(
+    Effect.provide(Reactivity.layer),
+    Effect.flatMap((client) => client.reserve),
+    Effect.flatMap((conn) => conn.executeUnprepared("SELECT count(*) FROM sqlite_master", [], undefined)),
+    Effect.catchAllCause(() => Effect.void)
+  )
+
 /** A connection to whatever file stands at the path. */
 export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
-  options.filename === ":memory:" ? connect(options, name) : sameFile.make(options.filename, connect(options, name))
+  options.filename === ":memory:"
+    ? connect(options, name)
+    : sameFile.make({ filename: options.filename, name, connect: connect(options, name), guard })

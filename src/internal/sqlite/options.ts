@@ -1,3 +1,4 @@
+import { resolve as absolute } from "node:path"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../input.js"
 import type { Options } from "../../backends/SqliteStorage.js"
@@ -62,5 +63,7 @@ export const resolve = (options: Options): Resolved | InvalidOptions => {
   }
   const timeoutMillis = operationTimeout(options.operationTimeout)
   if (typeof timeoutMillis !== "number") return timeoutMillis
-  return { filename: options.filename, table, setup, synchronous, timeoutMillis }
+  // A program that changes its directory keeps its locks.
+  const filename = options.filename === ":memory:" ? options.filename : absolute(options.filename)
+  return { filename, table, setup, synchronous, timeoutMillis }
 }

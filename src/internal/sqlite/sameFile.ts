@@ -1,59 +1,135 @@
 /**
- * A connection to the file that stands at the path *now*. SQLite keeps the file that it opened, also when that was deleted or replaced meanwhile (by a deployment, a clean-up, a restore): its
- * holders would renew in a file that nobody else sees, while others take their locks in the new one.
+ * A connection to the files that stand at the path *now*. Files that were deleted or replaced under a holder (by a deployment, a clean-up, a restore) go on serving the connections that have them
+ * open: their holders would renew where nobody else looks, while others take their locks in the new files.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { statSync } from "node:fs"
-import type { StorageError } from "../../LockError.js"
+import { StorageError } from "../../LockError.js"
 import type { Handle } from "./connection.js"
+import * as files from "./files.js"
 
-/** Device and inode; nothing where there is no file that can be seen. */
-const identityOf = (filename: string): string | undefined => {
-  try {
-    const stat = statSync(filename, { throwIfNoEntry: false, bigint: true })
-    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
-  } catch {
-    // A loop of links, a directory that must not be read: to open it anew tells what is the matter.
-    return undefined
-  }
+interface Connection {
+  readonly handle: Handle
+  readonly files: files.Files
+  readonly scope: Scope.CloseableScope
+  closed: boolean
 }
 
-/** Each statement runs in the file that is at the path before it and after it. All statements are idempotent, so one that ran in a file that is gone runs again. */
-export const make = (
-  filename: string,
-  connect: Effect.Effect<Handle, StorageError, Scope.Scope>
-): Effect.Effect<Handle, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
-    const scope = yield* Effect.scope
-    const turn = yield* Effect.makeSemaphore(1)
-    /** With the identity from before, if there was one: a file that is replaced while it is opened must not pass for the one that was. */
-    const connected = Effect.suspend(() => {
-      const before = identityOf(filename)
-      return Effect.map(connect, (handle) => ({ handle, identity: before ?? identityOf(filename) }))
-    })
-    /** A try that fails keeps nothing open. */
-    const reconnected = Effect.flatMap(Scope.make(), (own) =>
-      Scope.extend(connected, own).pipe(
-        Effect.tap(() => Scope.addFinalizerExit(scope, (exit) => Scope.close(own, exit))),
-        Effect.tapErrorCause((cause) => Scope.close(own, Exit.failCause(cause)))
-      ))
-    let { handle, identity } = yield* connected
+/**
+ * What this process has open, by database. SQLite shares the index of the log among all connections of a process to one database: as long as one has the index of a deleted log, each new one gets
+ * that, too. So they all close before one opens.
+ */
+const opened = new Map<string, Set<Connection>>()
 
-    /** A former connection stays open until the layer ends: a statement may still be waiting on it. */
+/** Opening and closing go one at a time in a process, for that reason. */
+const turn = Effect.unsafeMakeSemaphore(1)
+
+const closeOne = (connection: Connection) =>
+  Effect.suspend(() => {
+    connection.closed = true
+    const { database } = connection.files
+    const siblings = opened.get(database ?? "")
+    siblings?.delete(connection)
+    if (siblings?.size === 0) opened.delete(database ?? "")
+    return Scope.close(connection.scope, Exit.void)
+  })
+
+/**
+ * The last connection that closes writes its log into the database. From a log that was deleted this would overwrite what others have done since. A guard prevents it: it has the database open
+ * while the others close, so that none is the last, and it may only read, so that it writes nothing when it closes itself.
+ */
+const closeAll = (connections: Iterable<Connection>, guard: Guard): Effect.Effect<void> =>
+  Effect.uninterruptible(Effect.suspend(() => {
+    const all = [...connections]
+    for (const connection of all) connection.closed = true
+    return Effect.scoped(Effect.zipRight(guard(all[0]!.files.target), Effect.forEach(all, closeOne, { discard: true })))
+  }))
+
+export type Guard = (filename: string) => Effect.Effect<void, never, Scope.Scope>
+
+const close = (connection: Connection, guard: Guard): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (connection.closed) return Effect.void
+    const siblings = opened.get(connection.files.database ?? "")
+    return siblings !== undefined && files.logIsGone(connection.files) ? closeAll(siblings, guard) : closeOne(connection)
+  })
+
+/** Closes what this process has open of files that stand no more where they stood. */
+const closeStale = (target: string, guard: Guard) =>
+  Effect.suspend(() => {
+    const stale = [...opened.values()].flatMap((siblings) => [...siblings]).filter((one) => one.files.target === target && !files.stillThere(one.files))
+    return Effect.forEach(stale, (one) => close(one, guard), { discard: true })
+  })
+
+const shared = (operation: string, target: string) =>
+  new StorageError({
+    reason: "Connection",
+    operation,
+    isRetryable: true,
+    applied: "no",
+    message: `the log of ${JSON.stringify(target)} (-wal, -shm) was deleted, and a connection of this program that is not the library's still has it open. ` +
+      "As long as it does, nothing of this process sees what others write: close it, or start the program again; and give the locks a file of their own"
+  })
+
+/** Each statement runs in the files that are at the path after it, too. All statements are idempotent, so one that ran in files that are gone runs again. */
+export const make = (options: {
+  readonly filename: string
+  readonly name: string
+  readonly connect: Effect.Effect<Handle, StorageError, Scope.Scope>
+  readonly guard: Guard
+}): Effect.Effect<Handle, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { connect, filename: path, guard } = options
+
+    /** With the identity from before, if there was one: a file that is replaced while it is opened must not pass for the one that was. */
+    const connectTo = (scope: Scope.CloseableScope): Effect.Effect<Connection, StorageError> =>
+      Effect.gen(function*() {
+        const before = files.at(path)
+        yield* closeStale(before.target, guard)
+        if (files.hasDeletedLog(before.target)) return yield* shared(`${options.name}.open`, before.target)
+        const handle = yield* Scope.extend(connect, scope)
+        const after = files.at(path)
+        const connection: Connection = {
+          handle,
+          files: { ...after, database: before.database ?? after.database, log: before.log ?? after.log },
+          scope,
+          closed: false
+        }
+        const { database } = connection.files
+        if (database !== undefined) opened.set(database, (opened.get(database) ?? new Set()).add(connection))
+        return connection
+      })
+
+    /** A try that fails, or that nobody waits for any more, keeps nothing open. */
+    const open = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Scope.make(), (scope) => Effect.onError(restore(connectTo(scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))))
+
+    let current: Connection = yield* Effect.acquireRelease(
+      Effect.interruptible(turn.withPermits(1)(open)),
+      () => turn.withPermits(1)(Effect.suspend((): Effect.Effect<void> => close(current, guard)))
+    )
+
+    const isCurrent = () => !current.closed && files.stillThere(current.files)
+    /** Before a statement the log alone is looked at: what is written into a deleted one may end in the database, over the changes of others. */
+    const mayWrite = () => !current.closed && files.hasLog(current.files)
     const reopen = turn.withPermits(1)(Effect.suspend(() =>
-      identityOf(filename) === identity ? Effect.void : Effect.uninterruptible(Effect.map(reconnected, (next) => {
-        handle = next.handle
-        identity = next.identity
-      }))
+      isCurrent() ? Effect.void : Effect.zipRight(
+        close(current, guard),
+        Effect.uninterruptibleMask((restore) => Effect.map(restore(open), (next) => void (current = next)))
+      )
     ))
 
-    const run: Handle["run"] = <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>) => {
-      const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() =>
-        identityOf(filename) === identity ? handle.run<Row>(operation, text, params) : Effect.zipRight(reopen, Effect.suspend(() => handle.run<Row>(operation, text, params)))
+    const run = <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
+      const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() => current.handle.run<Row>(operation, text, params))
+      const again = Effect.zipRight(reopen, once)
+      return Effect.suspend(() => mayWrite() ? once : again).pipe(
+        Effect.matchEffect({
+          onSuccess: (rows) => isCurrent() ? Effect.succeed(rows) : again,
+          // Also one that waited on a connection that was closed meanwhile.
+          onFailure: (error) => isCurrent() ? Effect.fail(error) : again
+        })
       )
-      return Effect.flatMap(once, (rows) => identityOf(filename) === identity ? Effect.succeed(rows) : once)
     }
     return { run }
   })

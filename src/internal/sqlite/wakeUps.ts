@@ -3,13 +3,18 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { watch } from "node:fs"
 import type { Handle } from "./connection.js"
+import { at } from "./files.js"
 
 const changes = (file: string): Stream.Stream<void, unknown> =>
   Stream.asyncPush<void, unknown>((emit) =>
     Effect.acquireRelease(
       Effect.try(() => {
         // Not persistent: a hint is no reason to keep a process running.
-        const watcher = watch(file, { persistent: false }, () => emit.single(undefined))
+        const watcher = watch(file, { persistent: false }, (event) => {
+          emit.single(undefined)
+          // The name is another file's now, or nobody's: the watch is over, and the next one is of what stands there then.
+          if (event === "rename") emit.end()
+        })
         watcher.on("error", (cause) => emit.fail(cause))
         // What came before the watch is looked for once.
         emit.single(undefined)
@@ -17,6 +22,9 @@ const changes = (file: string): Stream.Stream<void, unknown> =>
       }),
       (watcher) => Effect.sync(() => watcher.close())
     ), { bufferSize: 1, strategy: "sliding" })
+
+/** Beside the file that a link leads to. */
+const logOf = (filename: string) => `${at(filename).target}-wal`
 
 const firstPause = 1
 const lastPause = 32
@@ -30,8 +38,9 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
   if (filename === ":memory:") return Stream.empty
   return Stream.suspend(() => {
     let seen: number | undefined
+    const version = handle.run<{ readonly data_version: number }>(`${name}.wakeUps`, "PRAGMA data_version")
     const look = Effect.map(
-      handle.run<{ readonly data_version: number }>(`${name}.wakeUps`, "PRAGMA data_version"),
+      version,
       ([row]) => {
         const changed = row?.data_version !== seen
         seen = row?.data_version
@@ -41,11 +50,14 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
     const changed = (pause: number): Effect.Effect<boolean, unknown> =>
       Effect.flatMap(Effect.delay(look, pause), (found) =>
         found || pause >= lastPause ? Effect.succeed(found) : changed(pause * 2))
-    return changes(`${filename}-wal`).pipe(
+    // Whatever is asked opens the files that stand there now.
+    return Stream.fromEffect(version).pipe(
+      Stream.flatMap(() => changes(logOf(filename))),
       Stream.filterEffect(() => changed(firstPause)),
       Stream.map(() => "all")
     )
   }).pipe(
+    Stream.repeat(Schedule.spaced("1 seconds")),
     Stream.retry(Schedule.spaced("10 seconds")),
     Stream.catchAll(() => Stream.empty)
   )
