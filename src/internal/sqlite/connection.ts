@@ -10,7 +10,7 @@ import { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
 import { withoutLabels } from "../sql/record.js"
 import { monotonicMicros } from "../time.js"
-import { busy, classify } from "./errors.js"
+import { busy, classify, full } from "./errors.js"
 import type { Resolved } from "./options.js"
 import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
@@ -52,11 +52,22 @@ const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
       () =>
         pastCache(conn, text, params).pipe(
           Effect.catchIf((error) => busy(error.cause), (error) => waitAndRetry(conn, timeoutMillis, text, params, error)),
+          Effect.catchIf((error) => full(error.cause), () => reuseLog(conn, text, params)),
           Effect.mapError((error) => classify(operation, error.cause))
         )
     ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
   }
 })
+
+/**
+ * The log grows with each change. On a full disk it is copied into the database, which only overwrites pages that are there, and the next change is written at the log's begin: so what is held
+ * can still be renewed and released.
+ */
+const reuseLog = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.zipRight(
+    Effect.ignore(conn.executeUnprepared("PRAGMA wal_checkpoint(RESTART)", [], undefined)),
+    pastCache(conn, text, params)
+  )
 
 const waitAndRetry = (
   conn: Connection,

@@ -12,6 +12,9 @@ const is = (code: string, ...primary: ReadonlyArray<string>): boolean =>
 /** Another connection has the file: nothing was done, and it passes. PROTOCOL is a lost race to open the write-ahead log. */
 export const busy = (cause: unknown): boolean => is(codeOf(cause), "BUSY", "LOCKED", "PROTOCOL")
 
+/** No room for a change: nothing was done. */
+export const full = (cause: unknown): boolean => is(codeOf(cause), "FULL")
+
 const judge = (
   cause: unknown
 ): Pick<StorageError, "reason" | "isRetryable" | "applied"> & { readonly message: string } => {
@@ -38,7 +41,10 @@ const judge = (
   if (is(code, "ERROR", "SCHEMA", "CONSTRAINT", "MISMATCH")) {
     return { reason: "Schema", ...no, message: `the table is missing or is not as this library makes it: ${said} (${code})` }
   }
-  if (is(code, "FULL", "NOMEM", "INTERRUPT", "ABORT")) return { reason: "Unknown", isRetryable: true, applied: "no", message: `${said} (${code})` }
+  if (full(cause)) {
+    return { reason: "Unknown", isRetryable: true, applied: "no", message: `the disk of the file is full: make room; locks that are held are kept and freed where pages that exist may be overwritten (${code})` }
+  }
+  if (is(code, "NOMEM", "INTERRUPT", "ABORT")) return { reason: "Unknown", isRetryable: true, applied: "no", message: `${said} (${code})` }
   // The driver throws a TypeError without a code for a directory that is not there, and for a closed handle.
   if (code === "" && cause instanceof TypeError) return { reason: "Connection", ...no, message: `the file cannot be used: ${said}` }
   return { reason: "Unknown", isRetryable: false, applied: "unknown", message: code === "" ? said : `${said} (${code})` }
