@@ -2,6 +2,7 @@
  * The way to a hold: wait for one's turn in this process, claim, and, if somebody else has it, wait for a hint, the end of their lease, or the next poll.
  */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -9,11 +10,12 @@ import { LockTimeout, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
+import { odd } from "./answers.js"
 import type { Answer } from "./calls.js"
 import { callLimit, chore, Claimant, closedError, type Core, settle } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "./ids.js"
-import { Ticket } from "./line.js"
+import { type Line, Ticket } from "./line.js"
 import { isOwn, moment as nestedMoment, type Place, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 
@@ -34,8 +36,14 @@ const turnsInARow = 8
 const longestStreak = 100
 const moment = 20
 
-/** How long `tryAcquire` puts up with a failing storage, in milliseconds. */
+/**
+ * How long `tryAcquire` puts up with a storage that fails or is silent; how long with one that this layer has not heard of yet, and that may have to be connected to first; and
+ * how much longer if this very process stood still, so that it could not hear the answer. In milliseconds.
+ */
 const patienceOfTry = 500
+const patienceOfFirstTry = 5000
+const stoodStill = 100
+const moreAfterStandstill = 250
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
   new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease, wanted.options.ownerLabel, wanted.place)
@@ -45,19 +53,33 @@ const abandon = (core: Core, claimant: Claimant): void => {
   if (claimant.mayBeIn) chore(core, settle(core, claimant))
 }
 
+/** An answer that is another's, or to another request, is none. */
+const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
+  answer._tag === "Right" && answer.right._tag === "Claimed" && !answer.right.record.holds.includes(claimant.holdId)
+    ? Either.left(odd(core.storage.guarantees.name, "claim", answer.right))
+    : answer
+
 /** One claim, in flight. */
 class Attempt {
   answer: Answer<ClaimOutcome> | undefined
   readonly start: number
 
-  constructor(readonly core: Core, readonly claimant: Claimant, readonly ticket: Ticket) {
+  constructor(readonly core: Core, readonly claimant: Claimant, readonly ticket: Ticket, readonly line: Line) {
     this.start = core.timeline.now()
   }
 
+  private hear(answer: Answer<ClaimOutcome>): void {
+    if (this.answer === undefined) {
+      this.answer = answer
+      this.line.heard(answer._tag === "Left" ? answer.left : undefined)
+    }
+    this.ticket.bell.ring()
+  }
+
   run(limit: number): Effect.Effect<void> {
-    const { claimant, core, ticket } = this
+    const { claimant, core, line } = this
     claimant.inflight++
-    claimant.claims++
+    line.asks(this.start)
     return core.calls.start(
       "claim",
       core.storage.claim({
@@ -69,17 +91,14 @@ class Attempt {
       }),
       limit,
       {
-        answered: (answer) => {
-          if (answer._tag === "Right") claimant.mayHold = answer.right._tag === "Claimed"
-          else if (answer.left.applied === "unknown") claimant.unsure = core.timeline.now()
-          this.answer ??= answer
+        answered: (told) => {
+          const answer = ours(core, claimant, told)
+          if (answer._tag === "Right") claimant.mayHold ||= answer.right._tag === "Claimed"
+          else if (answer.left.applied !== "no") claimant.unsure = core.timeline.now()
           claimant.ended()
-          ticket.bell.ring()
+          this.hear(answer)
         },
-        overdue: (error) => {
-          this.answer ??= { _tag: "Left", left: error } as Answer<ClaimOutcome>
-          ticket.bell.ring()
-        }
+        overdue: (error) => this.hear(Either.left(error))
       }
     )
   }
@@ -133,25 +152,39 @@ export const acquire = (
     let holder: LockRecord | undefined
     let poll: Schedule.ScheduleDriver<unknown> | undefined
 
+    /** `LockTimeout` says that somebody has the lock. Of a storage that does not answer, nobody can say that. */
+    const outOfTime = (): LockTimeout | StorageError => {
+      const now = timeline.now()
+      const here = wait ? holderHere(core, key) : undefined
+      const outage = failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
+      return outage === undefined
+        ? timedOut(claimant, now - began, here ?? holder ?? line.holder)
+        : typeof outage === "number" ? silence(core, outage) : outage
+    }
+
     /** What ends the waiting, whatever it waits for. */
     const verdict = (): LockTimeout | StorageError | undefined =>
-      core.closed
-        ? closedError("acquire")
-        : expired
-        ? failure ?? timedOut(claimant, timeline.now() - began, holderHere(core, key) ?? holder ?? line.holder)
-        : undefined
+      core.closed ? closedError("acquire") : expired ? outOfTime() : undefined
     let end: LockTimeout | StorageError | undefined
     const pause = (due: number) => {
       pauseAlarm?.cancel()
       pauseAlarm = alarms.set(due, () => ticket.bell.ring())
     }
 
-    if (options.acquireTimeout !== Number.POSITIVE_INFINITY) {
-      deadlineAlarm = alarms.set(began + options.acquireTimeout, () => {
+    /** Of those who do not wait. */
+    const patience = options.acquireTimeout !== Number.POSITIVE_INFINITY
+      ? options.acquireTimeout
+      : core.calls.hasAnswered() ? patienceOfTry : patienceOfFirstTry
+    const within = (millis: number, more: number) => {
+      const due = timeline.now() + millis
+      deadlineAlarm = alarms.set(due, () => {
+        if (more > 0 && timeline.now() - due > stoodStill) return within(more, 0)
         expired = true
         ticket.bell.ring()
       })
     }
+    if (options.acquireTimeout !== Number.POSITIVE_INFINITY) within(options.acquireTimeout, 0)
+    else if (!wait) within(patience, moreAfterStandstill)
     const held = line.holderHere
     const nestedAlarm = wait && held !== undefined && isOwn(wanted.place, held) && !line.mayGo(ticket)
       ? alarms.set(began + nestedMoment, () => warn(core, key, wanted.place))
@@ -201,7 +234,7 @@ export const acquire = (
 
         // From here on a hint is remembered, so that none can fall between the answer and the waiting.
         ticket.hinted = false
-        const attempt = new Attempt(core, claimant, ticket)
+        const attempt = new Attempt(core, claimant, ticket, line)
         yield* attempt.run(limit)
         while (attempt.answer === undefined) {
           yield* restore(ticket.bell.wait)
@@ -241,12 +274,13 @@ export const acquire = (
           continue
         }
 
-        failure = answer._tag === "Left" ? answer.left : tooSlow(core, options)
+        if (answer._tag === "Left") failure = answer.left
+        else line.heard(failure = tooSlow(core, options))
         failingSince ??= attempt.start
         const now = timeline.now()
         // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
-        const patience = !wait ? Math.min(patienceOfTry, limit) : holder === undefined ? limit : options.lease
-        if (!failure.isRetryable || now - failingSince >= patience) return yield* failure
+        const patient = !wait ? Math.min(patience, patienceOfTry, limit) : holder === undefined ? limit : options.lease
+        if (!failure.isRetryable || now - failingSince >= patient) return yield* failure
         const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextRange(0.5, 1.5))
         pause(until)
         while (timeline.now() < until) {
@@ -265,27 +299,33 @@ export const acquire = (
     core.acquiring--
     core.quiet.ring()
     if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
-    return yield* Effect.mapError(exit, (error) => gaveBack || claimant.mayBeIn ? notSurelyUnapplied(error) : error)
+    return yield* Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
   })
 
-/** The last call may not have been applied, but one before it may: then the lock may look held for a moment, until what it did is undone. */
-const notSurelyUnapplied = <E extends LockTimeout | StorageError>(error: E): E | StorageError =>
-  error._tag === "StorageError" && error.applied === "no"
-    ? new StorageError({
-      reason: error.reason,
-      operation: error.operation,
-      isRetryable: error.isRetryable,
-      applied: "unknown",
-      message: error.message,
-      cause: error.cause
-    })
-    : error
+/**
+ * Of this acquire, not of the call that failed: the last one may not have been applied though one before it may, or be another's, for whose answer this one waited. What may have been applied
+ * is being undone; the lock may look held until then.
+ */
+const withApplied = <E extends LockTimeout | StorageError>(error: E, applied: StorageError["applied"]): E | StorageError => {
+  if (error._tag !== "StorageError" || error.applied === applied) return error
+  const { cause, isRetryable, message, operation, reason } = error
+  return new StorageError({ reason, operation, isRetryable, applied, message, cause })
+}
+
+const silence = (core: Core, millis: number): StorageError =>
+  new StorageError({
+    reason: "Timeout",
+    operation: `${core.storage.guarantees.name}.claim`,
+    isRetryable: true,
+    applied: "unknown",
+    message: `no answer from ${core.storage.guarantees.name} within ${Math.round(millis)} ms`
+  })
 
 const tooSlow = (core: Core, options: Resolved): StorageError =>
   new StorageError({
     reason: "Timeout",
     operation: `${core.storage.guarantees.name}.claim`,
     isRetryable: true,
-    applied: "no",
+    applied: "unknown",
     message: `${core.storage.guarantees.name} answered when nothing was left of a lease of ${options.lease} ms: it is too slow for so short a lease`
   })

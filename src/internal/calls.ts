@@ -12,6 +12,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import { StorageError } from "../LockError.js"
 import type { Alarm, Alarms } from "./alarms.js"
+import { faultOf, isStorageError, thrown } from "./answers.js"
 import { Runners } from "./runners.js"
 import type { Timeline } from "./timeline.js"
 
@@ -38,6 +39,8 @@ export interface Calls {
   readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
   readonly isIdle: () => boolean
   readonly counts: () => Readonly<Record<"busyRunners" | "idleRunners" | "inBackground", number>>
+  /** Whether the storage has ever answered: then it is connected. */
+  readonly hasAnswered: () => boolean
   /** Interrupts the calls of an operation that still run, without waiting. */
   readonly abort: (operation: string) => Effect.Effect<void>
   /** Interrupts whatever still runs, without waiting, and keeps no fiber. */
@@ -52,6 +55,7 @@ export const make = (
   onQuiet: () => void
 ): Calls => {
   const runners = new Runners(context, onQuiet)
+  let everAnswered = false
   const inBackground = new Set<Fiber.RuntimeFiber<void>>()
 
   const noAnswer = (operation: string, limit: number, cause?: unknown) =>
@@ -64,26 +68,28 @@ export const make = (
       cause
     })
 
-  const answer = <A>(operation: string, limit: number, exit: Exit.Exit<A, StorageError>): Answer<A> =>
+  const judge = <A>(operation: string, limit: number, exit: Exit.Exit<A, StorageError>): Answer<A> =>
     Exit.match(exit, {
-      onSuccess: Either.right,
+      onSuccess: (value) => {
+        const fault = faultOf(name, operation, value)
+        return fault === undefined ? Either.right(value) : Either.left(fault)
+      },
       onFailure: (cause) => {
         const failure = Cause.failureOption(cause)
-        if (failure._tag === "Some") return Either.left(failure.value)
-        if (Cause.isInterrupted(cause)) return Either.left(noAnswer(operation, limit))
-        const defect = Cause.squash(cause)
-        return Either.left(
-          new StorageError({
-            reason: "Unknown",
-            operation: `${name}.${operation}`,
-            isRetryable: false,
-            applied: "unknown",
-            message: `${name} threw in ${operation}: ${defect instanceof Error ? defect.message : String(defect)}`,
-            cause: defect
-          })
-        )
+        if (failure._tag === "Some" && isStorageError(failure.value)) return Either.left(failure.value)
+        if (failure._tag === "None" && Cause.isInterrupted(cause)) return Either.left(noAnswer(operation, limit))
+        return Either.left(thrown(name, operation, Cause.squash(cause)))
       }
     })
+
+  const answer = <A>(operation: string, limit: number, exit: Exit.Exit<A, StorageError>): Answer<A> => {
+    try {
+      return judge(operation, limit, exit)
+    } catch (error) {
+      // An answer that throws when it is looked at.
+      return Either.left(thrown(name, operation, error))
+    }
+  }
 
   const start: Calls["start"] = (operation, self, limit, { answered, overdue }) =>
     Effect.suspend(() => {
@@ -97,6 +103,7 @@ export const make = (
           ended: (exit) => {
             ended = true
             alarm?.cancel()
+            if (Exit.isSuccess(exit)) everAnswered = true
             answered(answer(operation, limit, exit))
           }
         }),
@@ -138,6 +145,7 @@ export const make = (
       ),
     counts: () => ({ ...runners.counts, inBackground: inBackground.size }),
     isIdle: () => runners.isIdle && inBackground.size === 0,
+    hasAnswered: () => everAnswered,
     abort: (operation) => Effect.sync(() => runners.interrupt(operation)),
     close: Effect.sync(() => {
       for (const fiber of inBackground) fiber.unsafeInterruptAsFork(FiberId.none)

@@ -1,3 +1,4 @@
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import { StorageError } from "../LockError.js"
@@ -32,6 +33,8 @@ export interface Core {
   acquiring: number
   readonly quiet: Bell
   closed: boolean
+  /** Done when it closes. */
+  readonly closing: Deferred.Deferred<void>
 }
 
 /** No call to the storage is waited for longer, in milliseconds. */
@@ -43,12 +46,10 @@ export const longestCall = 10_000
 export class Claimant {
   /** Claims that have not ended. */
   inflight = 0
-  /** Claims that were begun. */
-  claims = 0
   private bell: Bell | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
   unsure = Number.NEGATIVE_INFINITY
-  /** Whether any claim may have been applied. */
+  /** A claim was answered `Claimed`, whatever was answered to others of it since: they may have been applied in another order. */
   mayHold = false
   constructor(
     readonly key: string,
@@ -99,22 +100,35 @@ export const chore = (core: Core, self: Effect.Effect<void>): void => {
 
 export const release = (core: Core, { holdId, key }: Claimant) => core.storage.release({ lockId: key, holdId })
 
+/** Between releases that fail, and between those that only look whether a lost claim has arrived meanwhile; the second as a part of the lease. In milliseconds. */
+const longestPause = 2000
+const looks = 10
+
 /**
  * Makes certain that the storage keeps nothing of a claimant that is no longer wanted: waits until its claims have ended, then releases its hold,
  * again and again until the answer is definite or the lease is over anyway.
  */
 export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const over = core.timeline.now() + claimant.lease
+    let hurries = core.closed
     while (claimant.inflight > 0) yield* claimant.nextEnd
-    for (let pause = 20;; pause = Math.min(2 * pause, 2000)) {
+    const over = core.timeline.now() + claimant.lease
+    for (let pause = 20;; pause *= 2) {
       const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
-      // While a claim may yet arrive, `NotHeld` says nothing, nor does a release of what another claim did.
-      const definite = answer._tag === "Right" &&
-        (!isUnsure(core, claimant) || (answer.right._tag === "Released" && claimant.claims === 1))
+      const answered = answer._tag === "Right"
+      // While a claim, or a copy of one, may yet arrive, no answer is the last word.
+      if (answered && !isUnsure(core, claimant)) return
       // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.
-      const enough = core.closed && (answer._tag === "Right" || !answer.left.isRetryable)
-      if (definite || enough || core.timeline.now() >= over) return
-      yield* Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
+      if (core.closed && (answered || !answer.left.isRetryable)) return
+      // What has deepened a hold of this process lives as long as that is renewed.
+      if (core.timeline.now() >= over && (answered || !core.lines.isHolder(claimant.key, claimant.ownerId))) return
+      pause = Math.min(pause, answered ? Math.max(longestPause, claimant.lease / looks) : longestPause)
+      const rest = Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
+      if (hurries) yield* rest
+      else {
+        yield* Effect.raceFirst(rest, Deferred.await(core.closing))
+        // There is little time left: it begins anew with short pauses, but with pauses.
+        if ((hurries = core.closed)) pause = 10
+      }
     }
   })

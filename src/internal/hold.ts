@@ -167,11 +167,14 @@ export class Hold {
     if (this.state === "released") return this.untilAnswered
     this.end("released")
     const { claimant, core } = this
-    core.lines.of(claimant.key).ending(claimant.ownerId)
+    const line = core.lines.of(claimant.key)
+    line.ending(claimant.ownerId)
+    line.asks(core.timeline.now())
     let waiting = true
-    const done = () => {
+    const done = (failure: StorageError | undefined) => {
       if (!waiting) return
       waiting = false
+      line.heard(failure)
       core.lines.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
       core.lines.tidy(claimant.key, core.timeline.now())
       this.answered = true
@@ -181,7 +184,7 @@ export class Hold {
       core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
         answered: (answer) => {
           if (answer._tag === "Left" || isUnsure(core, claimant)) chore(core, settle(core, claimant))
-          done()
+          done(answer._tag === "Left" ? answer.left : undefined)
         },
         overdue: done
       })

@@ -1,5 +1,6 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -7,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Storage from "../Storage.js"
 import * as alarmClock from "./alarms.js"
+import { guarded } from "./answers.js"
 import { Bell } from "./bell.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
@@ -54,6 +56,7 @@ const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Ef
 const close = (core: Core): Effect.Effect<void> =>
   Effect.gen(function*() {
     core.closed = true
+    yield* Deferred.succeed(core.closing, undefined)
     core.lines.ringAll()
     // Nobody needs the answers of renewals any more.
     yield* core.calls.abort("renew")
@@ -85,7 +88,7 @@ export const open = (
     const alarms = alarmClock.make(timeline)
     const quiet = new Bell()
     const core: Core = {
-      storage,
+      storage: guarded(storage),
       namespace,
       timeline,
       alarms,
@@ -99,13 +102,15 @@ export const open = (
       listen: new Bell(),
       acquiring: 0,
       quiet,
-      closed: false
+      closed: false,
+      closing: yield* Deferred.make<void>()
     }
     inspect(core, yield* Inspector)
     const fibers = yield* Effect.forEach(
       [alarms.run, work(core), listen(core)],
       (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.interruptible(loop))
     )
-    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), Fiber.interruptAll(fibers)))
+    // A storage whose stream of hints cannot be ended must not keep the layer from closing either.
+    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), bounded(Fiber.interruptAll(fibers), grace)))
     return core
   })

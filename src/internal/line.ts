@@ -3,6 +3,7 @@
  * or as the last answer of the storage said, passes by the line: a reentry that queued behind a waiter for its own release would never end.
  */
 import { Bell } from "./bell.js"
+import type { StorageError } from "../LockError.js"
 import type { Place } from "./nesting.js"
 import { Queue } from "./queue.js"
 import type { LockRecord } from "../LockRecord.js"
@@ -11,6 +12,10 @@ import type { LockRecord } from "../LockRecord.js"
 const longestTurn = 250
 const longestSlot = 100
 const memory = 1000
+
+/** After so long without an answer, nothing is known of the lock any more: half of what one has waited, within these bounds. In milliseconds. */
+const shortestSilence = 50
+const longestSilence = 1000
 
 /**
  * When this process should claim, so that not every process that waits for a lock claims each time it is freed. All of them hear the same hints; so who has heard
@@ -113,6 +118,10 @@ export class Line {
   private readonly turns = new Turns()
   /** Where the hold of this process was acquired. */
   private heldAt: Place | undefined
+  /** Whether the storage answers those of this process who ask it for this lock: since when not, whether it ever has, and how it last failed. */
+  private silentSince: number | undefined
+  private answered = false
+  private failure: StorageError | undefined
 
   get isEmpty(): boolean {
     return this.tickets.size === 0 && this.holders.size === 0
@@ -164,6 +173,30 @@ export class Line {
   /** Whether there is anything to keep when nobody needs this line. */
   remembers(now: number): boolean {
     return this.turns.remembers(now)
+  }
+
+  /** Somebody here asks the storage. */
+  asks(now: number): void {
+    this.silentSince ??= now
+  }
+
+  /** It has answered, or failed. */
+  heard(failure: StorageError | undefined): void {
+    this.silentSince = undefined
+    this.failure = failure
+    if (failure === undefined) this.answered = true
+  }
+
+  /** Why nobody who waits here since `began` can be told that somebody has the lock: how the storage has failed, or for how long it has been silent. */
+  outage(began: number, now: number): StorageError | number | undefined {
+    if (this.failure !== undefined) return this.failure
+    if (this.silentSince === undefined) return undefined
+    const silent = now - this.silentSince
+    return this.answered && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2)) ? undefined : silent
+  }
+
+  isHolder(ownerId: string): boolean {
+    return this.holders.has(ownerId)
   }
 
   /** Whether the lock has gone round in this process for long enough: others should have a chance now. */
@@ -282,6 +315,10 @@ export class Lines {
   hint(key: string, now: number): void {
     this.lines.get(key)?.freed(now)
     if (key === "all") { for (const line of this.lines.values()) line.hint() }
+  }
+
+  isHolder(key: string, ownerId: string): boolean {
+    return this.lines.get(key)?.isHolder(ownerId) === true
   }
 
   ringAll(): void {

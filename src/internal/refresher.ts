@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
+import { isRenewAnswer, odd } from "./answers.js"
 import { type Core, longestCall } from "./core.js"
 import type { Hold } from "./hold.js"
 
@@ -9,6 +10,9 @@ const chunkSize = 100
 
 /** Shorter than this, a call has no chance. */
 const shortestCall = 20
+
+/** A storage that answers too few, or oddly, fails those alone. */
+const answered = (core: Core, answer: unknown): RenewAnswer => isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
 
 /** One statement for all of these. `after` is told for each what came of it. */
 export const renew = (
@@ -42,7 +46,7 @@ export const renew = (
         if (answer._tag === "Left") return failed(answer.left)
         const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Hold> }>()
         holds.forEach((hold, index) => {
-          const outcome = answer.right[index]!
+          const outcome = answered(core, answer.right[index])
           hold.renewing = false
           if (outcome._tag === "StorageError") {
             const alike = failures.get(outcome.reason)

@@ -166,7 +166,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
 
     const get: Service["get"] = (lockId) =>
       Effect.map(
-        withKey("get", lockId, storage.get),
+        withKey("get", lockId, core.storage.get),
         Option.map(({ record }) => LockInformation.fromRecord(record, lockId))
       )
 
@@ -181,7 +181,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       get,
       isLocked: (lockId) => Effect.map(get(lockId), Option.isSome),
       list: Stream.unwrap(open("list", Effect.succeed(
-        Stream.filterMap(storage.list, ({ record }) =>
+        Stream.filterMap(core.storage.list, ({ record }) =>
           Option.map(
             Option.fromNullable(publicId(record.lockId, options.namespace)),
             (lockId) => LockInformation.fromRecord(record, lockId)
@@ -192,7 +192,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
           ? when === "now" || when === "leaseEnd"
             ? Effect.map(
               withKey("revoke", lockId, (key) =>
-                Effect.tap(storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
+                Effect.tap(core.storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
                   Effect.sync(() => {
                     if (_tag === "Revoked") forced(key, token)
                   }))),
