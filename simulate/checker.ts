@@ -23,6 +23,7 @@ export const properties: Readonly<Record<string, Property>> = {
   told: safety.told,
   reasons: honesty.reasons,
   applied: honesty.applied,
+  contention: honesty.contention,
   ghosts: honesty.ghosts,
   calm: service.calm,
   swift: service.swift,

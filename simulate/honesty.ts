@@ -63,6 +63,28 @@ export const applied: Property = function*(history) {
   }
 }
 
+/** What may have been true a moment before somebody came may be told to them. In milliseconds. */
+const justBefore = 100
+
+/** `LockTimeout` is told where somebody had the lock, and never of a storage that does not answer. */
+export const contention: Property = function*(history, rules, facts) {
+  if (rules.lostWrites) return
+  const wants = new Map<number, Of<"want">>()
+  /** When each lock was last held by anybody. */
+  const held = new Map<string, number>()
+  for (const [index, event] of history.entries()) {
+    if (event.type === "want") wants.set(event.n, event)
+    if (event.type === "state") held.set(event.lock, event.holds.length > 0 ? Number.POSITIVE_INFINITY : event.t)
+    if (event.type !== "done" || event.exit !== "LockTimeout") continue
+    const want = wants.get(event.n)
+    if (want === undefined || (held.get(want.lock) ?? Number.NEGATIVE_INFINITY) >= want.t - justBefore) continue
+    // Who does not know yet that it was taken away still has it, as far as its process can tell.
+    const believes = Array.from(facts.holds.values()).some(({ got, over }) => got.lock === want.lock && got.t <= event.t && over >= want.t - justBefore)
+    if (believes) continue
+    yield [index, `#${event.n} is told that somebody has ${want.lock}, and nobody has had it since it came`]
+  }
+}
+
 interface Ghost {
   /** Claims of which it is not known what came of them. */
   unsure: number

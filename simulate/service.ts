@@ -5,14 +5,25 @@ import type { Of } from "./facts.js"
 /** Where nothing goes wrong, nothing is lost, nothing fails, and whatever was claimed is given back before its lease runs out. */
 export const calm: Property = function*(history, rules) {
   if (!rules.calm) return
+  const wants = new Map<number, Of<"want">>()
+  /** Claims that have not been answered yet. */
+  const open = new Map<string, { readonly p: string; readonly lock: string }>()
+  const isAsking = (p: string, lock: string) => Array.from(open.values()).some((asks) => asks.p === p && asks.lock === lock)
   for (const [index, event] of history.entries()) {
+    if (event.type === "want") wants.set(event.n, event)
+    if (event.type === "asks") open.set(event.hold, event)
+    if (event.type === "knows") open.delete(event.hold)
     if (event.type === "lost") yield [index, `${event.hold} was lost (${event.reason}), though nothing went wrong`]
     if (rules.atomic && event.type === "state" && event.op === "time" && event.holds.length === 0) {
       yield [index, `the lease of ${event.lock} ran out, though nothing went wrong: somebody did not give it back`]
     }
     // Over compare-and-set, many at once may take too long for a short lease.
     // And who has no time to try again is told what was wrong.
-    if (rules.atomic && !rules.hiccups && event.type === "done" && event.exit.startsWith("StorageError")) yield [index, `#${event.n} failed with ${event.exit}, though nothing went wrong`]
+    if (!rules.atomic || rules.hiccups || event.type !== "done" || !event.exit.startsWith("StorageError")) continue
+    const want = wants.get(event.n)
+    // Less time than an answer takes.
+    if (event.exit === "StorageError Timeout" && want?.timeout !== undefined && isAsking(want.p, want.lock)) continue
+    yield [index, `#${event.n} failed with ${event.exit}, though nothing went wrong`]
   }
 }
 

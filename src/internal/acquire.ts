@@ -71,7 +71,7 @@ class Attempt {
   private hear(answer: Answer<ClaimOutcome>): void {
     if (this.answer === undefined) {
       this.answer = answer
-      this.line.heard(answer._tag === "Left" ? answer.left : undefined)
+      this.line.heard(this.core.timeline.now(), answer._tag === "Left" ? answer.left : undefined)
     }
     this.ticket.bell.ring()
   }
@@ -275,7 +275,7 @@ export const acquire = (
         }
 
         if (answer._tag === "Left") failure = answer.left
-        else line.heard(failure = tooSlow(core, options))
+        else line.heard(timeline.now(), failure = tooSlow(core, options))
         failingSince ??= attempt.start
         const now = timeline.now()
         // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.

@@ -174,7 +174,7 @@ export class Hold {
     const done = (failure: StorageError | undefined) => {
       if (!waiting) return
       waiting = false
-      line.heard(failure)
+      line.heard(core.timeline.now(), failure)
       core.lines.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
       core.lines.tidy(claimant.key, core.timeline.now())
       this.answered = true

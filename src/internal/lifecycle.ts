@@ -1,9 +1,11 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Storage from "../Storage.js"
@@ -38,7 +40,9 @@ const work = (core: Core): Effect.Effect<never> =>
 const listen = (core: Core): Effect.Effect<void> =>
   core.listen.wait.pipe(
     Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
-    Effect.catchAllDefect((defect) => Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", defect))
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
+    )
   )
 
 const realClock = Clock.make()
@@ -107,10 +111,18 @@ export const open = (
     }
     inspect(core, yield* Inspector)
     const fibers = yield* Effect.forEach(
-      [alarms.run, work(core), listen(core)],
+      [alarms.run, work(core)],
       (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.interruptible(loop))
     )
-    // A storage whose stream of hints cannot be ended must not keep the layer from closing either.
-    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), bounded(Fiber.interruptAll(fibers), grace)))
+    const listening = yield* Effect.forkDaemon(Effect.interruptible(listen(core)))
+    const end = Effect.suspend(() => {
+      listening.unsafeInterruptAsFork(FiberId.none)
+      return Effect.zipRight(
+        Fiber.interruptAll(fibers),
+        // A storage whose stream of hints cannot be ended must not keep the layer from closing.
+        Effect.suspend(() => listening.unsafePoll() === null ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void)
+      )
+    })
+    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), end))
     return core
   })

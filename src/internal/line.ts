@@ -118,9 +118,9 @@ export class Line {
   private readonly turns = new Turns()
   /** Where the hold of this process was acquired. */
   private heldAt: Place | undefined
-  /** Whether the storage answers those of this process who ask it for this lock: since when not, whether it ever has, and how it last failed. */
+  /** Whether the storage answers those of this process who ask it for this lock: since when not, when it last has, and how it last failed. */
   private silentSince: number | undefined
-  private answered = false
+  private answeredAt = Number.NEGATIVE_INFINITY
   private failure: StorageError | undefined
 
   get isEmpty(): boolean {
@@ -181,10 +181,10 @@ export class Line {
   }
 
   /** It has answered, or failed. */
-  heard(failure: StorageError | undefined): void {
+  heard(now: number, failure: StorageError | undefined): void {
     this.silentSince = undefined
     this.failure = failure
-    if (failure === undefined) this.answered = true
+    if (failure === undefined) this.answeredAt = now
   }
 
   /** Why nobody who waits here since `began` can be told that somebody has the lock: how the storage has failed, or for how long it has been silent. */
@@ -192,7 +192,8 @@ export class Line {
     if (this.failure !== undefined) return this.failure
     if (this.silentSince === undefined) return undefined
     const silent = now - this.silentSince
-    return this.answered && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2)) ? undefined : silent
+    const isKnown = this.answeredAt >= began || this.named !== undefined
+    return isKnown && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2)) ? undefined : silent
   }
 
   isHolder(ownerId: string): boolean {
