@@ -53,7 +53,7 @@ class HeldLock implements Lock {
     const renewal = Effect.suspend(() => {
       const result = Deferred.unsafeMake<void, StorageError>(FiberId.none)
       const told = renew(this.hold.core, [this.hold], (answer) =>
-        Deferred.unsafeDone(result, answer instanceof StorageError ? Exit.fail(answer) : Exit.void))
+        Deferred.unsafeDone(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void))
       return Effect.zipRight(Effect.uninterruptible(told), Deferred.await(result))
     })
     return this.check.pipe(Effect.zipRight(renewal), Effect.zipRight(this.check))
