@@ -4,6 +4,10 @@ import * as Effect from "effect/Effect"
 import { describe, expect, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import * as Layer from "effect/Layer"
+import { type LockRecord, MemoryStorage, Storage } from "../src/index.js"
+import { runCase } from "../src/testing/check.js"
+import * as Env from "../src/testing/env.js"
 import * as Conformance from "../src/testing/index.js"
 import { target } from "./broken/base.js"
 import { kinds } from "./broken/kinds.js"
@@ -67,6 +71,24 @@ describe("the conformance kit", () => {
       expect(new Set(names).size).toBe(names.length)
     }
   })
+
+  it.live("what failed, and what did not come to an end, is told with what it asked of the storage last", () =>
+    Effect.gen(function*() {
+      const memory = yield* MemoryStorage.make()
+      const run = (release: Storage.Service["release"]) =>
+        Effect.scoped(Effect.gen(function*() {
+          const case_ = Conformance.cases.find(({ rule }) => rule === "release-frees-one-hold")!
+          // What asks whether two builds share their locks is no part of the case.
+          const storage = { ...memory, release: (request: LockRecord.Release) => request.lockId.endsWith("-probe") ? memory.release(request) : release(request) }
+          const opened = yield* Env.open({ name: "broken", layer: Layer.succeed(Storage.Storage, storage) })
+          const result = yield* runCase(case_, opened, 500)
+          return result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
+        }))
+      expect(yield* run(() => Effect.succeed({ _tag: "NotHeld" }))).toMatch(/Asked last, by all connections of the case:\n( {2}.*\n)* {2}release kit-.* of hold \S+: NotHeld/)
+      const hung = yield* run(() => Effect.never)
+      expect(hung).toMatch(/over broken the case did not end within 500 ms: .*\[release-frees-one-hold\]/)
+      expect(hung).toMatch(/ {2}release kit-.* of hold \S+: (no answer yet|given up)/)
+    }), timeout)
 
   it.live("a random sequence that failed is replayed by the seed that the failure tells", () =>
     Effect.gen(function*() {

@@ -13,8 +13,8 @@ describe("every state that can be reached, of small worlds", () => {
     it(`keeps the promises of the lock: ${bound.name}`, () => {
       const result = search(bound, { subject })
       results.push(result)
-      expect(story(result)).toBe("")
-      expect(result.complete).toBe(true)
+      if (result.violation !== undefined) expect.fail(`a promise is broken, by these moves:\n${story(result)}`)
+      expect(result.complete, `${bound.name}: the search ended before it had seen every state`).toBe(true)
     })
   }
 
@@ -36,15 +36,15 @@ describe("mutants of the record and of its clients", () => {
   for (const mutant of mutants.filter(({ harmless }) => harmless === undefined)) {
     it(`is found: ${mutant.name}`, () => {
       const { found } = run(mutant)
-      expect(found?.violation?.path.length).toBeGreaterThan(0)
+      expect(found?.violation?.path.length ?? 0, `no world shows it: ${mutant.name}`).toBeGreaterThan(0)
     })
   }
 
   for (const mutant of mutants.filter(({ harmless }) => harmless !== undefined)) {
     it(`does no harm: ${mutant.name}`, () => {
       const { complete, found } = run(mutant)
-      expect(found).toBeUndefined()
-      expect(complete).toBe(true)
+      if (found !== undefined) expect.fail(`it does harm after all, by these moves:\n${story(found)}`)
+      expect(complete, "the search ended before it had seen every state").toBe(true)
     })
   }
 

@@ -11,6 +11,7 @@ import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
 import type { Env, Target } from "./Case.js"
 import * as random from "./random.js"
+import type { Watch } from "./watching.js"
 
 export interface Opened {
   readonly target: Target
@@ -49,30 +50,20 @@ export const open = (target: Target): Effect.Effect<Opened, unknown, Scope.Scope
     return { target, storage, shared }
   })
 
-/** Whatever a case leaves behind is freed after it, so that suites may run on a server that others use. */
-const tracked = (storage: Storage.Service, touched: Set<string>): Storage.Service => ({
-  ...storage,
-  claim: (request) => {
-    touched.add(request.lockId)
-    return storage.claim(request)
-  }
-})
-
 const free = (storage: Storage.Service, lockId: string) =>
   Effect.flatMap(storage.get(lockId), (found) =>
     Option.isSome(found)
       ? Effect.asVoid(storage.revoke({ lockId, token: found.value.record.token, when: "now" }))
       : Effect.void)
 
-/** What one case runs with. */
-export const forCase = (opened: Opened): Effect.Effect<Env, never, Scope.Scope> =>
+/** What one case runs with. Whatever it leaves behind is freed after it, so that suites may run on a server that others use. */
+export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never, Scope.Scope> =>
   Effect.gen(function*() {
     const { shared, target } = opened
     const hooks = target.hooks ?? {}
     const { guarantees } = opened.storage
-    const touched = new Set<string>()
     yield* Effect.addFinalizer(() =>
-      Effect.forEach(touched, (lockId) => free(opened.storage, lockId), { concurrency: 8, discard: true }).pipe(
+      Effect.forEach(watch.touched, (lockId) => free(opened.storage, lockId), { concurrency: 8, discard: true }).pipe(
         Effect.timeout("30 seconds"),
         Effect.catchAllCause(() => Effect.void)
       )
@@ -85,11 +76,11 @@ export const forCase = (opened: Opened): Effect.Effect<Env, never, Scope.Scope> 
     const slew = guarantees.clock === "observed" ? 0 : 0.25
     return {
       name: target.name,
-      storage: tracked(opened.storage, touched),
+      storage: watch.over(opened.storage),
       guarantees,
       connect: shared
-        ? Effect.map(build(target), (storage) => tracked(storage, touched))
-        : Effect.sync(() => tracked(opened.storage, touched)),
+        ? Effect.map(build(target), (storage) => watch.over(storage))
+        : Effect.sync(() => watch.over(opened.storage)),
       shared,
       expectShared: target.builds === undefined
         ? !guarantees.name.startsWith("MemoryStorage")

@@ -29,7 +29,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
   options: { readonly name: string; readonly skip?: SuiteOptions["skip"]; readonly timeout?: number | undefined },
   cases: ReadonlyArray<C>,
   open: Effect.Effect<O, unknown, Scope.Scope>,
-  run: (each: C, opened: O) => Effect.Effect<Result>
+  run: (each: C, opened: O, limit: number) => Effect.Effect<Result>
 ): void => {
   if ("cause" in vitest) {
     throw new Error("Conformance.suite needs vitest and @effect/vitest, and runs within vitest; use Conformance.check elsewhere", {
@@ -52,7 +52,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
       it(`${each.name} [${each.rule}]`, { timeout }, async (context) => {
         const reason = options.skip?.[each.rule]
         if (reason !== undefined) return context.skip(reason)
-        const result = await Effect.runPromise(run(each, opened!), { signal: context.signal })
+        const result = await Effect.runPromise(run(each, opened!, 0.9 * timeout), { signal: context.signal })
         if (result._tag === "Skipped") context.skip(result.reason)
         if (result._tag === "Failed") throw Cause.squash(result.cause)
       })
