@@ -49,13 +49,14 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
  * - `Taken`: the storage says that somebody else has the lock
  * - `Forced`: an operator took it away
  * - `Vanished`: the storage has no record of this hold any more, and nobody is known to have taken it: flushed, evicted, restored from a backup, dropped, or hidden from us
+ * - `HeldTooLong`: it was held for as long as its option `holdAtMost` allows
  * - `Closed`: the layer was closed under it
  * - `Released`: it was given back in order (only `check`, `renew` and `guard` say so; `lost` never does)
  *
  * @since 0.1.0
  * @category errors
  */
-export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "Closed", "Released")
+export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed", "Released")
 
 /**
  * @since 0.1.0
@@ -75,13 +76,17 @@ export class LockLost extends Schema.TaggedError<LockLost>("effect-storage-lock/
   token: Schema.Number,
   reason: LostReason,
   /** More about the reason: what the storage last said when it could not renew, or what it has in place of this hold. */
-  detail: Schema.optional(Schema.String)
+  detail: Schema.optional(Schema.String),
+  /** Whether the body of `withLock`, `withLockIfAvailable` or `guard` ran to its end before anything could stop it (a blocked event loop): what it did is done, and may not have been alone. Absent where it was stopped. */
+  completed: Schema.optional(Schema.Boolean),
+  /** What that body gave. */
+  result: Schema.optional(Schema.Unknown)
 }) {
   override get message(): string {
     const detail = this.detail === undefined ? "" : ` (${this.detail})`
     return `the lock ${JSON.stringify(this.lockId)} of ${JSON.stringify(this.ownerId)}, token ${this.token}, is no longer held: ${
       lostBecause[this.reason]
-    }${detail}`
+    }${detail}${this.completed === true ? "; its body has run to its end all the same, perhaps not alone" : ""}`
   }
 }
 

@@ -43,6 +43,17 @@ export interface Options {
    */
   readonly clockMargin?: Duration.DurationInput | undefined
   /**
+   * How long a hold may last, from its claim on: then it is lost with reason `HeldTooLong`, though it could be renewed, so that a body that hangs does not keep the lock for ever. `withLock` and
+   * `lock.guard` interrupt their body; a scope of `acquire` is not stopped, as with every loss. Each hold has its own bound, a nested one of the same owner too. Above zero. Default, and
+   * `"infinity"`: for ever.
+   */
+  readonly holdAtMost?: Duration.DurationInput | "infinity" | undefined
+  /**
+   * What `withLock`, `withLockIfAvailable` and `lock.guard` end in if their body ran to its end, but its hold was over by then, because nothing could stop it in time (a blocked event loop): with `"fail"`, the default, in `LockLost`, with `completed: true` and what the body gave as `result`; with `"succeed"` in what it gave. A loss is logged in any case. A body that failed by
+   * itself fails with its own error.
+   */
+  readonly lostAtEnd?: "fail" | "succeed" | undefined
+  /**
    * Who a holder is, for people: stored beside the owner id, and shown in `LockTimeout`, `get` and `list`. Decides nothing, so any number of owners may share it. Default the
    * host's name and the process id; empty for none. At most 255 UTF-16 units.
    */

@@ -2,6 +2,7 @@
  * A hold, from the claim that won it to its end: held → released, or held → lost. Both are final.
  */
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
@@ -31,6 +32,8 @@ export class Hold {
   state: "held" | "released" | "lost" = "held"
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY
+  /** On the timeline: it is not held for longer, though it could be renewed. */
+  private readonly latest: number
   record: LockRecord
   renewAt = 0
   renewing = false
@@ -57,6 +60,7 @@ export class Hold {
     deadline: number
   ) {
     this.record = record
+    this.latest = start + options.holdAtMost
     core.holds.add(this)
     core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     this.deadline = deadline
@@ -66,9 +70,10 @@ export class Hold {
   /** Milliseconds for which the lock is surely held. Reads the clocks itself: no timer fires in a busy loop. */
   remaining(): number {
     if (this.state !== "held") return 0
-    const left = this.deadline - this.core.timeline.now()
+    const left = Math.min(this.deadline, this.latest) - this.core.timeline.now()
     if (left > 0) return left
-    this.lose("Expired")
+    if (this.latest <= this.deadline) this.lose("HeldTooLong", Duration.format(Duration.millis(this.options.holdAtMost)))
+    else this.lose("Expired")
     return 0
   }
 
@@ -140,7 +145,9 @@ export class Hold {
     this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
     // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
     this.owesRelease = true
-    if (reason !== "Closed") this.core.alarms.set(this.core.timeline.now() + this.options.margin, () => this.giveBack())
+    if (reason === "Closed") return
+    const now = this.core.timeline.now()
+    this.core.alarms.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () => this.giveBack())
   }
 
   /** Gives back what was lost, once its body has ended or had time to. */
@@ -160,6 +167,8 @@ export class Hold {
   }
 
   private giveUp(): Effect.Effect<void> {
+    // It may be over with no timer to tell; then that is told now.
+    this.remaining()
     if (this.state === "lost") {
       this.giveBack()
       return Effect.void
@@ -214,7 +223,7 @@ export class Hold {
   /** The deadline is watched apart from the renewal, which may hang. */
   private watch(): void {
     this.alarm?.cancel()
-    const due = Math.min(this.renewAt, this.deadline, this.halfway)
+    const due = Math.min(this.renewAt, this.deadline, this.latest, this.halfway)
     this.alarm = this.core.alarms.set(due, () => {
       if (this.state !== "held" || this.remaining() <= 0) return
       const now = this.core.timeline.now()

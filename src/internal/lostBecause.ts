@@ -6,6 +6,7 @@ export const lostBecause: Record<LostReason, string> = {
   Taken: "another owner has it",
   Forced: "it was released by force",
   Vanished: "the storage has no record of it any more: its data was flushed, evicted, restored, replaced or hidden",
+  HeldTooLong: "it was held for as long as `holdAtMost` allows",
   Closed: "the StorageLock layer was closed",
   Released: "it was given back"
 }

@@ -15,6 +15,9 @@ export interface Resolved {
   /** `Infinity`: none. */
   readonly acquireTimeout: number
   readonly retry: Schedule.Schedule<unknown>
+  /** `Infinity`: for ever. */
+  readonly holdAtMost: number
+  readonly lostAtEnd: "fail" | "succeed"
   readonly ownerLabel: string
   /** `Infinity`: never. */
   readonly purgeAfter: number
@@ -84,6 +87,19 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   )
   if (typeof acquireTimeout !== "number") return acquireTimeout
 
+  const holdAtMost = options.holdAtMost === undefined || options.holdAtMost === "infinity" ? Number.POSITIVE_INFINITY : duration(
+    "holdAtMost",
+    options.holdAtMost,
+    "a duration above zero, or \"infinity\" for no bound",
+    (millis) => millis > 0
+  )
+  if (typeof holdAtMost !== "number") return holdAtMost
+
+  const { lostAtEnd = "fail" } = options
+  if (lostAtEnd !== "fail" && lostAtEnd !== "succeed") {
+    return new InvalidOptions({ field: "lostAtEnd", kind: kindOf(lostAtEnd), rule: "\"fail\" or \"succeed\"" })
+  }
+
   if (options.retry !== undefined && !Schedule.isSchedule(options.retry)) {
     return new InvalidOptions({ field: "retry", kind: kindOf(options.retry), rule: "a Schedule" })
   }
@@ -103,7 +119,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   )
   if (typeof purgeAfter !== "number") return purgeAfter
 
-  return { lease, refresh, margin, acquireTimeout, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
+  return { lease, refresh, margin, acquireTimeout, holdAtMost, lostAtEnd, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
 }
 
 const ofLayer = ["namespace", "purgeAfter"] as const

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -7,7 +8,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { InvalidLockId, InvalidOptions, type LockLost, StorageError } from "../LockError.js"
+import { InvalidLockId, InvalidOptions, LockLost, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import * as Storage from "../Storage.js"
 import type { AcquireArgs, AcquireError, AcquireOptions, Lock, Options, Service } from "../StorageLock.js"
@@ -64,11 +65,32 @@ class HeldLock implements Lock {
       // Not only a race: when its caller is interrupted, a race leaves behind what it raced, and the lock would be released while the body still ends.
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Effect.fork(restore(self)), (body) =>
-          Effect.ensuring(restore(Effect.raceFirst(Fiber.join(body), this.hold.lost)), Fiber.interrupt(body))))
+          Effect.flatMap(Effect.exit(restore(Effect.raceFirst(Fiber.await(body), this.hold.lost))), (first) =>
+            Exit.isSuccess(first) ? this.ended(body, first.value) : Effect.flatMap(Fiber.interrupt(body), (exit) =>
+              // Its caller was interrupted, or the lock was lost; and so the body is, unless it had ended by itself.
+              Cause.isInterrupted(first.cause) ? Effect.failCause(first.cause)
+              : Exit.isFailure(exit) && Cause.isInterrupted(exit.cause) ? Effect.failCause(besides(first.cause, exit.cause))
+              : this.ended(body, exit)))))
     )
+
+  /** The end of a body that was not stopped. */
+  private ended<A, E>(body: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E | LockLost> {
+    const { hold } = this
+    // An early release is the program's own.
+    return Exit.isFailure(exit) || hold.state === "released" || hold.remaining() > 0 || hold.options.lostAtEnd === "succeed"
+      ? Fiber.join(body)
+      : new LockLost({ ...hold.failure(), completed: true, result: exit.value })
+  }
+
   get release() {
     return this.hold.release
   }
+}
+
+/** A loss, and what went wrong while the body was interrupted for it: a failure of its own, in a part that could not be interrupted, stands. */
+const besides = <E, E2>(loss: Cause.Cause<E>, interrupted: Cause.Cause<E2>): Cause.Cause<E | E2> => {
+  const own = Cause.filter(interrupted, (cause) => !Cause.isInterruptType(cause))
+  return Cause.isFailure(own) ? own : Cause.isEmpty(own) ? loss : Cause.sequential(loss, own)
 }
 
 const isOptions = (value: unknown): value is AcquireOptions => typeof value === "object" && value !== null
