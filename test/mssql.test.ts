@@ -13,16 +13,19 @@ import * as dialect from "../src/internal/mssql/dialect.js"
 import * as errors from "../src/internal/mssql/errors.js"
 import { decodedRow, parameter } from "../src/internal/mssql/parameters.js"
 import { keepsConnection } from "../src/internal/mssql/errors.js"
-import * as options from "../src/internal/mssql/options.js"
+import * as config from "../src/internal/mssql/config.js"
+import * as source from "../src/internal/mssql/source.js"
+import * as url from "../src/internal/mssql/url.js"
 import * as setup from "../src/internal/mssql/setup.js"
 import type { Executor, Query } from "../src/internal/sql/executor.js"
 import * as pool from "../src/internal/mssql/pool.js"
 import * as statements from "../src/internal/mssql/statements.js"
 import { recordOf } from "../src/internal/sql/record.js"
+import { InvalidOptions } from "../src/LockError.js"
 import type * as LockRecord from "../src/LockRecord.js"
 
 const table = "[dbo].[storage_lock]"
-const sql = dialect.make(table, 4500)
+const sql = dialect.make(table, 4500, "app")
 const hold = "h".repeat(22)
 const record: LockRecord.LockRecord = {
   lockId: "a",
@@ -81,8 +84,10 @@ describe("batches of MssqlStorage", () => {
         assert.isAbove(at, open)
         assert.isBelow(at, first)
       }
-      // What triggers and indexed views want is left as the driver sets it.
-      assert.notMatch(text, /SET (ANSI|ARITHABORT|QUOTED_IDENTIFIER|CONCAT|NUMERIC)/)
+      // Else a text that is too long would be cut, where the program has switched it off.
+      assert.isBelow(text.indexOf("SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL ON;"), first)
+      assert.isAbove(text.indexOf("IF DB_NAME() <> N'app' COLLATE Latin1_General_BIN2 THROW 50713"), open)
+      assert.isBelow(text.indexOf("IF DB_NAME() <> N'app'"), first)
       // It fails on a table with triggers.
       assert.notMatch(text, /\bOUTPUT\b/)
       assert.strictEqual(text.split("BEGIN TRANSACTION;").length, text.split("COMMIT TRANSACTION;").length)
@@ -121,10 +126,10 @@ describe("batches of MssqlStorage", () => {
         width: 1,
         run: (_, { statement }, __, done) => {
           texts.push(statement.text)
-          done(Either.right([{ found: 0 }]))
+          done(Either.right([{ found: 0, database: "app" }]))
         }
       }
-      yield* Effect.exit(setup.prepare(executor, { table, setup: true, millis: 5000, lockTimeout: 4500 }))
+      yield* Effect.exit(setup.prepare(executor, { table: "storage_lock", schema: "dbo", database: "app", setup: true, millis: 5000, lockTimeout: 4500 }))
       assert.lengthOf(texts, 3)
       for (const text of texts) assert.isTrue(text.startsWith(statements.prologue(4500)))
     }).pipe(Effect.runPromise))
@@ -206,7 +211,10 @@ describe("errors of MssqlStorage", () => {
     [requestError(208), "executing", "Schema", false, "no", true],
     [requestError(229, 14), "executing", "Permission", false, "no", true],
     [requestError(262, 14), "executing", "Permission", false, "no", true],
-    [requestError(3906), "executing", "Permission", true, "no", true],
+    [requestError(3906), "executing", "Connection", true, "no", false],
+    [requestError(3908), "executing", "Connection", true, "no", false],
+    [requestError(976), "executing", "Connection", true, "no", false],
+    [requestError(983, 14), "executing", "Connection", true, "no", false],
     [requestError(9002, 17), "executing", "Unknown", true, "no", true],
     [requestError(8134), "executing", "Unknown", false, "no", true],
     [requestError(statements.openTransaction), "executing", "Connection", true, "no", true],
@@ -219,7 +227,7 @@ describe("errors of MssqlStorage", () => {
     [Object.assign(new Tedious.ConnectionError("Public network access is denied", "ELOGIN"), { number: 47073 }), "connecting", "Permission", false, "no", true],
     [Object.assign(new Tedious.ConnectionError("Login failed", "ELOGIN"), { number: 18456 }), "connecting", "Permission", false, "no", true],
     [Object.assign(new Tedious.ConnectionError("Busy", "ELOGIN"), { number: 40501 }), "connecting", "Connection", true, "no", false],
-    [new Tedious.ConnectionError("Login failed", "ELOGIN"), "connecting", "Permission", false, "no", false],
+    [new Tedious.ConnectionError("Login failed", "ELOGIN"), "connecting", "Connection", true, "no", false],
     [new Tedious.ConnectionError("slow", "ETIMEOUT"), "connecting", "Timeout", true, "no", false],
     [new Tedious.ConnectionError("gone", "ESOCKET"), "connecting", "Connection", true, "no", false],
     [new Tedious.RequestError("Connection closed before request completed.", "ECLOSE"), "executing", "Connection", true, "unknown", false],
@@ -239,22 +247,77 @@ describe("errors of MssqlStorage", () => {
     })
   }
 
-  it("no error bears the password, or the driver's connection", () => {
-    const error = Object.assign(requestError(8134), { message: "bad secret-pw here", connection: { password: "secret-pw" } })
-    const made = errors.fromDriver("claim", error, "executing", "secret-pw")
+  it("no error bears the driver's connection, nor a password where one stands", () => {
+    const error = Object.assign(requestError(8134), {
+      message: "cannot reach mssql://sa:secret-pw@h/d nor Server=h;Password=secret-pw;Encrypt=true: o no",
+      connection: { password: "secret-pw" }
+    })
+    const made = errors.fromDriver("claim", error, "executing")
     assert.notInclude(`${made.message}${JSON.stringify(made)}${String((made.cause as Error).stack)}${JSON.stringify(made.cause)}`, "secret-pw")
-    assert.include(made.message, "<redacted>")
+    assert.include(made.message, "mssql://<redacted>@h/d nor Server=h;Password=<redacted>;Encrypt=true: o no")
+  })
+
+  it("what a login without a number says may pass; one with a number is judged by it", () => {
+    const refused = (number?: number) => Object.assign(new Tedious.ConnectionError("Login failed.", "ELOGIN"), number === undefined ? {} : { number })
+    for (const [number, reason] of [[undefined, "Connection"], [18456, "Permission"], [40613, "Connection"], [4064, "Connection"], [18461, "Connection"]] as const) {
+      assert.strictEqual(errors.fromDriver("claim", refused(number), "connecting").reason, reason)
+    }
+  })
+
+  it("a full database, log or quota may pass, was not written to, and says what to do", () => {
+    for (const number of [1101, 1105, 9002, 3958, 40544]) {
+      const made = errors.fromDriver("release", requestError(number, 17), "executing")
+      assert.deepStrictEqual([made.reason, made.isRetryable, made.applied], ["Unknown", true, "no"])
+      assert.include(made.message, "make room")
+      assert.isTrue(keepsConnection(requestError(number, 17)))
+    }
   })
 })
 
 describe("options of MssqlStorage", () => {
   const good = Redacted.make("mssql://sa:secret-pw@127.0.0.1:1/db")
-  const cases: ReadonlyArray<readonly [string, MssqlStorage.Options, string]> = [
+  const at = (parameters: string) => Redacted.make(`mssql://sa:secret-pw@h/d?${parameters}`)
+  const cases: ReadonlyArray<readonly [name: string, options: MssqlStorage.Options, field: string, told?: string]> = [
     ["no URL", {}, "url"],
     ["a plain URL", { url: "mssql://a:b@c/d" as never }, "url"],
     ["another server's URL", { url: Redacted.make("postgres://sa:secret-pw@h/d") }, "url"],
-    ["an unknown parameter", { url: Redacted.make("mssql://sa:secret-pw@h/d?encript=true") }, "url"],
-    ["a flag that is none", { url: Redacted.make("mssql://sa:secret-pw@h/d?encrypt=yes") }, "url"],
+    ["an unknown parameter", { url: at("encript=true") }, "url", "encript"],
+    ["a flag that is none", { url: at("encrypt=yes") }, "url", "encrypt"],
+    ["a parameter twice", { url: at("encrypt=true&Encrypt=false") }, "url", "Encrypt"],
+    ["a readable secondary", { url: at("ApplicationIntent=ReadOnly") }, "url", "ApplicationIntent"],
+    ["a time of unknown unit", { url: at("connectTimeout=15") }, "url", "loginTimeout"],
+    ["a certificate trusted unseen beside strict", { url: at("encrypt=strict&trustServerCertificate=true") }, "url", "trustServerCertificate"],
+    ["a mirror", { url: at("failoverPartner=b") }, "url", "failoverPartner"],
+    ["settings behind semicolons", { url: Redacted.make("sqlserver://h;database=d;user=sa;password=secret-pw") }, "url", "semicolons"],
+    ["settings behind semicolons and a port", { url: Redacted.make("sqlserver://h:1433;database=d;user=sa;password=secret-pw") }, "url"],
+    ["a connection string", { url: Redacted.make("Server=tcp:h,1433;Database=d;User Id=sa;Password=secret-pw") }, "url"],
+    ["a password beside one in the URL", { url: good, password: Redacted.make("secret-pw") }, "password"],
+    ["a plain password", { url: Redacted.make("mssql://sa@h/d"), password: "secret-pw" as never }, "password"],
+    ["a token beside a user", { url: good, accessToken: Redacted.make("secret-pw") }, "accessToken"],
+    ["a token in the clear", { url: Redacted.make("mssql://h/d?encrypt=false"), accessToken: Redacted.make("secret-pw") }, "accessToken"],
+    ["a token beside a user, asked for", { url: good, accessToken: () => Redacted.make("secret-pw") }, "accessToken"],
+    ["a password asked for, beside no URL that can be read", { url: at("encript=true"), password: Effect.succeed(Redacted.make("secret-pw")) }, "url", "encript"],
+    ["a user beside the options of a connection", { connection: { server: "h", userName: "sa", password: "secret-pw" } as never }, "connection", "userName"],
+    ["a misspelt option of a connection", { connection: { server: "h", options: { trustServerCertficate: true } as never } }, "connection", "trustServerCertficate"],
+    ["a misspelt credential", { connection: { server: "h", authentication: { type: "default", options: { user: "sa", password: "secret-pw" } as never } } }, "connection", "user"],
+    ["a token without encryption", { connection: { server: "h", authentication: { type: "azure-active-directory-access-token", options: { token: "secret-pw" } }, options: { encrypt: false } } }, "connection", "encrypt"],
+    ...([
+      { requestTimeout: 1000 },
+      { maxRetriesOnTransientErrors: 3 },
+      { cancelTimeout: 1 },
+      { textsize: 10 },
+      { useColumnNames: true },
+      { camelCaseColumns: true },
+      { columnNameReplacer: (name: string) => name.toUpperCase() },
+      { rowCollectionOnRequestCompletion: false },
+      { readOnlyIntent: true },
+      { fallbackToDefaultDb: true },
+      { enableAnsiWarnings: false },
+      { enableImplicitTransactions: true },
+      { enableNumericRoundabort: true },
+      { tdsVersion: "7_1" },
+      { encrypt: "strict", trustServerCertificate: true }
+    ]).map((options) => [`the option ${Object.keys(options).join(", ")}`, { connection: { server: "h", options: options as never } }, "connection", Object.keys(options).at(-1)!] as const),
     ["a raw # in the password", { url: Redacted.make("mssql://sa:secret-pw#1@h/d") }, "url"],
     ["a raw / in the password", { url: Redacted.make("mssql://sa:1/secret-pw@h/d") }, "url"],
     ["a port and an instance", { url: Redacted.make("mssql://sa:secret-pw@h:1433/d?instanceName=i") }, "url"],
@@ -267,25 +330,42 @@ describe("options of MssqlStorage", () => {
     ["a set-up that is no flag", { url: good, setup: "yes" as never }, "setup"],
     ["no schedule", { url: good, versionMissRetry: "often" as never }, "versionMissRetry"]
   ]
-  for (const [name, options, field] of cases) {
+  for (const [name, options, field, told] of cases) {
     it.effect(`${name} is refused before any I/O`, () =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(Effect.scoped(MssqlStorage.make(options)))
         assert(error._tag === "InvalidOptions")
         assert.strictEqual(error.field, field)
+        if (told !== undefined) assert.include(error.message, told)
         assert.notInclude(`${error.message}${JSON.stringify(error)}`, "secret-pw")
       }))
   }
 })
 
-it("what the batches need of a connection is set, whatever else its options say", () => {
-  const resolved = options.connection({
-    server: "h",
-    options: { appName: "mine", columnNameReplacer: (name: string) => name.toUpperCase(), rowCollectionOnRequestCompletion: false, textsize: 10, useColumnNames: true }
-  })
-  assert("connection" in resolved)
-  const { appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames } = resolved.connection.options!
-  assert.deepStrictEqual([appName, columnNameReplacer, rowCollectionOnRequestCompletion, textsize, useColumnNames], ["mine", undefined, true, 2147483647, false])
+it("what is obeyed goes to the driver, under what the batches need of a connection", () => {
+  const resolved = config.resolve("connection", { server: "h", options: { appName: "mine", language: "Deutsch", textsize: -1, requestTimeout: 0, workstationId: "w" } }, 5_000)
+  assert(!(resolved instanceof InvalidOptions))
+  const { appName, connectTimeout, enableAnsiWarnings, language, rowCollectionOnRequestCompletion, textsize, workstationId } = resolved.options!
+  assert.deepStrictEqual(
+    [appName, connectTimeout, enableAnsiWarnings, language, rowCollectionOnRequestCompletion, textsize, workstationId],
+    ["mine", 5_000, true, "Deutsch", true, 2147483647, "w"]
+  )
+})
+
+it("names of a URL's parameters are alike in any case, as elsewhere for SQL Server", () => {
+  const parsed = url.parse("url", Redacted.make("sqlserver://sa:p%40w@h/d?Encrypt=strict&MultiSubnetFailover=True&HostNameInCertificate=x&Application%20Name=me&loginTimeout=7&applicationIntent=ReadWrite"))
+  assert(!(parsed instanceof InvalidOptions))
+  const { appName, connectTimeout, database, encrypt, multiSubnetFailover, serverName } = parsed.options!
+  assert.deepStrictEqual([appName, connectTimeout, database, encrypt, multiSubnetFailover, serverName], ["me", 7_000, "d", "strict", true, "x"])
+})
+
+it("a call that has little time waits as little for a lock, by one of few texts", () => {
+  const { statement } = queries.claim!
+  assert.strictEqual(statements.textWithin(statement, 4_999), statement.text)
+  for (const [millis, wait] of [[3_000, 2_000], [1_000, 500], [60, 50], [1, 1], [0, 1]] as const) {
+    const text = statements.textWithin(statement, millis)
+    assert.strictEqual(text, statement.text.replace("LOCK_TIMEOUT 4500", `LOCK_TIMEOUT ${wait}`))
+  }
 })
 
 /** A server that does with each connection what it is told to. */
@@ -344,8 +424,7 @@ describe("a server that is not as it should be", () => {
       const scope = yield* Scope.make()
       const executor = yield* Scope.extend(
         pool.make({
-          connection: { server: "127.0.0.1", options: { port, encrypt: false, connectTimeout: 60_000 } },
-          secret: undefined,
+          source: source.make({ connection: { server: "127.0.0.1", options: { port, encrypt: false, connectTimeout: 60_000 } } }, 60_000) as source.Source,
           poolSize: 2,
           operationTimeout: 60_000
         }),

@@ -207,7 +207,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.include(yield* warned(url), "read-only")
       const refused = yield* Effect.flip(Effect.scoped(Effect.flatMap(MssqlStorage.make({ url: Redacted.make(url) }), ({ storage }) => claim(storage, "a", "me"))))
       assert(refused._tag === "StorageError")
-      assert.deepStrictEqual([refused.reason, refused.applied], ["Permission", "no"])
+      assert.deepStrictEqual([refused.reason, refused.applied], ["Connection", "no"])
     }), 60_000)
 
   it.scopedLive("a wrong password is Permission, a database that is not there is Connection, and neither shows the password", () =>

@@ -30,7 +30,9 @@ import * as names from "../internal/mssql/names.js"
 import * as internal from "../internal/mssql/options.js"
 import * as ownPool from "../internal/mssql/pool.js"
 import * as setup from "../internal/mssql/setup.js"
-import type { Statement } from "../internal/mssql/statements.js"
+import * as source from "../internal/mssql/source.js"
+import { lockTimeoutOf, type Statement } from "../internal/mssql/statements.js"
+import type { Present } from "../internal/present.js"
 import type { Executor } from "../internal/sql/executor.js"
 import * as ports from "../internal/sql/storage.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
@@ -79,20 +81,27 @@ export interface CommonOptions extends TableOptions {
 export interface ClientOptions extends CommonOptions {}
 
 /**
- * With either `url` or `connection`.
+ * With either `url` or `connection`. An Effect, or a function that gives the value or a promise of it, is asked at each new connection: for passwords and tokens that live shortly, or a primary that moves.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends CommonOptions {
   /**
-   * `mssql://user:password@host:1433/database`, with the parameters `encrypt` (`true`, the default, `false` or `strict`), `trustServerCertificate`, `instanceName`
-   * (instead of a port), `multiSubnetFailover` and `appName`.
+   * `mssql://user:password@host:1433/database`, with the parameters `encrypt` (`true`, the default, `false` or `strict`), `trustServerCertificate`, `hostNameInCertificate`, `instanceName`
+   * (instead of a port), `multiSubnetFailover`, `loginTimeout` (seconds) and `applicationName`. Any other is refused by name.
    */
-  readonly url?: Redacted.Redacted | undefined
-  /** What the driver `tedious` takes for a connection, where a URL cannot say it: Microsoft Entra ID, NTLM, certificates. */
-  readonly connection?: Tedious.ConnectionConfiguration | undefined
-  /** The most connections of the pool, which serves locks alone. Default 4. */
+  readonly url?: Present<Redacted.Redacted> | undefined
+  /** The password of the user in `url`, where it does not stand there. */
+  readonly password?: Present<Redacted.Redacted> | undefined
+  /** A token of Microsoft Entra for Azure SQL, beside a `url` without user and password. */
+  readonly accessToken?: Present<Redacted.Redacted> | undefined
+  /**
+   * What the driver `tedious` takes for a connection, where a URL cannot say it: Microsoft Entra ID, NTLM, certificates. A setting of it that the storage cannot obey is refused by name: its time limit is
+   * `operationTimeout`, it tries again by itself nowhere, and it reads rows by the names of columns.
+   */
+  readonly connection?: Present<Tedious.ConnectionConfiguration> | undefined
+  /** The most connections of the pool, which serves locks alone. Default 4. At the server there may be as many again for up to 45 seconds, whose batch was given up and could not be stopped. */
   readonly poolSize?: number | undefined
 }
 
@@ -120,31 +129,29 @@ const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCom
     return common instanceof InvalidOptions ? common : Effect.succeed(common)
   })
 
-const checkConnection = (options: Options): Effect.Effect<internal.Resolved, InvalidOptions> =>
+const checkSource = (options: Options, patience: number): Effect.Effect<source.Source, InvalidOptions> =>
   Effect.suspend(() => {
-    if (options.url !== undefined && options.connection !== undefined) {
-      return new InvalidOptions({ field: "connection", kind: "given beside url", rule: "absent where there is a `url`" })
-    }
-    const resolved = options.connection === undefined ? internal.url(options.url) : internal.connection(options.connection)
-    return resolved instanceof InvalidOptions ? resolved : Effect.succeed(resolved)
+    const made = source.make(options, patience)
+    return made instanceof InvalidOptions ? made : Effect.succeed(made)
   })
 
 const open = (
   executor: Executor<Statement>,
   common: internal.ResolvedCommon,
-  options: CommonOptions
+  options: CommonOptions,
+  database: string | undefined
 ): Effect.Effect<Ports, StorageError> =>
   Effect.suspend(() => {
-    const table = names.qualified(common.table, common.schema)
-    // The server gives up before the caller does, so that the caller mostly gets a definite answer.
-    const lockTimeout = Math.max(1, Math.floor(common.operationTimeout * 0.9))
-    return Effect.as(
-      setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout, lockTimeout }),
-      ports.make(executor, dialect.make(table, lockTimeout), {
-        wakeUps: undefined,
-        operationTimeout: common.operationTimeout,
-        versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-      })
+    const lockTimeout = lockTimeoutOf(common.operationTimeout)
+    const { schema, table } = common
+    return Effect.map(
+      setup.prepare(executor, { table, schema, database, setup: common.setup, millis: common.operationTimeout, lockTimeout }),
+      (place) =>
+        ports.make(executor, dialect.make(place.table, lockTimeout, place.database), {
+          wakeUps: undefined,
+          operationTimeout: common.operationTimeout,
+          versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
+        })
     )
   })
 
@@ -157,13 +164,14 @@ const open = (
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
-    const { connection, secret } = yield* checkConnection(options)
+    const { operationTimeout } = common
+    const source = yield* checkSource(options, operationTimeout)
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const { operationTimeout } = common
-    return yield* open(yield* ownPool.make({ connection, secret, poolSize, operationTimeout }), common, options)
+    // Each connection is held to the database that it was asked for.
+    return yield* open(yield* ownPool.make({ source, poolSize, operationTimeout }), common, options, undefined)
   })
 
 /**
@@ -176,7 +184,7 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
   Effect.flatMap(checkCommon(options), (common) =>
-    Effect.flatMap(MssqlClientTag, (sql) => open(client.make(sql), common, options)))
+    Effect.flatMap(MssqlClientTag, (sql) => open(client.make(sql), common, options, sql.config.database)))
 
 /**
  * The text that makes the table, for migrations and for those who want to read it. May be run again.

@@ -5,16 +5,16 @@ import type { Executor } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as errors from "./errors.js"
 import { decodedRow, parameter } from "./parameters.js"
-import type { Statement } from "./statements.js"
+import { type Statement, textWithin } from "./statements.js"
 
 /** Batches on the program's own `MssqlClient`, each on a connection that it reserves for itself. */
 export const make = (client: MssqlClient.MssqlClient): Executor<Statement> =>
   clientExecutor.make<Statement>(client, {
     ...errors,
-    execute: (connection, { statement, values }) =>
+    execute: (connection, { statement, values }, millis) =>
       Effect.map(
         connection.execute(
-          statement.text,
+          textWithin(statement, millis),
           // With types of our own: those of the client make VARCHAR of strings, and INT of numbers.
           statement.kinds.map((kind, i) => {
             const { options, type, value } = parameter(kind, values[i])

@@ -13,8 +13,8 @@ const guarantees = {
 } as const satisfies Storage.Guarantees
 
 /** What each operation asks of the server, over one table. */
-export const make = (table: string, lockTimeout: number): Dialect<statements.Statement> => {
-  const sql = statements.make(table, lockTimeout)
+export const make = (table: string, lockTimeout: number, database?: string | undefined): Dialect<statements.Statement> => {
+  const sql = statements.make(table, lockTimeout, database)
   return {
     claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({ statement: sql.claim, values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""] }),
     renew: sql.renew,

@@ -20,3 +20,6 @@ export const qualified = (table: string, schema: string | undefined): string =>
   schema === undefined ? identifier(table) : `${identifier(schema)}.${identifier(table)}`
 
 export const literal = (text: string): string => `N'${text.replaceAll("'", "''")}'`
+
+/** Of names of databases: the server tells them in its own spelling. Its collation decides what is alike, and none tells apart what this does not. */
+export const sameName = (a: string, b: string): boolean => a.trimEnd().localeCompare(b.trimEnd(), "en", { sensitivity: "base" }) === 0

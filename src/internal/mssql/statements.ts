@@ -14,6 +14,8 @@ export type Kind = "id" | "name" | "text" | "bigint" | "int"
 export interface Statement {
   readonly text: string
   readonly kinds: ReadonlyArray<Kind>
+  /** How long it waits for a lock, in milliseconds, as its text says. */
+  readonly lockTimeout: number
 }
 
 export const binary = "COLLATE Latin1_General_BIN2"
@@ -23,20 +25,47 @@ export const longestId = 3 * 255
 
 /** The number of the error that says that the connection has a transaction open which is not ours. */
 export const openTransaction = 50711
+/** Of a set-up that did not get its turn. */
+export const notNow = 50712
+/** Of a connection that is in another database than the storage was opened in. */
+export const otherDatabase = 50713
+
+/** The server gives up before the caller does, so that the caller mostly gets a definite answer. */
+export const lockTimeoutOf = (millis: number): number => Math.max(1, Math.floor(millis * 0.9))
+
+/** Few, so that the server has few plans of one batch. */
+const steps = [1, 2, 5].flatMap((step) => [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000].map((power) => step * power)).sort((a, b) => b - a)
+
+const setLockTimeout = (millis: number): string => `SET LOCK_TIMEOUT ${millis};`
+
+/** The text for a call that has so long: as it stands if that is long enough, else with a shorter time-out. */
+export const textWithin = ({ lockTimeout, text }: Statement, millis: number): string => {
+  if (millis >= lockTimeout * 1.05) return text
+  const shorter = steps.find((step) => step <= lockTimeoutOf(millis)) ?? 1
+  // The first that it sets, before any name of ours.
+  return text.replace(setLockTimeout(lockTimeout), setLockTimeout(Math.min(shorter, lockTimeout)))
+}
 
 /**
  * What the connection was set to must not matter. All of it is the batch's own: the server takes it back when `sp_executesql`, by which it is sent, returns. With
- * XACT_ABORT every error, and a client that leaves, rolls the whole batch back.
+ * XACT_ABORT every error, and a client that leaves, rolls the whole batch back; with ANSI_WARNINGS a text that is too long is an error, and not cut. Triggers and indexed views on the table want the rest.
+ *
+ * `database`: where the storage was opened. A connection that somebody has moved elsewhere since would find other locks.
  */
-export const prologue = (lockTimeout: number): string =>
+export const prologue = (lockTimeout: number, database?: string | undefined): string =>
   `SET NOCOUNT ON;
 IF @@TRANCOUNT > 0 THROW ${openTransaction}, N'effect-storage-lock: the connection has an open transaction', 1;
 SET XACT_ABORT ON;
 SET IMPLICIT_TRANSACTIONS OFF;
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
-SET LOCK_TIMEOUT ${lockTimeout};
+${setLockTimeout(lockTimeout)}
 SET ROWCOUNT 0;
-SET TEXTSIZE 2147483647;`
+SET TEXTSIZE 2147483647;
+SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL ON;
+SET NUMERIC_ROUNDABORT OFF;${
+    database === undefined ? "" : `
+IF DB_NAME() <> ${literal(database)} ${binary} THROW ${otherDatabase}, N'effect-storage-lock: the connection is in another database than the storage was opened in', 1;`
+  }`
 
 /** Caught, because not every error ends a batch by itself: what it left would go on, on the strength of nothing. */
 const begin = "BEGIN TRY\nBEGIN TRANSACTION;"
@@ -191,9 +220,9 @@ export interface Statements {
 }
 
 /** The texts for one table, made once. `table` is quoted already; `lockTimeout` in milliseconds. */
-export const make = (table: string, lockTimeout: number): Statements => {
-  const head = `${prologue(lockTimeout)}\n${clock}`
-  const of = (text: string, ...kinds: ReadonlyArray<Kind>): Statement => ({ text: head + text, kinds })
+export const make = (table: string, lockTimeout: number, database?: string | undefined): Statements => {
+  const head = `${prologue(lockTimeout, database)}\n${clock}`
+  const of = (text: string, ...kinds: ReadonlyArray<Kind>): Statement => ({ text: head + text, kinds, lockTimeout })
   const renewals = new Map(sizes.map((size) => [size, of(renew(table, rowsOf(size)), ...Array.from({ length: size }, () => ["id", "name", "bigint"] as const).flat())]))
   return {
     claim: of(claim(table), "id", "id", "name", "bigint", "name"),

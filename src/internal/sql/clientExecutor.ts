@@ -13,8 +13,8 @@ import type { Row } from "./record.js"
 export type Phase = "connecting" | "executing"
 
 export interface Options<S> {
-  /** Runs one query on a connection. No transform of the program's: the names of our columns are not those of the program. */
-  readonly execute: (connection: SqlConnection.Connection, query: Query<S>) => Effect.Effect<ReadonlyArray<unknown>, SqlError>
+  /** Runs one query on a connection, for which there are so many milliseconds. No transform of the program's: the names of our columns are not those of the program. */
+  readonly execute: (connection: SqlConnection.Connection, query: Query<S>, millis: number) => Effect.Effect<ReadonlyArray<unknown>, SqlError>
   readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
   readonly noConnection: (operation: string, millis: number) => StorageError
   readonly noAnswer: (operation: string, millis: number) => StorageError
@@ -32,6 +32,7 @@ export interface Options<S> {
 export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Executor<S> => ({
   width: options.width,
   run: (operation, query, millis, done) => {
+    const until = performance.now() + millis
     let phase: Phase = "connecting"
     let answered = false
     const answer = (result: Result) => {
@@ -48,7 +49,7 @@ export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Execu
       Effect.flatMap((connection) => {
         if (answered) return Effect.succeed([])
         phase = "executing"
-        return options.execute(connection, query)
+        return options.execute(connection, query, until - performance.now())
       }),
       Effect.scoped,
       Effect.uninterruptible
