@@ -15,10 +15,10 @@ describe("errors of the MySQL family", () => {
     for (const number of [1213, 1020, 3101, 8002, 9007]) assert.deepStrictEqual(told(server(number)), ["Conflict", "no", true], `${number}`)
     for (const number of [1205, 1317, 1969, 3024]) assert.deepStrictEqual(told(server(number)), ["Timeout", "no", true], `${number}`)
     for (const number of [1044, 1045, 1142, 1143, 1227]) assert.deepStrictEqual(told(server(number)), ["Permission", "no", false], `${number}`)
-    for (const number of [1290, 1792, 1836]) assert.deepStrictEqual(told(server(number)), ["Permission", "no", true], `${number}`)
+    for (const number of [1290, 1792, 1836, 3989]) assert.deepStrictEqual(told(server(number)), ["Connection", "no", true], `${number}`)
     for (const number of [1046, 1049, 1054, 1146]) assert.deepStrictEqual(told(server(number)), ["Schema", "no", false], `${number}`)
     for (const number of [1040, 1203]) assert.deepStrictEqual(told(server(number), "connecting"), ["Connection", "no", true], `${number}`)
-    assert.deepStrictEqual(told(server(1114)), ["Unknown", "no", true])
+    for (const number of [1021, 1114, 1197]) assert.deepStrictEqual(told(server(number)), ["Unknown", "no", true], `${number}`)
     assert.deepStrictEqual(told(server(1365)), ["Unknown", "no", false])
   })
 
@@ -45,12 +45,26 @@ describe("errors of the MySQL family", () => {
 
   it("a connection is kept only if it is as good as before", () => {
     for (const number of [1213, 1205, 1062]) assert.isTrue(errors.keepsConnection(server(number)))
-    for (const error of [server(1053), server(1064), driver("ECONNRESET", -104), driver(undefined)]) assert.isFalse(errors.keepsConnection(error))
+    for (const error of [server(1053), server(1064), server(1290), server(1836), server(3989), driver("ECONNRESET", -104), driver(undefined)]) assert.isFalse(errors.keepsConnection(error))
   })
 
-  it("no error shows the password or the statement", () => {
-    const error = Object.assign(new Error("Access denied for s3cret"), { errno: 1045, sql: "SELECT 'an id'", sqlMessage: "s3cret" })
-    const shown = errors.fromDriver("claim", error, "connecting", "s3cret")
+  it("the same number by where it came: a server that cannot write, and one that does not let us in", () => {
+    // Nothing of a renewal is done where nothing can be written.
+    assert.deepStrictEqual(told(server(1290), "executing", "renew"), ["Connection", "no", true])
+    assert.deepStrictEqual(told(server(1105), "connecting"), ["Connection", "no", true])
+    assert.match(errors.fromDriver("claim", server(1045), "connecting").message, /user or password is wrong/)
+    assert.match(errors.fromDriver("setup", server(1142), "executing").message, /to make it, CREATE/)
+    assert.match(errors.fromDriver("claim", server(1142), "executing").message, /SELECT, INSERT, UPDATE and DELETE on the table$/)
+    assert.match(errors.fromDriver("claim", server(3159), "connecting").message, /ssl-mode=VERIFY_IDENTITY/)
+    // A password that is asked for may be another the next time.
+    assert.isTrue(errors.fromDriver("claim", server(1045), "connecting", true).isRetryable)
+    assert.isFalse(errors.fromDriver("claim", server(1045), "connecting").isRetryable)
+  })
+
+  it("no error shows the password where it stands, or the statement; nothing is looked for by its text", () => {
+    const error = Object.assign(new Error("Access denied with password at mysql://o:s3cret@h/db"), { errno: 1045, sql: "SELECT 'an id'", sqlMessage: "s3cret" })
+    const shown = errors.fromDriver("claim", error, "connecting")
     assert.notMatch(JSON.stringify(shown) + shown.message + String((shown.cause as Error).stack) + Object.keys(shown.cause as object).join(), /s3cret|an id|sqlMessage/)
+    assert.match(shown.message, /with password at/)
   })
 })

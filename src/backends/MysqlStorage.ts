@@ -23,12 +23,15 @@ import type * as Scope from "effect/Scope"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
 import { invalid } from "../internal/input.js"
+import * as connection from "../internal/mysql/connection.js"
 import * as clients from "../internal/mysql/clients.js"
 import * as dialect from "../internal/mysql/dialect.js"
 import * as internal from "../internal/mysql/options.js"
 import type { Packet } from "../internal/mysql/packet.js"
 import * as ownPool from "../internal/mysql/pool.js"
 import * as setup from "../internal/mysql/setup.js"
+import type * as tls from "../internal/mysql/tls.js"
+import type { Present } from "../internal/present.js"
 import type { Executor } from "../internal/sql/executor.js"
 import * as ports from "../internal/sql/storage.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
@@ -67,12 +70,29 @@ export interface CommonOptions extends TableOptions {
 }
 
 /**
+ * Certificates and keys in PEM, and what is verified: `rejectUnauthorized` the certificate, `verifyIdentity` that it is for the host of the URL. Both by default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions extends tls.TlsOptions {}
+
+/**
  * @since 0.1.0
  * @category models
  */
 export interface Options extends CommonOptions {
-  /** `mysql://user:password@host:port/database`, with what the `mysql2` driver knows of parameters (`ssl`, …). */
-  readonly url: Redacted.Redacted
+  /**
+   * `mysql://user:password@host:port/database`, with parameters of the `mysql2` driver that concern a connection. One that is not honoured is refused by name.
+   *
+   * TLS: `ssl-mode=VERIFY_IDENTITY` (or `ssl=true`) verifies the certificate and its name, `VERIFY_CA` the certificate alone, `REQUIRED` nothing; beside it `ssl-ca`, `ssl-cert` and `ssl-key`
+   * name files in PEM, which are read anew for each connection.
+   *
+   * A value, or an Effect or a function that gives the present one, asked at each new connection: for passwords that live for minutes.
+   */
+  readonly url: Present<Redacted.Redacted>
+  /** TLS, with certificates and keys in PEM, where the URL says nothing of it. What is not switched off is verified. A value, or what gives the present one, as with `url`. Default: what the URL says. */
+  readonly tls?: Present<TlsOptions> | undefined
   /** The most connections of the pool, which serves locks alone. Default 4. */
   readonly poolSize?: number | undefined
 }
@@ -143,12 +163,12 @@ const open = (
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
-    const url = yield* valid(internal.url("url", options.url))
+    const source = yield* Effect.suspend(() => valid(connection.source(options.url, options.tls)))
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const executor = yield* ownPool.make({ ...url, poolSize, operationTimeout: common.operationTimeout })
+    const executor = yield* ownPool.make({ source, poolSize, operationTimeout: common.operationTimeout })
     return yield* open(executor, common, options)
   })
 

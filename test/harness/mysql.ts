@@ -125,3 +125,4 @@ export const mariadb11 = from(Binaries.mariadb11)
 
 /** With settings of the test's own. */
 export const mysql8With = (settings: ReadonlyArray<string>) => from(Binaries.mysql8, settings)
+export const mariadb11With = (settings: ReadonlyArray<string>) => from(Binaries.mariadb11, settings)

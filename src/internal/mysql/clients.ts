@@ -8,23 +8,28 @@ import { invalid } from "../input.js"
 import * as clientExecutor from "../sql/clientExecutor.js"
 import type { Executor } from "../sql/executor.js"
 import * as errors from "./errors.js"
+import * as limits from "./limits.js"
 import { type Packet, rollback, rowsOf, sqlOf } from "./packet.js"
 import * as poolExecutor from "./poolExecutor.js"
+
+/** What the program's sessions have of limits is given back, however a packet ends. */
+const end = `${rollback};\n${limits.giveBack}`
 
 export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> =>
   clientExecutor.make<Packet>(client, {
     ...errors,
     width: client.config.maxConnections ?? 10,
-    execute: (connection, { statement: packet }) =>
-      connection.executeUnprepared(sqlOf(packet), [], undefined).pipe(
-        Effect.map((results) => rowsOf(packet, results)),
-        Effect.catchAll((error) =>
-          packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
-            ? Effect.succeed([])
-            // A packet that failed may have left its transaction open, and the connection goes back to the program.
-            : Effect.zipRight(Effect.ignore(connection.executeUnprepared(rollback, [], undefined)), error)
-        )
+    execute: (connection, { statement: packet }, millis) => {
+      const wrap = { before: limits.borrow(limits.secondsOf(millis)), after: limits.giveBack }
+      return connection.executeUnprepared(sqlOf(packet, wrap), [], undefined).pipe(
+        Effect.flatMap((results) => Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })),
+        Effect.catchAll((error) => {
+          const isAnswer = packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
+          // A packet that failed may have left its transaction open, and the connection goes back to the program.
+          return Effect.zipRight(Effect.ignore(connection.executeUnprepared(end, [], undefined)), isAnswer ? Effect.succeed([]) : Effect.fail(error))
+        })
       )
+    }
   })
 
 /** What the driver keeps of a pool's settings, as far as it matters. */
@@ -32,7 +37,7 @@ interface Settings {
   readonly _closed?: boolean
   readonly config?: {
     readonly connectionLimit?: number
-    readonly connectionConfig?: { readonly password?: unknown; readonly multipleStatements?: unknown }
+    readonly connectionConfig?: { readonly multipleStatements?: unknown }
   }
 }
 
@@ -46,10 +51,14 @@ export const ofPool = (pool: Mysql.Pool | MysqlPromise.Pool | undefined): Execut
   if (connectionConfig.multipleStatements !== true) {
     return new InvalidOptions({ field: "pool", kind: "one without it", rule: "made with `multipleStatements: true`: an operation is several statements in one packet" })
   }
-  const { password } = connectionConfig
-  return poolExecutor.make(core, {
+  return poolExecutor.make({
+    take: (_, done) => core.getConnection((error, connection) => error === null ? done(undefined, connection) : done(error)),
+    give: (connection) => (connection as Mysql.PoolConnection).release(),
+    drop: (connection) => connection.destroy()
+  }, {
     width: settings?.config?.connectionLimit ?? 10,
-    secret: typeof password === "string" ? password : undefined,
+    own: undefined,
+    isAsked: false,
     isClosed: () => settings?._closed === true
   })
 }

@@ -13,11 +13,25 @@ export interface Packet {
 export const commit = "COMMIT AND NO CHAIN NO RELEASE"
 export const rollback = "ROLLBACK AND NO CHAIN NO RELEASE"
 
-export const sqlOf = (packet: Packet): string => packet.statements.join(";\n")
+/** Statements around those of a packet, which the session needs and whose results are nobody's. */
+export interface Wrap {
+  readonly before?: string | undefined
+  readonly after?: string | undefined
+}
 
-/** The driver gives one result as it is, and several as an array. */
-export const rowsOf = (packet: Packet, given: unknown): ReadonlyArray<Row> =>
-  packet.read(packet.statements.length === 1 ? [given] : given as ReadonlyArray<unknown>)
+export const sqlOf = ({ statements }: Packet, { after, before }: Wrap): string => {
+  const text = statements.join(";\n")
+  return `${before === undefined ? "" : `${before};\n`}${text}${after === undefined ? "" : `;\n${after}`}`
+}
+
+/** The driver gives one result as it is, and several as an array. Throws where the answer has another shape than the packet. */
+export const rowsOf = (packet: Packet, given: unknown, { after, before }: Wrap): ReadonlyArray<Row> => {
+  const first = before === undefined ? 0 : 1
+  const count = first + packet.statements.length + (after === undefined ? 0 : 1)
+  const results: unknown = count === 1 ? [given] : given
+  if (!Array.isArray(results) || results.length !== count) throw new Error(`not ${count} results`)
+  return packet.read(results.slice(first, first + packet.statements.length))
+}
 
 /**
  * Values stand in the text, for several statements cannot be prepared. As hex, a text has no quote and no backslash, whatever the session makes of those, and is bytes, whatever the
@@ -40,8 +54,9 @@ export const int = (value: number): string => {
 }
 
 /** Columns of bytes come as buffers. */
-export const decoded = (rows: unknown): ReadonlyArray<Row> =>
-  (rows as ReadonlyArray<Row>).map((row) => {
+export const decoded = (rows: unknown): ReadonlyArray<Row> => {
+  if (!Array.isArray(rows)) throw new Error("a result without rows")
+  return (rows as ReadonlyArray<Row>).map((row) => {
     const copy: Record<string, unknown> = {}
     for (const name in row) {
       const value = row[name]
@@ -49,3 +64,4 @@ export const decoded = (rows: unknown): ReadonlyArray<Row> =>
     }
     return copy
   })
+}

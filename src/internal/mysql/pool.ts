@@ -1,14 +1,15 @@
+/** A small pool for locks alone, closed with its scope in bounded time. The driver's own could neither ask for its URL anew, nor keep a place for a session that is still at the server. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Mysql from "mysql2"
-import * as Net from "node:net"
+import type * as Mysql from "mysql2"
 import type { Executor } from "../sql/executor.js"
+import * as opening from "./connection.js"
+import * as limits from "./limits.js"
 import type { Packet } from "./packet.js"
 import * as poolExecutor from "./poolExecutor.js"
 
 export interface OwnPoolOptions {
-  readonly uri: string
-  readonly secret: string | undefined
+  readonly source: opening.Source
   readonly poolSize: number
   /** Milliseconds. */
   readonly operationTimeout: number
@@ -20,78 +21,139 @@ const farewell = 1_000
 /** No connection is given up before, in milliseconds, however short the limit of who waits for it: TLS over a long way takes its time. */
 const leastToConnect = 500
 
-/** As the driver keeps it, one for each connection. */
-interface Target {
-  readonly socketPath?: string | undefined
-  readonly port: number
-  readonly host: string
+type Taker = (error: unknown, connection?: Mysql.Connection) => void
+
+interface Waiting {
+  readonly done: Taker
+  readonly isWanted: () => boolean
 }
 
-/** As the driver does it. */
-const dial = ({ host, port, socketPath }: Target): Net.Socket =>
-  socketPath === undefined ? Net.connect({ port, host, noDelay: true, keepAlive: true }) : Net.connect(socketPath)
+/** An opening that took too long. */
+const givenUp = new Error("a connection took too long to open")
 
-export const config = (uri: string): Mysql.PoolOptions => ({ uri, multipleStatements: true, supportBigNumbers: true, waitForConnections: true })
+const closed = () => new Error("the pool is closed")
 
-/** The server gives up waiting for a row before the caller does, so that the caller mostly gets a definite answer. In whole seconds. */
-const settings = (operationTimeout: number): string =>
-  `SET SESSION autocommit = 1, sql_mode = 'STRICT_TRANS_TABLES', innodb_lock_wait_timeout = ${Math.max(1, Math.floor(operationTimeout * 0.0006))}`
+/** Each place is that of a connection, of one that is being opened, or of a session that is still at the server. */
+class Places implements poolExecutor.Connections {
+  readonly idle: Array<Mysql.Connection> = []
+  readonly live = new Set<Mysql.Connection>()
+  readonly openings = new Set<opening.Opening>()
+  readonly waiting: Array<Waiting> = []
+  used = 0
+  isClosed = false
 
-/** A small pool for locks alone, closed with its scope in bounded time. */
+  constructor(readonly options: opening.Options, readonly size: number) {}
+
+  take(isWanted: () => boolean, done: Taker): void {
+    if (this.isClosed) return done(closed())
+    this.waiting.push({ done, isWanted })
+    this.serve()
+  }
+
+  /** The next that somebody still waits for. */
+  private next(): Waiting | undefined {
+    let next = this.waiting.shift()
+    while (next !== undefined && !next.isWanted()) next = this.waiting.shift()
+    return next
+  }
+
+  private serve(): void {
+    while (this.idle.length > 0) {
+      const next = this.next()
+      if (next === undefined) return
+      next.done(undefined, this.idle.pop())
+    }
+    while (!this.isClosed && this.used < this.size && this.openings.size < this.waiting.length) this.open()
+  }
+
+  private open(): void {
+    this.used++
+    let over = false
+    // It may fail at once, before there is something to forget.
+    const opened: { one?: opening.Opening } = {}
+    opened.one = opening.open(this.options, (error, connection) => {
+      over = true
+      if (opened.one !== undefined) this.openings.delete(opened.one)
+      if (connection !== undefined) return this.opened(connection)
+      this.used--
+      // Whoever waits now has asked for another one, and is not to hear of this.
+      if (error !== givenUp) this.next()?.done(this.isClosed ? closed() : error)
+      this.serve()
+    })
+    if (!over) this.openings.add(opened.one)
+  }
+
+  private opened(connection: Mysql.Connection): void {
+    if (this.isClosed) return connection.destroy()
+    this.live.add(connection)
+    const gone = () => this.leave(connection)
+    connection.on("error", gone)
+    connection.on("end", gone)
+    this.give(connection)
+  }
+
+  give(connection: Mysql.Connection): void {
+    if (!this.live.has(connection)) return
+    if (this.isClosed) return this.drop(connection)
+    this.idle.push(connection)
+    this.serve()
+  }
+
+  drop(connection: Mysql.Connection): void {
+    connection.destroy()
+    this.leave(connection)
+  }
+
+  /** Its place is another's, whatever becomes of it. */
+  leave(connection: Mysql.Connection): void {
+    if (!this.live.delete(connection)) return
+    const at = this.idle.indexOf(connection)
+    if (at >= 0) this.idle.splice(at, 1)
+    this.used--
+    this.serve()
+  }
+
+  close(): void {
+    this.isClosed = true
+    for (const { done } of this.waiting.splice(0)) done(closed())
+    for (const connection of this.idle.splice(0)) connection.end(() => this.leave(connection))
+  }
+}
+
 export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        /** Those that are connecting, and since when. */
-        const connecting = new Map<unknown, { readonly socket: Net.Socket; readonly since: number }>()
-        const pool = Mysql.createPool({
-          ...config(options.uri),
-          stream: ({ config }: { readonly config: Target }) => {
-            const socket = dial(config)
-            connecting.set(config, { socket, since: performance.now() })
-            socket.once("close", () => connecting.delete(config))
-            return socket
-          },
-          connectionLimit: options.poolSize,
-          // As many as the limit: then the driver does not close and open them under a load that comes and goes.
-          maxIdle: options.poolSize,
-          connectTimeout: Math.ceil(options.operationTimeout)
-        })
-        const connections = new Set<Mysql.PoolConnection>()
-        pool.on("connection", (connection) => {
-          connecting.delete(connection.config)
-          connections.add(connection)
-          connection.on("error", () => {})
-          connection.once("end", () => connections.delete(connection))
-          // Goes ahead of whatever the connection is wanted for.
-          connection.query(settings(options.operationTimeout), () => {})
-        })
-        return { pool, connections, connecting, closed: false }
-      }),
-      (own) =>
-        Effect.async<void>((resume) => {
-          own.closed = true
-          const until = performance.now() + farewell
-          own.pool.end(() => {})
-          const look = () => {
-            if (own.connections.size === 0 && own.connecting.size === 0) return resume(Effect.void)
-            if (performance.now() < until) return void setTimeout(look, 5)
-            for (const connection of own.connections) connection.destroy()
-            for (const { socket } of own.connecting.values()) socket.destroy()
-            resume(Effect.void)
-          }
-          look()
-        })
-    ),
-    (own) =>
-      poolExecutor.make(own.pool, {
-        width: options.poolSize,
-        secret: options.secret,
-        isClosed: () => own.closed,
-        // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
-        onNoConnection: (millis) => {
-          const before = performance.now() - Math.max(millis, leastToConnect)
-          for (const { since, socket } of own.connecting.values()) if (since <= before) socket.destroy()
-        }
-      })
-  )
+  Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const seconds = limits.secondsOf(options.operationTimeout)
+          const places = new Places({ source: options.source, patience: options.operationTimeout, seconds, runtime }, options.poolSize)
+          const executor = poolExecutor.make(places, {
+            width: options.poolSize,
+            own: { seconds },
+            isAsked: options.source.fixed === undefined,
+            isClosed: () => places.isClosed,
+            // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
+            onNoConnection: (millis) => {
+              const before = performance.now() - Math.max(millis, leastToConnect)
+              for (const one of [...places.openings]) if (one.since <= before) one.abort(givenUp)
+            }
+          })
+          return { executor, places }
+        }),
+        ({ executor, places }) =>
+          Effect.async<void>((resume) => {
+            const until = performance.now() + farewell
+            places.close()
+            executor.abandon()
+            const look = () => {
+              if (places.live.size === 0 && places.openings.size === 0) return resume(Effect.void)
+              if (performance.now() < until) return void setTimeout(look, 5)
+              for (const connection of [...places.live]) places.drop(connection)
+              for (const one of [...places.openings]) one.abort(givenUp)
+              resume(Effect.void)
+            }
+            look()
+          })
+      ),
+      ({ executor }) => executor
+    ))

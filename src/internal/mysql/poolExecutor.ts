@@ -1,15 +1,35 @@
 import * as Either from "effect/Either"
 import type * as Mysql from "mysql2"
+import type { StorageError } from "../../LockError.js"
 import { type Executor, longestTimer, type Query, type Result } from "../sql/executor.js"
 import * as errors from "./errors.js"
-import { type Packet, rollback, rowsOf, sqlOf } from "./packet.js"
+import * as limits from "./limits.js"
+import { type Packet, rollback, rowsOf, sqlOf, type Wrap } from "./packet.js"
+import * as sessions from "./sessions.js"
 
-export interface PoolOptions {
+/** Where connections come from. */
+export interface Connections {
+  /** `done` is called once, at once or later; it need not be, if by then it is not wanted any more. */
+  readonly take: (isWanted: () => boolean, done: (error: unknown, connection?: Mysql.Connection) => void) => void
+  readonly give: (connection: Mysql.Connection) => void
+  /** Closes it, and gives its place to another. */
+  readonly drop: (connection: Mysql.Connection) => void
+}
+
+export interface Options {
   readonly width: number
-  readonly secret?: string | undefined
+  /** Whether the connections, and so the settings of their sessions, are ours; and the limits that they were made with. */
+  readonly own: { readonly seconds: number } | undefined
+  /** User and password are asked for anew at each connection. */
+  readonly isAsked: boolean
   readonly isClosed: () => boolean
   /** Told when an operation had no connection within its limit. */
   readonly onNoConnection?: ((millis: number) => void) | undefined
+}
+
+export interface PoolExecutor extends Executor<Packet> {
+  /** Hangs up on the sessions that nobody waits for. */
+  readonly abandon: () => void
 }
 
 const ignore = () => {}
@@ -19,97 +39,146 @@ const patience = 1_000
 
 type State =
   | { readonly _tag: "Connecting" }
-  | { readonly _tag: "Executing"; readonly connection: Mysql.PoolConnection }
-  | { readonly _tag: "Done" }
+  | { readonly _tag: "Executing"; readonly connection: Mysql.Connection; readonly seconds: number }
+  /** `late` is told when the answer comes that nobody waits for any more. */
+  | { readonly _tag: "Done"; readonly late: () => void }
 
 const connecting: State = { _tag: "Connecting" }
-const done: State = { _tag: "Done" }
+const done: State = { _tag: "Done", late: ignore }
 
 /** Nothing of the program's settings: our columns and our text are not to be changed on the way. */
 const asIs: Omit<Mysql.QueryOptions, "sql"> = { values: [], rowsAsArray: false, nestTables: false, typeCast: true, namedPlaceholders: false }
 
-/** A packet that failed may have left its transaction open. */
-const giveBack = (connection: Mysql.PoolConnection) =>
-  connection.query({ ...asIs, sql: rollback, timeout: patience }, (error) => error === null ? connection.release() : connection.destroy())
-
 /**
- * Packets straight on a pool of `mysql2`: a callback and a timer each, for claims are many and small.
+ * Packets straight on connections of `mysql2`: a callback and a timer each, for claims are many and small. Nothing in a callback may throw: that would end the process.
  *
- * The driver cannot stop a statement: an operation that is out of time destroys its connection. One that is interrupted goes on by itself, to its answer or its time-out.
+ * The driver cannot stop a statement: the session of an operation that is out of time is never used again. An operation that is interrupted goes on by itself, to its answer or its time-out.
  */
-export const make = (pool: Mysql.Pool, options: PoolOptions): Executor<Packet> => {
-  const listened = new WeakSet<Mysql.PoolConnection>()
-  /** When each connection last answered; and when one last did not. Older ones may be dead in silence: they are not tried one by one. */
-  const answeredAt = new WeakMap<Mysql.PoolConnection, number>()
+export const make = (connections: Connections, options: Options): PoolExecutor => {
+  const { own, width } = options
+  const givenUp = sessions.make({ spare: width, drop: (connection) => connections.drop(connection) })
+  const listened = new WeakSet<Mysql.Connection>()
+  /** When each connection last answered; and when one last did not. Older ones may be dead in silence, or at a server that cannot write: they are not tried one by one. */
+  const answeredAt = new WeakMap<Mysql.Connection, number>()
   let suspectAt = Number.NEGATIVE_INFINITY
+  /** How long a session of ours waits for locks, where it is not what it was made with. */
+  const limitOf = new WeakMap<Mysql.Connection, number>()
 
   const suspect = () => {
     suspectAt = performance.now()
   }
 
+  const wrap = (connection: Mysql.Connection, seconds: number): Wrap => {
+    if (own === undefined) return { before: limits.borrow(seconds), after: limits.giveBack }
+    if ((limitOf.get(connection) ?? own.seconds) === seconds) return {}
+    limitOf.set(connection, seconds)
+    return { before: limits.change(seconds) }
+  }
+
+  /** A packet that failed may have left its transaction open. */
+  const giveBack = (connection: Mysql.Connection) => {
+    // What the packet began with may not have been done.
+    if (own !== undefined) limitOf.delete(connection)
+    const sql = own === undefined ? `${rollback};\n${limits.giveBack}` : `${rollback};\n${limits.change(own.seconds)}`
+    connection.query({ ...asIs, sql, timeout: patience }, (error) => error === null ? connections.give(connection) : connections.drop(connection))
+  }
+
   const run = (operation: string, { statement: packet }: Query<Packet>, millis: number, answer: (result: Result) => void) => {
     let state: State = connecting
+    let tries = 0
 
     const end = (result: Result) => {
       clearTimeout(timer)
       state = done
       answer(result)
     }
+    const fail = (error: StorageError) => end(Either.left(error))
 
     const timer = setTimeout(() => {
       if (state._tag === "Connecting") {
-        end(Either.left(errors.noConnection(operation, millis)))
+        fail(errors.noConnection(operation, millis))
         return options.onNoConnection?.(millis)
       }
       if (state._tag === "Executing") {
+        const { connection, seconds } = state
         suspect()
-        state.connection.destroy()
-        end(Either.left(errors.noAnswer(operation, millis)))
+        fail(errors.noAnswer(operation, millis))
+        state = { _tag: "Done", late: givenUp.giveUp(connection, limits.longest(seconds)) }
       }
     }, Math.min(millis, longestTimer))
 
-    const failed = (connection: Mysql.PoolConnection, error: unknown) => {
-      if (errors.keepsConnection(error)) {
-        giveBack(connection)
-      } else {
+    const failed = (connection: Mysql.Connection, reused: boolean, error: unknown) => {
+      const isWrong = errors.isWrongServer(error)
+      if (errors.keepsConnection(error)) giveBack(connection)
+      else {
         suspect()
-        connection.destroy()
+        connections.drop(connection)
       }
-      end(
-        packet.miss !== undefined && errors.numberOf(error) === packet.miss
-          ? Either.right([])
-          : Either.left(errors.fromDriver(operation, error, "executing", options.secret))
-      )
+      // A connection from before a failover: nothing was done, and a new one may lead to the server that can. What the program's pool has may all be from before.
+      if (isWrong && reused && tries++ < (own === undefined ? width : 1)) {
+        state = connecting
+        return connect()
+      }
+      if (packet.miss !== undefined && errors.numberOf(error) === packet.miss) return end(Either.right([]))
+      fail(errors.fromDriver(operation, error, "executing"))
     }
 
-    const connect = () =>
-      pool.getConnection((error, connection) => {
-        if (state._tag === "Done") return error === null ? connection.release() : undefined
-        if (error !== null) {
-          return end(Either.left(
-            options.isClosed() ? errors.closed(operation) : errors.fromDriver(operation, error, "connecting", options.secret)
-          ))
-        }
-        if ((answeredAt.get(connection) ?? Number.POSITIVE_INFINITY) <= suspectAt) {
-          connection.destroy()
-          return connect()
-        }
-        // An "error" that nobody hears ends the process, and the pool listens to the first one only.
-        if (!listened.has(connection)) {
-          listened.add(connection)
-          connection.on("error", ignore)
-        }
-        state = { _tag: "Executing", connection }
-        connection.query({ ...asIs, sql: sqlOf(packet) }, (error, results) => {
-          if (state._tag === "Done") return
-          if (error !== null) return failed(connection, error)
-          answeredAt.set(connection, performance.now())
-          connection.release()
-          end(Either.right(rowsOf(packet, results)))
-        })
-      })
+    const answered = (connection: Mysql.Connection, wrapped: Wrap, reused: boolean, error: unknown, results: unknown) => {
+      if (state._tag === "Done") return state.late()
+      if (error !== null && error !== undefined) return failed(connection, reused, error)
+      let rows
+      try {
+        rows = rowsOf(packet, results, wrapped)
+      } catch (cause) {
+        connections.drop(connection)
+        return fail(errors.odd(operation, cause))
+      }
+      answeredAt.set(connection, performance.now())
+      connections.give(connection)
+      end(Either.right(rows))
+    }
+
+    const execute = (connection: Mysql.Connection, reused: boolean) => {
+      const seconds = limits.secondsOf(millis)
+      state = { _tag: "Executing", connection, seconds }
+      try {
+        const wrapped = wrap(connection, seconds)
+        connection.query({ ...asIs, sql: sqlOf(packet, wrapped) }, (error, results) => answered(connection, wrapped, reused, error, results))
+      } catch (error) {
+        connections.drop(connection)
+        fail(errors.fromDriver(operation, error, "executing"))
+      }
+    }
+
+    const isWanted = () => state._tag !== "Done"
+
+    const taken = (error: unknown, connection?: Mysql.Connection): void => {
+      if (!isWanted()) return connection === undefined ? undefined : connections.give(connection)
+      if (connection === undefined) {
+        return fail(options.isClosed() ? errors.closed(operation) : errors.fromDriver(operation, error, "connecting", options.isAsked))
+      }
+      const before = answeredAt.get(connection)
+      if (before !== undefined && before <= suspectAt) {
+        connections.drop(connection)
+        return connect()
+      }
+      // An "error" that nobody hears ends the process, and a pool of the driver listens to the first one only.
+      if (!listened.has(connection)) {
+        listened.add(connection)
+        connection.on("error", ignore)
+      }
+      execute(connection, own === undefined || before !== undefined)
+    }
+
+    const connect = (): void => {
+      try {
+        connections.take(isWanted, taken)
+      } catch (error) {
+        fail(errors.fromDriver(operation, error, "connecting", options.isAsked))
+      }
+    }
     connect()
   }
 
-  return { run, width: options.width }
+  return { run, width, abandon: givenUp.abandon }
 }

@@ -37,7 +37,6 @@ ${Object.entries(types).map(([name, type]) => `  ${name} ${type} NOT NULL,\n`).j
 `
 
 const watched = [
-  "autocommit",
   "innodb_flush_log_at_trx_commit",
   "innodb_read_only",
   "log_bin",
@@ -51,6 +50,7 @@ interface Seen {
   readonly flavour: Flavour
   /** What the server calls itself. */
   readonly version: string
+  readonly autocommit: boolean
   readonly variables: ReadonlyMap<string, string>
   readonly table: { readonly engine: string; readonly comment: string } | undefined
   readonly columns: ReadonlyMap<string, string>
@@ -68,11 +68,11 @@ const inspect = (table: string, database: string | undefined): Packet => {
   const where = `table_schema = ${database === undefined ? "DATABASE()" : `_utf8mb4 ${hex(database)}`} AND table_name = _utf8mb4 ${hex(table)}`
   return {
     statements: [
-      "SELECT VERSION() AS version, @@version_comment AS comment",
+      "SELECT VERSION() AS version, @@version_comment AS comment, @@autocommit AS autocommit LIMIT 1",
       `SHOW VARIABLES WHERE Variable_name IN (${watched.map((name) => `'${name}'`).join(", ")})`,
-      `SELECT engine AS engine, table_comment AS comment FROM information_schema.tables WHERE ${where}`,
-      `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE ${where}`,
-      `SELECT column_name AS name, sub_part AS part FROM information_schema.statistics WHERE ${where} AND index_name = 'PRIMARY'`
+      `SELECT engine AS engine, table_comment AS comment FROM information_schema.tables WHERE ${where} LIMIT 1`,
+      `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE ${where} LIMIT 5000`,
+      `SELECT column_name AS name, sub_part AS part FROM information_schema.statistics WHERE ${where} AND index_name = 'PRIMARY' LIMIT 20`
     ],
     read: (results) => {
       const [server, variables, tables, columns, keys] = results.map(decoded)
@@ -81,6 +81,7 @@ const inspect = (table: string, database: string | undefined): Packet => {
       const seen: Seen = {
         flavour: flavourOf(version, text(server![0]!.comment)),
         version,
+        autocommit: Number(server![0]!.autocommit) === 1,
         variables: new Map(variables!.map((row) => [text(row.Variable_name).toLowerCase(), text(row.Value)])),
         table: found === undefined ? undefined : { engine: text(found.engine), comment: text(found.comment) },
         columns: new Map(columns!.map((row) => [text(row.name).toLowerCase(), text(row.type).toLowerCase()])),
@@ -197,7 +198,7 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
     Effect.tap((seen) => Effect.forEach(warnings(seen), (said) => Effect.logWarning(`MysqlStorage: ${said}`))),
     Effect.flatMap((seen) => {
       const fault = wrong(qualified, seen) ?? (
-        /^(off|0)$/i.test(seen.variables.get("autocommit") ?? "on")
+        !seen.autocommit
           ? "the connections have autocommit off, so what a statement does would stay open: switch it on for them"
           : undefined
       )

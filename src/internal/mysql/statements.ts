@@ -2,6 +2,8 @@
  * The packets of the MySQL family. Three kinds of servers differ in two points: whether an upsert tells the row that it left (MariaDB), and whose clock there is (TiDB: the cluster's,
  * which is known inside a transaction only).
  *
+ * Each ends with a COMMIT of its own, which does nothing where the session commits by itself.
+ *
  * `@esl_t` is the one sample of the clock in a packet. Its type is that of a signed integer, so nothing here is ever unsigned.
  */
 import * as LockRecord from "../../LockRecord.js"
@@ -12,17 +14,23 @@ export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
 const columns = columnNames.join(", ")
 const t = "@esl_t"
+/** Of whatever gives one row: a limit of its own is not that of the session (`sql_select_limit`). */
+const one = "LIMIT 1"
 
 /** `UTC_TIMESTAMP` is frozen for a statement, and knows no time zone. */
 const serverClock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 /** The physical part of a timestamp of the cluster's one oracle, in milliseconds. No server's own clock has a part in it. */
 const clusterClock = "CAST((@@tidb_current_ts >> 18) * 1000 AS SIGNED)"
 
+/** Every text is bytes: a literal in quotes is of the character set of the session, where a comma may have two or four. */
+const comma = hex(",")
+const exclusive = hex(LockRecord.exclusive)
+
 /** Whether the hold id is in. The delimiters keep an id from being found inside another. */
-const has = (hold: string): string => `LOCATE(${hex(`,${hold},`)}, CONCAT(holds, ',')) > 0`
+const has = (hold: string): string => `LOCATE(${hex(`,${hold},`)}, CONCAT(holds, ${comma})) > 0`
 
 const without = (hold: string): string =>
-  `LEFT(REPLACE(CONCAT(holds, ','), ${hex(`,${hold},`)}, ','), LENGTH(holds) - ${Buffer.byteLength(hold) + 1})`
+  `LEFT(REPLACE(CONCAT(holds, ${comma}), ${hex(`,${hold},`)}, ${comma}), LENGTH(holds) - ${Buffer.byteLength(hold) + 1})`
 
 const live = `LENGTH(holds) > 0 AND expires > ${t}`
 const newer = `format > ${LockRecord.format}`
@@ -34,7 +42,6 @@ const newest = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "BEGIN PESSIMI
 const literals = (record: LockRecord.LockRecord): ReadonlyArray<string> =>
   valuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
 
-const last = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 1])
 /** Before the COMMIT. */
 const lastButOne = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 2])
 
@@ -46,13 +53,13 @@ export const make = (flavour: Flavour, table: string) => {
   const reading = (statement: string): Packet =>
     cluster
       ? { statements: ["BEGIN", sample, statement, commit], read: lastButOne }
-      : { statements: [sample, statement], read: last }
+      : { statements: [sample, statement, commit], read: lastButOne }
 
   /** The row that `select` finds is locked, which makes what it says true when `write` comes. */
   const writing = (select: string, write: string): Packet => ({
     statements: cluster
-      ? ["BEGIN PESSIMISTIC", sample, `${select} FOR UPDATE`, write, commit]
-      : [sample, "START TRANSACTION", `${select} FOR UPDATE`, write, commit],
+      ? ["BEGIN PESSIMISTIC", sample, `${select} ${one} FOR UPDATE`, write, commit]
+      : [sample, "START TRANSACTION", `${select} ${one} FOR UPDATE`, write, commit],
     read: (results) => decoded(results[2])
   })
 
@@ -67,14 +74,14 @@ export const make = (flavour: Flavour, table: string) => {
     const label = idOf(ownerLabel ?? "")
     const hold = hex(`,${holdId}`)
     const until = `${t} + ${int(lease)}`
-    const foreign = `owner_id <> ${owner} OR kind <> '${LockRecord.exclusive}'`
+    const foreign = `owner_id <> ${owner} OR kind <> ${exclusive}`
     const look = `SELECT ${columns}, ${t} AS t, @esl_b := (${newer} OR (${live} AND (${foreign} OR ${has(holdId)}))) AS settled
-FROM ${table} WHERE lock_id = ${id}`
+FROM ${table} WHERE lock_id = ${id} ${one}`
     const state = `CASE WHEN ${newer} THEN 0 WHEN LENGTH(holds) = 0 OR expires <= ${t} THEN 2 WHEN ${foreign} THEN 0 WHEN ${has(holdId)} THEN 3 ELSE 1 END`
     const upsert = `INSERT INTO ${table} (${columns})
-SELECT ${id}, '${LockRecord.exclusive}', ${LockRecord.format}, ${owner}, ${hold}, ${t}, ${t}, ${t}, ${until}, x'', ${label} FROM DUAL WHERE @esl_b = 0
+SELECT ${id}, ${exclusive}, ${LockRecord.format}, ${owner}, ${hold}, ${t}, ${t}, ${t}, ${until}, x'', ${label} FROM DUAL WHERE @esl_b = 0
 ON DUPLICATE KEY UPDATE
-  kind = IF((@esl_s := ${state}) = 2, '${LockRecord.exclusive}', kind),
+  kind = IF((@esl_s := ${state}) = 2, ${exclusive}, kind),
   format = IF(@esl_s = 2, ${LockRecord.format}, format),
   owner_id = IF(@esl_s = 2, ${owner}, owner_id),
   holds = CASE @esl_s WHEN 2 THEN ${hold} WHEN 1 THEN CONCAT(holds, ${hold}) ELSE holds END,
@@ -84,7 +91,7 @@ ON DUPLICATE KEY UPDATE
   expires = CASE @esl_s WHEN 2 THEN ${until} WHEN 1 THEN GREATEST(expires, ${until}) ELSE expires END,
   data = IF(@esl_s = 2, x'', data),
   owner_label = IF(@esl_s = 2, ${label}, owner_label)`
-    const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${id} AND @esl_b = 0`
+    const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${id} AND @esl_b = 0 ${one}`
     const start = `${sample}, @esl_b = 0, @esl_s = 0`
     const answer = (first: unknown, then: unknown): ReadonlyArray<Row> => {
       const found = decoded(first)
@@ -92,7 +99,7 @@ ON DUPLICATE KEY UPDATE
     }
     switch (flavour) {
       case "MariaDB":
-        return { statements: [start, look, `${upsert}\nRETURNING ${columns}, ${t} AS t`], read: (results) => answer(results[1], results[2]) }
+        return { statements: [start, look, `${upsert}\nRETURNING ${columns}, ${t} AS t`, commit], read: (results) => answer(results[1], results[2]) }
       // Until the COMMIT the row is ours: what is read is what the upsert left.
       case "MySQL":
         return { statements: [start, look, "START TRANSACTION", upsert, now, commit], read: (results) => answer(results[1], results[4]) }
@@ -119,8 +126,8 @@ ON DUPLICATE KEY UPDATE
     const update = `UPDATE ${table} SET version = version + 1, expires = GREATEST(expires, ${t} + ${longest})
 WHERE lock_id IN (${ids}) AND ${ours} AND expires > ${t} AND ${choose(({ holdId }) => has(holdId), (parts) => parts.join(" OR "))}
 ORDER BY lock_id`
-    const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id IN (${ids})`
-    const clock = `SELECT ${t} AS t`
+    const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id IN (${ids}) LIMIT ${int(locks.length)}`
+    const clock = `SELECT ${t} AS t ${one}`
     const answers = (time: unknown, found: unknown): ReadonlyArray<Row> => {
       const rows = new Map(decoded(found).map((row) => [row.lock_id, row]))
       const at = decoded(time)[0]!.t
@@ -134,7 +141,7 @@ ORDER BY lock_id`
     }
     return cluster
       ? { statements: [...newest, sample, clock, update, now, commit], read: (results) => answers(results[3], results[5]) }
-      : { statements: [sample, clock, update, now], read: (results) => answers(results[1], results[3]) }
+      : { statements: [sample, clock, update, now, commit], read: (results) => answers(results[1], results[3]) }
   }
 
   const release = ({ holdId, lockId }: LockRecord.Release): Packet => {
@@ -156,7 +163,7 @@ WHERE lock_id = ${id} AND ${match}`
     )
   }
 
-  const get = (lockId: string): Packet => reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${hex(lockId)}`)
+  const get = (lockId: string): Packet => reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${hex(lockId)} ${one}`)
 
   const list = (after: string, free: boolean, limit: number): Packet =>
     reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id > ${hex(after)}${free ? "" : ` AND ${live}`} ORDER BY lock_id LIMIT ${int(limit)}`)
@@ -165,18 +172,18 @@ WHERE lock_id = ${id} AND ${match}`
   const purge = (after: string, micros: number, limit: number): Packet => {
     const old = `lock_id > ${hex(after)} AND expires < ${t} - ${int(micros)} AND ${ours}`
     const look = `SELECT @esl_n := COUNT(*) AS seen, @esl_l := MAX(lock_id) AS last
-FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(limit)}) AS q`
+FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(limit)}) AS q ${one}`
     const drop = `DELETE FROM ${table} WHERE ${old} AND lock_id <= @esl_l`
-    const told = "SELECT ROW_COUNT() AS dropped, @esl_n AS seen, @esl_l AS last"
+    const told = "SELECT ROW_COUNT() AS dropped, @esl_n AS seen, @esl_l AS last LIMIT 1"
     return cluster
       ? { statements: ["BEGIN PESSIMISTIC", sample, look, drop, told, commit], read: lastButOne }
-      : { statements: [sample, look, drop, told], read: last }
+      : { statements: [sample, look, drop, told, commit], read: lastButOne }
   }
 
-  const time = reading(`SELECT ${t} AS t`)
+  const time = reading(`SELECT ${t} AS t ${one}`)
 
   const create = (record: LockRecord.LockRecord): Packet => ({
-    statements: [`INSERT INTO ${table} (${columns}) VALUES (${literals(record).join(", ")})`],
+    statements: [`INSERT INTO ${table} (${columns}) VALUES (${literals(record).join(", ")})`, commit],
     read: () => [{ done: 1 }],
     miss: 1062
   })

@@ -14,7 +14,7 @@ export type Phase = "connecting" | "executing"
 
 export interface Options<S> {
   /** Runs one query on a connection, for which there are so many milliseconds. No transform of the program's: the names of our columns are not those of the program. */
-  readonly execute: (connection: SqlConnection.Connection, query: Query<S>, millis: number) => Effect.Effect<ReadonlyArray<unknown>, SqlError>
+  readonly execute: (connection: SqlConnection.Connection, query: Query<S>, millis: number) => Effect.Effect<ReadonlyArray<unknown>, SqlError | StorageError>
   readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
   readonly noConnection: (operation: string, millis: number) => StorageError
   readonly noAnswer: (operation: string, millis: number) => StorageError
