@@ -5,6 +5,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as TestClock from "effect/TestClock"
 import type { StorageError } from "../src/LockError.js"
 import * as MemoryStorage from "../src/MemoryStorage.js"
+import type * as StorageLock from "../src/StorageLock.js"
 import * as VersionedStore from "../src/VersionedStore.js"
 import * as Faulty from "./support/faulty.js"
 import { at, heard, type Line } from "./support/logged.js"
@@ -173,3 +174,109 @@ it.scoped("a hold that lives and ends in order says nothing", () =>
       yield* fiber.await
       assert.deepStrictEqual(lines, [])
     }), LogLevel.All))
+
+describe("a lock that cannot be given back", () => {
+  const done = (locks: StorageLock.Service, lockId: string) => locks.withLock(() => Effect.succeed("done"), lockId)
+  const broken: Faulty.Fault = { before: Faulty.failure("Permission", "no", false) }
+
+  it.scoped("for good is warned of at once and once, with until when it blocks; and once more when it could be after all", () =>
+    heard((lines) =>
+      Effect.gen(function*() {
+        const { link, locks } = yield* process
+        yield* link.set(["release"], broken)
+        assert.strictEqual(yield* done(locks, "foo"), "done")
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(warnings(lines).length, 1)
+        assert.match(warnings(lines)[0]!.message, /not given back, and may keep others out.*"foo" of web-1 pid 7 \(lease until 1970-01-01T00:00:03\.000Z\)\. Permission: a Permission made by the test/)
+        assert.deepInclude(warnings(lines)[0]!.annotations, { lockId: "foo", ownerLabel: "web-1 pid 7", leaseEnd: "1970-01-01T00:00:03.000Z", reason: "Permission" })
+        yield* TestClock.adjust("1500 millis")
+        assert.deepStrictEqual(infos(lines), [])
+        yield* link.set(["release"], undefined)
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(warnings(lines).length, 1)
+        assert.deepStrictEqual(infos(lines).map(({ annotations }) => annotations.lockId), ["foo"])
+        assert.match(infos(lines)[0]!.message, /given back after all/)
+      })))
+
+  it.scoped("until its lease has ended, is warned of once", () =>
+    heard((lines) =>
+      Effect.gen(function*() {
+        const { link, locks } = yield* process
+        yield* link.set(["release"], broken)
+        yield* done(locks, "foo")
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["foo"])
+        assert.deepStrictEqual(infos(lines), [])
+      })))
+
+  for (const [name, fault] of Object.entries({ "refused": Faulty.refuse, "hanging": Faulty.hang, "hanging, in a driver that cannot be interrupted": { ...Faulty.slow("20 seconds"), uninterruptible: true } })) {
+    it.scoped(`${name}: is warned of after a third of the lease, and not if it could be given back before`, () =>
+      heard((lines) =>
+        Effect.gen(function*() {
+          const { link, locks } = yield* process
+          yield* link.set(["release"], fault)
+          const short = yield* Effect.fork(done(locks, "short"))
+          yield* TestClock.adjust("900 millis")
+          yield* link.set(["release"], undefined)
+          yield* TestClock.adjust("30 seconds")
+          yield* short.await
+          assert.deepStrictEqual(warnings(lines), [])
+          yield* link.set(["release"], fault)
+          const long = yield* Effect.fork(done(locks, "long"))
+          yield* TestClock.adjust("1 minute")
+          assert.deepStrictEqual(yield* Effect.map(long.await, (exit) => exit._tag), "Success")
+          assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["long"])
+        })))
+
+    it.scoped(`${name}: is warned of when its layer closes`, () =>
+      heard((lines) =>
+        Effect.gen(function*() {
+          const { close, link, locks } = yield* process
+          yield* link.set(["release"], fault)
+          const body = yield* Effect.fork(done(locks, "foo"))
+          yield* TestClock.adjust("100 millis")
+          const closing = yield* Effect.fork(close)
+          yield* TestClock.adjust("1 minute")
+          yield* closing.await
+          yield* body.await
+          assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["foo"])
+        })))
+  }
+
+  it.scoped("and was never had: a claim whose reply was lost", () =>
+    heard((lines) =>
+      Effect.gen(function*() {
+        const { link, locks } = yield* process
+        yield* link.set(["claim"], Faulty.loseReply)
+        yield* link.set(["release"], broken)
+        const failing = yield* Effect.fork(Effect.flip(Effect.scoped(locks.acquire("foo", { acquireTimeout: "1 second" }))))
+        yield* TestClock.adjust("1 minute")
+        yield* failing.await
+        assert.deepStrictEqual(warnings(lines).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Permission"]])
+      })))
+
+  it.scoped("since the storage is out, is no more news where the loss of the hold was told and its lease is over", () =>
+    heard((lines) =>
+      Effect.gen(function*() {
+        const { link, locks } = yield* process
+        yield* locks.acquire("foo")
+        yield* link.set(["renew", "release"], Faulty.refuse)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(warnings(lines).length, 2)
+        assert.isFalse(warnings(lines).some(({ message }) => message.includes("given back")))
+      })))
+
+  it.live("of hundreds, fills no log", () =>
+    heard((lines) =>
+      VirtualTime.run(Effect.scoped(Effect.gen(function*() {
+        const { link, locks } = yield* process
+        yield* link.set(["release"], broken)
+        for (let i = 0; i < 500; i++) {
+          yield* done(locks, `lock ${i}`)
+          if (i % 20 === 0) yield* Effect.sleep("40 millis")
+        }
+        yield* Effect.sleep("1 minute")
+        assert.isAtMost(lines.length, 6)
+        assert.strictEqual(warnings(lines).reduce((sum, { annotations }) => sum + (typeof annotations.locks === "number" ? annotations.locks : 1), 0), 500)
+      }))), LogLevel.Info))
+})

@@ -11,6 +11,7 @@ import type { Lines } from "./line.js"
 import type { Place } from "./nesting.js"
 import type { Signs } from "./signs.js"
 import type { Timeline } from "./timeline.js"
+import { Unreleased } from "./unreleased.js"
 
 /** What the parts of one layer share. */
 export interface Core {
@@ -49,6 +50,8 @@ export class Claimant {
   private bell: Bell | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
   unsure = Number.NEGATIVE_INFINITY
+  /** On the timeline: when the lease of what it has or had ends, as far as is known. */
+  until = Number.NEGATIVE_INFINITY
   /** A claim was answered `Claimed`, whatever was answered to others of it since: they may have been applied in another order. */
   mayHold = false
   constructor(
@@ -109,6 +112,12 @@ const looks = 10
  * again and again until the answer is definite or the lease is over anyway.
  */
 export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const trouble = new Unreleased(core, claimant)
+    return Effect.ensuring(settling(core, claimant, trouble), Effect.sync(() => trouble.ended()))
+  })
+
+const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.Effect<void> =>
   Effect.gen(function*() {
     let hurries = core.closed
     while (claimant.inflight > 0) yield* claimant.nextEnd
@@ -116,6 +125,8 @@ export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
     for (let pause = 20;; pause *= 2) {
       const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
       const answered = answer._tag === "Right"
+      if (answered) trouble.answered()
+      else trouble.failed(answer.left)
       // While a claim, or a copy of one, may yet arrive, no answer is the last word.
       if (answered && !isUnsure(core, claimant)) return
       // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.

@@ -64,6 +64,7 @@ export class Hold {
     core.holds.add(this)
     core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     this.deadline = deadline
+    claimant.until = deadline + options.margin
     this.renewLater(start + options.refresh)
   }
 
@@ -108,6 +109,7 @@ export class Hold {
     }
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
+    this.claimant.until = Math.max(this.claimant.until, this.deadline + this.options.margin)
     this.renewLater(start + this.options.refresh)
   }
 
@@ -129,8 +131,9 @@ export class Hold {
 
   renewFailed(error: StorageError): void {
     this.lastFailure = error
-    if (this.state !== "held") return
     const now = this.core.timeline.now()
+    if (error.applied === "unknown") this.claimant.until = now + this.options.lease
+    if (this.state !== "held") return
     this.renewLater(now + Math.max(5, Math.min((this.deadline - now) / 10, this.options.refresh / 2)))
   }
 
@@ -176,6 +179,12 @@ export class Hold {
     if (this.state === "released") return this.untilAnswered
     this.end("released")
     const { claimant, core } = this
+    let settles = false
+    const settleOnce = () => {
+      if (settles) return
+      settles = true
+      chore(core, settle(core, claimant))
+    }
     const line = core.lines.of(claimant.key)
     line.ending(claimant.ownerId)
     line.asks(core.timeline.now())
@@ -192,10 +201,14 @@ export class Hold {
     return Effect.uninterruptible(
       core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
         answered: (answer) => {
-          if (answer._tag === "Left" || isUnsure(core, claimant)) chore(core, settle(core, claimant))
+          if (answer._tag === "Left" || isUnsure(core, claimant)) settleOnce()
           done(answer._tag === "Left" ? answer.left : undefined)
         },
-        overdue: done
+        overdue: (error) => {
+          // Also if the call never ends, since its driver lets it hang.
+          settleOnce()
+          done(error)
+        }
       })
     ).pipe(Effect.zipRight(this.untilAnswered))
   }

@@ -2,6 +2,7 @@
  * What is logged of a layer's holds, for whoever looks after the program. In the context of the layer, so with its loggers; and at once, since a fiber that is to write it
  * later may never run. However many holds are in trouble, what has one cause goes in few lines.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
@@ -108,7 +109,12 @@ const told = (error: StorageError): string => `${error.reason}: ${error.message}
 export class Signs {
   private readonly topics = new Map<string, Topic>()
 
-  constructor(private readonly runtime: Runtime.Runtime<never>, readonly alarms: Alarms, readonly timeline: Timeline) {}
+  constructor(private readonly runtime: Runtime.Runtime<never>, private readonly clock: Clock.Clock, readonly alarms: Alarms, readonly timeline: Timeline) {}
+
+  /** Milliseconds since the Unix epoch, by this process. */
+  wallClock(): number {
+    return this.clock.unsafeCurrentTimeMillis()
+  }
 
   log(line: Effect.Effect<void>): void {
     Runtime.runFork(this.runtime)(line)
@@ -147,6 +153,21 @@ export class Signs {
     this.say(reason === "Closed" ? LogLevel.Info : LogLevel.Warning, `lost, since ${lostBecause[reason]}`, reason, subject, detail)
   }
 
+  /** It is over for its program, and its release fails. */
+  unreleased(subject: Subject, error: StorageError | undefined): void {
+    this.say(
+      LogLevel.Warning,
+      "not given back, and may keep others out until the lease ends",
+      error?.reason ?? "Timeout",
+      subject,
+      error === undefined ? "The storage has not answered" : told(error)
+    )
+  }
+
+  released(subject: Subject): void {
+    this.say(LogLevel.Info, "given back after all", "Recovered", subject, undefined)
+  }
+
   /** What still gathers is said now. */
   flush(): void {
     for (const topic of this.topics.values()) topic.flush()
@@ -162,4 +183,4 @@ export class Signs {
 
 /** With the loggers of the fiber that makes it. */
 export const make = (alarms: Alarms, timeline: Timeline): Effect.Effect<Signs> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => new Signs(runtime, alarms, timeline))
+  Effect.zipWith(Effect.runtime<never>(), Effect.clock, (runtime, clock) => new Signs(runtime, clock, alarms, timeline))
