@@ -81,7 +81,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("set-back-not-noticed", "a wall clock that was set back hides the next suspend that is shorter", "internal/timeline.ts",
     "else if (offset < base) base = offset", "else if (offset < base) void offset"),
   mutant("one-in-a-hundred", "of a hundred holds that are due at once, the last is not renewed", "internal/refresher.ts",
-    "chunks.push(holds.slice(i, i + chunkSize))", "chunks.push(holds.slice(i, i + chunkSize - 1))"),
+    "    chunk.push(hold)", "    if (chunk.length + 1 < chunkSize) chunk.push(hold)"),
+  mutant("limit-of-the-patient", "the time of a call that renews many is that of its least urgent hold", "internal/refresher.ts",
+    "limit = Math.min(limit, limitOf(hold, start))", "limit = Math.max(limit === Number.POSITIVE_INFINITY ? 0 : limit, limitOf(hold, start))"),
 
   // What is left, and what is told.
   mutant("unknown-claim-forgotten", "who is told that somebody else has the lock forgets an earlier claim that had no answer", "internal/core.ts",

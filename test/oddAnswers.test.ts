@@ -86,8 +86,8 @@ describe("a storage that answers oddly fails that call alone", () => {
         const { a, instead, storage } = yield* setup
         const other = yield* a.locks.acquire("other")
         instead.set("claim", answer)
-        for (const locks of [a.locks.acquire("foo"), Effect.asVoid(a.locks.tryAcquire("foo")), a.locks.withLock(() => Effect.void, "foo")]) {
-          const error = yield* Effect.flip(Effect.scoped(locks))
+        for (const locks of [Effect.asVoid(a.locks.acquire("foo")), Effect.asVoid(a.locks.tryAcquire("foo")), a.locks.withLock(() => Effect.void, "foo")]) {
+          const error = yield* Effect.flip(Effect.scoped<void, unknown, any>(locks))
           assert.isTrue(isTyped(error), String(error))
         }
         instead.clear()

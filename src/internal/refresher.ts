@@ -8,8 +8,14 @@ import type { Hold } from "./hold.js"
 
 const chunkSize = 100
 
+/** Who has more than this many times the time of the most urgent in a statement goes in another: it would fail with that one, again and again, for want of time that it has. */
+const mostUnlike = 4
+
 /** Shorter than this, a call has no chance. */
 const shortestCall = 20
+
+/** How long a call that renews it may take: there is to be time for another. */
+const limitOf = (hold: Hold, now: number): number => Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
 
 /** A storage that answers too few, or oddly, fails those alone. */
 const answered = (core: Core, answer: unknown): RenewAnswer => isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
@@ -27,7 +33,7 @@ export const renew = (
     const requests = holds.map((hold) => {
       hold.renewing = true
       core.due.delete(hold)
-      limit = Math.min(limit, hold.options.refresh, longestCall, (hold.deadline - start) / 2)
+      limit = Math.min(limit, limitOf(hold, start))
       const { holdId, key, lease } = hold.claimant
       return { lockId: key, holdId, lease: Math.round(lease * 1000) }
     })
@@ -40,7 +46,7 @@ export const renew = (
       }
     }
     let late = false
-    return core.calls.start("renew", core.storage.renew(requests), Math.max(shortestCall, limit), {
+    return core.calls.start("renew", core.storage.renew(requests), limit, {
       answered: (answer) => {
         if (late) return
         if (answer._tag === "Left") return failed(answer.left)
@@ -65,21 +71,31 @@ export const renew = (
     })
   })
 
-/** Whoever will be due soon comes along: holds of about one age end up in one statement. */
-const dueBy = (core: Core): Array<Hold> => {
+/** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
+const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Hold>> => {
   const now = core.timeline.now()
-  const holds = new Set(core.due)
+  const due = new Set(core.due)
   core.due.clear()
+  const holds = new Set(due)
   for (const hold of core.holds) if (hold.renewAt <= now + hold.options.refresh / 4) holds.add(hold)
-  return Array.from(holds).filter((hold) => hold.state === "held" && !hold.renewing)
+  const sorted = Array.from(holds)
+    .filter((hold) => hold.state === "held" && !hold.renewing)
+    .map((hold) => ({ hold, limit: limitOf(hold, now) }))
+    // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
+    .sort((a, b) => a.limit - b.limit)
+  const chunks: Array<Array<Hold>> = []
+  let chunk: Array<Hold> | undefined
+  let most = 0
+  for (const { hold, limit } of sorted) {
+    if (chunk === undefined || chunk.length === chunkSize || limit > most) {
+      chunks.push(chunk = [])
+      most = mostUnlike * limit
+    }
+    chunk.push(hold)
+  }
+  // Who only would have come along has time.
+  return chunks.filter((chunk) => chunk.some((hold) => due.has(hold)))
 }
 
 export const renewDue = (core: Core): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (core.due.size === 0) return Effect.void
-    // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
-    const holds = dueBy(core).sort((a, b) => a.deadline - b.deadline)
-    const chunks: Array<Array<Hold>> = []
-    for (let i = 0; i < holds.length; i += chunkSize) chunks.push(holds.slice(i, i + chunkSize))
-    return Effect.forEach(chunks, (chunk) => renew(core, chunk), { discard: true })
-  })
+  Effect.suspend(() => core.due.size === 0 ? Effect.void : Effect.forEach(chunksOf(core), (chunk) => renew(core, chunk), { discard: true }))
