@@ -17,7 +17,7 @@ const reasons = [
   ["Connection", true], ["Connection", true], ["Timeout", true], ["Conflict", true], ["Permission", false], ["Schema", false], ["Unknown", false], ["Closed", false]
 ] as const
 
-const guarantees = { name: "Simulated", leaseGranularity: 1, shortestLease: 1000, longestId: 1020 }
+const guarantees = { name: "Simulated", time: "program" as const, leaseGranularity: 1, shortestLease: 1000, longestId: 1020 }
 
 /** Healed networks still take a while. */
 const healthy: Network = {

@@ -30,6 +30,7 @@ const millisecond = 1_000
 const guarantees: Storage.Guarantees = {
   name: "MemoryStorage",
   clock: "storage",
+  time: "program",
   leaseGranularity: millisecond,
   shortestLease: 1_000,
   longestId: 4 * 255

@@ -38,6 +38,11 @@ export interface Guarantees {
    */
   readonly clock: "storage" | "observed" | "session"
   /**
+   * Whether leases end in `real` time, as in every storage outside of this process, or by the `Clock` of the program, as in memory. Under a `TestClock` locks over a `real` one go by the real clock all the same, with a
+   * warning. Without it: by the program's, and if that is not the real one a warning says so.
+   */
+  readonly time?: "real" | "program" | undefined
+  /**
    * The grain of the clock that ends leases, in microseconds: leases are rounded up to a multiple of it. Finer would be a promise that the clock does not keep. That it moves by several grains
    * at once, as some do, is for `clockMargin` to cover.
    */

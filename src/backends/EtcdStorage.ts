@@ -19,6 +19,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { inRealTime } from "../internal/clocks.js"
 import * as client from "../internal/etcd/client.js"
 import * as engine from "../internal/etcd/engine.js"
 import * as internal from "../internal/etcd/options.js"
@@ -180,10 +181,10 @@ export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, S
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.scoped(Storage.Storage, Effect.map(made, (both) => both.storage))
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.scoped(VersionedStore.VersionedStore, Effect.map(made, (both) => both.versioned))
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage of a cluster, with connections of its own.

@@ -17,6 +17,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { MongoClient } from "mongodb"
+import { inRealTime } from "../internal/clocks.js"
 import { invalid } from "../internal/input.js"
 import * as clients from "../internal/mongo/clients.js"
 import * as internal from "../internal/mongo/options.js"
@@ -150,12 +151,12 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
   })
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, Effect.map(made, (both) => both.storage))
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, Effect.map(made, (both) => both.versioned))
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small client of its own.

@@ -23,6 +23,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Tedious from "tedious"
+import { inRealTime } from "../internal/clocks.js"
 import { invalid } from "../internal/input.js"
 import * as client from "../internal/mssql/client.js"
 import * as dialect from "../internal/mssql/dialect.js"
@@ -199,12 +200,12 @@ export const ddl = (options: TableOptions = {}): string => {
 }
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, Effect.map(made, (both) => both.storage))
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, Effect.map(made, (both) => both.versioned))
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.

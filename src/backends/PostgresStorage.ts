@@ -21,6 +21,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Pg from "pg"
+import { inRealTime } from "../internal/clocks.js"
 import * as dialect from "../internal/postgres/dialect.js"
 import * as errors from "../internal/postgres/errors.js"
 import * as listener from "../internal/postgres/listener.js"
@@ -293,12 +294,12 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
   })
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, Effect.map(made, (both) => both.storage))
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, Effect.map(made, (both) => both.versioned))
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.

@@ -21,6 +21,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
+import { inRealTime } from "../internal/clocks.js"
 import { invalid } from "../internal/input.js"
 import * as Notices from "../internal/notices.js"
 import type { Present } from "../internal/present.js"
@@ -225,10 +226,10 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.scoped(Storage.Storage, Effect.map(made, (both) => both.storage))
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.scoped(VersionedStore.VersionedStore, Effect.map(made, (both) => both.versioned))
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a connection of its own.

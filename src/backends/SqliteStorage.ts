@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { inRealTime } from "../internal/clocks.js"
 import * as connection from "../internal/sqlite/connection.js"
 import * as resolved from "../internal/sqlite/options.js"
 import * as statements from "../internal/sqlite/statements.js"
@@ -91,7 +92,7 @@ const layerOf = <I, S, A extends S>(
   tag: Context.Tag<I, S>,
   make: (handle: connection.Handle, table: string, wakeUps: Stream.Stream<string>) => A
 ) =>
-(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.scoped(tag, open(options, make))
+(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.scoped(tag, inRealTime(open(options, make)))
 
 /**
  * A lock storage in a SQLite file, with one connection of its own for the life of the layer.

@@ -266,7 +266,7 @@ export const acquire = (
           if (answer.right.retryAfter !== undefined) pause(timeline.now() + answer.right.retryAfter / 1000)
           poll ??= yield* Schedule.driver(options.retry)
           const more = yield* restore(Effect.raceFirst(
-            Effect.match(poll.next(undefined), { onFailure: () => false, onSuccess: () => true }),
+            Effect.match(Effect.withClock(poll.next(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
             Effect.as(Effect.zipRight(ticket.bell.wait, turn), true)
           ))
           awaitsTurn = false

@@ -3,6 +3,7 @@
  * one that is overdue is told so (and interrupted, where the storage lets itself be), whatever the storage does.
  */
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -50,11 +51,12 @@ export interface Calls {
 export const make = (
   name: string,
   context: Context.Context<never>,
+  clock: Clock.Clock,
   timeline: Timeline,
   alarms: Alarms,
   onQuiet: () => void
 ): Calls => {
-  const runners = new Runners(context, onQuiet)
+  const runners = new Runners(context, clock, onQuiet)
   let everAnswered = false
   const inBackground = new Set<Fiber.RuntimeFiber<void>>()
 
@@ -133,8 +135,10 @@ export const make = (
       }),
     background: (self) =>
       Effect.map(
-        Effect.forkDaemon(Effect.interruptible(Effect.catchAllDefect(self, (defect) =>
-          Effect.logError("effect-storage-lock: work in the background failed", defect)))),
+        Effect.forkDaemon(Effect.withClock(
+          Effect.interruptible(Effect.catchAllDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect))),
+          clock
+        )),
         (fiber) => {
           inBackground.add(fiber)
           fiber.addObserver(() => {

@@ -1,3 +1,4 @@
+import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -17,6 +18,8 @@ import { Unreleased } from "./unreleased.js"
 export interface Core {
   readonly storage: Storage.Service
   readonly namespace: string | undefined
+  /** What all waiting goes by, whoever waits. */
+  readonly clock: Clock.Clock
   readonly timeline: Timeline
   readonly alarms: Alarms
   readonly calls: Calls

@@ -1,6 +1,5 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,6 +11,7 @@ import type * as Storage from "../Storage.js"
 import * as alarmClock from "./alarms.js"
 import { guarded } from "./answers.js"
 import { Bell } from "./bell.js"
+import * as clocks from "./clocks.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
 import { inspect, Inspector } from "./inspect.js"
@@ -45,15 +45,13 @@ const listen = (core: Core): Effect.Effect<void> =>
     )
   )
 
-const realClock = Clock.make()
-
 /**
  * In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. Bounded by the time in the context and by real time: a
  * program under a test clock that nobody moves any more must end too.
  */
 const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
   Effect.flatMap(
-    Effect.forkDaemon(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), realClock.sleep(limit)]))),
+    Effect.forkDaemon(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), clocks.live.sleep(limit)]))),
     (fiber) => Effect.asVoid(Fiber.await(fiber))
   )
 
@@ -88,15 +86,17 @@ export const open = (
   namespace: string | undefined
 ): Effect.Effect<Core, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const timeline = timelines.make(yield* Effect.clock)
+    const clock = yield* clocks.forStorage(storage.guarantees)
+    const timeline = timelines.make(clock)
     const alarms = alarmClock.make(timeline)
     const quiet = new Bell()
     const core: Core = {
       storage: guarded(storage),
       namespace,
+      clock,
       timeline,
       alarms,
-      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), timeline, alarms, () => quiet.ring()),
+      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () => quiet.ring()),
       lines: new Lines(),
       signs: yield* signs.make(alarms, timeline),
       holds: new Set(),
@@ -112,9 +112,9 @@ export const open = (
     inspect(core, yield* Inspector)
     const fibers = yield* Effect.forEach(
       [alarms.run, work(core)],
-      (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.interruptible(loop))
+      (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.withClock(Effect.interruptible(loop), clock))
     )
-    const listening = yield* Effect.forkDaemon(Effect.interruptible(listen(core)))
+    const listening = yield* Effect.forkDaemon(Effect.withClock(Effect.interruptible(listen(core)), clock))
     const end = Effect.suspend(() => {
       listening.unsafeInterruptAsFork(FiberId.none)
       return Effect.zipRight(

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import { isReal } from "./clocks.js"
 import { callLimit, type Core, longestCall } from "./core.js"
 import { Ids, purgeKey } from "./ids.js"
 import type { Resolved } from "./options.js"
@@ -22,8 +23,8 @@ const purgeLimit = 6 * longestCall
 
 /** On a real clock by a timer that does not keep the process alive: there may be hours to wait. */
 const pause = (clock: Clock.Clock, millis: number): Effect.Effect<void> =>
-  Math.abs(clock.unsafeCurrentTimeMillis() - Date.now()) > 60_000
-    ? Effect.sleep(Math.ceil(millis))
+  !isReal(clock)
+    ? Effect.withClock(Effect.sleep(Math.ceil(millis)), clock)
     : Effect.async<void>((resume) => {
       const timer: { readonly unref?: () => void } & (NodeJS.Timeout | number) = setTimeout(() => resume(Effect.void), millis)
       timer.unref?.()
@@ -53,13 +54,12 @@ export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: n
 
 const loop = (core: Core, options: Resolved): Effect.Effect<never> =>
   Effect.gen(function*() {
-    const clock = yield* Effect.clock
     const interval = intervalOf(options.purgeAfter)
     let warned = false
     // At some time within the first interval: where processes live for less, each purges now and then.
     let delay = yield* Random.nextRange(shortestDelay, interval)
     for (;;) {
-      yield* pause(clock, delay)
+      yield* pause(core.clock, delay)
       delay = interval * (yield* Random.nextRange(1, 1.5))
       const result = yield* Effect.either(sweep(core, options, interval))
       if (result._tag === "Right") warned = false

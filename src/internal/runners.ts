@@ -1,7 +1,8 @@
 /**
  * Fibers of the layer that run calls to the storage, one at a time each. They are kept for the next call: a fiber that is woken costs less than one that is made, and it has the
- * layer's context, not that of whoever needs the lock (whose transaction, say, must not reach the storage).
+ * layer's context and clock, not those of whoever needs the lock (whose transaction, say, must not reach the storage).
  */
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -52,7 +53,11 @@ export class Runners {
   private closed = false
   private calls = 0
 
-  constructor(private readonly context: Context.Context<never>, private readonly onIdle: () => void) {}
+  constructor(
+    private readonly context: Context.Context<never>,
+    private readonly clock: Clock.Clock,
+    private readonly onIdle: () => void
+  ) {}
 
   get isIdle(): boolean {
     return this.busy.size === 0
@@ -73,7 +78,7 @@ export class Runners {
       }
       runner.bell.ring()
       if (runner.fiber !== undefined) return Effect.succeed(interrupt)
-      return Effect.map(Effect.forkDaemon(Effect.interruptible(this.loop(runner))), (fiber) => {
+      return Effect.map(Effect.forkDaemon(Effect.withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
         runner.fiber = fiber
         // Only an interruption ends a runner before its time.
         fiber.addObserver((exit) => this.done(runner, exit, false))

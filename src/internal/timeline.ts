@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import { isMovedByHand } from "./clocks.js"
 
 /**
  * This process's time, in milliseconds, for measuring how long ago something was. It runs by the monotonic clock, and jumps ahead with the wall clock:
@@ -38,7 +39,6 @@ export const make = (clock: Clock.Clock): Timeline => {
       return monotonic + jumped
     },
     jumps: () => jumps,
-    // Effect's `TestClock`, without an import of what is for tests.
-    isMovedByHand: typeof (clock as { readonly adjust?: unknown }).adjust === "function"
+    isMovedByHand: isMovedByHand(clock)
   }
 }

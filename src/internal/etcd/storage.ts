@@ -15,6 +15,7 @@ import type { Seen } from "./requests.js"
 const guarantees = {
   name: "EtcdStorage",
   clock: "observed",
+  time: "real",
   leaseGranularity: 1,
   shortestLease: 10_000,
   longestId: 4 * 255

@@ -18,6 +18,7 @@ const pageSize = 500
 export const guarantees = {
   name: "MongoStorage",
   clock: "storage",
+  time: "real",
   leaseGranularity: 1_000,
   shortestLease: 10_000,
   longestId: 4 * 255

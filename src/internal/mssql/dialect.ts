@@ -6,6 +6,7 @@ import * as statements from "./statements.js"
 const guarantees = {
   name: "MssqlStorage",
   clock: "storage",
+  time: "real",
   leaseGranularity: 1,
   // A tick of the coarsest clock of Windows, and a little.
   shortestLease: 20_000,

@@ -7,6 +7,7 @@ import * as statements from "./statements.js"
 const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
   name: "MysqlStorage",
   clock: "storage",
+  time: "real",
   // The cluster's clock counts milliseconds, and goes in steps of up to 50 of them.
   leaseGranularity: flavour === "TiDB" ? 1_000 : 1,
   shortestLease: flavour === "TiDB" ? 100_000 : 1_000,

@@ -13,6 +13,7 @@ export interface Settings {
 const guarantees = {
   name: "PostgresStorage",
   clock: "storage",
+  time: "real",
   leaseGranularity: 1,
   shortestLease: 1_000,
   longestId: 4 * 255

@@ -37,6 +37,7 @@ const pageSize = 500
 const guarantees = {
   name: "RedisStorage",
   clock: "storage",
+  time: "real",
   leaseGranularity: 1,
   shortestLease: 1_000,
   longestId: 4 * 255

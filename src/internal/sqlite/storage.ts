@@ -14,6 +14,7 @@ import * as statements from "./statements.js"
 export const guarantees: Storage.Guarantees = {
   name: "SqliteStorage",
   clock: "storage",
+  time: "real",
   leaseGranularity: 1_000,
   shortestLease: 10_000,
   longestId: 4 * 255
