@@ -1,10 +1,11 @@
 /**
  * SQL Server in detail: the program's own `MssqlClient`, a schema and a table of one's own, made by a migration, and every option of the storage. Needs
  * `MSSQL_SERVER`, `MSSQL_DATABASE`, `MSSQL_USER` and `MSSQL_PASSWORD`, and
- * `npm i @effect/sql-mssql@0.54 @effect/sql@0.52 @effect/experimental@0.61 @effect/platform@0.97 tedious@18`.
+ * `npm i @effect/sql-mssql@0.54 @effect/sql@0.52 @effect/experimental@0.61 @effect/platform@0.97 @effect/platform-node@0.108 tedious@18`.
  */
 import { MssqlClient } from "@effect/sql-mssql"
-import { Config, Effect, Layer } from "effect"
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Effect, Layer, Option } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as MssqlStorage from "effect-storage-lock/MssqlStorage"
 
@@ -40,10 +41,10 @@ const Locks = StorageLock.layer({ leaseExpireAfter: "30 seconds", clockMargin: "
 )
 
 const program = Effect.gen(function*() {
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1")
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  const done = yield* StorageLock.withLockIfAvailable((lock) => lock.info, "nightly-report")
+  console.log(Option.match(done, { onNone: () => "another process has it", onSome: (info) => `${info.ownerLabel} held ${info.lockId}` }))
 })
 
-await Effect.runPromise(
+NodeRuntime.runMain(
   Effect.zipRight(Effect.provide(migrate, Sql), Effect.provide(program, Locks))
 )

@@ -51,6 +51,7 @@ await describeServer("MssqlStorage", Mssql.scoped, (server) => {
     Conformance.suite({
       name: "MssqlStorage",
       layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(link().proxy.url(link().database)) })),
+      versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(link().database) })),
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -69,6 +70,7 @@ await describeServer("MssqlStorage", Mssql.scoped, (server) => {
     Conformance.suite({
       name: "MssqlStorage.layerFromClient",
       layer: Layer.suspend(() => Layer.provide(MssqlStorage.layerFromClient(), Layer.succeedContext(client()))),
+      versioned: Layer.suspend(() => Layer.provide(MssqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))),
       hooks: {
         shiftClient,
         inTransaction: (effect) =>
@@ -95,6 +97,7 @@ await describeServer("MssqlStorage", Mssql.scoped, (server) => {
       layer: Layer.suspend(() =>
         Layer.provide(VersionedStore.layerStorage(), MssqlStorage.layerVersioned({ url: Redacted.make(database()) }))
       ),
+      versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(database()) })),
       hooks: { shiftClient }
     })
   })
@@ -115,6 +118,7 @@ await describeServer("MssqlStorage", Mssql.scoped, (server) => {
       Conformance.suite({
         name: "MssqlStorage",
         layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(database()) })),
+        versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(database()) })),
         hooks: { shiftClient }
       })
     })

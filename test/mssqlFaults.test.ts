@@ -1,8 +1,11 @@
 /** Faults that people met, shown by what stands where a SQL Server should: it speaks the driver's protocol, and runs no SQL. */
+import { MssqlClient } from "@effect/sql-mssql"
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { randomBytes } from "node:crypto"
@@ -11,6 +14,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type * as Tedious from "tedious"
 import * as MssqlStorage from "../src/backends/MssqlStorage.js"
+import { StorageLock } from "../src/index.js"
 import type { StorageError } from "../src/LockError.js"
 import * as Storage from "../src/Storage.js"
 import * as Certificates from "./harness/etcdCertificates.js"
@@ -408,4 +412,97 @@ describe("encryption", () => {
       const old = yield* refused(open(plain, { url: Redacted.make(plain.url("encrypt=strict")), operationTimeout: "1 seconds" }))
       assert.strictEqual(old.applied, "no")
     }), 30_000)
+})
+
+describe("the program's own client", () => {
+  const client = (server: Locks.Server) =>
+    MssqlClient.layer({ server: "127.0.0.1", port: server.port, database: "app", username: "sa", password: Redacted.make("secret-pw"), encrypt: false, maxConnections: 2 })
+  const fromClient = (server: Locks.Server) =>
+    Effect.flatMap(Layer.build(client(server)), (context) => Effect.map(Effect.provide(MssqlStorage.makeFromClient(), context), ({ storage }) => storage))
+
+  it.scopedLive("one that was moved to another database is refused, and not believed", () =>
+    Effect.gen(function*() {
+      const server = yield* Locks.make({ database: () => "tenant" })
+      const error = yield* refused(fromClient(server))
+      assert.deepStrictEqual([error.reason, error.applied], ["Connection", "no"])
+      assert.include(error.message, "in the database \"tenant\", not in \"app\"")
+    }))
+
+  it.scopedLive("each batch looks where it is, and a call with little time waits as little", () =>
+    Effect.gen(function*() {
+      const server = yield* Locks.make()
+      const storage = yield* fromClient(server)
+      yield* Effect.provideService(claim(storage), Storage.TimeLimit, Duration.millis(600))
+      const text = server.batches.at(-1)!.text
+      assert.include(text, "IF DB_NAME() <> N'app' COLLATE")
+      assert.include(text, "SET LOCK_TIMEOUT 500;")
+      assert.include(text, "FROM [dbo].[storage_lock]")
+    }))
+
+  it.scopedLive("a login that fails later is worth another try: the driver does not tell the number", () =>
+    Effect.gen(function*() {
+      let down = false
+      const server = yield* Locks.make({
+        login: (_, session) => down ? Tds.failed(40532, "no login", 14) : Buffer.concat([Tds.databaseChange(session.database), Tds.loginAck, Tds.done()])
+      })
+      const storage = yield* fromClient(server)
+      down = true
+      for (const { socket } of server.sessions) socket.destroy()
+      yield* Effect.sleep("50 millis")
+      const error = yield* refused(claim(storage))
+      assert.deepStrictEqual([error.reason, error.isRetryable], ["Connection", true])
+    }))
+})
+
+describe("the table", () => {
+  it.scopedLive("of a version before labels is told by its columns, whatever it is called", () =>
+    Effect.gen(function*() {
+      const before = Object.fromEntries(Object.entries(Locks.types).filter(([name]) => name !== "owner_label"))
+      const server = yield* Locks.make({ columns: before })
+      const told = yield* refused(open(server, { setup: false, table: "is of a version before owner labels" }))
+      assert.strictEqual(told.reason, "Schema")
+      assert.include(told.message, "ALTER TABLE [is of a version before owner labels] ADD owner_label nvarchar(255) COLLATE Latin1_General_BIN2 NOT NULL DEFAULT N''")
+      assert.strictEqual(server.batches.length, 0)
+      yield* refused(open(server, { setup: true, table: "is of a version before owner labels" }))
+      assert.deepStrictEqual(server.batches.map(({ text }) => text.includes("sp_getapplock")), [true])
+    }))
+
+  it.scopedLive("that is another's, and says the words of an older one, is not altered", () =>
+    Effect.gen(function*() {
+      const { holds: _, owner_label: __, ...others } = Locks.types
+      const server = yield* Locks.make({ columns: others })
+      const error = yield* refused(open(server, { setup: true, table: "is of a version before owner labels" }))
+      assert.strictEqual(error.reason, "Schema")
+      assert.include(error.message, "no column holds nvarchar(max), owner_label nvarchar(255)")
+      assert.strictEqual(server.batches.length, 0)
+    }))
+
+  it.scopedLive("of the same name in another schema is warned of, unless a schema is named", () =>
+    Effect.gen(function*() {
+      const server = yield* Locks.make({ table: { others: 1 } })
+      const warned = (options: Partial<MssqlStorage.Options>) =>
+        Effect.gen(function*() {
+          const lines: Array<string> = []
+          const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void lines.push(String(message))))
+          yield* Effect.provide(Effect.scoped(open(server, options)), logger)
+          return lines.join("\n")
+        })
+      assert.include(yield* warned({}), "name `schema`")
+      assert.strictEqual(yield* warned({ schema: "dbo" }), "")
+    }))
+
+  const gone: ReadonlyArray<readonly [name: string, answer: () => Tds.Answer, lost: string]> = [
+    ["emptied or made anew", () => Locks.renewed(), "Vanished"],
+    ["dropped", () => Tds.failed(208, "Invalid object name"), "Expired"]
+  ]
+  for (const [name, answer, lost] of gone) {
+    it.scopedLive(`${name} under a hold: it is lost as ${lost}`, () =>
+      Effect.gen(function*() {
+        const server = yield* Locks.make({ answer: ({ text, values }) => values.length === 3 && text.includes("CROSS APPLY") ? answer() : undefined })
+        const locks = StorageLock.layer({ leaseExpireAfter: "1 seconds", clockMargin: "100 millis" }).pipe(Layer.provide(MssqlStorage.layer({ url: Redacted.make(server.url()) })))
+        const error = yield* Effect.flip(Effect.provide(Effect.scoped(Effect.flatMap(StorageLock.acquire("a"), (lock) => lock.lost)), locks))
+        assert(error._tag === "LockLost")
+        assert.strictEqual(error.reason, lost)
+      }), 20_000)
+  }
 })

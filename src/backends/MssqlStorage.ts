@@ -6,7 +6,7 @@
  * its skew: use synchronous commit, a generous `clockMargin`, and the fencing token at the resource.
  *
  * Two processes share locks if they see the same table of the same database. Without `schema`, the table is found in the user's default schema, else in `dbo`: name the schema where
- * users of different default schemas share one.
+ * users of different default schemas share one. What was found at the start is what is used from then on: a connection that is in another database later is refused.
  *
  * SQL Server 2016 or later, at any compatibility level, and any isolation level, collation and setting of the connection. There are no wake-ups: waiters poll.
  *
@@ -211,7 +211,7 @@ const versionedOf = <E, R>(
  * The lock storage at a URL, with a small pool of its own.
  *
  * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, or has a table that is not ours. An interrupted operation goes on by
- * itself to its answer or its time-out, which closes its connection.
+ * itself to its answer or its time-out, which cancels it and closes its connection.
  *
  * @example
  * ```ts
@@ -219,11 +219,11 @@ const versionedOf = <E, R>(
  * import * as MssqlStorage from "effect-storage-lock/MssqlStorage"
  * import { Effect, Layer, Redacted } from "effect"
  *
- * const locks = StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(
+ * const Locks = StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(
  *   Layer.provide(MssqlStorage.layer({ url: Redacted.make("mssql://app:secret@localhost:1433/app") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(Locks))
  * ```
  *
  * @since 0.1.0

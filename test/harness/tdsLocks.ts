@@ -10,7 +10,9 @@ export interface Options extends Omit<Tds.Options, "answer"> {
   readonly settings?: ((session: Tds.Session) => Tds.Answer) | undefined
   /** The database that the server says it is in. */
   readonly database?: ((session: Tds.Session) => string) | undefined
+  /** What is told of the table beside its columns. */
   readonly table?: Readonly<Record<string, Tds.Cell>> | undefined
+  readonly columns?: typeof types | undefined
 }
 
 export interface Server extends Tds.Server {
@@ -33,7 +35,7 @@ export const types: Record<string, readonly [string, number]> = {
   owner_label: ["nvarchar", 510]
 }
 
-const inspected = (database: string, table: Readonly<Record<string, Tds.Cell>> = {}) =>
+const inspected = (database: string, table: Readonly<Record<string, Tds.Cell>> = {}, columns = types) =>
   Buffer.concat([
     Tds.rows(
       {
@@ -50,7 +52,7 @@ const inspected = (database: string, table: Readonly<Record<string, Tds.Cell>> =
         durability: "text",
         database: "text"
       },
-      ...Object.entries(types).map(([column, [type, size]]) => ({
+      ...Object.entries(columns).map(([column, [type, size]]) => ({
         found: 1, in_memory: 0, schema: "dbo", column, type, size, format: "1", keys: 1, others: 0, updateability: "READ_WRITE", durability: "DISABLED", database, ...table
       }))
     ),
@@ -72,6 +74,9 @@ export const claimed = ({ values: [lockId, ownerId, hold, lease, label] }: Tds.A
   ])
 }
 
+/** To a renewal of one lock: that there is no record. */
+export const renewed = (): Buffer => Buffer.concat([Tds.rows({ ...columns, renewed: "number" }, { t: 1_800_000_000_000_001 }), Tds.done()])
+
 export const make = (options: Options = {}): Effect.Effect<Server, never, Scope.Scope> => {
   const batches: Array<Tds.Asked> = []
   const databaseOf = (session: Tds.Session) => options.database?.(session) ?? session.database
@@ -88,7 +93,7 @@ export const make = (options: Options = {}): Effect.Effect<Server, never, Scope.
             Tds.done()
           ])
         }
-        if (text.includes("delayed_durability_desc")) return inspected(databaseOf(session), options.table)
+        if (text.includes("delayed_durability_desc")) return inspected(databaseOf(session), options.table, options.columns)
         batches.push(asked)
         return options.answer?.(asked) ?? (asked.values.length === 5 ? claimed(asked) : Buffer.concat([Tds.rows(columns), Tds.done()]))
       }
