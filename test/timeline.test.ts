@@ -55,6 +55,32 @@ describe("the time of a process", () => {
     )
   })
 
+  it("was set back, and then suspended for less: the suspend is seen in full", () => {
+    const { elapsed, hands, pass, timeline } = setup()
+    timeline.now()
+    for (const [back, asleep] of [[3_600_000, 5_000], [60_000, 59_000], [5_000, 5_000], [10, 3_000]] as const) {
+      hands.wall -= back
+      assert.strictEqual(elapsed(() => pass(1000)), 1000)
+      assert.strictEqual(elapsed(() => (hands.wall += asleep)), asleep)
+      assert.strictEqual(elapsed(() => pass(10)), 10)
+    }
+    assert.strictEqual(timeline.jumps(), 4)
+  })
+
+  it("does not fall behind by what it was set back again and again, nor run ahead", () => {
+    const { elapsed, hands, pass, timeline } = setup()
+    timeline.now()
+    const took = elapsed(() => {
+      for (let i = 0; i < 100; i++) {
+        hands.wall -= 500
+        pass(10)
+        timeline.now()
+      }
+    })
+    assert.strictEqual(took, 1000)
+    assert.strictEqual(timeline.jumps(), 0)
+  })
+
   it("does not take a thread that was put aside between two readings for a jump", () => {
     const { elapsed, hands, pass, timeline } = setup()
     timeline.now()
