@@ -145,7 +145,7 @@ const open = (
     yield* etcd.call("setup", protocol.status, {}, until, "reads").pipe(
       Effect.flatMap((status) => Effect.forEach(warnings(status), (text) => Effect.logWarning(`EtcdStorage: ${text}`))),
       // Whoever may use the prefix need not be allowed to ask for more.
-      Effect.ignore
+      Effect.catchAll((error) => Effect.logDebug(`EtcdStorage: the server's state cannot be looked at. ${error.message}`))
     )
     const wakeUps = yield* watch.make(etcd, keys, core)
     return { storage: ports.storage(core, keys, wakeUps), versioned: ports.versioned(core, keys, wakeUps) }

@@ -98,7 +98,7 @@ export const open = (
       alarms,
       calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () => quiet.ring()),
       lines: new Lines(),
-      signs: yield* signs.make(alarms, timeline),
+      signs: yield* signs.make(clock, alarms, timeline),
       holds: new Set(),
       due: new Set(),
       chores: [],

@@ -47,7 +47,9 @@ export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: n
     if (claimed._tag !== "Claimed") return false
     yield* core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit).pipe(
       // Another may fare better.
-      Effect.onError(() => Effect.ignore(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease))))
+      Effect.onError(() => 
+        Effect.catchAll(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)), (error) =>
+          Effect.logDebug(`effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`)))
     )
     return true
   })
@@ -83,7 +85,9 @@ export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Eff
         : Effect.void
     }
     return Effect.acquireRelease(
-      Effect.forkDaemon(Effect.interruptible(loop(core, options))),
+      Effect.forkDaemon(Effect.interruptible(loop(core, options)).pipe(
+        Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect))
+      )),
       // The call first: a purge may take longer than closing should.
       (fiber) => Effect.zipRight(core.calls.abort("purge"), Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none)))
     )

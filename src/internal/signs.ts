@@ -182,5 +182,5 @@ export class Signs {
 }
 
 /** With the loggers of the fiber that makes it. */
-export const make = (alarms: Alarms, timeline: Timeline): Effect.Effect<Signs> =>
-  Effect.zipWith(Effect.runtime<never>(), Effect.clock, (runtime, clock) => new Signs(runtime, clock, alarms, timeline))
+export const make = (clock: Clock.Clock, alarms: Alarms, timeline: Timeline): Effect.Effect<Signs> =>
+  Effect.map(Effect.runtime<never>(), (runtime) => new Signs(runtime, clock, alarms, timeline))

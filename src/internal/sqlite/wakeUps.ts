@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
@@ -23,6 +24,12 @@ const changes = (file: string): Stream.Stream<void, unknown> =>
       (watcher) => Effect.sync(() => watcher.close())
     ), { bufferSize: 1, strategy: "sliding" })
 
+/** `Effect.try` wraps what was thrown. */
+const said = (error: unknown): string => {
+  const cause = Cause.isUnknownException(error) ? error.error : error
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
 /** Beside the file that a link leads to. */
 const logOf = (filename: string) => `${at(filename).target}-wal`
 
@@ -36,6 +43,17 @@ const lastPause = 32
  */
 export const make = (handle: Handle, filename: string, name: string): Stream.Stream<string> => {
   if (filename === ":memory:") return Stream.empty
+  let failures = 0
+  const failed = (error: unknown) =>
+    // The file may just be replaced: what fails again after a pause is worth a word.
+    Effect.suspend(() => ++failures === 2
+      ? Effect.logWarning(`${name}: no wake-ups for now, waiters poll: the file ${logOf(filename)} cannot be watched. ${said(error)}`)
+      : Effect.void)
+  const works = Effect.suspend(() => {
+    const known = failures > 1
+    failures = 0
+    return known ? Effect.logInfo(`${name}: wake-ups are heard again`) : Effect.void
+  })
   return Stream.suspend(() => {
     let seen: number | undefined
     const version = handle.run<{ readonly data_version: number }>(`${name}.wakeUps`, "PRAGMA data_version")
@@ -53,11 +71,13 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
     // Whatever is asked opens the files that stand there now.
     return Stream.fromEffect(version).pipe(
       Stream.flatMap(() => changes(logOf(filename))),
+      Stream.tap(() => failures === 0 ? Effect.void : works),
       Stream.filterEffect(() => changed(firstPause)),
       Stream.map(() => "all")
     )
   }).pipe(
     Stream.repeat(Schedule.spaced("1 seconds")),
+    Stream.tapError(failed),
     Stream.retry(Schedule.spaced("10 seconds")),
     Stream.catchAll(() => Stream.empty)
   )
