@@ -34,9 +34,9 @@ const program = Effect.gen(function*() {
   )
   // In earnest: a file among the program's other migrations, run by a user who may create.
   yield* Effect.promise(() => pool.query(MysqlStorage.ddl(where)))
-  const report = StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1")
+  const report = StorageLock.withLock((lock) => lock.info, "nightly-report")
   const info = yield* Effect.provide(report, locks(url))
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  console.log(`held ${info.lockId}`)
   const again = yield* Effect.provide(report, locksOnOwnPool(pool))
   console.log(`with a greater token: ${again.token > info.token}`)
 })

@@ -4,7 +4,8 @@
  * A lock alone cannot stop a holder that was paused beyond its lease and does not know it. The resource can, if it remembers the greatest token that has written.
  * See M. Kleppmann, "How to do distributed locking" (2016), for why.
  *
- * Works over `@effect/sql` on PostgreSQL and SQLite, in the program's own database, which need not be where the locks are.
+ * Works over `@effect/sql` on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server, in the program's own database, which need not be where the locks are. Another dialect is refused. On SQL Server it has not been
+ * run yet: what it sends there is looked at as text.
  *
  * @since 0.1.0
  */
@@ -13,6 +14,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { invalid, textFault } from "./internal/input.js"
+import * as fence from "./internal/sql/fence.js"
 import { InvalidOptions } from "./LockError.js"
 
 /**
@@ -41,8 +43,6 @@ export interface Options {
 
 const defaultTable = "storage_lock_fence"
 
-const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
-
 const tableOf = (options: Options | undefined): string | InvalidOptions => {
   const table = options?.table ?? defaultTable
   const kind = textFault(table)
@@ -53,16 +53,34 @@ const tableOf = (options: Options | undefined): string | InvalidOptions => {
   })
 }
 
+/** That of the client, or the refusal of another. */
+const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => {
+  const other = (name: string) => () =>
+    new InvalidOptions({ field: "SqlClient", kind: `one of ${name}`, rule: "one of PostgreSQL, SQLite, MySQL, MariaDB, TiDB or SQL Server: for other dialects there is no fence" })
+  return sql.onDialectOrElse({
+    pg: () => "pg" as const,
+    sqlite: () => "sqlite" as const,
+    mysql: () => "mysql" as const,
+    mssql: () => "mssql" as const,
+    clickhouse: other("ClickHouse"),
+    orElse: other("another dialect")
+  })
+}
+
 /**
- * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name.
+ * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `@effect/sql` names it; `mysql` is MariaDB and TiDB, too. Default
+ * `"pg"`, whose text SQLite takes as well.
  *
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options?: Options): string => {
+export const ddl = (options?: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined }): string => {
   const table = tableOf(options)
   if (table instanceof InvalidOptions) throw table
-  return `CREATE TABLE IF NOT EXISTS ${quote(table)} (resource TEXT NOT NULL PRIMARY KEY, token BIGINT NOT NULL)`
+  const dialect = options?.dialect ?? "pg"
+  if (!Object.hasOwn(fence.of, dialect)) throw invalid("dialect", dialect, "pg, sqlite, mysql or mssql")
+  const words = fence.of[dialect]
+  return words.ddl(words.table(table))
 }
 
 /**
@@ -72,11 +90,11 @@ export const ddl = (options?: Options): string => {
  * @category setup
  */
 export const setup = (options?: Options): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
-  Effect.suspend((): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> => {
+  Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
     const table = tableOf(options)
-    return table instanceof InvalidOptions
-      ? Effect.fail(table)
-      : Effect.flatMap(SqlClient.SqlClient, (sql) => Effect.asVoid(sql.unsafe(ddl({ table }))))
+    if (table instanceof InvalidOptions) return Effect.fail(table)
+    const dialect = dialectOf(sql)
+    return dialect instanceof InvalidOptions ? Effect.fail(dialect) : Effect.asVoid(sql.unsafe(ddl({ table, dialect })))
   })
 
 /**
@@ -131,11 +149,18 @@ export const check = (
     if (!Number.isSafeInteger(token) || token <= 0) {
       return Effect.fail(invalid("token", token, "the fencing token of a hold, a positive integer"))
     }
-    return Effect.flatMap(SqlClient.SqlClient, (sql) =>
-      Effect.flatMap(
-        // One statement: waits for whoever writes to this resource now, and judges what they left.
-        sql`INSERT INTO ${sql.literal(quote(table))} AS fence (resource, token) VALUES (${resource}, ${token})
-ON CONFLICT (resource) DO UPDATE SET token = excluded.token WHERE fence.token <= excluded.token RETURNING 1 AS accepted`,
+    return Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, StaleToken | SqlError | InvalidOptions> => {
+      const dialect = dialectOf(sql)
+      if (dialect instanceof InvalidOptions) return Effect.fail(dialect)
+      const words = fence.of[dialect]
+      const bytes = Buffer.byteLength(resource)
+      if (bytes > words.longest) {
+        return Effect.fail(new InvalidOptions({ field: "resource", kind: `a string of ${bytes} bytes`, rule: `a string of at most ${words.longest} bytes of UTF-8 in this database` }))
+      }
+      const run = words.check(words.table(table), resource, token).map(({ text, values }) => sql.unsafe(text, values))
+      return Effect.flatMap(
+        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>((before, next) => Effect.zipRight(before, next), Effect.succeed([])),
         (rows) => rows.length > 0 ? Effect.void : Effect.fail(new StaleToken({ resource, token }))
-      ))
+      )
+    })
   })

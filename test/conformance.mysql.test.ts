@@ -20,6 +20,7 @@ await describeServer("MysqlStorage on a server of its own", Mysql.mysql8, (serve
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(url()) })),
+    versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(url()) })),
     hooks
   })
 })
@@ -33,6 +34,7 @@ await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8")
     Conformance.suite({
       name: "MysqlStorage.layerFromClient",
       layer: Layer.suspend(() => Layer.provide(MysqlStorage.layerFromClient(), Layer.succeedContext(client()))),
+      versioned: Layer.suspend(() => Layer.provide(MysqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))),
       hooks: {
         shiftClient,
         inTransaction: (effect) =>
@@ -59,6 +61,7 @@ await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8")
     Conformance.suite({
       name: "MysqlStorage.layerVersioned, over compare-and-set",
       layer: Layer.provide(VersionedStore.layerStorage(), layer),
+      versioned: layer,
       hooks: { shiftClient }
     })
   })

@@ -96,7 +96,7 @@ const onPostgres: Record<string, ReadonlyArray<string>> = {
 
 const onMysql: Record<string, ReadonlyArray<string>> = {
   mysql: ["nobody else does this now"],
-  mysqlConfigured: ["worker-1 held nightly-report", "with a greater token: true"]
+  mysqlConfigured: ["held nightly-report", "with a greater token: true"]
 }
 
 const onMssql: Record<string, ReadonlyArray<string>> = { mssql: ["nobody else does this now"] }

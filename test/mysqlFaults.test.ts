@@ -325,6 +325,29 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.include(denied.message, name)
       }), 30_000)
 
+    it.scopedLive("where there is no room for another row, what is held is kept and given back", () =>
+      Effect.gen(function*() {
+        const url = yield* server.freshDatabase
+        const admin = yield* connected(url)
+        const { storage } = yield* MysqlStorage.make({ url: Redacted.make(url), poolSize: 1 })
+        const holdId = hold()
+        yield* claim(storage, "a", "me", holdId)
+        const connections = yield* sessions(`db = '${databaseOf(url)}'`)
+        for (const errno of [1021, 1114]) {
+          // As the server says it of a full disk or table; these servers themselves end when their tablespace is full.
+          yield* ask(admin, `CREATE TRIGGER full BEFORE INSERT ON storage_lock FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'no room'`)
+          const failed = yield* Effect.flip(claim(storage, "b", "me"))
+          assert.deepInclude(failed, { reason: "Unknown", applied: "no", isRetryable: true })
+          assert.match(failed.message, /has no room left/)
+          assert.strictEqual((yield* storage.renew([{ lockId: "a", holdId, lease: 60_000_000 }]))[0]!._tag, "Renewed")
+          yield* ask(admin, "DROP TRIGGER full")
+        }
+        assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId }), { _tag: "Released", remaining: 0 })
+        assert.strictEqual((yield* claim(storage, "b", "me"))._tag, "Claimed")
+        // The connection was as good as before.
+        assert.strictEqual(yield* sessions(`db = '${databaseOf(url)}'`), connections)
+      }), 30_000)
+
     it.scopedLive("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase

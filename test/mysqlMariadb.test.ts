@@ -13,6 +13,7 @@ await describeServer("MysqlStorage on MariaDB 10.11", Mysql.mariadb10, (server) 
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(url()) })),
+    versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(url()) })),
     hooks
   })
 })
@@ -22,6 +23,7 @@ await describeServer("MysqlStorage on MariaDB 11.8", Shared.mysql("mariadb11"), 
   Conformance.suite({
     name: "at a URL",
     layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
+    versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
     hooks: { shiftClient: Conformance.shiftDate }
   })
   Conformance.versionedSuite({

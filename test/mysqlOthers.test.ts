@@ -13,6 +13,7 @@ for (const name of ["mysql9", "tidb"] as const) {
     Conformance.suite({
       name: "at a URL",
       layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
+      versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
       hooks: { shiftClient: Conformance.shiftDate }
     })
     Conformance.versionedSuite({

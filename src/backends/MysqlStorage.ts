@@ -211,7 +211,8 @@ const versionedOf = <E, R>(
  * The lock storage at a URL, with a small pool of its own.
  *
  * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, is too old, or has a table that is not ours. What kind of server it is,
- * it says itself. An interrupted operation goes on by itself to its answer or its time-out, which closes its connection; nothing is killed at the server.
+ * it says itself. A connection serves when the server has confirmed its database and the settings that we rely on. An interrupted operation goes on by itself to its answer or its time-out, which
+ * closes its connection; nothing is killed at the server, and no more than `poolSize` sessions that nobody waits for are left there.
  *
  * @example
  * ```ts
@@ -223,7 +224,7 @@ const versionedOf = <E, R>(
  *   Layer.provide(MysqlStorage.layer({ url: Redacted.make("mysql://app:secret@localhost:3306/app") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("no other process does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
  * ```
  *
  * @since 0.1.0
@@ -266,7 +267,8 @@ export const layerFromClient = (
 ): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MysqlClient.MysqlClient> => storageOf(makeFromClient(options))
 
 /**
- * The lock storage on the program's own pool of `mysql2`, made with `multipleStatements: true`. The pool is not closed with the layer; a connection whose operation is out of time is.
+ * The lock storage on the program's own pool of `mysql2`, made with `multipleStatements: true`. The pool is not closed with the layer; a connection whose operation is out of time is, and so is one
+ * to a server that cannot write (a primary that was demoted). A packet lowers the time that its session waits for locks, and gives it back.
  *
  * @since 0.1.0
  * @category layers
