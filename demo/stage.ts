@@ -179,7 +179,7 @@ export const play = (
       Effect.map((found) => {
         show.holder = Option.match(found, {
           onNone: () => undefined,
-          onSome: (lock) => ({ worker: lock.ownerId, token: lock.token, until: lock.leaseExpireTime.epochMillis })
+          onSome: (lock) => ({ worker: lock.ownerLabel, token: lock.token, until: lock.leaseExpireTime.epochMillis })
         })
       }),
       Effect.ignore,

@@ -33,7 +33,7 @@ const turn = (task: Task, number: number) =>
   Effect.gen(function*() {
     yield* tell({ type: "waiting", turn: number })
     const token = yield* Effect.scoped(Effect.gen(function*() {
-      const lock = yield* StorageLock.acquire(task.lockId, task.name)
+      const lock = yield* StorageLock.acquire(task.lockId, { ownerLabel: task.name })
       const info = yield* lock.info
       yield* tell({
         type: "acquired",

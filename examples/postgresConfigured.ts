@@ -33,7 +33,7 @@ const locks = (url: Redacted.Redacted) =>
 const program = Effect.gen(function*() {
   const url = yield* Config.redacted("DATABASE_URL")
   yield* migrate(url)
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1").pipe(Effect.provide(locks(url)))
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(locks(url)))
   console.log(`${info.ownerId} held ${info.lockId}`)
 })
 

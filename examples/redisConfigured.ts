@@ -29,7 +29,7 @@ const byOwnClient = (client: Redis) =>
 
 const program = Effect.gen(function*() {
   const url = yield* Config.redacted("REDIS_URL")
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", "worker-1").pipe(Effect.provide(withOwnConnection(url)))
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(withOwnConnection(url)))
   console.log(`${info.ownerId} held ${info.lockId}`)
 
   const client = new Redis(Redacted.value(url))

@@ -26,9 +26,9 @@ const Locks = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
   }))
 )
 
-const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", "worker-1").pipe(
+const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", { ownerLabel: "worker-1" }).pipe(
   Effect.flatten,
-  Effect.map((info) => console.log(`${info.ownerId} holds ${info.lockId}`))
+  Effect.map((info) => console.log(`${info.ownerLabel} holds ${info.lockId}`))
 )
 
 await Effect.runPromise(Effect.zipRight(migrate, program.pipe(Effect.provide(Locks))))

@@ -108,6 +108,10 @@ describe("the documentation", () => {
     })
   }
 
+  it("shows the test of a service as it is run", () => {
+    assert.include(read("docs/testing-your-service.md"), read("test/ownService.test.ts"))
+  })
+
   it("names npm test as the command that tests", () => {
     assert.include(read("README.md"), "`npm test`")
     assert.strictEqual(JSON.parse(read("package.json")).scripts.test, "vitest run")

@@ -202,7 +202,7 @@ const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer
  *   Layer.provide(EtcdStorage.layer({ url: Redacted.make("etcd://etcd-1:2379,etcd-2:2379,etcd-3:2379") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
  * ```
  *
  * @example

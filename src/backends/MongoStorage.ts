@@ -174,7 +174,7 @@ const versionedOf = <E, R>(
  *   Layer.provide(MongoStorage.layer({ url: Redacted.make("mongodb://app:secret@localhost:27017/app") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
  * ```
  *
  * @example

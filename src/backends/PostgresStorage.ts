@@ -317,7 +317,7 @@ const versionedOf = <E, R>(
  *   Layer.provide(PostgresStorage.layer({ url: Redacted.make("postgres://app:secret@localhost:5432/app") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
  * ```
  *
  * @since 0.1.0

@@ -247,7 +247,7 @@ const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer
  *   Layer.provide(RedisStorage.layer({ url: Redacted.make("redis://app:secret@localhost:6379/0") }))
  * )
  *
- * const program = Effect.log("alone").pipe(StorageLock.withLock("nightly-report"), Effect.provide(locks))
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
  * ```
  *
  * @since 0.1.0
