@@ -34,7 +34,7 @@ const program = Effect.gen(function*() {
   const url = yield* Config.redacted("DATABASE_URL")
   yield* migrate(url)
   const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(locks(url)))
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  console.log(`${info.ownerLabel} held ${info.lockId}`)
 })
 
 await Effect.runPromise(program)

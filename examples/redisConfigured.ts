@@ -30,7 +30,7 @@ const byOwnClient = (client: Redis) =>
 const program = Effect.gen(function*() {
   const url = yield* Config.redacted("REDIS_URL")
   const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(withOwnConnection(url)))
-  console.log(`${info.ownerId} held ${info.lockId}`)
+  console.log(`${info.ownerLabel} held ${info.lockId}`)
 
   const client = new Redis(Redacted.value(url))
   yield* Effect.sync(() => console.log("held")).pipe(StorageLock.withLock("nightly-report"), Effect.provide(byOwnClient(client)))
