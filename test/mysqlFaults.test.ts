@@ -1,9 +1,13 @@
 /** Faults that people met, on MySQL and MariaDB: each must harm no more than what it hits, and be told. */
+import { MysqlClient } from "@effect/sql-mysql2"
 import { assert, it } from "@effect/vitest"
 import * as Array from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -176,6 +180,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           yield* Effect.forEach(Array.range(1, 8), worker, { concurrency: 8, discard: true }).pipe(
             Effect.provide(StorageLock.layer({ leaseExpireAfter: "3 seconds" })),
             Effect.provideService(Storage.Storage, made.storage),
+            Logger.withMinimumLogLevel(LogLevel.None),
             Effect.forkScoped
           )
           let most = 0
@@ -194,7 +199,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }), 60_000)
     }
 
-    it.scopedLive("the first try after a failover succeeds, with a pool of our own and with the program's", () =>
+    it.scopedLive("the first try after a failover succeeds, with a pool of our own, with the program's, and with its client", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { url: theirs } = yield* user(server, url)
@@ -202,7 +207,9 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const pool = yield* programPool(theirs, 3)
         const one = yield* MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 })
         const two = yield* MysqlStorage.makeFromPool({ pool })
-        for (const { storage } of [one, two]) {
+        const client = yield* Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
+        const three = yield* Effect.provide(MysqlStorage.makeFromClient(), client)
+        for (const { storage } of [one, two, three]) {
           const holdId = hold()
           yield* Effect.forEach([1, 2, 3], () => storage.get("x"), { concurrency: 3 })
           yield* claim(storage, "kept", "me", holdId)
@@ -222,6 +229,36 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           assert.strictEqual((yield* storage.revoke({ lockId: "a", token: yield* tokenOf(storage, "a"), when: "now" }))._tag, "Revoked")
         }
       }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0"))), 60_000)
+
+    it.scopedLive("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
+      Effect.gen(function*() {
+        const url = yield* server.freshDatabase
+        const { url: theirs } = yield* user(server, url)
+        yield* Effect.scoped(MysqlStorage.make({ url: Redacted.make(url) }))
+        const old = (made: Effect.Effect<MysqlStorage.Ports, unknown, Scope.Scope>) =>
+          Effect.acquireUseRelease(
+            server.admin("SET GLOBAL init_connect = 'SET SESSION TRANSACTION READ ONLY'"),
+            () =>
+              Effect.tap(made, ({ storage }) =>
+                Effect.gen(function*() {
+                  assert.deepInclude(yield* Effect.flip(claim(storage, "none", "me")), { reason: "Connection", applied: "no", isRetryable: true })
+                  // All that the pool may have stand idle in it.
+                  yield* Effect.forEach(Array.range(1, 12), () => storage.get("x"), { concurrency: 12 })
+                })),
+            () => server.admin("SET GLOBAL init_connect = ''")
+          )
+        const pool = yield* programPool(theirs, 3)
+        const client = Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
+        const ways = [
+          MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 }),
+          MysqlStorage.makeFromPool({ pool }),
+          Effect.flatMap(client, (context) => Effect.provide(MysqlStorage.makeFromClient(), context))
+        ]
+        for (const [i, way] of ways.entries()) {
+          const { storage } = yield* old(way)
+          assert.strictEqual((yield* claim(storage, `lock-${i}`, "me"))._tag, "Claimed")
+        }
+      }), 60_000)
 
     it.scopedLive("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
       Effect.gen(function*() {
@@ -309,6 +346,8 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const nonsense = yield* Effect.flip(MysqlStorage.make({ url: () => Redacted.make("s3cret") }))
         assert.deepInclude(nonsense, { _tag: "StorageError", reason: "Connection", isRetryable: true })
         assert.notInclude(nonsense.message, "s3cret")
+        const silent = yield* Effect.flip(MysqlStorage.make({ url: Effect.never, operationTimeout: "300 millis" }))
+        assert.deepInclude(silent, { _tag: "StorageError", applied: "no", isRetryable: true })
       }), 30_000)
 
     it.scopedLive("a password is not looked for in what is said", () =>

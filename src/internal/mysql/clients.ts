@@ -1,6 +1,7 @@
 /** Packets on what the program has already: its `MysqlClient`, or its pool. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
 import { InvalidOptions } from "../../LockError.js"
@@ -15,8 +16,14 @@ import * as poolExecutor from "./poolExecutor.js"
 /** What the program's sessions have of limits is given back, however a packet ends. */
 const end = `${rollback};\n${limits.giveBack}`
 
-export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> =>
-  clientExecutor.make<Packet>(client, {
+/** A connection to a server that cannot write is no use to the program either. */
+const hangUp = (connection: unknown): void => {
+  const { conn } = connection as { readonly conn?: Partial<Mysql.PoolConnection> | undefined }
+  if (typeof conn?.release === "function" && typeof conn.destroy === "function") conn.destroy()
+}
+
+export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> => {
+  const once = clientExecutor.make<Packet>(client, {
     ...errors,
     width: client.config.maxConnections ?? 10,
     execute: (connection, { statement: packet }, millis) => {
@@ -25,12 +32,26 @@ export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> =>
         Effect.flatMap((results) => Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })),
         Effect.catchAll((error) => {
           const isAnswer = packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
+          if (errors.isWrongServer(error)) return Effect.zipRight(Effect.sync(() => hangUp(connection)), Effect.fail(error))
           // A packet that failed may have left its transaction open, and the connection goes back to the program.
           return Effect.zipRight(Effect.ignore(connection.executeUnprepared(end, [], undefined)), isAnswer ? Effect.succeed([]) : Effect.fail(error))
         })
       )
     }
   })
+  return {
+    width: once.width,
+    // Nothing was done there. All that the program's pool has may be from before a failover; what it opens after them leads to the server that can write.
+    run: (operation, query, millis, done) => {
+      const until = performance.now() + millis
+      let tries = 0
+      const attempt = (): void =>
+        once.run(operation, query, Math.max(1, until - performance.now()), (result) =>
+          Either.isLeft(result) && errors.isWrongServer(result.left.cause) && tries++ < once.width ? attempt() : done(result))
+      attempt()
+    }
+  }
+}
 
 /** What the driver keeps of a pool's settings, as far as it matters. */
 interface Settings {

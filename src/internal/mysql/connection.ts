@@ -111,15 +111,17 @@ const timedOut = () => Object.assign(new Error("connect ETIMEDOUT"), { code: "ET
 export const open = ({ patience, runtime, seconds, source }: Options, done: (error: unknown, connection?: Mysql.Connection) => void): Opening => {
   let socket: Net.Socket | undefined
   let over = false
+  let stopAsking: (() => void) | undefined
 
   const end = (error: unknown, connection?: Mysql.Connection) => {
     if (over) return
     over = true
     clearTimeout(timer)
+    stopAsking?.()
     if (connection === undefined) socket?.destroy()
     done(error, connection)
   }
-  const timer = setTimeout(() => end(timedOut()), Math.ceil(Math.min(patience, source.fixed?.patience ?? patience)))
+  const timer = setTimeout(() => end(stopAsking === undefined ? timedOut() : errors.unfit("`url` or `tls` was asked for what it is now, and did not answer in time")), Math.ceil(Math.min(patience, source.fixed?.patience ?? patience)))
 
   const confirm = (connection: Mysql.Connection, target: Target) =>
     connection.query(`${settings(seconds)};\n${look}`, (error: unknown, answer: unknown) => {
@@ -156,12 +158,16 @@ export const open = ({ patience, runtime, seconds, source }: Options, done: (err
 
   if (source.fixed !== undefined) go(source.fixed)
   else {
-    Runtime.runCallback(runtime)(Effect.either(source.now), {
+    let asked = false
+    const stop = Runtime.runCallback(runtime)(Effect.either(source.now), {
       onExit: (exit) => {
+        stopAsking = undefined
+        asked = true
         if (exit._tag === "Failure") return end(errors.unfit("what a new connection needs could not be asked for"))
         Either.match(exit.value, { onLeft: (error) => end(error), onRight: go })
       }
     })
+    if (!asked) stopAsking = () => stop()
   }
   return { since: performance.now(), abort: end }
 }
