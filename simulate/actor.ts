@@ -64,8 +64,8 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     const inside = (lock: Lock): Effect.Effect<string, Failed> =>
       Effect.gen(function*() {
         // The watcher outlives the body, which the loss of a hold interrupts.
-        const watcher = yield* Effect.forkDaemon(Effect.interruptible(Effect.catchAll(lock.lost, (error) =>
-          Effect.sync(() => record({ type: "lost", t: world.now, p, hold: lock.holdId, reason: error.reason })))))
+        const watcher = yield* Effect.forkDaemon(Effect.interruptible(Effect.catchAll(lock.lost, (error) => Effect.sync(() => lost(lock, error.reason)))))
+        held.push(lock)
         watchers.push(watcher)
         const left = lock.unsafeRemainingMillis()
         record({ type: "got", t: world.now, p, n, lock: lockId, owner: lock.ownerId, hold: lock.holdId, token: lock.token, until: machine.trueTimeIn(Math.max(0, left)) })
@@ -87,6 +87,18 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
         return action.fails ? yield* Effect.fail(new Failed()) : "ok"
       }).pipe(Effect.onExit(() => Effect.zipRight(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
 
+    const held: Array<Lock> = []
+    const told = new Set<string>()
+    const lost = (lock: Lock, reason: string) => {
+      if (told.has(lock.holdId)) return
+      told.add(lock.holdId)
+      record({ type: "lost", t: world.now, p, hold: lock.holdId, reason })
+    }
+    /** The end of a body may be what finds the loss: then who watches would hear of it only after this. */
+    const lookBack = () => Effect.forEach(held, (lock) =>
+      Effect.catchAll(lock.check, (error) => Effect.sync(() => {
+        if (error.reason !== "Released") lost(lock, error.reason)
+      })), { discard: true })
     const watchers: Array<Fiber.RuntimeFiber<void>> = []
     const over = new Set<string>()
     const ended = (lock: Lock) => {
@@ -121,7 +133,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     record({ type: "want", t: world.now, p, n, lock: lockId, owner: action.owner, wait, timeout: wait ? action.timeout : undefined, within })
     return use().pipe(
       Effect.onExit((exit) =>
-        Effect.sync(() => {
+        Effect.map(Effect.suspend(lookBack), () => {
           record({ type: "done", t: world.now, p, n, body, exit: describe(exit), ...effectOf(exit) })
           for (const watcher of watchers) watcher.unsafeInterruptAsFork(machine.observer)
         })),
