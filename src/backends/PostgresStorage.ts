@@ -196,14 +196,14 @@ const open = (
   Effect.gen(function*() {
     const table = names.qualified(common.table, common.schema)
     const executor = hints.make(plain, yield* Notices.make("PostgresStorage"))
-    const { channel } = yield* setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout })
+    const found = yield* setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout })
     const wakeUps = notify.listen === undefined ? undefined : yield* listener.make({
       source: notify.listen,
-      channel,
+      channel: found.channel,
       keepAlive: listenerKeepAlive,
       patience: listenerPatience
     })
-    return ports.make(executor, dialect.make({ table, channel, notify: notify.send }), {
+    return ports.make(executor, dialect.make({ ...found, notify: notify.send }), {
       wakeUps,
       operationTimeout: common.operationTimeout,
       versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry

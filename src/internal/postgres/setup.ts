@@ -125,6 +125,8 @@ const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Sche
 
 export interface Resolved {
   readonly channel: string
+  /** The table that was found, with its schema: a later connection whose `search_path` is another would find another of that name, or none. */
+  readonly table: string
 }
 
 /** Looks first: where the table is there and right, no right beyond using it is needed. */
@@ -173,6 +175,9 @@ export const prepare = (
       const fault = wrong(table, row)
       return fault === undefined ? hidden(row) : errors.schema("setup", fault)
     }),
-    Effect.map((row) => ({ channel: names.channel(String(row.schema), String(row.name)) }))
+    Effect.map((row) => ({
+      channel: names.channel(String(row.schema), String(row.name)),
+      table: names.qualified(String(row.name), String(row.schema))
+    }))
   )
 }
