@@ -13,6 +13,10 @@ const options: StorageLock.Options = {
   retry: Schedule.jittered(Schedule.spaced("200 millis")),
   // How long before the end of its lease a hold counts as lost.
   clockMargin: "1 second",
+  // How long a hold may last, though it is renewed. Default: for ever.
+  holdAtMost: "10 minutes",
+  // What a body ends in that nothing could stop, and whose hold was over at its end: "fail" (the default) in `LockLost` with its result, "succeed" in its result.
+  lostAtEnd: "fail",
   // Who a holder is, for people. Default: host and process id.
   ownerLabel: "billing on host-1",
   // Keeps applications apart that share a storage.

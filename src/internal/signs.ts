@@ -150,7 +150,8 @@ export class Signs {
 
   lost(subject: Subject, reason: LostReason, detail: string | undefined): void {
     // A program that closes its layer knows.
-    this.say(reason === "Closed" ? LogLevel.Info : LogLevel.Warning, `lost, since ${lostBecause[reason]}`, reason, subject, detail)
+    const why = detail === undefined ? undefined : detail.charAt(0).toUpperCase() + detail.slice(1)
+    this.say(reason === "Closed" ? LogLevel.Info : LogLevel.Warning, `lost, since ${lostBecause[reason]}`, reason, subject, why)
   }
 
   /** It is over for its program, and its release fails. */
