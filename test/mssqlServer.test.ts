@@ -2,6 +2,7 @@
 import { MssqlClient } from "@effect/sql-mssql"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
@@ -242,6 +243,44 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
         Effect.forEach(ids, (id) => claim(b.storage, id, "you"), { concurrency: 4 }),
         Effect.forEach(ids, (id) => claim(b.storage, `fresh-${id}`, "you"), { concurrency: 4 })
       ], { concurrency: "unbounded" })
+    }), 60_000)
+
+  for (const [how, lost, ...sql] of [
+    ["emptied", "Vanished", "DELETE FROM storage_lock"],
+    ["truncated", "Vanished", "TRUNCATE TABLE storage_lock"],
+    ["made anew", "Vanished", "DROP TABLE storage_lock", MssqlStorage.ddl()],
+    ["dropped", "Expired", "DROP TABLE storage_lock"]
+  ] as const) {
+    it.scopedLive(`a table that is ${how} under a hold loses it as ${lost}`, () =>
+      Effect.gen(function*() {
+        const { redacted, url } = yield* fresh
+        const locks = StorageLock.layer({ leaseExpireAfter: "3 seconds" }).pipe(Layer.provide(MssqlStorage.layer({ url: redacted })))
+        const error = yield* StorageLock.acquire("a").pipe(
+          Effect.tap(() => Effect.forEach(sql, (text) => server.query(url, text))),
+          Effect.flatMap((lock) => Effect.flip(lock.lost)),
+          Effect.scoped,
+          Effect.provide(locks)
+        )
+        assert(error._tag === "LockLost")
+        assert.strictEqual(error.reason, lost)
+      }), 60_000)
+  }
+
+  it.scopedLive("a long reader and an ALTER that waits leave few sessions of ours, and none after them", () =>
+    Effect.gen(function*() {
+      const { redacted, url } = yield* fresh
+      const { storage } = yield* MssqlStorage.make({ url: redacted, poolSize: 2, operationTimeout: "1 seconds" })
+      yield* claim(storage, "a", "me")
+      const reader = yield* Effect.fork(server.query(url, "BEGIN TRANSACTION; SELECT COUNT(*) AS n FROM storage_lock WITH (HOLDLOCK, TABLOCK); WAITFOR DELAY '00:00:08'; COMMIT"))
+      yield* Effect.sleep("500 millis")
+      const altering = yield* Effect.fork(server.query(url, "ALTER TABLE storage_lock ADD extra int NULL"))
+      yield* Effect.sleep("500 millis")
+      yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => i), () => Effect.exit(claim(storage, "a", "you")), { concurrency: 8 })
+      const [row] = yield* server.query(url, "SELECT COUNT(*) AS n FROM sys.dm_exec_sessions WHERE program_name = N'effect-storage-lock' AND database_id = DB_ID()")
+      assert.isAtMost(Number(row!.n), 4)
+      yield* Fiber.join(reader)
+      yield* Fiber.join(altering)
+      assert.strictEqual((yield* claim(storage, "a", "you")).outcome._tag, "Held")
     }), 60_000)
 
   it.scopedLive("StorageLock hands over from one process's connections to another's", () =>
