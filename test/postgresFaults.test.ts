@@ -1,11 +1,13 @@
 /** Faults that people met: each must harm no more than what it hits, and be told. */
 import { assert, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
+import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
-import type * as Storage from "../src/Storage.js"
+import * as Storage from "../src/Storage.js"
 import { describeServer } from "./harness/server.js"
 import * as Shared from "./harness/shared.js"
 import { ask, connected } from "./support/pgClient.js"
@@ -15,6 +17,41 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
   storage.claim({ lockId, ownerId, holdId, lease: 30_000_000, ownerLabel: "host pid 7" })
 
 await describeServer("faults around PostgresStorage", Shared.postgres, (server) => {
+  const poolAt = (url: string, max: number) =>
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const pool = new Pg.Pool({ connectionString: url, max })
+        pool.on("error", () => {})
+        return pool
+      }),
+      (pool) => Effect.promise(() => pool.end())
+    )
+
+  it.scopedLive("PGOPTIONS is obeyed by a pool of our own, behind a pooler, and by the program's pool: all use one table", () =>
+    Effect.gen(function*() {
+      const url = yield* server.freshDatabase
+      const admin = yield* connected(url)
+      yield* ask(admin, "CREATE SCHEMA tenant")
+      const former = process.env.PGOPTIONS
+      yield* Effect.acquireRelease(
+        Effect.sync(() => process.env.PGOPTIONS = "-c search_path=tenant"),
+        () =>
+          Effect.sync(() => {
+            if (former === undefined) delete process.env.PGOPTIONS
+            else process.env.PGOPTIONS = former
+          })
+      )
+      const redacted = Redacted.make(url)
+      const all = [
+        yield* PostgresStorage.make({ url: redacted }),
+        yield* PostgresStorage.make({ url: redacted, pooler: true }),
+        yield* PostgresStorage.makeFromPool({ pool: yield* poolAt(url, 2) })
+      ]
+      const outcomes = yield* Effect.forEach(all, ({ storage }, i) => claim(storage, "a", `owner ${i}`))
+      assert.deepStrictEqual(outcomes.map((outcome) => outcome._tag), ["Claimed", "Held", "Held"])
+      assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [{ schemaname: "tenant" }])
+    }))
+
   it.scopedLive("options of the URL are obeyed by every way to the server, beside ours", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
@@ -80,24 +117,33 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.strictEqual((yield* storage.revoke({ lockId: "c", token, when: "now" }))._tag, "Revoked")
     }))
 
-  it.scopedLive("statements that nobody waits for do not pile up at the server", () =>
-    Effect.gen(function*() {
-      const url = yield* server.freshDatabase
-      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), poolSize: 4, operationTimeout: "400 millis", notify: false })
-      yield* claim(storage, "a", "me")
-      const admin = yield* connected(url)
-      const locker = yield* connected(url)
-      yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
-      let most = 0
-      for (let round = 0; round < 5; round++) {
-        yield* Effect.forEach(Array.from({ length: 8 }, (_, i) => `lock-${i}`), (id) => Effect.exit(Effect.timeoutOption(claim(storage, id, "me"), "100 millis")), { concurrency: 8 })
-        const [{ n }] = yield* ask(admin, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        most = Math.max(most, n)
-      }
-      assert.isAtMost(most, 8)
-      yield* ask(locker, "COMMIT")
-      assert.strictEqual((yield* Effect.retry(claim(storage, "b", "me"), { times: 20 }))._tag, "Claimed")
-    }), 30_000)
+  const ways = ["our own pool", "the program's pool", "a pool of `pooler: true`, straight at a server"] as const
+  for (const way of ways) {
+    it.scopedLive(`statements that nobody waits for do not pile up at the server: ${way}`, () =>
+      Effect.gen(function*() {
+        const url = yield* server.freshDatabase
+        const size = 2
+        const common = { operationTimeout: "400 millis", notify: false } as const
+        const { storage } = yield* way === "the program's pool"
+          ? PostgresStorage.makeFromPool({ pool: yield* poolAt(url, size), ...common })
+          : PostgresStorage.make({ url: Redacted.make(url), poolSize: size, pooler: way !== "our own pool", ...common })
+        yield* claim(storage, "a", "me")
+        const admin = yield* connected(url)
+        const locker = yield* connected(url)
+        yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
+        let most = 0
+        for (let round = 0; round < 12; round++) {
+          yield* Effect.forEach(["b", "c", "d", "e"], (id) => Effect.exit(Effect.provideService(claim(storage, id, "me"), Storage.TimeLimit, Duration.millis(150))), { concurrency: 4 })
+          const [{ n }] = yield* ask(admin, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+          most = Math.max(most, n)
+        }
+        assert.isAtLeast(most, 1)
+        // Those that are given up are stopped: not even so many again as the pool has.
+        assert.isAtMost(most, size)
+        yield* ask(locker, "COMMIT")
+        assert.strictEqual((yield* Effect.retry(claim(storage, "b", "me"), { times: 20 }))._tag, "Claimed")
+      }), 30_000)
+  }
 
   it.scopedLive("rows that row-level security hides do not look free", () =>
     Effect.gen(function*() {

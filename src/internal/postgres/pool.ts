@@ -3,6 +3,7 @@ import type * as Scope from "effect/Scope"
 import * as Pg from "pg"
 import type { Executor } from "../sql/executor.js"
 import * as connection from "./connection.js"
+import { keepsConnection } from "./errors.js"
 import { destroy } from "./listener.js"
 import * as poolExecutor from "./poolExecutor.js"
 import type { Statement } from "./statements.js"
@@ -47,6 +48,8 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           const clients = new Set<Pg.Client>()
           /** Those that are connecting, and since when. */
           const connecting = new Map<Pg.Client, number>()
+          /** Those of `pooler: true` behind which there is none. */
+          const direct = new WeakSet<object>()
           // The time-out is here and not in the pool, which would set a timer for each operation; those have one of their own.
           class Client extends connection.clientClass(
             options.source,
@@ -61,10 +64,28 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
               connecting.set(this, performance.now())
               // An "error" that nobody hears ends the process, and the pool listens to idle clients only.
               this.on("error", () => {})
-              this.once("connect", () => connecting.delete(this))
+              this.once("connect", () => options.pooler || connecting.delete(this))
               this.once("end", () => {
                 clients.delete(this)
                 connecting.delete(this)
+              })
+            }
+
+            override connect(): Promise<Pg.Client>
+            override connect(callback: (error: Error | null, client?: Pg.Client) => void): void
+            override connect(callback?: (error: Error | null, client?: Pg.Client) => void): Promise<Pg.Client> | void {
+              if (callback === undefined) return super.connect()
+              if (!options.pooler) return super.connect(callback)
+              super.connect((error, client) => {
+                if (error) return callback(error)
+                // One that answers is asked once who it is: to a server itself, a statement that nobody waits for can be told to stop.
+                this.query("SELECT pg_backend_pid() AS pid", (failed: Error | null | undefined, result: unknown) => {
+                  const told = (result as Partial<Pg.QueryResult> | undefined)?.rows?.[0] as { readonly pid?: unknown } | undefined
+                  connecting.delete(this)
+                  if (failed && !keepsConnection(failed)) return callback(failed)
+                  if (typeof told?.pid === "number" && told.pid === (this as unknown as { readonly processID?: unknown }).processID) direct.add(this)
+                  callback(null, client)
+                })
               })
             }
           }
@@ -76,7 +97,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
             Client: Client as unknown as new() => Pg.Client
           })
           pool.on("error", () => {})
-          return { pool, clients, connecting, closed: false }
+          return { pool, clients, connecting, direct, closed: false }
         }),
         (own) =>
           Effect.async<void>((resume) => {
@@ -98,6 +119,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           pooler: options.pooler,
           operationTimeout: options.operationTimeout,
           own: true,
+          isDirect: (client) => own.direct.has(client),
           isClosed: () => own.closed,
           // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
           onNoConnection: (millis) => {

@@ -13,6 +13,8 @@ export interface PoolOptions {
   readonly operationTimeout: number
   /** The settings of the connections are ours: then what they are refused for has to do with `pooler`. */
   readonly own: boolean
+  /** Whether a connection is known to have a session of the server to itself, though `pooler` is set. */
+  readonly isDirect?: ((client: Pg.PoolClient) => boolean) | undefined
   readonly isClosed?: (() => boolean) | undefined
   /** Told when an operation had no connection within its limit. */
   readonly onNoConnection?: ((millis: number) => void) | undefined
@@ -44,7 +46,7 @@ const rowsOf = (result: unknown): ReadonlyArray<Row> | undefined => {
  */
 export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> => {
   const width = pool.options?.max ?? 10
-  const givenUp = sessions.make({ spare: width, longest: options.operationTimeout, cancel: !options.pooler })
+  const givenUp = sessions.make({ spare: width, longest: options.operationTimeout, cancel: (client) => !options.pooler || options.isDirect?.(client) === true })
   const facts = options.own ? options.pooler : options.pooler || undefined
   const listened = new WeakSet<Pg.PoolClient>()
   /** When each connection last answered; and when one last did not. Older ones may be dead in silence, or at a server that cannot write: they are not tried one by one. */

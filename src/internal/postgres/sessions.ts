@@ -11,8 +11,8 @@ export interface Options {
   readonly spare: number
   /** After so many milliseconds the server has ended the statement by itself. */
   readonly longest: number
-  /** Whether the server can be asked to stop a statement. A pooler might stop somebody else's. */
-  readonly cancel: boolean
+  /** Whether the server can be asked to stop a statement of this client. A pooler might stop somebody else's. */
+  readonly cancel: (client: Pg.PoolClient) => boolean
 }
 
 interface Internals {
@@ -86,7 +86,7 @@ export const make = (options: Options): Sessions => {
         if (left < options.spare) return next()
         waiting.push(next)
       }
-      if (options.cancel) {
+      if (options.cancel(client)) {
         quietly(() => cancel(client))
         setTimeout(overdue, patience(millis)).unref()
       } else {
