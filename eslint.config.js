@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint"
 const core = ["src/*.ts", "src/internal/*.ts"]
 
 export default tseslint.config(
-  { ignores: ["dist", "coverage", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js"] },
+  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js"] },
   js.configs.recommended,
   tseslint.configs.recommended,
   {
