@@ -30,7 +30,12 @@ export interface Options {
   readonly leaseExpireAfter?: Duration.DurationInput | undefined
   /** How often a hold is renewed. Default a third of the lease. */
   readonly leaseRefreshInterval?: Duration.DurationInput | undefined
-  /** How long `acquire` and `withLock` wait, in all, before they fail with `LockTimeout`. Default: for ever. */
+  /**
+   * How long `acquire` and `withLock` wait, in all, before they fail: with `LockTimeout` if somebody has the lock, with a `StorageError` if the storage does not answer. Default: for ever.
+   *
+   * It bounds `tryAcquire` and `withLockIfAvailable` as well, which wait for one answer of the storage. Their default: half a second; five seconds where the storage has not answered this
+   * layer yet, since it may have to be connected to first; and a quarter of a second more if this process itself stood still.
+   */
   readonly acquireTimeout?: Duration.DurationInput | undefined
   /**
    * When to ask again for a lock that somebody else has, if nothing tells sooner. When it ends, `acquire` fails with `LockTimeout`.
