@@ -6,8 +6,8 @@ import { join } from "node:path"
 export interface Certificates {
   readonly at: (name: string) => string
   readonly read: (name: string) => string
-  /** One more: `name.pem` and `name.key`. */
-  readonly issue: (name: string, options: { readonly authority?: "ca" | "other" }) => void
+  /** One more: `name.pem` and `name.key`. `names`: as openssl writes them, those of this machine by default. `days`: below zero for one that has expired. */
+  readonly issue: (name: string, options: { readonly authority?: "ca" | "other"; readonly names?: string; readonly days?: number }) => void
 }
 
 /** Two authorities, `ca` and `other`; `server` and `client` are of the first. */
@@ -16,10 +16,11 @@ export const make = (directory: string): Certificates => {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
   const at = (name: string) => join(directory, name)
   for (const authority of ["ca", "other"]) openssl("req", "-x509", ...key, "-days", "2", "-subj", `/CN=authority ${authority}`, "-keyout", `${authority}.key`, "-out", `${authority}.pem`)
-  writeFileSync(at("ext"), "subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n")
-  const issue: Certificates["issue"] = (name, { authority = "ca" }) => {
+  const extensions = (names: string) => writeFileSync(at("ext"), `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`)
+  const issue: Certificates["issue"] = (name, { authority = "ca", days = 2, names = "IP:127.0.0.1,DNS:localhost" }) => {
+    extensions(names)
     openssl("req", ...key, "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`)
-    openssl("x509", "-req", "-in", `${name}.csr`, "-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-days", "2", "-extfile", "ext", "-out", `${name}.pem`)
+    openssl("x509", "-req", "-in", `${name}.csr`, "-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-days", String(days), "-extfile", "ext", "-out", `${name}.pem`)
   }
   for (const name of ["server", "client"]) issue(name, {})
   execFileSync("chmod", ["-R", "a+rX", directory])
