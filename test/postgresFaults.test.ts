@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
+import * as Net from "node:net"
 import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import * as Storage from "../src/Storage.js"
@@ -76,6 +77,36 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       }
       const several = yield* Effect.flip(PostgresStorage.make({ url: Redacted.make("postgres://u@a:1,b:2/db") }))
       assert.match(several.message, /several hosts/)
+    }))
+
+  it.scopedLive("a proxy that refuses the settings of a connection is told as that, with what to do", () =>
+    Effect.gen(function*() {
+      // No server refuses them; proxies of clouds do.
+      const refusing = (code: string) =>
+        Effect.acquireRelease(
+          Effect.async<Net.Server>((resume) => {
+            const fields = `SFATAL\0C${code}\0Munsupported startup parameter: plan_cache_mode\0\0`
+            const head = Buffer.alloc(5)
+            head.write("E")
+            head.writeInt32BE(4 + fields.length, 1)
+            const proxy = Net.createServer((socket) => {
+              socket.on("error", () => {})
+              socket.once("data", () => socket.end(Buffer.concat([head, Buffer.from(fields)])))
+            })
+            proxy.listen(0, "127.0.0.1", () => resume(Effect.succeed(proxy)))
+          }),
+          (proxy) => Effect.async<void>((resume) => void proxy.close(() => resume(Effect.void)))
+        )
+      for (const code of ["0A000", "08P01", "42704", "22023"]) {
+        const proxy = yield* refusing(code)
+        const url = Redacted.make(`postgres://app@127.0.0.1:${(proxy.address() as Net.AddressInfo).port}/app`)
+        const refused = (pooler: boolean) => Effect.flip(Effect.scoped(PostgresStorage.make({ url, pooler })))
+        const error = yield* refused(false)
+        assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })
+        assert.match(error.message, /then set `pooler: true`/)
+        // Who has set it is not told to.
+        assert.notMatch((yield* refused(true)).message, /set `pooler: true`/)
+      }
     }))
 
   it.scopedLive("a URL that changes is asked for at each connection", () =>
