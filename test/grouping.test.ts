@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import Pg from "pg"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import type { Executor, Query, Result } from "../src/internal/sql/executor.js"
@@ -127,13 +128,13 @@ describe("grouping", () => {
 })
 
 await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
-  const fresh = (poolSize: number) =>
+  const fresh = (poolSize: number, notify = false) =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
-      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), poolSize, notify: false })
+      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), poolSize, notify })
       const admin = new Pg.Pool({ connectionString: url, max: 1 })
       yield* Effect.addFinalizer(() => Effect.promise(() => admin.end()))
-      return { storage, query: (text: string) => Effect.promise(() => admin.query(text)) }
+      return { url, storage, query: (text: string) => Effect.promise(() => admin.query(text)) }
     })
 
   it.scopedLive("need far fewer statements than there are claims and releases, and one claim alone is one", () =>
@@ -161,9 +162,9 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       assert.isBelow(grouped, 60)
     }))
 
-  it.scopedLive("do to each lock what the transition says, whatever is beside it", () =>
+  for (const notify of [false, true]) it.scopedLive(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
     Effect.gen(function*() {
-      const { query, storage } = yield* fresh(1)
+      const { query, storage } = yield* fresh(1, notify)
       const before = (lockId: string, ownerId: string, n: number, span = lease) => storage.claim({ lockId, ownerId, holdId: hold(n), lease: span })
       yield* before("other's", "b", 1)
       yield* before("ours", "a", 2)
@@ -224,6 +225,28 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
           "Schema"
         ]
       )
+    }))
+
+  it.scopedLive("tell other processes of each lock that they free, and of no other", () =>
+    Effect.gen(function*() {
+      const { storage, url } = yield* fresh(2, true)
+      const other = yield* PostgresStorage.make({ url: Redacted.make(url) })
+      const heard: Array<string> = []
+      yield* other.storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      const requests = Array.from({ length: 200 }, (_, i) => ({ lockId: `lock ${i}`, ownerId: "a", holdId: hold(i), lease }))
+      yield* Effect.forEach(requests, storage.claim, { concurrency: "unbounded" })
+      // A second hold: the release of the first frees nothing.
+      const deep = requests.filter((_, i) => i % 10 === 0)
+      yield* Effect.forEach(deep, (request, i) => storage.claim({ ...request, holdId: hold(1000 + i) }), { concurrency: "unbounded" })
+      // The first hint says that somebody listens.
+      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length > 0 })
+      yield* Effect.forEach(requests, storage.release, { concurrency: "unbounded" })
+      yield* storage.claim({ lockId: "last", ownerId: "a", holdId: hold(5000), lease })
+      yield* storage.release({ lockId: "last", holdId: hold(5000) })
+      // Notifications come in the order of commits.
+      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.includes("last")), "10 millis"), { until: (said) => said })
+      const freed = requests.filter((request) => !deep.includes(request)).map(({ lockId }) => lockId)
+      assert.deepStrictEqual(heard.filter((hint) => hint !== "all" && hint !== "last").sort(), freed.sort())
     }))
 
   it.scopedLive("do not wait for a row that somebody has locked: only its own claim does", () =>
