@@ -4,14 +4,23 @@ import { small } from "../proof/exhaustive/bounds.js"
 import { subject } from "../proof/exhaustive/model.js"
 import { moveNames } from "../proof/exhaustive/moves.js"
 import { type Mutant, mutants } from "../proof/exhaustive/mutants.js"
-import { type Fate, hunt, story, tableOfMutants, tableOfResults } from "../proof/exhaustive/report.js"
-import { type Result, search } from "../proof/exhaustive/search.js"
+import { type Fate, hunting, story, tableOfMutants, tableOfResults } from "../proof/exhaustive/report.js"
+import { type Result, searching } from "../proof/exhaustive/search.js"
+
+/** With a breath between the steps: a test runner that hears nothing of a worker for a minute gives it up. */
+const calmly = async <A>(steps: Generator<void, A>): Promise<A> => {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
 
 describe("every state that can be reached, of small worlds", () => {
   const results: Array<Result> = []
   for (const bound of small) {
-    it(`keeps the promises of the lock: ${bound.name}`, () => {
-      const result = search(bound, { subject })
+    it(`keeps the promises of the lock: ${bound.name}`, async () => {
+      const result = await calmly(searching(bound, { subject }))
       results.push(result)
       if (result.violation !== undefined) expect.fail(`a promise is broken, by these moves:\n${story(result)}`)
       expect(result.complete, `${bound.name}: the search ended before it had seen every state`).toBe(true)
@@ -27,22 +36,22 @@ describe("every state that can be reached, of small worlds", () => {
 
 describe("mutants of the record and of its clients", () => {
   const fates: Array<Fate> = []
-  const run = (mutant: Mutant) => {
-    const fate = hunt(mutant, small)
+  const run = async (mutant: Mutant) => {
+    const fate = await calmly(hunting(mutant, small))
     fates.push(fate)
     return fate
   }
 
   for (const mutant of mutants.filter(({ harmless }) => harmless === undefined)) {
-    it(`is found: ${mutant.name}`, () => {
-      const { found } = run(mutant)
+    it(`is found: ${mutant.name}`, async () => {
+      const { found } = await run(mutant)
       expect(found?.violation?.path.length ?? 0, `no world shows it: ${mutant.name}`).toBeGreaterThan(0)
     })
   }
 
   for (const mutant of mutants.filter(({ harmless }) => harmless !== undefined)) {
-    it(`does no harm: ${mutant.name}`, () => {
-      const { complete, found } = run(mutant)
+    it(`does no harm: ${mutant.name}`, async () => {
+      const { complete, found } = await run(mutant)
       if (found !== undefined) expect.fail(`it does harm after all, by these moves:\n${story(found)}`)
       expect(complete, "the search ended before it had seen every state").toBe(true)
     })

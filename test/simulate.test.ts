@@ -89,6 +89,10 @@ const bad: ReadonlyArray<readonly [property: string, what: string, history: Hist
   ["result", "something dies", [want(1, 0), done(6, 1, undefined, "died: oops")]],
   ["prompt", "who is interrupted waits on", [want(1, 0), { type: "interrupt", t: 5, p: "p1", n: 1 }, done(100, 1, undefined, "interrupted")]],
   ["prompt", "a time-out is late", [want(1, 0, { timeout: 50 }), done(100, 1, undefined, "LockTimeout")]],
+  ["contention", "a time-out of a lock that nobody has", [want(1, 0, { timeout: 50 }), done(51, 1, undefined, "LockTimeout")]],
+  ["contention", "a time-out of a lock that was freed long before", [
+    state(0, "x", ["h9"], 5, 1000), state(10, "", [], 5, 0, "release"), want(1, 500, { timeout: 50 }), done(551, 1, undefined, "LockTimeout")
+  ]],
   ["order", "the second waiter is served first", [want(1, 0), want(2, 1), got(2, 5, "y", 5, 6), end(6, 2), got(1, 10, "x", 6, 12), end(11, 1)]],
   ["progress", "somebody waits for ever", [{ type: "stuck", t: 0, p: "p1", text: "1 actor" }]],
   ["nothingLeft", "a fiber is left", [{ type: "leak", t: 0, p: "p1", text: "1 fiber" }]]

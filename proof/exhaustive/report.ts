@@ -1,7 +1,7 @@
 /** Tables for people, and the search for mutants that fills one of them. */
 import { type Mutant, mutants } from "./mutants.js"
 import type { Bound } from "./model.js"
-import { type Result, search } from "./search.js"
+import { atOnce, type Result, searching } from "./search.js"
 
 export interface Fate {
   readonly mutant: Mutant
@@ -16,12 +16,12 @@ export interface Fate {
 const limits = [5_000, 50_000, 1_000_000]
 
 /** World by world, until the mutant is found. */
-export const hunt = (mutant: Mutant, bounds: ReadonlyArray<Bound>, judgeAnswers = true): Fate => {
+export function* hunting(mutant: Mutant, bounds: ReadonlyArray<Bound>, judgeAnswers = true): Generator<void, Fate> {
   let states = 0
   const open = new Set(bounds)
   for (const mostStates of limits) {
     for (const bound of open) {
-      const result = search(bound, { subject: mutant.subject, judgeAnswers, mostStates })
+      const result = yield* searching(bound, { subject: mutant.subject, judgeAnswers, mostStates })
       states += result.states
       if (result.violation !== undefined) return { mutant, states, found: result, complete: true }
       if (result.complete) open.delete(bound)
@@ -30,7 +30,7 @@ export const hunt = (mutant: Mutant, bounds: ReadonlyArray<Bound>, judgeAnswers 
   return { mutant, states, found: undefined, complete: open.size === 0 }
 }
 
-export const huntAll = (bounds: ReadonlyArray<Bound>): Array<Fate> => mutants.map((mutant) => hunt(mutant, bounds))
+export const huntAll = (bounds: ReadonlyArray<Bound>): Array<Fate> => mutants.map((mutant) => atOnce(hunting(mutant, bounds)))
 
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))

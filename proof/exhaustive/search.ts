@@ -86,7 +86,11 @@ class Canon {
   }
 }
 
-export const search = (bound: Bound, options: Options): Result => {
+/** After so many states whoever runs it may do something else for a moment. */
+const breath = 5_000
+
+/** In steps: a search may take long, and nothing else happens in its thread meanwhile. */
+export function* searching(bound: Bound, options: Options): Generator<void, Result> {
   const began = performance.now()
   const system = new System(bound, options.subject, options.judgeAnswers ?? true)
   const moves = new Moves(system)
@@ -111,6 +115,7 @@ export const search = (bound: Bound, options: Options): Result => {
       end = keys.length
       options.onProgress?.(keys.length, depth)
     }
+    if (i % breath === 0) yield
     state.write(keys[i]!, 0, "latin1")
     moves.from(state, (next, move, _index, broken) => {
       transitions++
@@ -146,6 +151,16 @@ export const search = (bound: Bound, options: Options): Result => {
     violation
   }
 }
+
+/** Every step at once. */
+export const atOnce = <A>(steps: Generator<void, A>): A => {
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
+}
+
+export const search = (bound: Bound, options: Options): Result => atOnce(searching(bound, options))
 
 /** The keys are of states whose clients may have changed names. Here nobody does. */
 const retrace = (system: System, moves: Moves, canon: Canon, path: ReadonlyArray<string>, rule: string): Array<string> => {
