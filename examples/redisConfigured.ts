@@ -33,7 +33,7 @@ const program = Effect.gen(function*() {
   console.log(`${info.ownerLabel} held ${info.lockId}`)
 
   const client = new Redis(Redacted.value(url))
-  yield* Effect.sync(() => console.log("held")).pipe(StorageLock.withLock("nightly-report"), Effect.provide(byOwnClient(client)))
+  yield* Effect.sync(() => console.log("held")).pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(byOwnClient(client)))
   console.log(`the client still serves: ${yield* Effect.promise(() => client.ping())}`)
   client.disconnect()
 })
