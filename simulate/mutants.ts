@@ -89,7 +89,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant("answered-release-is-final", "a release that is answered is final, though a claim may yet arrive", "internal/core.ts",
     "if (answered && !isUnsure(core, claimant)) return", "if (answered) return"),
   mutant("time-out-says-not-applied", "a call that had no answer is told as not applied", "internal/calls.ts",
-    "applied: \"unknown\",\n      message: `no answer from", "applied: \"no\",\n      message: `no answer from"),
+    "applied: \"unknown\",\n    message: `no answer from", "applied: \"no\",\n    message: `no answer from"),
   mutant("thrown-says-not-applied", "a call in which the driver threw is told as not applied", "internal/answers.ts",
     "isRetryable: false, applied: \"unknown\", message, cause", "isRetryable: false, applied: \"no\", message, cause"),
   mutant("last-call-tells-all", "an acquire that fails tells of its last call alone, whatever became of those before", "internal/acquire.ts",

@@ -17,7 +17,7 @@ import * as MssqlStorage from "../src/backends/MssqlStorage.js"
 import { StorageLock } from "../src/index.js"
 import type { StorageError } from "../src/LockError.js"
 import * as Storage from "../src/Storage.js"
-import * as Certificates from "./harness/etcdCertificates.js"
+import * as Certificates from "./harness/certificates.js"
 import * as Tds from "./harness/tds.js"
 import * as Locks from "./harness/tdsLocks.js"
 

@@ -5,38 +5,25 @@ import * as Redacted from "effect/Redacted"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as MysqlStorage from "../src/backends/MysqlStorage.js"
-import * as Certificates from "./harness/etcdCertificates.js"
+import * as Certificates from "./harness/certificates.js"
 import * as Mysql from "./harness/mysql.js"
-import { describeServer, ServerUnavailable } from "./harness/server.js"
+import { describeServer } from "./harness/server.js"
 
-const made = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "mysql-tls-"))),
-    (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
-  )
-  return yield* Effect.try({
-    try: () => {
-      const certificates = Certificates.make(directory)
-      const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
-      // These servers are old, or their libraries are: keys of RSA for all.
-      const issue = (name: string, alternative: string, days: string) => {
-        Fs.writeFileSync(Path.join(directory, `${name}.ext`), `subjectAltName=${alternative}\n`)
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`)
-        openssl("x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", `${name}.ext`, "-out", `${name}.pem`)
-        openssl("rsa", "-in", `${name}.key`, "-traditional", "-out", `${name}.key`)
-      }
-      openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
-      issue("server", "IP:127.0.0.1", "2")
-      issue("elsewhere", "DNS:localhost,DNS:elsewhere.example", "2")
-      issue("expired", "IP:127.0.0.1", "-1")
-      execFileSync("chmod", ["-R", "a+rX", directory])
-      return certificates
-    },
-    catch: (cause) => new ServerUnavailable({ server: "MySQL with TLS", reason: `openssl made no certificates: ${String(cause)}` })
-  })
+const made = Certificates.scoped("MySQL", (_certificates, directory) => {
+  const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
+  // These servers are old, or their libraries are: keys of RSA for all.
+  const issue = (name: string, alternative: string, days: string) => {
+    Fs.writeFileSync(Path.join(directory, `${name}.ext`), `subjectAltName=${alternative}\n`)
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`)
+    openssl("x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", `${name}.ext`, "-out", `${name}.pem`)
+    openssl("rsa", "-in", `${name}.key`, "-traditional", "-out", `${name}.key`)
+  }
+  openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
+  issue("server", "IP:127.0.0.1", "2")
+  issue("elsewhere", "DNS:localhost,DNS:elsewhere.example", "2")
+  issue("expired", "IP:127.0.0.1", "-1")
 })
 
 const settings = (certificates: Certificates.Certificates, name: string) => [

@@ -5,28 +5,18 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
-import * as Os from "node:os"
 import * as Path from "node:path"
 import * as PostgresStorage from "../src/backends/PostgresStorage.js"
 import type * as Storage from "../src/Storage.js"
-import * as Certificates from "./harness/etcdCertificates.js"
+import * as Certificates from "./harness/certificates.js"
 import * as Postgres from "./harness/postgres.js"
-import { describeServer, ServerUnavailable } from "./harness/server.js"
+import { describeServer } from "./harness/server.js"
 
 const made = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "postgres-tls-"))),
-    (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
-  )
-  const certificates = yield* Effect.try({
-    try: () => {
-      const made = Certificates.make(directory)
-      made.issue("stranger", { authority: "other" })
-      made.issue("expired", { days: -1 })
-      made.issue("elsewhere", { names: "DNS:elsewhere.example" })
-      return made
-    },
-    catch: (cause) => new ServerUnavailable({ server: "PostgreSQL with TLS", reason: `openssl made no certificates: ${String(cause)}` })
+  const certificates = yield* Certificates.scoped("PostgreSQL", ({ issue }) => {
+    issue("stranger", { authority: "other" })
+    issue("expired", { days: -1 })
+    issue("elsewhere", { names: "DNS:elsewhere.example" })
   })
   const server = yield* Postgres.own
   const { gid, uid } = Fs.statSync(server.dataDir!)

@@ -6,30 +6,17 @@ import * as Stream from "effect/Stream"
 import { Redis as Client, type RedisOptions } from "ioredis"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import * as Fs from "node:fs"
-import * as Os from "node:os"
-import * as Path from "node:path"
 import * as RedisStorage from "../src/backends/RedisStorage.js"
-import * as Certificates from "./harness/etcdCertificates.js"
+import * as Certificates from "./harness/certificates.js"
 import * as Redis from "./harness/redis.js"
-import { describeServer, freePort, ServerUnavailable } from "./harness/server.js"
+import { describeServer, freePort } from "./harness/server.js"
 
 const encrypted = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => Fs.mkdtempSync(Path.join(Os.tmpdir(), "redis-tls-"))),
-    (directory) => Effect.sync(() => Fs.rmSync(directory, { recursive: true, force: true }))
-  )
-  const certificates = yield* Effect.try({
-    try: () => {
-      const made = Certificates.make(directory)
-      made.issue("stranger", { authority: "other" })
-      const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
-      openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=expired", "-keyout", "expired.key", "-out", "expired.csr")
-      openssl("x509", "-req", "-in", "expired.csr", "-signkey", "expired.key", "-days", "-1", "-extfile", "ext", "-out", "expired.pem")
-      execFileSync("chmod", ["-R", "a+rX", directory])
-      return made
-    },
-    catch: (cause) => new ServerUnavailable({ server: "Redis with TLS", reason: `openssl made no certificates: ${String(cause)}` })
+  const certificates = yield* Certificates.scoped("Redis", ({ issue }, directory) => {
+    issue("stranger", { authority: "other" })
+    const openssl = (...args: ReadonlyArray<string>) => execFileSync("openssl", args, { cwd: directory, stdio: "ignore" })
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=expired", "-keyout", "expired.key", "-out", "expired.csr")
+    openssl("x509", "-req", "-in", "expired.csr", "-signkey", "expired.key", "-days", "-1", "-extfile", "ext", "-out", "expired.pem")
   })
   const start = (name: string, clients: "yes" | "no") =>
     Effect.gen(function*() {

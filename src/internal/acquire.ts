@@ -11,7 +11,7 @@ import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
 import { odd } from "./answers.js"
-import type { Answer } from "./calls.js"
+import { type Answer, noAnswer } from "./calls.js"
 import { callLimit, chore, Claimant, closedError, type Core, settle } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "./ids.js"
@@ -159,7 +159,7 @@ export const acquire = (
       const outage = failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
       return outage === undefined
         ? timedOut(claimant, now - began, here ?? holder ?? line.holder)
-        : typeof outage === "number" ? silence(core, outage) : outage
+        : typeof outage === "number" ? noAnswer(core.storage.guarantees.name, "claim", outage) : outage
     }
 
     /** What ends the waiting, whatever it waits for. */
@@ -311,15 +311,6 @@ const withApplied = <E extends LockTimeout | StorageError>(error: E, applied: St
   const { cause, isRetryable, message, operation, reason } = error
   return new StorageError({ reason, operation, isRetryable, applied, message, cause })
 }
-
-const silence = (core: Core, millis: number): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `${core.storage.guarantees.name}.claim`,
-    isRetryable: true,
-    applied: "unknown",
-    message: `no answer from ${core.storage.guarantees.name} within ${Math.round(millis)} ms`
-  })
 
 const tooSlow = (core: Core, options: Resolved): StorageError =>
   new StorageError({

@@ -48,6 +48,15 @@ export interface Calls {
   readonly close: Effect.Effect<void>
 }
 
+export const noAnswer = (name: string, operation: string, millis: number): StorageError =>
+  new StorageError({
+    reason: "Timeout",
+    operation: `${name}.${operation}`,
+    isRetryable: true,
+    applied: "unknown",
+    message: `no answer from ${name} within ${Math.round(millis)} ms`
+  })
+
 export const make = (
   name: string,
   context: Context.Context<never>,
@@ -60,16 +69,6 @@ export const make = (
   let everAnswered = false
   const inBackground = new Set<Fiber.RuntimeFiber<void>>()
 
-  const noAnswer = (operation: string, limit: number, cause?: unknown) =>
-    new StorageError({
-      reason: "Timeout",
-      operation: `${name}.${operation}`,
-      isRetryable: true,
-      applied: "unknown",
-      message: `no answer from ${name} within ${Math.round(limit)} ms`,
-      cause
-    })
-
   const judge = <A>(operation: string, limit: number, exit: Exit.Exit<A, StorageError>): Answer<A> =>
     Exit.match(exit, {
       onSuccess: (value) => {
@@ -79,7 +78,7 @@ export const make = (
       onFailure: (cause) => {
         const failure = Cause.failureOption(cause)
         if (failure._tag === "Some" && isStorageError(failure.value)) return Either.left(failure.value)
-        if (failure._tag === "None" && Cause.isInterrupted(cause)) return Either.left(noAnswer(operation, limit))
+        if (failure._tag === "None" && Cause.isInterrupted(cause)) return Either.left(noAnswer(name, operation, limit))
         return Either.left(thrown(name, operation, Cause.squash(cause)))
       }
     })
@@ -113,7 +112,7 @@ export const make = (
           if (ended) return
           // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
           alarm = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
-            overdue?.(noAnswer(operation, limit))
+            overdue?.(noAnswer(name, operation, limit))
             interrupt()
           })
         }

@@ -135,13 +135,7 @@ export class Signs {
 
   /** Half of what was left of a lease when it should have been renewed has passed. */
   endangered(subject: Subject, error: StorageError | undefined): void {
-    this.say(
-      LogLevel.Warning,
-      "not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through",
-      error?.reason ?? "Timeout",
-      subject,
-      error === undefined ? "The storage has not answered yet" : told(error)
-    )
+    this.inTrouble("not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through", subject, error, "The storage has not answered yet")
   }
 
   recovered(subject: Subject): void {
@@ -156,13 +150,7 @@ export class Signs {
 
   /** It is over for its program, and its release fails. */
   unreleased(subject: Subject, error: StorageError | undefined): void {
-    this.say(
-      LogLevel.Warning,
-      "not given back, and may keep others out until the lease ends",
-      error?.reason ?? "Timeout",
-      subject,
-      error === undefined ? "The storage has not answered" : told(error)
-    )
+    this.inTrouble("not given back, and may keep others out until the lease ends", subject, error, "The storage has not answered")
   }
 
   released(subject: Subject): void {
@@ -172,6 +160,11 @@ export class Signs {
   /** What still gathers is said now. */
   flush(): void {
     for (const topic of this.topics.values()) topic.flush()
+  }
+
+  /** `silence` is said where there is no error. */
+  private inTrouble(what: string, subject: Subject, error: StorageError | undefined, silence: string): void {
+    this.say(LogLevel.Warning, what, error?.reason ?? "Timeout", subject, error === undefined ? silence : told(error))
   }
 
   private say(level: LogLevel.LogLevel, what: string, reason: string, subject: Subject, why: string | undefined): void {

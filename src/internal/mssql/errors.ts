@@ -1,6 +1,7 @@
-import { StorageError, type StorageErrorReason } from "../../LockError.js"
+import { StorageError } from "../../LockError.js"
 import { copyOf } from "../driverError.js"
 import type { Phase } from "../sql/clientExecutor.js"
+import * as common from "../sql/errors.js"
 import * as codes from "./codes.js"
 import { openTransaction } from "./statements.js"
 
@@ -84,25 +85,9 @@ export const fromDriver = (operation: string, error: unknown, phase: Phase): Sto
   })
 }
 
-const plain = (operation: string, reason: StorageErrorReason, isRetryable: boolean, applied: "no" | "unknown", message: string) =>
-  new StorageError({ reason, operation: `MssqlStorage.${operation}`, isRetryable, applied, message })
+const { plain, ...shared } = common.make("MssqlStorage", "SQL Server", "the batch")
 
-export const noConnection = (operation: string, millis: number): StorageError =>
-  plain(
-    operation,
-    "Timeout",
-    true,
-    "no",
-    `no connection was free within ${Math.round(millis)} ms: the server does not answer, or the pool is full, or the caller's own transaction holds its connections ` +
-      "(a lock never joins a transaction and needs a connection beside it)"
-  )
-
-export const noAnswer = (operation: string, millis: number): StorageError =>
-  plain(operation, "Timeout", true, "unknown", `SQL Server did not answer within ${Math.round(millis)} ms; the batch may have been applied`)
-
-export const closed = (operation: string): StorageError => plain(operation, "Closed", false, "no", "the layer of MssqlStorage is closed")
-
-export const schema = (operation: string, message: string): StorageError => plain(operation, "Schema", false, "no", message)
+export const { closed, noAnswer, noConnection, schema } = shared
 
 export const odd = (operation: string): StorageError =>
   plain(operation, "Unknown", false, "unknown", "the server's answer cannot be read: it is no SQL Server, or something between changes statements or answers")

@@ -1,5 +1,6 @@
 import { StorageError } from "../../LockError.js"
 import { copyOf } from "../driverError.js"
+import * as common from "../sql/errors.js"
 import * as codes from "./codes.js"
 
 export type Phase = codes.Phase
@@ -79,33 +80,4 @@ export const odd = (operation: string, cause: unknown): StorageError =>
     cause
   })
 
-export const noConnection = (operation: string, millis: number): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `MysqlStorage.${operation}`,
-    isRetryable: true,
-    applied: "no",
-    message: `no connection was free within ${Math.round(millis)} ms: the server does not answer, or the pool is full, ` +
-      "or the caller's own transaction holds its connections (a lock never joins a transaction and needs a connection beside it)"
-  })
-
-export const noAnswer = (operation: string, millis: number): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `MysqlStorage.${operation}`,
-    isRetryable: true,
-    applied: "unknown",
-    message: `the server did not answer within ${Math.round(millis)} ms; the statements may have been applied`
-  })
-
-export const closed = (operation: string): StorageError =>
-  new StorageError({
-    reason: "Closed",
-    operation: `MysqlStorage.${operation}`,
-    isRetryable: false,
-    applied: "no",
-    message: "the layer of MysqlStorage is closed"
-  })
-
-export const schema = (operation: string, message: string): StorageError =>
-  new StorageError({ reason: "Schema", operation: `MysqlStorage.${operation}`, isRetryable: false, applied: "no", message })
+export const { closed, noAnswer, noConnection, schema } = common.make("MysqlStorage", "the server", "the statements")

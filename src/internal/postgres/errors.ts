@@ -1,5 +1,6 @@
 import { StorageError } from "../../LockError.js"
 import { copyOf } from "../driverError.js"
+import * as common from "../sql/errors.js"
 import * as codes from "./codes.js"
 
 export type Phase = codes.Phase
@@ -49,46 +50,12 @@ export const fromDriver = (operation: string, error: unknown, phase: Phase, pool
   })
 }
 
-export const noConnection = (operation: string, millis: number): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `PostgresStorage.${operation}`,
-    isRetryable: true,
-    applied: "no",
-    message: `no connection was free within ${Math.round(millis)} ms: the server does not answer, or the pool is full, ` +
-      "or the caller's own transaction holds its connections (a lock never joins a transaction and needs a connection beside it)"
-  })
+const { plain, ...shared } = common.make("PostgresStorage", "PostgreSQL", "the statement")
 
-export const noAnswer = (operation: string, millis: number): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `PostgresStorage.${operation}`,
-    isRetryable: true,
-    applied: "unknown",
-    message: `PostgreSQL did not answer within ${Math.round(millis)} ms; the statement may have been applied`
-  })
-
-export const closed = (operation: string): StorageError =>
-  new StorageError({
-    reason: "Closed",
-    operation: `PostgresStorage.${operation}`,
-    isRetryable: false,
-    applied: "no",
-    message: "the layer of PostgresStorage is closed"
-  })
+export const { closed, noAnswer, noConnection, schema } = shared
 
 /** An answer of a shape that no PostgreSQL gives. */
 export const odd = (operation: string): StorageError =>
-  new StorageError({
-    reason: "Unknown",
-    operation: `PostgresStorage.${operation}`,
-    isRetryable: false,
-    applied: "unknown",
-    message: "the answer to the statement has no rows to read: something between this program and PostgreSQL changes statements or answers"
-  })
+  plain(operation, "Unknown", false, "unknown", "the answer to the statement has no rows to read: something between this program and PostgreSQL changes statements or answers")
 
-export const schema = (operation: string, message: string): StorageError =>
-  new StorageError({ reason: "Schema", operation: `PostgresStorage.${operation}`, isRetryable: false, applied: "no", message })
-
-export const permission = (operation: string, message: string): StorageError =>
-  new StorageError({ reason: "Permission", operation: `PostgresStorage.${operation}`, isRetryable: false, applied: "no", message })
+export const permission = (operation: string, message: string): StorageError => plain(operation, "Permission", false, "no", message)

@@ -35,14 +35,16 @@ export const at = (path: string): Files => {
   return { path, target, database: identityOf(path), log: identityOf(`${target}-wal`), index: identityOf(`${target}-shm`) }
 }
 
-/** Whether the log or its index is another one, or is gone, while the database that they belong to still stands where it stood. */
-export const logIsGone = (files: Files): boolean =>
-  identityOf(files.target) === files.database && (!hasLog(files) || identityOf(`${files.target}-shm`) !== files.index)
-
 export const hasLog = (files: Files): boolean => identityOf(`${files.target}-wal`) === files.log
 
+const hasWholeLog = (files: Files): boolean => hasLog(files) && identityOf(`${files.target}-shm`) === files.index
+
+/** Whether the log or its index is another one, or is gone, while the database that they belong to still stands where it stood. */
+export const logIsGone = (files: Files): boolean =>
+  identityOf(files.target) === files.database && !hasWholeLog(files)
+
 export const stillThere = (files: Files): boolean =>
-  identityOf(files.path) === files.database && hasLog(files) && identityOf(`${files.target}-shm`) === files.index
+  identityOf(files.path) === files.database && hasWholeLog(files)
 
 /** What this process has open at this moment, by name, as far as the operating system tells (Linux does). */
 const openNames = (): ReadonlyArray<string> => {

@@ -1,7 +1,11 @@
 /** Authorities, and certificates of a server and its clients, in PEM; readable for a server that runs as another user. */
 import { execFileSync } from "node:child_process"
-import { readFileSync, writeFileSync } from "node:fs"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { ServerUnavailable } from "./server.js"
 
 export interface Certificates {
   readonly at: (name: string) => string
@@ -9,6 +13,8 @@ export interface Certificates {
   /** One more: `name.pem` and `name.key`. `names`: as openssl writes them, those of this machine by default. `days`: below zero for one that has expired. */
   readonly issue: (name: string, options: { readonly authority?: "ca" | "other"; readonly names?: string; readonly days?: number }) => void
 }
+
+const readable = (directory: string) => execFileSync("chmod", ["-R", "a+rX", directory])
 
 /** Two authorities, `ca` and `other`; `server` and `client` are of the first. */
 export const make = (directory: string): Certificates => {
@@ -23,6 +29,26 @@ export const make = (directory: string): Certificates => {
     openssl("x509", "-req", "-in", `${name}.csr`, "-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-days", String(days), "-extfile", "ext", "-out", `${name}.pem`)
   }
   for (const name of ["server", "client"]) issue(name, {})
-  execFileSync("chmod", ["-R", "a+rX", directory])
+  readable(directory)
   return { at, issue, read: (name) => readFileSync(at(name), "utf8") }
 }
+
+/** In a directory of their own, for as long as the scope. `more`: what this server's tests want besides. */
+export const scoped = (
+  server: string,
+  more: (certificates: Certificates, directory: string) => void
+): Effect.Effect<Certificates, ServerUnavailable, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "certificates-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  ).pipe(Effect.flatMap((directory) =>
+    Effect.try({
+      try: () => {
+        const certificates = make(directory)
+        more(certificates, directory)
+        readable(directory)
+        return certificates
+      },
+      catch: (cause) => new ServerUnavailable({ server: `${server} with TLS`, reason: `openssl made no certificates: ${String(cause)}` })
+    })
+  ))
