@@ -103,7 +103,7 @@ export const mutants: ReadonlyArray<Mutant> = [
 
   // The way to a hold and back.
   mutant("calls-without-bound", "a call that hangs is waited for for ever", "internal/calls.ts",
-    "overdue?.(noAnswer(operation, limit))\n            interrupt()", "void [overdue, interrupt]"),
+    "overdue?.(noAnswer(name, operation, limit))\n            interrupt()", "void [overdue, interrupt]"),
   mutant("hint-during-claim-lost", "a hint that comes while a claim is under way is forgotten", "internal/acquire.ts",
     "if (ticket.hinted || !line.mayGo(ticket)) continue", "if (!line.mayGo(ticket)) continue"),
   mutant("hints-not-heard", "nobody listens for hints", "internal/acquire.ts",
