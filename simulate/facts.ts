@@ -26,6 +26,7 @@ export class Facts {
   readonly done = new Map<number, Of<"done">>()
   readonly gotOf = new Map<number, Of<"got">>()
   private readonly stops = new Map<string, Array<Of<"stop">>>()
+  private readonly jumps = new Map<string, Array<number>>()
 
   constructor(history: History) {
     history.forEach((event, index) => {
@@ -40,9 +41,13 @@ export class Facts {
         case "lost":
           this.end(event.hold, event.t)
           return event.reason === "Expired" ? this.mark(event.hold, "expired", event.t) : undefined
-        case "jump":
+        case "jump": {
+          const jumps = this.jumps.get(event.p)
           this.jumped.add(event.p)
+          if (jumps === undefined) this.jumps.set(event.p, [event.t])
+          else jumps.push(event.t)
           return
+        }
         case "done":
           this.done.set(event.n, event)
           return
@@ -102,9 +107,9 @@ export class Facts {
     return this.freedAtOnce.has(`${lock} ${token}`)
   }
 
-  /** Whether a process stood still at some time between these. */
-  stood(p: string, since: number, until: number): boolean {
-    return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since)
+  /** Whether a process stood still, or its wall clock was set ahead, at some time between these. */
+  isUneven(p: string, since: number, until: number): boolean {
+    return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since) || (this.jumps.get(p) ?? []).some((t) => t < until && t > since)
   }
 
   /** By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. */

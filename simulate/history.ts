@@ -17,10 +17,10 @@ export type Event =
   /** Its layer closes. */
   | { readonly type: "closing"; readonly t: number; readonly p: string }
   | { readonly type: "interrupt"; readonly t: number; readonly p: string; readonly n: number }
-  /** What the storage keeps of a lock now, and what made it so. `ends`: when its lease will end, in true time; no holds: it is free. */
+  /** What the storage keeps of a lock now, and what made it so, sent at `sent`. `ends`: when its lease will end, in true time; no holds: it is free. */
   | {
     readonly type: "state"; readonly t: number; readonly p: string; readonly lock: string; readonly op: string; readonly by: string
-    readonly owner: string; readonly holds: ReadonlyArray<string>; readonly token: number; readonly ends: number
+    readonly owner: string; readonly holds: ReadonlyArray<string>; readonly token: number; readonly ends: number; readonly sent?: number | undefined
   }
   /** A write to the resource that the lock protects, sent at `sent` on the strength of a hold. */
   | { readonly type: "write"; readonly t: number; readonly p: string; readonly lock: string; readonly hold: string; readonly token: number; readonly sent: number; readonly accepted: boolean }

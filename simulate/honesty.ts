@@ -79,29 +79,43 @@ export const contention: Property = function*(history, rules, facts) {
     const want = wants.get(event.n)
     if (want === undefined || (held.get(want.lock) ?? Number.NEGATIVE_INFINITY) >= want.t - justBefore) continue
     // Who does not know yet that it was taken away still has it, as far as its process can tell.
-    const believes = Array.from(facts.holds.values()).some(({ got, over }) => got.lock === want.lock && got.t <= event.t && over >= want.t - justBefore)
+    // So does who has given it back, and has not been told yet that it is free.
+    const believes = Array.from(facts.holds.values()).some(({ got, over }) => {
+      const known = got.p === want.p ? Math.max(over, facts.done.get(got.n)?.t ?? over) : over
+      return got.lock === want.lock && got.t <= event.t && known >= want.t - justBefore
+    })
     if (believes) continue
     yield [index, `#${event.n} is told that somebody has ${want.lock}, and nobody has had it since it came`]
   }
 }
 
+interface Claim {
+  readonly asked: number
+  /** Whether it is known what came of it. */
+  known: boolean
+}
+
 interface Ghost {
-  /** Claims of which it is not known what came of them. */
-  unsure: number
-  /** When it was asked for last, and since when nobody who might want it has been left. */
-  asked: number
+  readonly p: string
+  readonly lock: string
+  readonly claims: Array<Claim>
+  /** Since when nobody has been left who might want it. */
   done: number
-  /** When the storage last put it in. */
+  /** When the storage last put it in, by which claim, and whether by a copy of its message. */
   applied: number
+  by: Claim | undefined
+  isCopy: boolean
   /** When it was last given back, as far as its process is concerned. */
   given: number
 }
+
+const isOver = (ghost: Ghost): boolean => ghost.done >= (ghost.claims.at(-1)?.asked ?? Number.POSITIVE_INFINITY)
 
 /** Who is done with a lock sees to it that nothing stays of what it asked for: what was put in after that, it gives back. It may be lost on the way, but it must be sent. */
 export const ghosts: Property = function*(history, rules, facts) {
   const { lease } = rules
   if (rules.lostWrites || lease === undefined) return
-  const ghosts = new Map<string, Ghost & { readonly p: string; readonly lock: string }>()
+  const ghosts = new Map<string, Ghost>()
   /** Attempts that are not over, by process and lock. */
   const open = new Map<string, Set<number>>()
   const wants = new Map<number, Of<"want">>()
@@ -126,7 +140,7 @@ export const ghosts: Property = function*(history, rules, facts) {
         others.delete(event.n)
         if (others.size > 0) break
         for (const ghost of ghosts.values()) {
-          if (ghost.p === want.p && ghost.lock === want.lock && ghost.done < ghost.asked) ghost.done = event.t
+          if (ghost.p === want.p && ghost.lock === want.lock && !isOver(ghost)) ghost.done = event.t
         }
         break
       }
@@ -134,14 +148,20 @@ export const ghosts: Property = function*(history, rules, facts) {
       case "closing":
         ended.set(event.p, event.t)
         break
-      case "asks":
-        ghosts.set(event.hold, {
-          p: event.p, lock: event.lock, asked: event.t, unsure: (ghosts.get(event.hold)?.unsure ?? 0) + 1, done: Number.NEGATIVE_INFINITY, applied: ghosts.get(event.hold)?.applied ?? 0, given: Number.NEGATIVE_INFINITY
-        })
-        break
-      case "knows": {
+      case "asks": {
         const ghost = ghosts.get(event.hold)
-        if (ghost !== undefined) ghost.unsure--
+        const claim = { asked: event.t, known: false }
+        const unwanted = Number.NEGATIVE_INFINITY
+        if (ghost === undefined) ghosts.set(event.hold, { p: event.p, lock: event.lock, claims: [claim], done: unwanted, applied: 0, by: claim, isCopy: false, given: unwanted })
+        else {
+          ghost.claims.push(claim)
+          ghost.done = ghost.given = unwanted
+        }
+        break
+      }
+      case "knows": {
+        const claim = ghosts.get(event.hold)?.claims.at(-1)
+        if (claim !== undefined) claim.known = true
         break
       }
       case "gives": {
@@ -154,20 +174,22 @@ export const ghosts: Property = function*(history, rules, facts) {
         kept.set(event.lock, event)
         for (const hold of event.holds) {
           const ghost = before?.holds.includes(hold) === true ? undefined : ghosts.get(hold)
-          // A copy of a message that was answered is the network's doing alone.
-          if (ghost !== undefined && (ghost.unsure > 0 || !event.op.endsWith("(again)"))) ghost.applied = event.t
-          else if (ghost !== undefined) ghost.applied = Number.POSITIVE_INFINITY
+          if (ghost === undefined) continue
+          ghost.applied = event.t
+          ghost.by = ghost.claims.filter(({ asked }) => asked <= (event.sent ?? event.t)).at(-1)
+          ghost.isCopy = event.op.endsWith("(again)")
         }
         if (before === undefined || event.op !== "time" || event.holds.length > 0) break
         for (const hold of before.holds) {
           const ghost = ghosts.get(hold)
-          if (ghost === undefined || ghost.done < ghost.asked || ended.has(ghost.p)) continue
-          // A message that comes later than this the library does not reckon with.
-          if (ghost.applied > ghost.asked + 0.9 * lease) continue
+          const by = ghost?.by
+          if (ghost === undefined || by === undefined || !isOver(ghost) || ended.has(ghost.p)) continue
+          // A copy of a message that was answered is the network's doing alone; and with one that comes later than this the library does not reckon.
+          if ((ghost.isCopy && by.known) || ghost.applied > by.asked + 0.9 * lease) continue
           const since = Math.max(ghost.applied, ghost.done)
           // One call that hangs, and the pause that comes after it: they grow with what it has waited already.
           const due = since + lease / 2 + 100 + 3 * (since - ghost.done + 30)
-          if (before.ends <= due || ghost.given >= ghost.applied || facts.stood(ghost.p, ghost.asked, due)) continue
+          if (before.ends <= due || ghost.given >= ghost.applied || facts.isUneven(ghost.p, by.asked, due)) continue
           yield [index, `${hold} stayed in ${ghost.lock} until its lease was over: its process was done with it at ${ghost.done.toFixed(1)}, it was put in at ${ghost.applied.toFixed(1)}, and nobody gave it back`]
         }
         break

@@ -109,6 +109,7 @@ export class Link {
   private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {
     return Effect.async<A, E | StorageError>((resume) => {
       const { machine, network, rng, world } = this
+      const sent = world.now
       // All draws at once, whatever comes of them: then a fault more or less changes little else.
       const [there, back, again, unsaid] = [this.latency(), this.latency(), rng.between(0, 2 * this.plan.lease), rng.between(1, this.plan.lease / 2)]
       const error = rng.chance(network.error) ? rng.pick(reasons) : undefined
@@ -136,7 +137,7 @@ export class Link {
         fail("Connection", true, "no", there)
       } else if (throws) {
         this.count("throws")
-        if (!silent) world.after(there, () => this.server.arrive(machine.name, op, lockIds, operation, () => {}))
+        if (!silent) world.after(there, () => this.server.arrive(machine.name, op, sent, lockIds, operation, () => {}))
         tell(Exit.die(new Error(`simulated: ${op} throws`)), there + back)
       } else if (this.refusedUntil > world.now) fail("Connection", true, "no", there)
       else if (error !== undefined) {
@@ -148,7 +149,7 @@ export class Link {
         if (!silent) fail("Connection", true, "unknown", unsaid)
       } else {
         world.after(there + more, () =>
-          this.server.arrive(machine.name, op, lockIds, operation, (exit) => {
+          this.server.arrive(machine.name, op, sent, lockIds, operation, (exit) => {
             if (lostReply || this.swallowedUntil > world.now || this.partitionedUntil > world.now) {
               this.count("lost reply")
               this.note(`the answer to ${op} is lost`)
@@ -160,7 +161,7 @@ export class Link {
           }))
         if (duplicated) {
           this.count("late copy")
-          world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, lockIds, operation, () => {}))
+          world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, sent, lockIds, operation, () => {}))
         }
       }
       return Effect.sync(() => {

@@ -109,22 +109,23 @@ export class Server {
     for (const lockId of this.known.keys()) this.look("storage", "flush", lockId)
   }
 
-  /** A request arrives; `answer` is called when it has been applied. */
+  /** A request that was sent at `sent` arrives; `answer` is called when it has been applied. */
   arrive<A, E>(
     by: string,
     op: string,
+    sent: number,
     lockIds: ReadonlyArray<string>,
     operation: Operation<A, E>,
     answer: (exit: Exit.Exit<A, E>) => void
   ): void {
     if (this.stalledUntil > this.world.now) {
-      this.world.at(this.stalledUntil, () => this.arrive(by, op, lockIds, operation, answer))
+      this.world.at(this.stalledUntil, () => this.arrive(by, op, sent, lockIds, operation, answer))
       return
     }
     for (const lockId of lockIds) if (this.mayHaveEnded(lockId)) this.look("storage", "time", lockId)
     if (this.plan.storage === "native" && this.promotes) this.log.push({ at: this.world.now, time: this.time(), operation })
     const exit = Effect.runSyncExit(operation(this.ports))
-    if (!reads.has(op)) { for (const lockId of lockIds) this.look(by, op, lockId) }
+    if (!reads.has(op)) { for (const lockId of lockIds) this.look(by, op, lockId, sent) }
     answer(exit)
   }
 
@@ -162,14 +163,14 @@ export class Server {
     return { owner, holds, token, version, ends: version === before.version && Math.abs(before.ends - ends) < 0.01 ? before.ends : ends }
   }
 
-  private look(p: string, op: string, lockId: string): void {
+  private look(p: string, op: string, lockId: string, sent?: number): void {
     this.seen.set(lockId, this.changes)
     const before = this.known.get(lockId) ?? free
     const now = this.kept(lockId)
     if (now.version === before.version && now.ends === before.ends && now.holds.length === before.holds.length) return
     this.known.set(lockId, now)
     const { ends, holds, owner, token } = now
-    this.record({ type: "state", t: this.world.now, p: "storage", lock: lockId, op, by: p, owner, holds, token, ends })
+    this.record({ type: "state", t: this.world.now, p: "storage", lock: lockId, op, by: p, owner, holds, token, ends, sent })
     if (this.plan.storage !== "native" && holds.length === 0 && before.holds.length > 0) this.wake(lockId)
   }
 
