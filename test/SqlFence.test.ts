@@ -109,7 +109,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         yield* Fiber.join(newer)
         // MariaDB refuses by itself whoever read before what has changed since.
         assert.strictEqual((yield* Fiber.join(older))._tag, name === "mariadb11" ? "SqlError" : "StaleToken")
-      }).pipe(Effect.provide(Layer.orDie(layer))), 30_000)
+      }).pipe(Effect.provide(Layer.orDie(layer))))
   }, Shared.kinds[name] as Shared.Kind)
 }
 

@@ -364,5 +364,5 @@ describe("configuration", () => {
       for (let i = 0; i < 5; i++) yield* TestClock.adjust("1 second")
       yield* Effect.forEach(waiters.filter((_, i) => i % 10 !== 3), Fiber.join)
       assert.deepStrictEqual(order, Array.from({ length: 1000 }, (_, i) => i).filter((i) => i % 10 !== 3))
-    }), 30_000)
+    }))
 })

@@ -230,7 +230,7 @@ describe("the processes of the benchmark", () => {
       yield* tell({ do: "release", key: "k" })
       const unknown = yield* Effect.flip(tell({ do: "acquire", key: "other", lockId: "y" }))
       expect(unknown.message).toContain("other is not open here")
-    }), 60_000)
+    }))
 
   it.scopedLive("two holders at a time are counted", () =>
     Effect.gen(function*() {
@@ -246,7 +246,7 @@ describe("the processes of the benchmark", () => {
       writeFileSync(guard, "")
       const together = yield* Effect.promise(() => worker!.tell<Contended>(contend))
       expect(together.overlaps).toBeGreaterThan(0)
-    }), 60_000)
+    }))
 })
 
 describe("the floor", () => {
@@ -292,11 +292,11 @@ describe("npm run bench", () => {
   const main = fileURLToPath(new URL("../bench/main.ts", import.meta.url))
   const run = (...args: ReadonlyArray<string>) =>
     new Promise<{ readonly code: unknown; readonly out: string; readonly err: string }>((resolve) =>
-      execFile(process.execPath, ["--import", "tsx", main, ...args], { timeout: 300_000 }, (error, out, err) =>
+      execFile(process.execPath, ["--import", "tsx", main, ...args], (error, out, err) =>
         resolve({ code: error === null ? 0 : error.code, out, err }))
     )
 
-  it("a quick run over SQLite measures every scenario", { timeout: 320_000 }, async () => {
+  it("a quick run over SQLite measures every scenario", async () => {
     const { code, err, out } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")
     expect(code, err).toBe(0)
     const found = JSON.parse(out) as report.Results

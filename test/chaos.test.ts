@@ -191,7 +191,7 @@ await describeServer("chaos over PostgreSQL", Binaries.find, () => short("postgr
 describe("chaos over SQLite", () => {
   short("sqlite")
 
-  it("Ctrl-C ends every process and leaves no file", { timeout: 120_000 }, async () => {
+  it("Ctrl-C ends every process and leaves no file", async () => {
     const folder = folderIn(directory, "run-")
     const child = start(folder, "--storage", "sqlite", "--seconds", "600")
     const over = ended(child)
@@ -202,7 +202,7 @@ describe("chaos over SQLite", () => {
     expect(left(folder)).toEqual([])
   })
 
-  it("a storage that nobody knows is a wrong option", { timeout: 60_000 }, async () => {
+  it("a storage that nobody knows is a wrong option", async () => {
     const { code, output } = await ended(start(directory, "--storage", "paper"))
     expect(code).toBe(2)
     expect(output).toContain("--storage must be one of")

@@ -38,7 +38,7 @@ describe("a lock under a clock that stands still", () => {
         assert.isAbove(Duration.toMillis(yield* lock.check), 0)
       })).pipe(Effect.provide(locks))
       assert.strictEqual(heard.lines.filter((line) => line.includes("go by the real clock")).length, 1)
-    }), 30_000)
+    }))
 
   it.scoped("over memory: goes by that clock, and nothing is said", () =>
     Effect.gen(function*() {

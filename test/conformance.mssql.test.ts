@@ -21,8 +21,8 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
     made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
-  }, 60_000)
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => Option.getOrThrow(made)
 }
 

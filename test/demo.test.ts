@@ -37,7 +37,7 @@ const end = async (child: ChildProcess) => {
 }
 
 describe("the demo", () => {
-  it("kills one holder, freezes another, refuses its late write, and every check holds", { timeout: 120_000 }, async () => {
+  it("kills one holder, freezes another, refuses its late write, and every check holds", async () => {
     const { code, stderr, stdout } = await end(start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second"))
     const events = stdout.trim().split("\n").map((line) => JSON.parse(line))
     const of = (name: string) => events.filter(({ event }) => event === name)
@@ -54,7 +54,7 @@ describe("the demo", () => {
     expect(of("lost")).toMatchObject([{ worker: summary.frozen, token: of("frozen")[0].token }])
   })
 
-  it("Ctrl-C ends every process and leaves no file", { timeout: 60_000 }, async () => {
+  it("Ctrl-C ends every process and leaves no file", async () => {
     const child = start("--json")
     const ended = end(child)
     for await (const line of createInterface({ input: child.stdout! })) {
@@ -71,7 +71,7 @@ describe("the demo", () => {
     expect(readdirSync(directory).filter((name) => name.startsWith("storage-lock-demo-"))).toEqual([])
   })
 
-  it("a wrong option is refused with a word on it, and help is given", { timeout: 60_000 }, async () => {
+  it("a wrong option is refused with a word on it, and help is given", async () => {
     const wrong = await end(start("--workers", "2"))
     expect({ code: wrong.code, said: wrong.stderr.split("\n")[0] })
       .toEqual({ code: 2, said: "--workers must be a whole number from 3 to 50, but is \"2\"" })

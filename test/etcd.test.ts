@@ -96,7 +96,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       const seen = Array.from(yield* Stream.runCollect(storage.list), ({ record }) => record.lockId)
       assert.deepStrictEqual(seen, ids)
       assert.strictEqual((yield* Stream.runCollect(versioned.list)).length, ids.length)
-    }), 60_000)
+    }))
 
   it.scopedLive("tokens and versions grow over keys that were deleted by hand, in any process that has heard of the deletion", () =>
     Effect.gen(function*() {
@@ -298,7 +298,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
         for (const result of results) if (result._tag === "Left") errors.push(result.left)
       }
       assert.deepStrictEqual([errors[0]!.reason, errors[0]!.isRetryable, errors[0]!.applied], ["Conflict", true, "no"])
-    }), 60_000)
+    }))
 })
 
 const counted = (server: Etcd.EtcdServer) => <A, E>(effect: Effect.Effect<A, E>) =>
@@ -395,7 +395,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
       // What was held before is held after, and nobody was told otherwise.
       const renewed = yield* one.storage.renew([{ lockId: "b", holdId: held.holdId, lease: 30 * second }])
       assert.strictEqual(renewed[0]!._tag, "Renewed")
-    }), 90_000)
+    }))
 
   it.scopedLive("an alarm is told at the start, and what it refuses is an error that may pass", () =>
     Effect.gen(function*() {

@@ -57,7 +57,7 @@ await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-t
       yield* server.start
       assert.strictEqual(yield* Effect.retry(renew, { schedule: Schedule.spaced("100 millis"), times: 50 }), "Renewed")
       assert.isTrue(Option.isSome(yield* storage.get("a")))
-    }), 90_000)
+    }))
 
   it.scopedLive("a password that changes while the layer lives is asked for at the next login", () =>
     Effect.gen(function*() {
@@ -107,5 +107,5 @@ await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-t
       const thrown = (yield* Effect.flip(EtcdStorage.make({ url: Redacted.make(server.url), user: () => Promise.reject(new Error("no vault")) }))) as StorageError
       assert.deepStrictEqual([thrown.reason, thrown.isRetryable], ["Connection", true])
       assert.include(thrown.message, "no vault")
-    }), 90_000)
+    }))
 })

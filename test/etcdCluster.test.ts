@@ -68,7 +68,7 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
           }), () => heal(failing))
         const after = yield* Effect.scoped(Effect.map(Effect.retry(ours.locks.acquire("a", "cyd"), stubborn), ({ token }) => token))
         assert.isAbove(after, lock.token)
-      }), 120_000)
+      }))
 
   through("a lock outlives the death of the leader, and its waiter comes in after the release", (member) => member.kill, (member) => member.start)
   through("a lock outlives a leader that stands still", (member) => member.suspend, (member) => member.resume)
@@ -113,7 +113,7 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
       over = true
       yield* Fiber.join(working)
       assert.isAtLeast(turns, 150)
-    }), 180_000)
+    }))
 })
 
 await describeServer("processes on one etcd", Shared.etcd, (server) => {
@@ -129,7 +129,7 @@ await describeServer("processes on one etcd", Shared.etcd, (server) => {
       assert.strictEqual(readFileSync(file, "utf8"), "45")
       assert.strictEqual(new Set(tokens.flat()).size, 45)
       for (const own of tokens) assert.deepStrictEqual([...own].sort((a, b) => a - b), own)
-    }), 120_000)
+    }))
 })
 
 const encrypted = Effect.gen(function*() {
@@ -166,7 +166,7 @@ await describeServer("a store that has gone back", Etcd.own("etcd 3.4"), (server
       yield* Effect.sleep("600 millis")
       const third = yield* storage.claim(request("me"))
       assert.isAbove(third._tag === "Claimed" ? third.record.token : 0, 20)
-    }), 60_000)
+    }))
 })
 
 await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
@@ -195,7 +195,7 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
         assert.match(error.message, hint)
         assert.notInclude(JSON.stringify(error), "PRIVATE KEY")
       }
-    }), 60_000)
+    }))
 
   it.scopedLive("certificates that are renewed are those of the next connection; the layer lives on", () =>
     Effect.gen(function*() {
@@ -231,5 +231,5 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
       present = "renewed"
       const [outcome] = yield* Effect.retry(renew, stubborn)
       assert.strictEqual(outcome!._tag, "Renewed")
-    }), 60_000)
+    }))
 })

@@ -64,7 +64,7 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       const outcome = yield* Effect.retry(storage.claim(request("bob")), stubborn)
       assert.strictEqual(outcome._tag, "Held")
       yield* ours.admin("kv/deleterange", Etcd.under("p/"))
-    }), 60_000)
+    }))
 
   it.scopedLive("endpoints of two clusters are refused at the start", () =>
     Effect.gen(function*() {
@@ -93,7 +93,7 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       assert.strictEqual(outcome!._tag, "Renewed")
       assert.strictEqual(yield* keysOf(theirs), 0)
       yield* storage.release(held)
-    }), 60_000)
+    }))
 })
 
 await describeServer("a URL that changes", Shared.etcd, (server) => {
@@ -127,7 +127,7 @@ await describeServer("a URL that changes", Shared.etcd, (server) => {
       assert.deepStrictEqual(new Set(outcomes.map(([outcome]) => outcome!._tag)), new Set(["Renewed"]))
       assert.strictEqual(asked - before, 1)
       assert.strictEqual(second.accepted(), 1)
-    }), 30_000)
+    }))
 })
 
 await describeServer("etcd whose keys are deleted by hand", Shared.etcd, (server) => {
@@ -168,7 +168,7 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
       assert.strictEqual(error.reason, "Vanished")
       const next = yield* Effect.retry(storage.claim(request("bob")), stubborn)
       assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
-    }), 60_000)
+    }))
 
   it.scopedLive("a revision that is given anew, to another's claim, is not taken for the one that was seen", () =>
     Effect.gen(function*() {
@@ -186,7 +186,7 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
       assert.strictEqual(outcome!._tag, "NotHeld")
       const next = yield* storage.claim(held)
       assert.strictEqual(next._tag === "Held" && next.holder?.ownerId, "you")
-    }), 60_000)
+    }))
 })
 
 await describeServer("a cluster with a learner", Effect.flatMap(Etcd.own("etcd 3.5"), (voter) =>
@@ -200,7 +200,7 @@ await describeServer("a cluster with a learner", Effect.flatMap(Etcd.own("etcd 3
       const error = (yield* Effect.flip(open(learner))) as StorageError
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Connection", true, "no"])
       assert.include(error.message, "learner")
-    }), 60_000)
+    }))
 })
 
 await describeServer("a cluster whose members lose each other", Etcd.cluster("etcd 3.5", 3), (members) => {
@@ -225,5 +225,5 @@ await describeServer("a cluster whose members lose each other", Etcd.cluster("et
       const [renewed] = yield* storage.renew([held])
       assert.strictEqual(renewed!._tag, "Renewed")
       yield* old.start
-    }), 90_000)
+    }))
 })

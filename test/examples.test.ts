@@ -121,7 +121,7 @@ const onAnyStorage: typeof examples = { anyStorage: ["five steps: 5"] }
 
 const check = (all: typeof examples, env: NodeJS.ProcessEnv = {}) => {
   for (const [name, lines] of Object.entries(all)) {
-    it(`${name}.ts`, { timeout: 120_000 }, async () => {
+    it(`${name}.ts`, async () => {
       const ran = await run(name, env)
       // A storage that finds something to warn of at its start says so in the log, and so is what becomes of holds.
       expect({ ...ran, lines: ran.lines.filter((line) => !/level=WARN|WARN \(|message="effect-storage-lock: /.test(line)) }).toEqual({ code: 0, stderr: "", lines })
@@ -134,7 +134,7 @@ describe("examples", () => {
 
   describe("in memory", () => check(onAnyStorage, { LOCK_URL: "memory:" }))
 
-  it("anyStorage.ts on SQLite", { timeout: 60_000 }, async () => {
+  it("anyStorage.ts on SQLite", async () => {
     expect((await run("anyStorage", { LOCK_URL: `sqlite:${join(directory, "any.db")}` })).lines).toEqual(onAnyStorage["anyStorage"])
   })
 
@@ -148,7 +148,7 @@ describe("examples", () => {
     expect(table.map(([, , link]) => link).sort()).toEqual(all)
   })
 
-  it("config.ts reads the environment", { timeout: 60_000 }, async () => {
+  it("config.ts reads the environment", async () => {
     expect((await run("config", { LOCK_LEASE: "20 seconds" })).lines).toEqual(["a lease of 20s"])
     const refused = await run("config", { LOCK_LEASE: "soon" })
     expect(refused.code).toBe(1)
@@ -209,6 +209,6 @@ describe("the backend of ownBackend.ts", () => {
           sequences: 10
         })
         expect(result).toEqual({ _tag: "Passed" })
-      }), 180_000)
+      }))
   }
 })

@@ -200,7 +200,7 @@ describe("closing a layer", () => {
         assert.isAtLeast(Math.ceil(took), least)
         assert.isAtMost(Math.floor(took), most)
         if (leaves === undefined) assert.isTrue(yield* isFree(parts.storage))
-      })), 30_000)
+      })))
   }
 })
 
@@ -218,7 +218,7 @@ describe("a release", () => {
         yield* link.set(["release"], undefined)
         yield* Effect.sleep("10 seconds")
         assert.isTrue(yield* isFree(storage))
-      })), 30_000)
+      })))
   }
 
   it.live("of a withLock that hangs takes no longer than a call may take", () =>
@@ -228,5 +228,5 @@ describe("a release", () => {
       const took = yield* timed(a.run(StorageLock.withLock(Effect.void, "foo", { leaseExpireAfter: "9 seconds" })))
       assert.isAtMost(took, 3200)
       yield* link.set(["release"], undefined)
-    })), 30_000)
+    })))
 })

@@ -69,7 +69,7 @@ describe("interruption", () => {
       const calls = { ...link.calls }
       yield* Effect.sleep("5 seconds")
       assert.deepStrictEqual(link.calls, calls)
-    }).pipe(Effect.scoped, VirtualTime.run, Effect.withRandom(Random.make(seed))), 120_000)
+    }).pipe(Effect.scoped, VirtualTime.run, Effect.withRandom(Random.make(seed))))
 
   it.scoped("of an acquire whose claim hangs returns at once, and what it may have claimed is released later", () =>
     Effect.gen(function*() {

@@ -63,7 +63,7 @@ describe("700 holds of mixed leases", () => {
       assert.isTrue(calls.some(({ requests }) => requests.length === 100))
       // Some three calls a lease for each hundred of it.
       assert.isBelow(calls.length, leases.reduce((sum, lease) => sum + 2 * (3 * 180_000) / lease + 20, 0))
-    }))), 60_000)
+    }))))
 
   it.scopedLive("though every other statement for each of them hangs, or fails", () =>
     VirtualTime.run(heard(() => Effect.scoped(Effect.gen(function*() {
@@ -83,7 +83,7 @@ describe("700 holds of mixed leases", () => {
       yield* Effect.sleep("1 minute")
       const lost = (yield* Effect.filter(locks, (lock) => Effect.isFailure(lock.check))).map(({ lockId }) => lockId)
       assert.strictEqual(lost.join(), "")
-    })))), 60_000)
+    })))))
 
   it.scopedLive("a storage that is too slow for a short lease costs the long ones nothing", () =>
     VirtualTime.run(heard(() => Effect.scoped(Effect.gen(function*() {
@@ -97,5 +97,5 @@ describe("700 holds of mixed leases", () => {
       const mixed = calls.filter(({ requests }) => requests.length > 1 && requests.some(({ lockId }) => lockId === "short"))
       assert.strictEqual(mixed.length, 0)
       assert.isTrue(calls.some(({ requests }) => requests.some(({ lockId }) => lockId === "short")))
-    })))), 60_000)
+    })))))
 })

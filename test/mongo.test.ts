@@ -229,7 +229,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       const client = yield* Mongo.client(url)
       const counter = yield* Effect.promise(() => client.db().collection("counters").findOne())
       assert.strictEqual(counter!.value, 45)
-    }), 60_000)
+    }))
 
   it.scopedLive("who holds a lock on a server that hangs is told before its lease ends, and another process has it afterwards", () =>
     Effect.gen(function*() {
@@ -247,7 +247,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       const next = yield* Fiber.join(waiting)
       assert.isAbove(next.token, lock.token)
       yield* proxy.hang(false)
-    }), 60_000)
+    }))
 
   it.scopedLive("where there are no change streams nobody is woken, and it is said once", () =>
     Effect.gen(function*() {
@@ -289,7 +289,7 @@ await describeServer("MongoStorage with change streams", Mongo.withChangeStreams
       yield* Scope.close(scope, Exit.void)
       yield* until(() => proxy.connections() === 0)
       yield* Effect.sync(() => listening.unsafeInterruptAsFork(listening.id()))
-    }), 60_000)
+    }))
 
   it.scopedLive("waiters are woken after the server was away", () =>
     Effect.gen(function*() {
@@ -308,5 +308,5 @@ await describeServer("MongoStorage with change streams", Mongo.withChangeStreams
       }))
       assert.deepStrictEqual([...new Set(heard)], ["all"])
       assert.isAtMost(lines.length, 1)
-    }), 60_000)
+    }))
 })

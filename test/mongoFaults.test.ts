@@ -78,7 +78,7 @@ describe("a failover", () => {
         }
         primary = 1
         assert.strictEqual((yield* storage.release(request))._tag, "Released")
-      }), 30_000)
+      }))
   }
 })
 
@@ -121,7 +121,7 @@ describe("passwords that change", () => {
       assert.strictEqual(yield* renew, "Renewed")
       const fixed = yield* Effect.flip(MongoStorage.make({ url: urlOf(server.port, "wrong"), wakeUps: false })) as Effect.Effect<StorageError>
       assert.deepStrictEqual([fixed.reason, fixed.isRetryable, fixed.applied], ["Permission", false, "no"])
-    }), 60_000)
+    }))
 
   it.scopedLive("that cannot be asked for, or make no sense, are another try; the database stays that of the start", () =>
     Effect.gen(function*() {
@@ -144,7 +144,7 @@ describe("passwords that change", () => {
       const error = yield* Effect.flip(Effect.retry(storage.get("a"), { schedule: stubborn, while: (error) => !error.message.includes("another database") })).pipe(Effect.timeout("20 seconds"), Effect.either)
       assert.notInclude(server.heard, "find")
       assert.strictEqual(error._tag, "Right")
-    }), 60_000)
+    }))
 })
 
 describe("answers of odd shape", () => {
@@ -173,7 +173,7 @@ describe("answers of odd shape", () => {
       }
       answer = undefined
       assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
-    }), 60_000)
+    }))
 
   it.scopedLive("a document that was changed by hand costs no other lock its renewal", () =>
     Effect.gen(function*() {
@@ -192,7 +192,7 @@ describe("answers of odd shape", () => {
         assert.strictEqual(outcomes[0]!._tag, "StorageError", JSON.stringify(change))
         assert.strictEqual((yield* Effect.flip(storage.get("a")))._tag, "StorageError")
       }
-    }), 60_000)
+    }))
 })
 
 describe("settings of the URL", () => {
@@ -236,7 +236,7 @@ describe("wake-ups without the right to them", () => {
       assert.strictEqual((yield* storage.release(request))._tag, "Released")
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0]!, /^WARN MongoStorage: .*waiters poll.*changeStream/)
-    }), 30_000)
+    }))
 })
 
 await describeServer("a collection that goes away", Shared.mongo, (server) => {
@@ -350,7 +350,7 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
       pair("client")
       const { storage: theirs } = yield* Fiber.join(late)
       assert.strictEqual((yield* theirs.claim({ ...request, ownerId: "you" }))._tag, "Held")
-    }), 60_000)
+    }))
 })
 
 await describeServer("a change stream in trouble", Shared.mongo, (server) => {

@@ -109,7 +109,7 @@ const tests = (server: Mongo.MongoServer) => {
         }
         yield* storages[round % 2]!.release({ lockId: `c-${round >> 3}`, holdId: winners[0]!.holdId })
       }
-    }), 120_000)
+    }))
 
   it.scopedLive.runIf(server.isMongo)("a collection with a collation is refused", () =>
     Effect.gen(function*() {

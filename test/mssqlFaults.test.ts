@@ -265,7 +265,7 @@ describe("what is given up", () => {
       // The first one of the set-up may be among them, and has an idle end.
       assert.isAtMost(server.sessions.length, 4)
       assert.isAtLeast(server.sessions.length, 2)
-    }), 30_000)
+    }))
 
   it.scopedLive("a session has a lock time-out of its own, for what waits before its batch has set one", () =>
     Effect.gen(function*() {
@@ -330,7 +330,7 @@ describe("what changes while a layer lives", () => {
         ({ token }) => token,
         { key, cert }
       )
-    }), 30_000)
+    }))
 
   it.scopedLive("what fails or is nonsense when asked is a failure to connect, worth another try", () =>
     Effect.gen(function*() {
@@ -391,7 +391,7 @@ describe("encryption", () => {
       assert.strictEqual((yield* claim(yield* open(server, { url: undefined, connection: connection("localhost") })))._tag, "Claimed")
       assert.strictEqual((yield* claim(yield* open(server, { url: Redacted.make(server.url("trustServerCertificate=true")) })))._tag, "Claimed")
       assert.deepStrictEqual(server.sessions.flatMap(({ login }) => login === undefined ? [] : [login.encrypted]), [true, true])
-    }), 30_000)
+    }))
 
   it.scopedLive("strict is TLS from the first byte on, and trusts nothing unseen", () =>
     Effect.gen(function*() {
@@ -411,7 +411,7 @@ describe("encryption", () => {
       const plain = yield* Locks.make()
       const old = yield* refused(open(plain, { url: Redacted.make(plain.url("encrypt=strict")), operationTimeout: "1 seconds" }))
       assert.strictEqual(old.applied, "no")
-    }), 30_000)
+    }))
 })
 
 describe("the program's own client", () => {
@@ -503,6 +503,6 @@ describe("the table", () => {
         const error = yield* Effect.flip(Effect.provide(Effect.scoped(Effect.flatMap(StorageLock.acquire("a"), (lock) => lock.lost)), locks))
         assert(error._tag === "LockLost")
         assert.strictEqual(error.reason, lost)
-      }), 20_000)
+      }))
   }
 })

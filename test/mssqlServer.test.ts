@@ -80,7 +80,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual((yield* trips(claim(storage, "a", "me"))).outcome._tag, "Held")
       assert.strictEqual(yield* trips(storage.purge("1 hour")), 0)
       assert.isAbove(yield* trips(versioned.time!), 1_700_000_000 * second)
-    }), 60_000)
+    }))
 
   it.scopedLive("ids are bytes: no collation folds, pads or cuts them", () =>
     Effect.gen(function*() {
@@ -91,7 +91,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       const listed = yield* Stream.runCollect(storage.list)
       assert.deepStrictEqual([...listed].map(({ record }) => record.lockId).sort(), [...ids].sort())
       assert.strictEqual((yield* claim(storage, "foo", "owner of FOO")).outcome._tag, "Held")
-    }), 60_000)
+    }))
 
   it.scopedLive("hold ids that differ in case alone are different holds", () =>
     Effect.gen(function*() {
@@ -104,7 +104,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.deepStrictEqual(upper.outcome.record.holds, [lower, lower.toUpperCase()])
       yield* storage.release({ lockId: "x", holdId: lower.toUpperCase() })
       assert.deepStrictEqual(Option.getOrThrow(yield* storage.get("x")).record.holds, [lower])
-    }), 60_000)
+    }))
 
   it.scopedLive("a connection of the program gets back what it was set to, and no transaction stays open", () =>
     Effect.gen(function*() {
@@ -124,7 +124,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
         yield* storage.purge("1 hour")
         assert.deepStrictEqual(yield* settings, before)
       }).pipe(Effect.provide(context))
-    }), 60_000)
+    }))
 
   it.scopedLive("on a table with triggers", () =>
     Effect.gen(function*() {
@@ -138,7 +138,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual(renewed!._tag, "Renewed")
       assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId }), { _tag: "Released", remaining: 0 })
       assert.strictEqual((yield* server.query(url, "SELECT COUNT(*) AS n FROM audit"))[0]!.n, 3)
-    }), 60_000)
+    }))
 
   it.scopedLive("many set-ups at once make one table, in a name of any characters", () =>
     Effect.gen(function*() {
@@ -150,7 +150,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual((yield* claim(made[11]!.storage, "x", "you")).outcome._tag, "Held")
       yield* server.query(url, MssqlStorage.ddl(where))
       yield* MssqlStorage.make({ url: redacted, setup: false, ...where })
-    }), 60_000)
+    }))
 
   it.scopedLive("a table of a newer format, a foreign one and none at all are told", () =>
     Effect.gen(function*() {
@@ -164,7 +164,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       yield* server.query(url, MssqlStorage.ddl())
       yield* server.query(url, "EXEC sys.sp_updateextendedproperty N'effect-storage-lock format', N'2', N'SCHEMA', N'dbo', N'TABLE', N'storage_lock'")
       assert.strictEqual(yield* reasonOf({}), "Schema")
-    }), 60_000)
+    }))
 
   it.scopedLive("four rights on the table are enough", () =>
     Effect.gen(function*() {
@@ -190,7 +190,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       const refused = yield* Effect.flip(Effect.scoped(Effect.flatMap(MssqlStorage.make({ url: Redacted.make(theirs.toString()) }), ({ storage }) => claim(storage, "b", "me"))))
       assert(refused._tag === "StorageError")
       assert.deepStrictEqual([refused.reason, refused.applied], ["Permission", "no"])
-    }), 60_000)
+    }))
 
   it.scopedLive("a read-only database and delayed durability are warned of", () =>
     Effect.gen(function*() {
@@ -209,7 +209,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       const refused = yield* Effect.flip(Effect.scoped(Effect.flatMap(MssqlStorage.make({ url: Redacted.make(url) }), ({ storage }) => claim(storage, "a", "me"))))
       assert(refused._tag === "StorageError")
       assert.deepStrictEqual([refused.reason, refused.applied], ["Connection", "no"])
-    }), 60_000)
+    }))
 
   it.scopedLive("a wrong password is Permission, a database that is not there is Connection, and neither shows the password", () =>
     Effect.gen(function*() {
@@ -224,7 +224,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
         assert.strictEqual(error.reason, reason)
         assert.notInclude(error.message, target.password)
       }
-    }), 60_000)
+    }))
 
   it.scopedLive("renewals and claims of the same locks by many do not fail", () =>
     Effect.gen(function*() {
@@ -243,7 +243,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
         Effect.forEach(ids, (id) => claim(b.storage, id, "you"), { concurrency: 4 }),
         Effect.forEach(ids, (id) => claim(b.storage, `fresh-${id}`, "you"), { concurrency: 4 })
       ], { concurrency: "unbounded" })
-    }), 60_000)
+    }))
 
   for (const [how, lost, ...sql] of [
     ["emptied", "Vanished", "DELETE FROM storage_lock"],
@@ -263,7 +263,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
         )
         assert(error._tag === "LockLost")
         assert.strictEqual(error.reason, lost)
-      }), 60_000)
+      }))
   }
 
   it.scopedLive("a long reader and an ALTER that waits leave few sessions of ours, and none after them", () =>
@@ -281,7 +281,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       yield* Fiber.join(reader)
       yield* Fiber.join(altering)
       assert.strictEqual((yield* claim(storage, "a", "you")).outcome._tag, "Held")
-    }), 60_000)
+    }))
 
   it.scopedLive("StorageLock hands over from one process's connections to another's", () =>
     Effect.gen(function*() {
@@ -295,5 +295,5 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       )
       const worker = Effect.provide(Effect.repeatN(StorageLock.withLock(body, "shared"), 4), locks)
       yield* Effect.all([worker, worker, worker], { concurrency: "unbounded" })
-    }), 60_000)
+    }))
 }, { optional: true })

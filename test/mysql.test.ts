@@ -124,7 +124,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const record = Option.getOrThrow(yield* trips(versioned.get("a")))
         yield* trips(versioned.update("a", record.version, { ...record, version: record.version + 1 }))
         yield* trips(versioned.time!)
-      }), 30_000)
+      }))
 
     it.scopedLive("a contended claim, and a repeated one, wait for no lock and write nothing", () =>
       Effect.gen(function*() {
@@ -152,7 +152,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.strictEqual((error.cause as { errno?: number }).errno, 1205)
         yield* ask("ROLLBACK")
         assert.strictEqual((yield* claim(storage, "a", "me")).outcome._tag, "Claimed")
-      }), 30_000)
+      }))
 
     it.scopedLive("renewals of the same locks in any order do not block each other", () =>
       Effect.gen(function*() {
@@ -167,7 +167,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
             const outcomes = yield* storage.renew(some)
             assert.isTrue(outcomes.every((outcome) => outcome._tag === "Renewed"))
           }), { concurrency: 8 })
-      }), 60_000)
+      }))
 
     const settings = name === "tidb"
       ? ["SET time_zone = '+13:00', transaction_isolation = 'READ-COMMITTED'", "SET character_set_connection = utf8mb4, sql_select_limit = 0"]
@@ -203,7 +203,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
           // All of it is committed: others see it.
           const listed = yield* Stream.runCollect(plain.versioned.list)
           assert.sameMembers(Array.fromIterable(listed).map((record) => record.lockId), ["contended", lockId])
-        }), 60_000)
+        }))
     }
 
     it.scopedLive("ids are compared byte for byte, and the longest fit", () =>
@@ -216,7 +216,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.isTrue(outcomes.every(({ outcome }, i) => outcome._tag === "Claimed" && outcome.record.ownerId === ids[i]))
         const listed = yield* Stream.runCollect(storage.list)
         assert.sameMembers(Array.fromIterable(listed).map(({ record }) => record.lockId), ids)
-      }), 30_000)
+      }))
 
     it.scopedLive("lists over pages; purge drops what ended long ago, and tokens and versions grow over it", () =>
       Effect.gen(function*() {
@@ -247,7 +247,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         if (before.outcome._tag !== "Claimed" || after.outcome._tag !== "Claimed") return assert.fail("not claimed")
         assert.isAbove(after.outcome.record.token, before.outcome.record.token)
         assert.isAbove(after.outcome.record.version, before.outcome.record.version)
-      }), 60_000)
+      }))
 
     it.scopedLive("an id is never of two kinds at once, and comes back as exclusive", () =>
       Effect.gen(function*() {
@@ -271,7 +271,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.strictEqual((yield* Effect.flip(versioned.delete("a", now)))._tag, "VersionMiss")
         yield* versioned.delete("a", now + 2)
         assert.isTrue(Option.isNone(yield* versioned.get("a")))
-      }), 30_000)
+      }))
 
     it.scopedLive("a row of a newer format is refused and left alone", () =>
       Effect.gen(function*() {
@@ -294,7 +294,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.deepStrictEqual(outcomes.map((_) => _._tag), ["StorageError", "Renewed"])
         yield* storage.purge(0)
         assert.deepStrictEqual(yield* rows, before)
-      }), 30_000)
+      }))
 
     it.scopedLive("ten layers set up at once, and names may hold any character", () =>
       Effect.gen(function*() {
@@ -306,7 +306,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         const outcomes = yield* Effect.forEach(made, ({ storage }, i) => claim(storage, "a", `owner-${i}`), { concurrency: "unbounded" })
         assert.strictEqual(outcomes.filter(({ outcome }) => outcome._tag === "Claimed").length, 1)
         assert.deepStrictEqual((yield* query(url, "SHOW TABLES")).map((row) => Object.values(row)[0]), [table])
-      }), 60_000)
+      }))
 
     it.scopedLive("a user that may only use the table needs no more, with setup on", () =>
       Effect.gen(function*() {
@@ -333,7 +333,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         yield* storage.renew([{ lockId: "a", holdId, lease: second }])
         yield* storage.release({ lockId: "a", holdId })
         yield* storage.purge(0)
-      }), 30_000)
+      }))
 
     it.scopedLive("the printed statement makes the table that setup: false finds, in another database too; foreign tables are refused", () =>
       Effect.gen(function*() {
@@ -368,7 +368,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         }
         const nowhere = yield* Effect.flip(MysqlStorage.make({ url: redacted, database: "nowhere" }))
         assert.deepInclude(nowhere, { _tag: "StorageError", reason: "Schema" })
-      }), 60_000)
+      }))
 
     it.scopedLive("a table from before owner labels gets their column, by many at once; without set-up its ALTER is told", () =>
       Effect.gen(function*() {
@@ -384,7 +384,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.strictEqual(outcome._tag === "Claimed" && outcome.record.ownerLabel, "the night shift")
         // A process of the older version goes on beside it.
         yield* query(url, "INSERT INTO old (lock_id, kind, format, owner_id, holds, token, version, began, expires, data) VALUES (x'62', 'exclusive', 1, x'61', '', 1, 1, 1, 1, '')")
-      }), 60_000)
+      }))
   }, Shared.kinds[name] as Shared.Kind)
 }
 
@@ -417,7 +417,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       assert.deepStrictEqual((yield* renewal.await.pipe(Effect.flatten)).map((_) => _._tag), ["Renewed", "Renewed"])
       const open = yield* Effect.forEach([1, 2], () => Effect.promise(() => pool.promise().query("SELECT COUNT(*) AS n FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = CONNECTION_ID()")))
       assert.deepStrictEqual(open.map(([rows]) => (rows as ReadonlyArray<any>)[0].n), [0, 0])
-    }), 30_000)
+    }))
 
   it.scopedLive("a pool of promises serves too; one without several statements in a packet, or without autocommit, is refused", () =>
     Effect.gen(function*() {
@@ -430,7 +430,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       assert.deepInclude(yield* Effect.flip(MysqlStorage.makeFromPool({ pool: {} as never })), { _tag: "InvalidOptions", field: "pool" })
       const manual = yield* programPool(url, 1, "SET autocommit = 0")
       assert.deepInclude(yield* Effect.flip(MysqlStorage.makeFromPool({ pool: manual })), { _tag: "StorageError", reason: "Schema" })
-    }), 30_000)
+    }))
 
   it.scopedLive("the client's name transforms do not reach the records, and its full pool ends in time", () =>
     Effect.gen(function*() {
@@ -456,7 +456,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       // Interrupted while it waits: its connection comes back too, unused.
       yield* sql.withTransaction(Effect.timeoutOption(claim(storage, "z", "me"), "50 millis"))
       for (let i = 0; i < 3; i++) assert.deepStrictEqual(yield* storage.get("z"), Option.none())
-    }), 30_000)
+    }))
 
   it.scopedLive("warns of what weakens its promises", () =>
     Effect.gen(function*() {
@@ -494,5 +494,5 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       assert.match(said[1]!, /^WARN .*the server is read-only/)
       // It may be promoted, and another connection may lead to the one that was.
       assert.deepInclude(error, { reason: "Connection", applied: "no", isRetryable: true })
-    }), 30_000)
+    }))
 })

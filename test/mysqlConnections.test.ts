@@ -83,7 +83,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       yield* Effect.forEach(Array.range(1, 8), (i) => storage.get(`lock-${i}`), { concurrency: 8 })
       assert.isAtMost((yield* sessions(url)).length, 4)
       assert.strictEqual((yield* query(url, `SELECT COUNT(*) AS n ${transactions} AND trx_query IS NULL`))[0].n, 0)
-    }), 120_000)
+    }))
 
   it.scopedLive("a lost reply is unknown, and the same claim again has the effect of one", () =>
     Effect.gen(function*() {
@@ -97,7 +97,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.strictEqual(proxy.dropped(), 1)
       const again = yield* claim(storage, "a", "me", holdId)
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
-    }), 30_000)
+    }))
 
   it.scopedLive("a server that does not answer ends in time, and is used again when it does; a closed layer says so", () =>
     Effect.gen(function*() {
@@ -119,7 +119,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       // A layer over a server that is silent closes all the same.
       assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
-    }), 60_000)
+    }))
 
   it.scopedLive("a connection that is not made in the time of who waits for it is given up: others do not wait for it", () =>
     Effect.gen(function*() {
@@ -132,7 +132,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepInclude(yield* Effect.flip(impatient), { reason: "Timeout", applied: "no" })
       yield* proxy.swallowReplies(false)
       assert.isTrue(Option.isNone(yield* storage.get("a")))
-    }), 30_000)
+    }))
 
   it.scopedLive("an administrator who ends its sessions harms one operation at most", () =>
     Effect.gen(function*() {
@@ -159,7 +159,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepInclude(yield* Fiber.join(fiber), { reason: "Connection", isRetryable: true })
       other.destroy()
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }), 60_000)
+    }))
 
   it.scopedLive("speaks TLS where the URL says so", () =>
     Effect.gen(function*() {
@@ -175,7 +175,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       strict.searchParams.set("ssl", "{}")
       const error = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(strict.toString()) }))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
-    }), 30_000)
+    }))
 
   it.scopedLive("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
@@ -187,7 +187,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepStrictEqual(Array.fromIterable(yield* Stream.runCollect(storage.wakeUps)), [])
       yield* Scope.close(scope, Exit.void)
       yield* eventually(Effect.map(sessions(url), (all) => all.length === 0))
-    }), 60_000)
+    }))
 
   it.scopedLive("a refused connection is not applied, and no error shows the password", () =>
     Effect.gen(function*() {
@@ -211,7 +211,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
         const everything = inspect(error, { depth: 20, showHidden: true }) + String(error) + JSON.stringify(error)
         assert.notInclude(everything, secret)
       }
-    }), 30_000)
+    }))
 
   it.scopedLive("options that make no sense are refused before any I/O, and a URL is never shown", () =>
     Effect.gen(function*() {
@@ -258,7 +258,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       )
       const same = yield* Storage.Storage.pipe(Effect.flatMap((storage) => storage.get("a")), Effect.provide(client))
       assert.isTrue(Option.isSome(same))
-    }), 30_000)
+    }))
 
   it.scopedLive("processes hand one lock over: no increment is lost, and tokens are given once", () =>
     Effect.gen(function*() {
@@ -275,5 +275,5 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       const tokens = results.flatMap((result) => result.tokens ?? [])
       assert.strictEqual(new Set(tokens).size, 40)
       for (const { tokens } of results) assert.deepStrictEqual(tokens, [...tokens!].sort((a, b) => a - b))
-    }), 120_000)
+    }))
 })

@@ -96,7 +96,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           const { storage } = yield* MysqlStorage.make({ url: Redacted.make(`${url}?${parameters}`), poolSize: 1 })
           assert.strictEqual((yield* claim(storage, parameters, "me"))._tag, "Claimed", parameters)
         }
-      }), 30_000)
+      }))
 
     it.scopedLive("no shape of an answer does more than fail that call", () =>
       Effect.gen(function*() {
@@ -139,7 +139,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }
         shape = (given) => given
         assert.strictEqual((yield* claim(storage, "a", "you"))._tag, "Held")
-      }), 60_000)
+      }))
 
     it.scopedLive("a server whose sessions give no rows by themselves (sql_select_limit) gives them to us", () =>
       Effect.gen(function*() {
@@ -160,7 +160,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
             })),
           () => server.admin("SET GLOBAL sql_select_limit = DEFAULT")
         )
-      }), 30_000)
+      }))
 
     for (const way of ["layer", "layerFromPool"] as const) {
       it.scopedLive(`a reader and a migration that wait for each other cost the server a few sessions, not all (${way})`, () =>
@@ -198,7 +198,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           yield* ask(reader, "COMMIT")
           yield* altered.await
           yield* Effect.retry(claim(made.storage, "after", "me"), { times: 50 })
-        }), 60_000)
+        }))
     }
 
     it.scopedLive("the first try after a failover succeeds, with a pool of our own, with the program's, and with its client", () =>
@@ -229,7 +229,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           yield* storage.release({ lockId: "kept", holdId })
           assert.strictEqual((yield* storage.revoke({ lockId: "a", token: yield* tokenOf(storage, "a"), when: "now" }))._tag, "Revoked")
         }
-      }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0"))), 60_000)
+      }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0"))))
 
     it.scopedLive("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
       Effect.gen(function*() {
@@ -259,7 +259,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           const { storage } = yield* old(way)
           assert.strictEqual((yield* claim(storage, `lock-${i}`, "me"))._tag, "Claimed")
         }
-      }), 60_000)
+      }))
 
     it.scopedLive("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
       Effect.gen(function*() {
@@ -295,7 +295,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
             })),
           () => server.admin("SET GLOBAL init_connect = ''")
         )
-      }), 60_000)
+      }))
 
     it.scopedLive("what a pool resets when a connection is given back does not matter", () =>
       Effect.gen(function*() {
@@ -321,7 +321,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         )
         const rows = yield* server.admin(`SELECT lock_id AS id, expires - began > 60000000 AS renewed FROM ${databaseOf(url)}.storage_lock ORDER BY lock_id`)
         assert.deepStrictEqual(rows.map(({ id, renewed }) => [String(id), renewed]), [["a", 1], ["b", 0]])
-      }), 30_000)
+      }))
 
     it.scopedLive("a password that is rotated is asked for at each new connection", () =>
       Effect.gen(function*() {
@@ -349,7 +349,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.notInclude(nonsense.message, "s3cret")
         const silent = yield* Effect.flip(MysqlStorage.make({ url: Effect.never, operationTimeout: "300 millis" }))
         assert.deepInclude(silent, { _tag: "StorageError", applied: "no", isRetryable: true })
-      }), 30_000)
+      }))
 
     it.scopedLive("a password is not looked for in what is said", () =>
       Effect.gen(function*() {
@@ -363,7 +363,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const denied = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(wrong.toString()) }))
         assert.match(denied.message, /using password: YES/)
         assert.include(denied.message, name)
-      }), 30_000)
+      }))
 
     it.scopedLive("where there is no room for another row, what is held is kept and given back", () =>
       Effect.gen(function*() {
@@ -386,7 +386,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.strictEqual((yield* claim(storage, "b", "me"))._tag, "Claimed")
         // The connection was as good as before.
         assert.strictEqual(yield* sessions(`db = '${databaseOf(url)}'`), connections)
-      }), 30_000)
+      }))
 
     it.scopedLive("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
       Effect.gen(function*() {
@@ -414,7 +414,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         yield* ask(admin, "DROP TABLE storage_lock")
         assert.deepInclude(yield* Effect.flip(Effect.flatMap(renew("r", holdId), () => Effect.fail("renewed" as never))), { reason: "Schema", applied: "unknown" })
         assert.match((yield* Effect.flip(claim(storage, "r", "me"))).message, /does not exist \(any more\)/)
-      }), 30_000)
+      }))
   })
 }
 

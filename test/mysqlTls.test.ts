@@ -91,7 +91,7 @@ for (const { name, start } of kinds) {
         }
         // Of the authority, and of another name: only who asks for the name is refused.
         assert.strictEqual((yield* claim(MysqlStorage.make({ url: yield* at(elsewhere, { "ssl-mode": "VERIFY_CA", "ssl-ca": ca }) })))._tag, "Claimed")
-      }), 120_000)
+      }))
 
     it.scopedLive("what is wrong is told, with what to do", () =>
       Effect.gen(function*() {
@@ -106,7 +106,7 @@ for (const { name, start } of kinds) {
           [plain, { "ssl-mode": "REQUIRED" }, undefined, /the server has none/]
         ]
         for (const [server, parameters, tls, message] of cases) assert.match(yield* refused(server, parameters, tls), message, JSON.stringify(parameters))
-      }), 120_000)
+      }))
 
     it.scopedLive("a server that takes encrypted connections only says what to add", () =>
       Effect.acquireUseRelease(
@@ -135,6 +135,6 @@ for (const { name, start } of kinds) {
         yield* Effect.flip(Effect.repeatN(storage.get("a"), 2))
         authority = certificates.read("ca.pem")
         yield* Effect.retry(storage.get("a"), { times: 20 })
-      }), 60_000)
+      }))
   })
 }

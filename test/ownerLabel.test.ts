@@ -32,7 +32,7 @@ describe("without an owner id", () => {
         assert.strictEqual(overlaps, 0)
         assert.deepStrictEqual(balances, inside.map(() => 4))
         assert.strictEqual(tokens.size, fibers.length)
-      }).pipe(Effect.scoped), 30_000)
+      }).pipe(Effect.scoped))
   }
 
   it.live("handlers that try: of two at once one has it, and the other is told who", () =>

@@ -149,7 +149,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       const { redacted } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, poolSize: 8 })
       assert.strictEqual(yield* race(storage, 100), 800)
-    }), 60_000)
+    }))
 
   for (const isolation of ["repeatable read", "serializable"]) {
     it.scopedLive(`races are answered where the database's default isolation is ${isolation}`, () =>
@@ -159,7 +159,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
         const pool = yield* pgPool(url, 8)
         const { storage } = yield* PostgresStorage.makeFromPool({ pool })
         assert.strictEqual(yield* race(storage, 25), 200)
-      }), 60_000)
+      }))
   }
 
   it.scopedLive("renewals of the same locks in any order do not block each other", () =>
@@ -175,7 +175,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
           const outcomes = yield* storage.renew(some)
           assert.isTrue(outcomes.every((outcome) => outcome._tag === "Renewed"))
         }), { concurrency: 8 })
-    }), 60_000)
+    }))
 
   it.scopedLive("a renewal of an expired or taken hold is refused and names the present holder only", () =>
     Effect.gen(function*() {
@@ -317,7 +317,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       const outcomes = yield* Effect.forEach(made, ({ storage }, i) => claim(storage, "a", `owner-${i}`), { concurrency: "unbounded" })
       assert.strictEqual(outcomes.filter(({ outcome }) => outcome._tag === "Claimed").length, 1)
       assert.strictEqual((yield* query(url, "SELECT 1 FROM pg_class WHERE relname = 'storage_lock'")).length, 1)
-    }), 30_000)
+    }))
 
   it.scopedLive("a role that may only use the table needs no more, with setup on", () =>
     Effect.gen(function*() {

@@ -71,7 +71,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isAtMost(pool.totalCount, 4)
       yield* eventually(Effect.sync(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0))
       yield* Effect.forEach(Array.range(1, 8), (i) => storage.get(`lock-${i}`), { concurrency: 8 })
-    }), 120_000)
+    }))
 
   it.scopedLive("interruptions on the program's PgClient cancel nothing and leak no connection", () =>
     Effect.gen(function*() {
@@ -99,7 +99,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isAbove(ran, 10)
       assert.deepStrictEqual(failed, [])
       yield* Effect.forEach(Array.range(1, 4), (i) => storage.get(`lock-${i}`), { concurrency: 4 })
-    }), 120_000)
+    }))
 
   it.scopedLive("a lost reply is unknown, and the same claim again has the effect of one", () =>
     Effect.gen(function*() {
@@ -141,7 +141,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
       const closed = yield* Effect.flip(storage.get("a"))
       assert.deepInclude(closed, { reason: "Closed", applied: "no", isRetryable: false })
-    }), 60_000)
+    }))
 
   it.scopedLive("TimeLimit shortens an operation", () =>
     Effect.gen(function*() {
@@ -230,7 +230,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* versioned.update("c", now + 1, { ...record, version: now + 2, holds: ["y"] })
       yield* hears(["all", "a", "all", "b", "c"])
       assert.deepStrictEqual(second.slice(-4), heard.slice(-4))
-    }), 60_000)
+    }))
 
   it.scopedLive("with notify: false nothing listens and nothing is sent", () =>
     Effect.gen(function*() {
@@ -270,7 +270,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* storage.release({ lockId: "a", holdId })
       yield* eventually(Effect.sync(() => heard.length === 3))
       assert.deepStrictEqual(heard, ["all", "all", "a"])
-    }), 60_000)
+    }))
 
   it.scopedLive("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
@@ -293,7 +293,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isTrue(Exit.isFailure(yield* Fiber.join(pending)))
       yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others}`), (rows) => rows.length === 0))
       yield* Fiber.interrupt(fiber)
-    }), 60_000)
+    }))
 
   it.scopedLive("a refused connection is not applied, and no error shows the password", () =>
     Effect.gen(function*() {

@@ -173,7 +173,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         assert.isAtMost(most, size)
         yield* ask(locker, "COMMIT")
         assert.strictEqual((yield* Effect.retry(claim(storage, "b", "me"), { times: 20 }))._tag, "Claimed")
-      }), 30_000)
+      }))
   }
 
   it.scopedLive("rows that row-level security hides do not look free", () =>

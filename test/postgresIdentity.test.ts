@@ -39,7 +39,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
         assert.strictEqual(yield* why(lock), reason)
         const next = yield* locks.acquire("a", "you")
         assert.isAbove(next.token, lock.token)
-      }), 30_000)
+      }))
   }
 
   it.scopedLive("a table that is gone loses its holds by their deadline, and says what is missing", () =>
@@ -51,7 +51,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
       assert.deepInclude(error, { reason: "Schema", isRetryable: false })
       assert.include(error.message, "PostgresStorage.ddl")
       assert.strictEqual(yield* why(lock), "Expired")
-    }), 30_000)
+    }))
 
   it.scopedLive("a search_path that changes leads no connection to another table", () =>
     Effect.gen(function*() {
@@ -64,5 +64,5 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
       const outcomes = yield* Effect.forEach([1, 2, 3, 4], (n) => Effect.retry(claim(`you ${n}`), { times: 5 }), { concurrency: 4 })
       assert.deepStrictEqual(outcomes.map((outcome) => outcome._tag), ["Held", "Held", "Held", "Held"])
       assert.deepStrictEqual(yield* ask(admin, "SELECT count(*)::int AS n FROM tenant.storage_lock"), [{ n: 0 }])
-    }), 30_000)
+    }))
 })

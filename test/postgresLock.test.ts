@@ -219,7 +219,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       assert.isAtLeast(ran, 16)
       assert.isAbove(bystanders, 0)
       yield* eventually(connections, (n) => n <= before)
-    }), 120_000)
+    }))
 
   it.scopedLive("a lock acquired in the program's own transaction, which rolls back, stays held", () =>
     Effect.gen(function*() {

@@ -115,7 +115,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
           assert.strictEqual(seen.encrypted, encrypted ? seen.all : 0, JSON.stringify(parameters))
         }))
       }
-    }), 120_000)
+    }))
 
   it.scopedLive("what is wrong is told, with what to do, and nothing goes in the clear", () =>
     Effect.gen(function*() {
@@ -139,7 +139,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       }
       yield* present("elsewhere")
       yield* Effect.scoped(Effect.flatMap(PostgresStorage.make({ url: at(url, { sslmode: "verify-ca", sslrootcert: ca, uselibpqcompat: "true" }) }), ({ storage }) => storage.get("a")))
-    }), 120_000)
+    }))
 
   it.scopedLive("a server that takes encrypted connections only says what to add", () =>
     Effect.gen(function*() {
@@ -152,7 +152,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       assert.match(error.message, /not without TLS: then add `sslmode=verify-full` to the URL/)
       const { storage } = yield* PostgresStorage.make({ url: at(url, { sslmode: "verify-full", sslrootcert: ca }, user) })
       assert.strictEqual((yield* claim(storage, "a"))._tag, "Claimed")
-    }), 60_000)
+    }))
 
   it.scopedLive("a new authority in the file that the URL names is used by the next connection", () =>
     Effect.gen(function*() {
@@ -169,7 +169,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       assert.match(refused.message, /Name the authority|terminat/)
       Fs.copyFileSync(certificates.at("other.pem"), file)
       yield* Effect.retry(storage.get("a"), { times: 20 })
-    }), 60_000)
+    }))
 
   it.scopedLive("a password that is rotated is asked for at each connection, by the listener, too", () =>
     Effect.gen(function*() {
@@ -202,5 +202,5 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       const other = yield* Effect.flip(Effect.scoped(PostgresStorage.make({ url: at(url, {}, { name, password: first }) })))
       assert.deepInclude(other, { _tag: "StorageError", reason: "Permission", applied: "no" })
       assert.notInclude(other.message, first)
-    }), 120_000)
+    }))
 })

@@ -57,7 +57,7 @@ describe("purgeAfter", () => {
       // Only people's locks are told of.
       const shown = Array.from(yield* Stream.runCollect(locks.list), ({ lockId }) => lockId)
       assert.deepStrictEqual(shown, ["held"])
-    }), 60_000)
+    }))
 
   it.scoped("of several processes over one storage, whatever their namespaces, one purges at a time", () =>
     Effect.gen(function*() {
@@ -67,7 +67,7 @@ describe("purgeAfter", () => {
       // One an hour, or a little less.
       assert.isAtLeast(dropped.length, 6)
       assert.isAtMost(dropped.length, 10)
-    }), 60_000)
+    }))
 
   it.scoped("\"infinity\" and false switch it off", () =>
     Effect.gen(function*() {
@@ -75,7 +75,7 @@ describe("purgeAfter", () => {
       for (const purgeAfter of ["infinity", false, Duration.infinity] as const) yield* Process.make(storage, { purgeAfter })
       yield* TestClock.adjust("3 days")
       assert.deepStrictEqual(dropped, [])
-    }), 60_000)
+    }))
 
   it.scoped("a purge that fails harms nobody, and is warned of once until it works again", () =>
     logging((said) =>
@@ -118,7 +118,7 @@ describe("purgeAfter", () => {
       yield* Deferred.await(begun)
       // Nobody moves the clock any more.
       yield* process.close
-    }), 60_000)
+    }))
 
   it.scoped("has no effect on a store without a clock, which is said to who asks for it", () =>
     logging((said) =>
@@ -177,5 +177,5 @@ describe("purgeAfter", () => {
       yield* Effect.repeat(Effect.void, { until: () => !ids().includes("old"), times: 1_000_000 })
       assert.deepStrictEqual(ids(), [purgeKey, "young"])
       assert.isTrue(Option.isNone(yield* storage.get("old")))
-    }), 60_000)
+    }))
 })

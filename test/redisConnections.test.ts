@@ -157,7 +157,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* proxy.hang(true)
       assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
-    }), 60_000)
+    }))
 
   it.scopedLive("a thousand interruptions harm nobody", () =>
     Effect.gen(function*() {
@@ -171,7 +171,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
         }), { concurrency: 8 })
       assert.isAbove(interrupted, 10)
       assert.deepStrictEqual((yield* storage.release({ lockId: "lock-1", holdId: hold() }))._tag, "NotHeld")
-    }), 60_000)
+    }))
 
   it.scopedLive("who had too little time to wait for a connection is told why there was none", () =>
     Effect.gen(function*() {
@@ -236,7 +236,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* versioned.update("c", now + 1, { ...record, version: now + 2, holds: ["y"] })
       yield* first.hears(["all", "a", "all", "b", "c"])
       assert.deepStrictEqual(second.heard.slice(-4), first.heard.slice(-4))
-    }), 60_000)
+    }))
 
   it.scopedLive("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
@@ -285,7 +285,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.match(said.join("\n"), /the server is a replica/)
       yield* server.admin("REPLICAOF", "NO", "ONE")
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }), 60_000)
+    }))
 
   it.scopedLive("warns of what weakens its promises, and of nothing else", () =>
     Effect.gen(function*() {

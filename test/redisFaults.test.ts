@@ -138,7 +138,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       yield* eventually(Effect.option(claim(storage, "b")), Option.isSome)
       assert.deepStrictEqual(yield* keys(3, prefix), ["a", "b"])
       for (const db of [0, 9]) assert.deepStrictEqual(yield* keys(db, prefix), [])
-    }), 60_000)
+    }))
 
   it.scopedLive("a client of the program is followed to the database in which it is", () =>
     Effect.gen(function*() {
@@ -193,7 +193,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       assert.deepInclude(yield* refusal(RedisStorage.make({ url: url("token-old-secret"), prefix })), { reason: "Permission", isRetryable: false, applied: "no" })
       token = "token-2"
       yield* eventually(Effect.option(storages[0]!.get("a")), Option.isSome)
-    }), 60_000)
+    }))
 
   it.scopedLive("a password that cannot be had, or that is nonsense, is worth another try", () =>
     Effect.gen(function*() {
@@ -226,7 +226,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       db = 3
       yield* eventually(Effect.option(claim(storage, "b")), Option.isSome)
       assert.deepStrictEqual([yield* keys(3, prefix), yield* keys(4, prefix)], [["a", "b"], []])
-    }), 60_000)
+    }))
 
   it.scopedLive("a driver that gives up is not the layer's end, whatever its options say", () =>
     Effect.gen(function*() {
@@ -252,7 +252,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
         yield* Effect.retry(claim(storage, "a"), { times: 2 })
         yield* claim(storage, "a")
       }
-    }), 60_000)
+    }))
 
   it.scopedLive("hints that are refused harm nothing, are warned of once, and come back by themselves", () =>
     Effect.gen(function*() {
@@ -289,7 +289,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
         yield* eventually(Effect.sync(() => said.length), (length) => length === 3)
         assert.isTrue((yield* server.admin("CLIENT", "LIST")).includes(`user=${user}`))
       }).pipe(Effect.provide(warnings))
-    }), 60_000)
+    }))
 
   it.scopedLive("a lock that the server has forgotten is lost as vanished, and so is one of an older state", () =>
     Effect.gen(function*() {
@@ -374,7 +374,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       yield* listen
       yield* eventually(Effect.option(storage.get("a")), Option.isSome)
       assert.deepStrictEqual(warned, [])
-    }), 60_000)
+    }))
 
   it.scopedLive("options that would be passed over are refused by name, before any I/O", () =>
     Effect.gen(function*() {
@@ -443,7 +443,7 @@ for (const release of kinds) {
         )
         assert.strictEqual((yield* claim(storage, "new")).outcome._tag, "Claimed")
         assert.strictEqual(yield* server.admin("TTL", `${prefix}a`), -1)
-      }), 60_000)
+      }))
   }, { optional: release === "Redis 6" })
 }
 
@@ -478,7 +478,7 @@ await describeServer(
           const { holdId } = yield* claim(storage, "a")
           assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId }), { _tag: "Released", remaining: 0 })
         }
-      }), 60_000)
+      }))
   }
 )
 
@@ -534,7 +534,7 @@ await describeServer("a name that leads to another Redis", two, ({ first, second
       yield* other.admin("CONFIG", "SET", "min-replicas-to-write", 0)
       target = other.port
       assert.strictEqual((yield* claim(storage, "d")).outcome._tag, "Claimed")
-    }), 60_000)
+    }))
 })
 
 await describeServer("something that is no Redis", Effect.void, () => {
@@ -589,5 +589,5 @@ await describeServer("something that is no Redis", Effect.void, () => {
         }
         assert.isTrue(Exit.isFailure(yield* Effect.exit(calls["claim"]!)), JSON.stringify(shape))
       }
-    }), 60_000)
+    }))
 })

@@ -106,7 +106,7 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         }))
       yield* succeed((process) => process.stdin.write("end\n"))
       yield* succeed((process) => process.kill("SIGKILL"))
-    }), 60_000)
+    }))
 })
 
 const pair = Effect.gen(function*() {
@@ -150,7 +150,7 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
         () => replica.resume
       )
       assert.strictEqual((yield* Effect.retry(storage.claim(request), { times: 10 }))._tag, "Claimed")
-    }), 60_000)
+    }))
 
   it.scopedLive("a replica that is promoted without the last claim lets another in, whose token is the higher one", () =>
     Effect.gen(function*() {
@@ -167,7 +167,7 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
       assert(lost._tag === "Claimed" && next._tag === "Claimed", "what was not replicated is lost")
       assert.isAbove(next.record.token, lost.record.token)
       assert.isAbove(lost.record.token, old.record.token)
-    }), 60_000)
+    }))
 })
 
 const guarded = Effect.gen(function*() {
@@ -203,5 +203,5 @@ await describeServer("locks on a Redis under Sentinel", guarded, ({ master, repl
       yield* eventually(Effect.option(lock.renew), Option.isSome)
       yield* lock.release
       assert.isAbove((yield* Fiber.join(waiting)).token, lock.token)
-    }), 60_000)
+    }))
 })

@@ -91,5 +91,5 @@ await describeServer("a Cluster", Redis.startCluster("Redis"), (server) => {
       assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ids.map((id) => alive.has(id) ? "Renewed" : "StorageError"))
       const error = yield* Effect.flip(Stream.runCollect(storage.list))
       assert.deepInclude(error, { _tag: "StorageError", isRetryable: true })
-    }), 60_000)
+    }))
 })

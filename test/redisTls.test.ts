@@ -60,7 +60,7 @@ await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expire
       const client = yield* Effect.acquireRelease(Effect.sync(() => new Client(plain)), (client) => Effect.sync(() => client.disconnect()))
       yield* works(RedisStorage.makeFromClient({ client, prefix: "d:" }))
       yield* works(RedisStorage.make({ url: mutual.tlsUrl, redis: { tls: { ca, ...pair("client") } }, prefix: "e:" }))
-    })), 60_000)
+    })))
 
   it.live("what is wrong with a certificate is told, with what to do", () =>
     Effect.gen(function*() {
@@ -76,7 +76,7 @@ await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expire
         [{ url: Redacted.make(`redis://127.0.0.1:${open.tlsPort}`) }, /rediss:/]
       ]
       for (const [options, message] of cases) assert.match(yield* refused(options), message)
-    }), 60_000)
+    }))
 
   it.live("a certificate that is renewed is used by the next connection", () =>
     Effect.scoped(Effect.gen(function*() {
@@ -90,5 +90,5 @@ await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expire
       assert.isTrue(failures.some(({ _tag }) => _tag === "Left"))
       present = pair("client")
       yield* Effect.retry(storage.get("a"), { times: 20 })
-    })), 60_000)
+    })))
 })

@@ -32,7 +32,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 describe("SqliteStorage over processes", () => {
-  it("many processes open one new file at once, and each lock has one winner that all of them name", { timeout: 60_000 }, async () => {
+  it("many processes open one new file at once, and each lock has one winner that all of them name", async () => {
     const rounds = 100
     const owners = ["one", "two", "three", "four", "five", "six"]
     const children = await Promise.all(owners.map((owner) => start(join(directory, "race.db"), owner, rounds)))
