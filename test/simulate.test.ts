@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { check, properties } from "../simulate/checker.js"
@@ -12,8 +12,16 @@ import { run } from "../simulate/run.js"
 import { runShare, emptyTally, add } from "../simulate/shard.js"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
+/** Not `spawnSync`: a test runner that hears nothing of a worker for a minute gives it up. */
 const simulate = (...args: ReadonlyArray<string>) =>
-  spawnSync(process.execPath, ["--import", "tsx", "simulate/main.ts", ...args], { cwd: root, encoding: "utf8" })
+  new Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }>((resolve, reject) => {
+    const child = spawn(process.execPath, ["--import", "tsx", "simulate/main.ts", ...args], { cwd: root })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
+    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
+    child.on("error", reject).on("close", (status) => resolve({ status, stdout, stderr }))
+  })
 
 const rules: Rules = { margin: 100, clockBound: 10, longestEnd: 200, calm: false, hiccups: false, swift: undefined, atomic: true, lostWrites: false }
 const want = (n: number, t: number, more: Partial<Extract<Event, { type: "want" }>> = {}): Event => ({
@@ -143,13 +151,13 @@ describe("the simulation", () => {
     for (const kind of kinds) assert.isAbove(tally.faults[kind] ?? 0, 0, kind)
   })
 
-  it("is the same again for the same seed, in another process and after other runs", () => {
+  it("is the same again for the same seed, in another process and after other runs", async () => {
     const seed = 4711
     run(generate(1))
     const here = format(run(generate(seed), true).history)
-    const there = () => execFileSync(process.execPath, ["--import", "tsx", "simulate/main.ts", "--seed", String(seed), "--whole"], { cwd: root, encoding: "utf8" })
-    const one = there()
-    assert.strictEqual(there(), one)
+    const there = async () => (await simulate("--seed", String(seed), "--whole")).stdout
+    const one = await there()
+    assert.strictEqual(await there(), one)
     // Between the line that describes the plan and the one that counts.
     assert.strictEqual(`${one.trimEnd().split("\n").slice(1, -1).join("\n")}\n`, here)
   })
@@ -158,8 +166,8 @@ describe("the simulation", () => {
     assert.notStrictEqual(format(run(generate(1)).history), format(run(generate(2)).history))
   })
 
-  it("refuses nonsense", () => {
-    const { status, stderr } = simulate("--schedules", "many")
+  it("refuses nonsense", async () => {
+    const { status, stderr } = await simulate("--schedules", "many")
     assert.strictEqual(status, 2)
     assert.include(stderr, "--schedules must be an integer")
   })
@@ -179,8 +187,8 @@ describe("the seeded bugs", () => {
     assert.throws(() => mutate("a a", { name: "twice", what: "", file: "", replace: "a", by: "b" }), /fits 2 times/)
   })
 
-  it("one is caught, made smaller, and shown with its trace", () => {
-    const { status, stdout } = simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
+  it("one is caught, made smaller, and shown with its trace", async () => {
+    const { status, stdout } = await simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
     assert.strictEqual(status, 0, stdout)
     assert.match(stdout, /found after \d+ schedules/)
     assert.include(stdout, "The smallest form that was found")
