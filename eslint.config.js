@@ -1,10 +1,8 @@
 import js from "@eslint/js"
 import tseslint from "typescript-eslint"
 
-const core = ["src/*.ts", "src/internal/*.ts"]
-
 export default tseslint.config(
-  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js"] },
+  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js", ".dependency-cruiser.cjs"] },
   js.configs.recommended,
   tseslint.configs.recommended,
   {
@@ -35,18 +33,6 @@ export default tseslint.config(
       "no-console": "error",
       "no-restricted-imports": ["error", {
         paths: [{ name: "effect", message: "Import by module: effect/Effect." }]
-      }]
-    }
-  },
-  {
-    files: core,
-    ignores: ["src/SqlFence.ts"],
-    rules: {
-      "no-restricted-imports": ["error", {
-        patterns: [
-          { regex: "^(?!effect/|\\.{1,2}/)", message: "The core imports effect, by module, and nothing else." },
-          { regex: "/(backends|testing|postgres|sqlite)/", message: "The core knows no storage but its port." }
-        ]
       }]
     }
   }

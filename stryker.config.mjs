@@ -1,4 +1,4 @@
-/** Mutation testing: `npm run mutation` over all, or `npm run mutation -- --mutate src/internal/hold.ts` over one file. See docs/proof/mutation.md. */
+/** Mutation testing: `npm run mutation` over all, or `npm run mutation -- --mutate src/core/hold.ts` over one file. See docs/proof/mutation.md. */
 export default {
   testRunner: "vitest",
   vitest: { configFile: "test/mutation/vitest.config.ts", related: false },
@@ -6,9 +6,10 @@ export default {
   mutate: [
     "src/LockRecord.ts",
     "src/VersionedStore.ts",
-    "src/MemoryStorage.ts",
-    "src/internal/*.ts",
-    "src/internal/sql/*.ts"
+    "src/backends/memory/MemoryStorage.ts",
+    "src/core/*.ts",
+    "src/common/*.ts",
+    "src/backends/sql/*.ts"
   ],
   // Each mutant is run against the tests that reach it, and no others.
   coverageAnalysis: "perTest",
@@ -19,9 +20,9 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false, allowEmojis: false },
   concurrency: 2,
   // A mutant that hangs is caught by its time-out.
-  timeoutMS: 10_000,
-  timeoutFactor: 2,
-  ignorePatterns: ["dist", "bench", "demo", "chaos", "docs", "reports", "coverage", ".ci"],
+  timeoutMS: 5_000,
+  timeoutFactor: 1.3,
+  ignorePatterns: ["dist", "evidence/bench", "evidence/chaos", "docs", "reports", "coverage", ".ci"],
   tempDirName: "reports/stryker",
   thresholds: { high: 95, low: 90, break: null }
 }

@@ -1,17 +1,8 @@
-import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
-
-const src = fileURLToPath(new URL("./src/", import.meta.url))
+import { aliases } from "./test/harness/aliases.js"
 
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^effect-storage-lock$/, replacement: `${src}index.ts` },
-      { find: /^effect-storage-lock\/SqlFence$/, replacement: `${src}SqlFence.ts` },
-      { find: /^effect-storage-lock\/testing$/, replacement: `${src}testing/index.ts` },
-      { find: /^effect-storage-lock\/(\w+)$/, replacement: `${src}backends/$1.ts` }
-    ]
-  },
+  resolve: { alias: aliases },
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["./test/harness/globalSetup.ts"],

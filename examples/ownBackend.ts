@@ -1,6 +1,6 @@
 /**
  * A backend of one's own: a store that can compare-and-set a record is enough. This one is any SQL database with `INSERT … ON CONFLICT` and `RETURNING`; the record is
- * kept as JSON beside its version. `test/examples.test.ts` runs the conformance kit over it.
+ * kept as JSON beside its version. `test/project/examples.test.ts` runs the conformance kit over it.
  */
 import { SqlClient } from "@effect/sql"
 import type { SqlError } from "@effect/sql/SqlError"

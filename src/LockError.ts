@@ -5,7 +5,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
-import { lostBecause } from "./internal/lostBecause.js"
+import { lostBecause } from "./common/lostBecause.js"
 
 const when = (time: DateTime.Utc | undefined): string =>
   time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()

@@ -36,6 +36,6 @@ const token = await Effect.runPromise(
 if (!Number.isSafeInteger(token)) throw new Error("no token")
 
 // Insides are no part of what is published.
-const inside = "effect-storage-lock/internal/service.js"
+const inside = "effect-storage-lock/core/service.js"
 const refused = await import(inside).then(() => undefined, (error: { readonly code?: string }) => error.code)
 if (refused !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(`${inside}: ${refused}`)

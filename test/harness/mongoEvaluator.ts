@@ -12,8 +12,8 @@ import * as pipelineOperators from "mingo/operators/pipeline"
 import * as projectionOperators from "mingo/operators/projection"
 import * as queryOperators from "mingo/operators/query"
 import { BSON } from "mongodb"
-import * as errors from "../../src/internal/mongo/errors.js"
-import type { Document, Executor } from "../../src/internal/mongo/executor.js"
+import * as errors from "../../src/backends/mongo/errors.js"
+import type { Document, Executor } from "../../src/backends/mongo/executor.js"
 
 /** All the operators that `mingo` has. */
 export const options = {

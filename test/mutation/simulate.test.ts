@@ -1,7 +1,7 @@
 /** A few schedules of the simulation, for mutants: those that a single schedule in a hundred shows are found here, the rest by `npm run simulate`. */
 import { assert, describe, it } from "@effect/vitest"
-import { generate } from "../../simulate/plan.js"
-import { run } from "../../simulate/run.js"
+import { generate } from "../../evidence/simulate/plan.js"
+import { run } from "../../evidence/simulate/run.js"
 
 describe("for mutants", () => {
   for (let from = 1; from <= 121; from += 30) {

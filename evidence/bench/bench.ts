@@ -1,0 +1,71 @@
+/** One run, from the installing of the peers to the report. */
+import { fork } from "node:child_process"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { svg } from "./charts.js"
+import { compile } from "./compile.js"
+import { environment } from "./environment.js"
+import { figures } from "./figures.js"
+import { type Failure, reasonOf } from "./names.js"
+import * as options from "./options.js"
+import * as peers from "./peers.js"
+import * as report from "./report.js"
+import type { Measurements } from "./run.js"
+import { table } from "./subjects/table.js"
+
+/** In a process of its own, which stops its servers when it is asked to. */
+const measure = (folder: string, options: options.Options) =>
+  new Promise<Measurements>((resolve, reject) => {
+    let measured: Measurements | undefined
+    // No arguments for node from those of this process: it may have been started with a loader.
+    const child = fork(join(folder, "evidence", "bench", "measure.js"), [JSON.stringify(options)], { execArgv: [] })
+    child.on("message", (message) => (measured = message as Measurements))
+    child.on("exit", (code, signal) =>
+      code === 0 && measured !== undefined ? resolve(measured) : reject(new Error(`the measuring ended with ${signal ?? code}`)))
+    // A terminal tells the whole group of Ctrl-C; others tell this process alone.
+    process.on("SIGINT", () => {})
+    process.on("SIGTERM", () => child.kill("SIGTERM"))
+  })
+
+const root = fileURLToPath(new URL(".", import.meta.url))
+
+/** Beside each other in one folder. */
+const write = (folder: string, results: report.Results): void => {
+  const charts = join(folder, "charts")
+  rmSync(charts, { recursive: true, force: true })
+  mkdirSync(charts, { recursive: true })
+  for (const { chart, name } of figures(results)) writeFileSync(join(charts, `${name}.svg`), svg(chart))
+  writeFileSync(join(folder, "results.json"), `${JSON.stringify(results, null, 1)}\n`)
+  writeFileSync(join(folder, "RESULTS.md"), report.markdown(results))
+}
+
+/** The same without the others, and why, if they cannot be had. */
+const withPeers = async (options: options.Options): Promise<{ readonly options: options.Options; readonly failures: ReadonlyArray<Failure> }> => {
+  if (!options.peers || options.storages.every((name) => name === "memory")) return { options: { ...options, peers: false }, failures: [] }
+  process.env[peers.environmentVariable] = join(root, "peers")
+  try {
+    await peers.install(join(root, "peers"), (text) => process.stderr.write(`${text}\n`))
+    return { options, failures: [] }
+  } catch (error) {
+    return { options: { ...options, peers: false }, failures: [{ storage: "all", scenario: "all", subject: "other libraries", reason: reasonOf(error) }] }
+  }
+}
+
+export const bench = async (asked: options.Options): Promise<void> => {
+  const { failures, options: feasible } = await withPeers(asked)
+  const known = environment(feasible.peers ? table.filter(({ name }) => feasible.storages.includes(name)) : [])
+  const { folder, remove } = compile()
+  process.once("exit", remove)
+  try {
+    const measured = await measure(folder, feasible)
+    const { peersPlan, plan, poolSize, runs } = asked
+    const results: report.Results = { ...known, plan, peersPlan, runs, poolSize, ...measured, failures: [...failures, ...measured.failures] }
+    if (options.isWhole(asked)) write(root, results)
+    if (asked.out !== undefined) write(asked.out, results)
+    process.stdout.write(asked.json ? `${JSON.stringify(results, null, 2)}\n` : `\n${report.table(results)}\n`)
+  } catch (error) {
+    process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,33 @@
+/** This library as one of the ways, through Promises as the others. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Scope from "effect/Scope"
+import type * as Storage from "../../../src/Storage.js"
+import * as StorageLock from "../../../src/StorageLock.js"
+import type { Locker, Settings } from "./Subject.js"
+
+export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, settings: Settings): Promise<Locker> => {
+  const runtime = ManagedRuntime.make(
+    StorageLock.layer({ leaseExpireAfter: settings.leaseMillis, leaseRefreshInterval: settings.refreshMillis }).pipe(Layer.provide(storage))
+  )
+  // A layer that cannot be built is told here, not at the first acquire.
+  const context = await runtime.runtime()
+  const run = <A, E>(effect: Effect.Effect<A, E, StorageLock.StorageLock>): Promise<A> => Effect.runPromise(Effect.provide(effect, context))
+  const acquire = async (lockId: string) => {
+    const scope = Effect.runSync(Scope.make())
+    const lock = await run(Scope.extend(StorageLock.acquire(lockId), scope))
+    return { lock, release: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+  }
+  return {
+    acquire,
+    cycle: (lockId) => run(Effect.scoped(StorageLock.acquire(lockId))),
+    hold: async (lockId, lost) => {
+      const held = await acquire(lockId)
+      void Effect.runPromise(Effect.catchAll(held.lock.lost, () => Effect.sync(lost)))
+      return held
+    },
+    close: () => runtime.dispose()
+  }
+}

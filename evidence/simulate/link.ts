@@ -1,0 +1,210 @@
+/** The way of one process to the storage, on which everything may go wrong that goes wrong on networks. */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { StorageError } from "../../src/LockError.js"
+import * as Storage from "../../src/Storage.js"
+import * as VersionedStore from "../../src/VersionedStore.js"
+import type { Event } from "./history.js"
+import type { Machine } from "./machine.js"
+import type { Network, Plan } from "./plan.js"
+import type { Rng } from "./random.js"
+import type { Operation, Server } from "./server.js"
+import type { World } from "./world.js"
+
+const reasons = [
+  ["Connection", true], ["Connection", true], ["Timeout", true], ["Conflict", true], ["Permission", false], ["Schema", false], ["Unknown", false], ["Closed", false]
+] as const
+
+const guarantees = { name: "Simulated", time: "program" as const, leaseGranularity: 1, shortestLease: 1000, longestId: 1020 }
+
+/** Healed networks still take a while. */
+const healthy: Network = {
+  fastest: 0.5, slowest: 5, rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0, lostHint: 0, lateHint: 0, throws: 0, longThere: 0
+}
+
+export class Link {
+  private partitionedUntil = 0
+  private refusedUntil = 0
+  private swallowedUntil = 0
+  private hiccups = 0
+  private network: Network
+  private readonly hints = Effect.runSync(Queue.unbounded<string>())
+  private readonly hear = (lockId: string) => {
+    const { lateHint, lostHint } = this.network
+    const lost = this.rng.chance(lostHint)
+    const late = this.rng.chance(lateHint) ? this.rng.between(0, this.plan.lease) : this.latency()
+    const again = this.rng.chance(0.05)
+    if (lost || this.partitionedUntil > this.world.now) return this.count("lost hint")
+    this.deliver(lockId, late)
+    if (again) this.deliver(lockId, late + 1)
+  }
+
+  constructor(
+    private readonly world: World,
+    private readonly machine: Machine,
+    private readonly server: Server,
+    private readonly plan: Plan,
+    private readonly rng: Rng,
+    private readonly record: (event: Event) => void,
+    private readonly count: (kind: string) => void,
+    private readonly traced: boolean
+  ) {
+    this.network = world.now < plan.faultsEnd ? plan.network : healthy
+    server.hearers.add(this.hear)
+  }
+
+  heal(): void {
+    this.network = healthy
+    this.partitionedUntil = this.refusedUntil = this.swallowedUntil = this.hiccups = 0
+  }
+
+  /** Nothing comes through, and nobody says so. */
+  partition(millis: number): void {
+    this.partitionedUntil = this.world.now + millis
+  }
+
+  /** Connections are refused at once. */
+  refuse(millis: number): void {
+    this.refusedUntil = this.world.now + millis
+  }
+
+  /** Requests come through, answers do not. */
+  swallow(millis: number): void {
+    this.swallowedUntil = this.world.now + millis
+  }
+
+  /** The next call fails. */
+  hiccup(): void {
+    this.hiccups++
+  }
+
+  falseHint(): void {
+    this.deliver(this.rng.chance(0.5) ? "all" : `lock${this.rng.int(0, this.plan.locks - 1)}`, 0)
+  }
+
+  close(): void {
+    this.server.hearers.delete(this.hear)
+  }
+
+  private deliver(lockId: string, millis: number): void {
+    this.world.after(millis, () => this.machine.whenRunning(() => this.hints.unsafeOffer(lockId)))
+  }
+
+  private latency(): number {
+    const { fastest, rare, rareMillis, slowest } = this.network
+    const usual = this.rng.between(fastest, slowest)
+    return this.rng.chance(rare) ? usual + this.rng.between(0, rareMillis) : usual
+  }
+
+  private note(text: string): void {
+    if (this.traced) this.record({ type: "message", t: this.world.now, p: this.machine.name, text })
+  }
+
+  private failure(op: string, reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown"): StorageError {
+    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` }, true)
+  }
+
+  private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {
+    return Effect.async<A, E | StorageError>((resume) => {
+      const { machine, network, rng, world } = this
+      const sent = world.now
+      // All draws at once, whatever comes of them: then a fault more or less changes little else.
+      const [there, back, again, unsaid] = [this.latency(), this.latency(), rng.between(0, 2 * this.plan.lease), rng.between(1, this.plan.lease / 2)]
+      const error = rng.chance(network.error) ? rng.pick(reasons) : undefined
+      const lostRequest = rng.chance(network.lostRequest)
+      const lostReply = rng.chance(network.lostReply)
+      const unknown = rng.chance(network.unknown)
+      const duplicated = rng.chance(network.duplicate)
+      const silent = rng.chance(0.6)
+      const more = network.longThere > 0 ? rng.between(0, network.longThere) : 0
+      const throws = network.throws > 0 && rng.chance(network.throws)
+      let told = false
+      const tell = (exit: Exit.Exit<A, E | StorageError>, millis: number) =>
+        world.after(millis, () => machine.whenRunning(() => {
+          if (told) return
+          told = true
+          this.note(`${op} ← ${Exit.isSuccess(exit) ? summary(exit.value) : "error"}`)
+          resume(exit)
+        }))
+      const fail = (reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown", millis: number) =>
+        tell(Exit.fail(this.failure(op, reason, isRetryable, applied)), millis)
+
+      this.note(`${op} ${lockIds.join(" ")} →`)
+      if (this.hiccups > 0) {
+        this.hiccups--
+        fail("Connection", true, "no", there)
+      } else if (throws) {
+        this.count("throws")
+        if (!silent) world.after(there, () => this.server.arrive(machine.name, op, sent, lockIds, operation, () => {}))
+        tell(Exit.die(new Error(`simulated: ${op} throws`)), there + back)
+      } else if (this.refusedUntil > world.now) fail("Connection", true, "no", there)
+      else if (error !== undefined) {
+        this.count("error")
+        fail(error[0], error[1], "no", there)
+      } else if (lostRequest || this.partitionedUntil > world.now) {
+        this.count("lost request")
+        this.note(`${op} is lost`)
+        if (!silent) fail("Connection", true, "unknown", unsaid)
+      } else {
+        world.after(there + more, () =>
+          this.server.arrive(machine.name, op, sent, lockIds, operation, (exit) => {
+            if (lostReply || this.swallowedUntil > world.now || this.partitionedUntil > world.now) {
+              this.count("lost reply")
+              this.note(`the answer to ${op} is lost`)
+              if (!silent) fail(rng.chance(0.5) ? "Connection" : "Timeout", true, "unknown", unsaid)
+            } else if (unknown) {
+              this.count("applied, told as unknown")
+              fail(rng.chance(0.5) ? "Connection" : "Unknown", rng.chance(0.7), "unknown", back)
+            } else tell(exit, back)
+          }))
+        if (duplicated) {
+          this.count("late copy")
+          world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, sent, lockIds, operation, () => {}))
+        }
+      }
+      return Effect.sync(() => {
+        told = true
+      })
+    })
+  }
+
+  /** The storage as this process sees it. */
+  storage(): Storage.Service {
+    const wakeUps = Stream.fromQueue(this.hints)
+    if (this.plan.storage !== "native") {
+      const call = <A, E>(op: string, lockIds: ReadonlyArray<string>, run: (store: VersionedStore.Service) => Effect.Effect<A, E>) =>
+        this.call(op, lockIds, ({ versioned }) => run(versioned))
+      return VersionedStore.toStorage({
+        create: (lockId, version, record) => call("create", [lockId], (_) => _.create(lockId, version, record)),
+        update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
+        delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
+        get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
+        list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromChunk)),
+        time: this.plan.storage === "observed" ? undefined : call("time", [], (_) => _.time!),
+        wakeUps,
+        guarantees
+      })
+    }
+    const call = <A, E>(op: string, lockIds: ReadonlyArray<string>, run: (storage: Storage.Service) => Effect.Effect<A, E>) =>
+      this.call(op, lockIds, ({ native }) => run(native))
+    const all = Array.from({ length: this.plan.locks }, (_, i) => `lock${i}`)
+    return Storage.Storage.of({
+      claim: (request) => call(`claim ${request.holdId}`, [request.lockId], (_) => _.claim(request)),
+      renew: (requests) => call(`renew ${requests.map((_) => _.holdId).join(" ")}`, requests.map((_) => _.lockId), (_) => _.renew(requests)),
+      release: (request) => call(`release ${request.holdId}`, [request.lockId], (_) => _.release(request)),
+      revoke: (request) => call(`revoke ${request.token}`, [request.lockId], (_) => _.revoke(request)),
+      get: (lockId) => call("get", [lockId], (_) => _.get(lockId)),
+      list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromChunk)),
+      purge: (olderThan) => call("purge", all, (_) => _.purge(olderThan)),
+      wakeUps,
+      guarantees: { ...guarantees, clock: "storage" }
+    })
+  }
+}
+
+const summary = (answer: unknown): string =>
+  Array.isArray(answer) ? answer.map(summary).join(", ")
+  : typeof answer === "object" && answer !== null && "_tag" in answer ? String(answer._tag)
+  : String(answer)

@@ -1,0 +1,234 @@
+/**
+ * A process of its own: its own scheduler, its own clocks, its own chance. It can be paused, suspended and killed, and none of its code knows that it is simulated.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { globalValue } from "effect/GlobalValue"
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as Logger from "effect/Logger"
+import type * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Runtime from "effect/Runtime"
+import type * as Scheduler from "effect/Scheduler"
+import { defaultShouldYield } from "effect/Scheduler"
+import * as Supervisor from "effect/Supervisor"
+import * as StorageLock from "../../src/StorageLock.js"
+import type { Cancel, Runnable, Task, World } from "./world.js"
+
+/** Wall clocks start here, in milliseconds; small, so that times and tokens can be read. */
+export const epoch = 1_000_000
+
+class MachineClock implements Clock.Clock {
+  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+  constructor(private readonly machine: Machine) {}
+
+  /** Cut to whole milliseconds, as `Date.now` is. */
+  unsafeCurrentTimeMillis = () => Math.floor(this.machine.wall())
+  /** It runs while it is read: of two readings the second is later. */
+  unsafeCurrentTimeNanos = () => BigInt(Math.round(this.machine.tick() * 1e6))
+  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
+  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
+
+  sleep(duration: Duration.Duration): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      const timer = this.machine.timer(Duration.toMillis(duration), () => resume(Effect.void))
+      return Effect.sync(timer.cancel)
+    })
+  }
+}
+
+/** Counts the fibers that live, and knows them. */
+class Census extends Supervisor.AbstractSupervisor<void> {
+  readonly alive = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
+  readonly value = Effect.void
+
+  override onStart<A, E, R>(
+    _context: Context.Context<R>,
+    _effect: Effect.Effect<A, E, R>,
+    _parent: Option.Option<Fiber.RuntimeFiber<any, any>>,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ): void {
+    this.alive.add(fiber)
+  }
+
+  override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
+    this.alive.delete(fiber)
+  }
+}
+
+/** Where Effect keeps the root fibers of the whole program. */
+const global = globalValue<{ roots?: Set<unknown> }>(Symbol.for("effect/FiberScope/Global"), () => ({}))
+
+/** Those of a killed machine never end: they would stay for ever. One set for all runs would also tie each run's garbage to the next one's. */
+export const withRootsOfItsOwn = <A>(run: () => A): A => {
+  const { roots } = global
+  if (roots === undefined) return run()
+  global.roots = new Set()
+  try {
+    return run()
+  } finally {
+    global.roots = roots
+  }
+}
+
+export class Machine implements Runnable {
+  private tasks: Array<Task> = []
+  private pausedUntil = 0
+  /** For how long the monotonic clock has stood still, and since when it does now. */
+  private stoodStill = 0
+  private suspendedSince: number | undefined
+  private wallStep = 0
+  /** By how much its readings have moved the monotonic clock on. */
+  private ticked = 0
+  dead = false
+  readonly census = new Census()
+  readonly timers = new Set<object>()
+  readonly observer = FiberId.none
+  private readonly runtime: Runtime.Runtime<never>
+
+  constructor(
+    readonly name: string,
+    private readonly world: World,
+    seed: string,
+    /** Seconds of this machine's clocks in a true second. */
+    readonly rate: number,
+    private readonly startOfClock: number,
+    log: (text: string) => void
+  ) {
+    const scheduler: Scheduler.Scheduler = {
+      shouldYield: defaultShouldYield,
+      scheduleTask: (task) => {
+        if (!this.dead) this.tasks.push(task)
+      }
+    }
+    let ids = 0
+    const logger = Logger.make(({ annotations, cause, message }) => {
+      // What is said of a hold in trouble is as it should be: there are faults.
+      if (HashMap.has(annotations, "leaseEnd")) return
+      log(`${String(message)}${Cause.isEmpty(cause) ? "" : ` ${Cause.pretty(cause)}`}`)
+    })
+    this.runtime = Effect.runSync(Effect.runtime<never>().pipe(
+      Effect.supervised(this.census),
+      Effect.locally(FiberRef.currentLoggers, HashSet.make(logger)),
+      Effect.provideService(StorageLock.Ids, Effect.sync(() => `${name}-${++ids}`.padEnd(22, "_"))),
+      Effect.withRandom(Random.make(seed)),
+      Effect.withClock(new MachineClock(this)),
+      Effect.withScheduler(scheduler)
+    ))
+    world.add(this)
+  }
+
+  get stopped(): boolean {
+    return this.pausedUntil > this.world.now || this.suspendedSince !== undefined
+  }
+
+  get isReady(): boolean {
+    return this.tasks.length > 0 && !this.stopped
+  }
+
+  turn(): void {
+    const tasks = this.tasks
+    this.tasks = []
+    for (const task of tasks) task()
+  }
+
+  monotonic(): number {
+    const still = this.stoodStill + (this.suspendedSince === undefined ? 0 : this.world.now - this.suspendedSince)
+    return this.startOfClock + (this.world.now - still) * this.rate + this.ticked
+  }
+
+  /** A nanosecond later than the reading before. */
+  tick(): number {
+    this.ticked += 1e-6
+    return this.monotonic()
+  }
+
+  wall(): number {
+    return epoch + this.startOfClock + this.wallStep + this.world.now * this.rate
+  }
+
+  /** When this machine's clocks will have run so much further, if it is not suspended. */
+  trueTimeIn(millis: number): number {
+    return this.world.now + millis / this.rate
+  }
+
+  timer(millis: number, run: Task): Cancel {
+    const due = this.monotonic() + Math.max(0, millis)
+    const handle = {}
+    let current: Cancel | undefined
+    const wait = () => {
+      current = this.world.at(this.world.now + Math.max(0, due - this.monotonic()) / this.rate, () => {
+        if (this.dead || !this.timers.has(handle)) return
+        // A machine that stands still has no timers; it looks again when it goes on.
+        if (this.stopped) return this.whenRunning(wait)
+        if (due - this.monotonic() > 1e-6) return wait()
+        this.timers.delete(handle)
+        run()
+      })
+    }
+    this.timers.add(handle)
+    wait()
+    return {
+      cancel: () => {
+        this.timers.delete(handle)
+        current?.cancel()
+      }
+    }
+  }
+
+  private readonly onGo: Array<Task> = []
+
+  /** Does something from the outside (an answer comes) as soon as the machine can see it. */
+  whenRunning(task: Task): void {
+    if (this.dead) return
+    if (this.stopped) this.onGo.push(task)
+    else task()
+  }
+
+  private go(): void {
+    if (this.dead || this.stopped) return
+    for (const task of this.onGo.splice(0)) task()
+  }
+
+  /** Nothing of it runs; its clocks do. */
+  pause(millis: number): void {
+    this.pausedUntil = Math.max(this.pausedUntil, this.world.now + millis)
+    this.world.at(this.pausedUntil, () => this.go())
+  }
+
+  /** Nothing of it runs, and its monotonic clock stands still. */
+  suspend(millis: number): void {
+    if (this.suspendedSince !== undefined) return
+    this.suspendedSince = this.world.now
+    this.world.after(millis, () => {
+      this.stoodStill += this.world.now - this.suspendedSince!
+      this.suspendedSince = undefined
+      this.go()
+    })
+  }
+
+  stepWall(millis: number): void {
+    this.wallStep += millis
+  }
+
+  /** Nothing of it ever runs again: no finalizer, nothing. */
+  kill(): void {
+    this.dead = true
+    this.tasks = []
+    this.onGo.length = 0
+    this.timers.clear()
+    this.world.remove(this)
+  }
+
+  fork<A, E>(self: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
+    return Runtime.runFork(this.runtime, self, { immediate: false })
+  }
+}

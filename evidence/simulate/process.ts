@@ -1,0 +1,197 @@
+/** One process of the plan, through its crashes and restarts: a machine, a link and a layer at a time. */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Storage from "../../src/Storage.js"
+import * as StorageLock from "../../src/StorageLock.js"
+import { act } from "./actor.js"
+import type { Event } from "./history.js"
+import { Link } from "./link.js"
+import { Machine } from "./machine.js"
+import type { Plan } from "./plan.js"
+import { Rng } from "./random.js"
+import type { Resource } from "./resource.js"
+import type { Server } from "./server.js"
+import type { World } from "./world.js"
+
+export interface Surroundings {
+  readonly world: World
+  readonly plan: Plan
+  readonly server: Server
+  readonly resource: Resource
+  readonly record: (event: Event) => void
+  /** Counts a fault of the network. */
+  readonly count: (kind: string) => void
+  readonly next: () => number
+  readonly traced: boolean
+}
+
+/** The storage, with a word of what its process asks for and gives back. */
+const told = (storage: Storage.Service, tell: (type: "asks" | "knows" | "gives", lock: string, hold: string) => void): Storage.Service => ({
+  ...storage,
+  claim: (request) => {
+    tell("asks", request.lockId, request.holdId)
+    const known = Effect.sync(() => tell("knows", request.lockId, request.holdId))
+    return storage.claim(request).pipe(Effect.tap(known), Effect.tapError(({ applied }) => applied === "no" ? known : Effect.void))
+  },
+  release: (request) => {
+    tell("gives", request.lockId, request.holdId)
+    return storage.release(request)
+  }
+})
+
+export class Process {
+  machine!: Machine
+  link!: Link
+  private locks: StorageLock.Service | undefined
+  private scope: Scope.CloseableScope | undefined
+  private incarnation = 0
+  private restarting = false
+  /** How far each actor has come; a restarted process goes on there. */
+  private readonly progress: Array<number>
+  private running = 0
+  private closing = false
+
+  constructor(private readonly around: Surroundings, readonly index: number) {
+    this.progress = this.plan.actors.map(() => 0)
+    this.start()
+  }
+
+  private get plan() {
+    return this.around.plan.processes[this.index]!
+  }
+
+  get idle(): boolean {
+    return !this.restarting && !this.closing && this.running === 0 && this.locks !== undefined
+  }
+
+  private say(text: string): void {
+    this.around.record({ type: "fault", t: this.around.world.now, p: this.machine.name, text })
+  }
+
+  private start(): void {
+    const { count, next, plan, record, resource, server, traced, world } = this.around
+    const name = `p${this.index + 1}${this.incarnation === 0 ? "" : `.${this.incarnation + 1}`}`
+    const seed = `${plan.seed} ${this.index} ${this.incarnation++}`
+    const machine = new Machine(name, world, seed, this.plan.rate, this.plan.startOfClock, (text) =>
+      record({ type: "log", t: world.now, p: name, text }))
+    const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, count, traced)
+    const storage = told(link.storage(), (type, lock, hold) => record({ type, t: world.now, p: name, lock, hold }))
+    this.machine = machine
+    this.link = link
+    this.locks = undefined
+    this.running = 0
+    const layer = StorageLock.layer({
+      // The plans purge.
+      purgeAfter: "infinity",
+      leaseExpireAfter: Duration.millis(plan.lease),
+      leaseRefreshInterval: Duration.millis(plan.refresh),
+      clockMargin: Duration.millis(plan.margin),
+      ownerLabel: name
+    }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+    machine.fork(Effect.gen(this, function*() {
+      this.scope = yield* Scope.make()
+      const context = yield* Effect.orDie(Layer.buildWithScope(layer, this.scope))
+      const locks = Context.get(context, StorageLock.StorageLock)
+      this.locks = locks
+      const stage = { world, machine, locks, storage, resource, record, next }
+      for (const [index, actions] of this.plan.actors.entries()) {
+        this.running++
+        machine.fork(Effect.gen(this, function*() {
+          while (this.progress[index]! < actions.length) yield* act(stage, actions[this.progress[index]!++]!)
+          this.running--
+        }))
+      }
+    }))
+  }
+
+  pause(millis: number, suspended: boolean): void {
+    const { record, world } = this.around
+    record({ type: "stop", t: world.now, p: this.machine.name, until: world.now + millis, suspended })
+    if (suspended) this.machine.suspend(millis)
+    else this.machine.pause(millis)
+  }
+
+  crash(millis: number): void {
+    if (this.restarting || this.closing) return
+    this.around.record({ type: "crash", t: this.around.world.now, p: this.machine.name })
+    this.machine.kill()
+    this.restart(millis)
+  }
+
+  private restart(millis: number): void {
+    this.link.close()
+    this.restarting = true
+    this.around.world.after(millis, () => {
+      this.restarting = false
+      this.start()
+    })
+  }
+
+  /** The layer closes while its program goes on; then the process ends, in order, and begins anew. */
+  close(millis: number): void {
+    if (this.restarting || this.closing || this.scope === undefined) return
+    this.say("closes its layer")
+    this.shut(() => this.restart(millis))
+  }
+
+  /** Closes the layer; once it is closed and nobody uses it any more, nothing may be left. */
+  shut(then: () => void): void {
+    const { record, world } = this.around
+    const { machine, scope } = this
+    this.closing = true
+    record({ type: "closing", t: world.now, p: machine.name })
+    const since = world.now
+    machine.fork(Effect.zipRight(Scope.close(scope!, Exit.void), Effect.sync(() => {
+      // Bodies that were told have ended by then; what was interrupted needs a moment.
+      const look = (tries: number) => {
+        if (machine.dead) return
+        if (this.running > 0 && tries > 0) {
+          world.after(this.around.plan.lease, () => look(tries - 1))
+          return
+        }
+        const { size } = machine.census.alive
+        if (size > 0 || machine.timers.size > 0) {
+          record({ type: "leak", t: world.now, p: machine.name, text: `${size} fibers and ${machine.timers.size} timers, after its layer was closed` })
+        }
+        machine.kill()
+        this.closing = false
+        this.say(`is closed, after ${(world.now - since).toFixed(1)} ms`)
+        then()
+      }
+      world.after(1, () => look(20))
+    })))
+  }
+
+  /** Whether each lock can be had soon: what a line or a hold that was left over would prevent. */
+  probe(then: () => void): void {
+    const { plan, record, world } = this.around
+    const { locks, machine } = this
+    const acquireTimeout = Duration.millis(Math.min(900, plan.lease * 0.9))
+    const lockIds = Array.from({ length: plan.locks }, (_, i) => `lock${i}`)
+    machine.fork(Effect.zipRight(
+      Effect.forEach(lockIds, (lockId) =>
+        Effect.catchAll(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
+          Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}: ${error.message}` }))), { discard: true }),
+      Effect.sync(then)
+    ))
+  }
+
+  glance(): void {
+    const { locks, machine } = this
+    for (let i = 0; i < this.around.plan.locks; i++) machine.fork(Effect.ignore(locks!.get(`lock${i}`)))
+  }
+
+  purge(): void {
+    const storage = this.link.storage()
+    this.machine.fork(Effect.ignore(storage.purge(Duration.hours(1))))
+  }
+
+  /** For a report of who still waits. */
+  get unfinished(): string {
+    return `${this.running} actors at ${this.progress.join(", ")}`
+  }
+}

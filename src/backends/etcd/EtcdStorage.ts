@@ -1,0 +1,272 @@
+/**
+ * Locks in etcd 3: one key per lock under a prefix, changed by compare-and-set on its revision. Needs `@grpc/grpc-js` and `@grpc/proto-loader`.
+ *
+ * **What it promises.** A claim that was answered is in the log of a majority, so it survives every failover: no two owners hold one lock within the lease, and no clock of any server
+ * has a say in it. Leases are *observed*: a record holds the length of its lease, and who wants it takes over only after having seen one revision of the key, unchanged, for that
+ * whole length on its own monotonic clock. Nobody can end a lease early; a process that first looks at a lock whose holder is dead waits for one whole lease.
+ *
+ * **What it does not.** etcd's own leases are not used: they end by the clock of whoever is leader, in whole seconds, and servers from before 2024 may confirm or revoke one by
+ * the word of a leader that is none any more. A cluster that is restored from a backup, or started anew with `--force-new-cluster`, may have forgotten the last claims: see `docs/guarantees.md`.
+ *
+ * @since 0.1.0
+ */
+import type * as Grpc from "@grpc/grpc-js"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { inRealTime } from "../../common/clocks.js"
+import * as client from "./client.js"
+import * as engine from "./engine.js"
+import * as internal from "./options.js"
+import * as protocol from "./protocol.js"
+import * as records from "./records.js"
+import * as ports from "./storage.js"
+import * as watch from "./watch.js"
+import * as source from "./source.js"
+import { invalid } from "../../common/input.js"
+import type { Present } from "../shared/present.js"
+import { InvalidOptions, type StorageError } from "../../LockError.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+
+/**
+ * What all ways to the cluster have in common.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommonOptions {
+  /**
+   * In front of every lock id, to make its key. Default `effect-storage-lock/`. Nothing else may be under it: no prefix of one set of locks may begin with that of another.
+   */
+  readonly prefix?: string | undefined
+  /** How long one storage operation may take; `Storage.TimeLimit` shortens it. Default 5 seconds. */
+  readonly operationTimeout?: Duration.DurationInput | undefined
+  /**
+   * What to do when others change a record at the same time again and again. When it ends, the operation fails with reason `Conflict`. Default:
+   * `VersionedStore.defaultVersionMissRetry`.
+   */
+  readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
+}
+
+/**
+ * Certificates, each in PEM. Without `ca`, those that Node.js trusts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TlsOptions {
+  readonly ca?: string | Uint8Array | undefined
+  /** Of the client, for clusters that ask for one; with its `key`. */
+  readonly cert?: string | Uint8Array | undefined
+  readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
+}
+
+/**
+ * Whoever the cluster knows us as.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UserOptions {
+  readonly name: string
+  readonly password: Redacted.Redacted
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends CommonOptions {
+  /**
+   * `etcd://user:password@host1:2379,host2:2379`, or `etcds://…` for TLS. User and password may be left out; without a port it is 2379. Several endpoints of one cluster are tried in turn when
+   * one does not serve. Parameters there are none.
+   *
+   * As an Effect, or a function that gives it or a promise of it, it is asked for at each new connection and each login; the same goes for `user` and `tls`.
+   */
+  readonly url: Present<Redacted.Redacted>
+  /** In place of user and password in the URL: for passwords that change, `() => ({ name, password })`. */
+  readonly user?: Present<UserOptions> | undefined
+  /** Only with `etcds://`. For certificates that are renewed, a function that reads them. */
+  readonly tls?: Present<TlsOptions> | undefined
+}
+
+/**
+ * The program's own way to the cluster.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ChannelOptions extends CommonOptions {
+  /** A channel of `@grpc/grpc-js`, with whatever credentials, balancing and interceptors it has. Stays open when the layer closes. */
+  readonly channel: Grpc.Channel
+  /** For clusters with authentication by name. An Effect or a function is asked at each login. */
+  readonly user?: Present<UserOptions> | undefined
+}
+
+/**
+ * Both ports over one prefix: locks of this library, and of other kinds, that never overlap on one id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+}
+
+/** What is worth to be said of a server at the start. */
+const warnings = ({ errors, isLearner, version }: protocol.Status): ReadonlyArray<string> => [
+  ...(isLearner ? ["the endpoint is a learner: it serves no linearizable read, and every operation will fail"] : []),
+  ...errors.map((alarm) => `the cluster reports: ${alarm}`),
+  ...(/^3\.[0-2]\./.test(version) ? [`etcd ${version} is older than 3.3: it cannot renew several holds at once`] : [])
+]
+
+/** How long the endpoints that nothing is asked of may take to tell which cluster they belong to, in milliseconds. One that is down is not waited for any longer. */
+const longestComparison = 1_000
+
+const open = (
+  common: internal.ResolvedCommon,
+  options: client.Options
+): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const etcd = yield* client.make(options)
+    const keys = records.keys(common.prefix)
+    const until = performance.now() + common.operationTimeout
+    // That there is a leader, that we may, and at which revision the cluster is.
+    const core = engine.make(etcd, keys, common)
+    yield* core.probe(until)
+    yield* etcd.compareEndpoints(Math.min(common.operationTimeout, longestComparison))
+    yield* etcd.call("setup", protocol.status, {}, until, "reads").pipe(
+      Effect.flatMap((status) => Effect.forEach(warnings(status), (text) => Effect.logWarning(`EtcdStorage: ${text}`))),
+      // Whoever may use the prefix need not be allowed to ask for more.
+      Effect.catchAll((error) => Effect.logDebug(`EtcdStorage: the server's state cannot be looked at. ${error.message}`))
+    )
+    const wakeUps = yield* watch.make(etcd, keys, core)
+    return { storage: ports.storage(core, keys, wakeUps), versioned: ports.versioned(core, keys, wakeUps) }
+  })
+
+const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
+  value instanceof InvalidOptions ? value : Effect.succeed(value)
+
+/**
+ * Both ports, over connections of their own that close with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    const common = yield* checked(internal.common(options))
+    const reach = yield* checked(source.make({ url: options.url, tls: options.tls, user: options.user }))
+    return yield* open(common, { source: reach, owned: true })
+  })
+
+/**
+ * Both ports, over the program's channel. See `layerFromChannel`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    const common = yield* checked(internal.common(options))
+    if (typeof options.channel?.createCall !== "function") return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
+    return yield* open(common, { source: yield* checked(source.ofChannel(options.channel, options.user)), owned: false })
+  })
+
+const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+
+const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+
+/**
+ * The lock storage of a cluster, with connections of its own.
+ *
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when no endpoint can be reached, or the cluster refuses us. An operation that is interrupted is
+ * cancelled; whether it was applied is then unknown, and no other operation is touched by it.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const locks = StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(
+ *   Layer.provide(EtcdStorage.layer({ url: Redacted.make("etcd://etcd-1:2379,etcd-2:2379,etcd-3:2379") }))
+ * )
+ *
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
+ * ```
+ *
+ * @example
+ * ```ts
+ * import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
+ * import { Redacted } from "effect"
+ * import { readFileSync } from "node:fs"
+ *
+ * // A password that is rotated: read again at each login.
+ * const storage = EtcdStorage.layer({
+ *   url: Redacted.make("etcds://etcd-1:2379,etcd-2:2379,etcd-3:2379"),
+ *   user: () => ({ name: "app", password: Redacted.make(readFileSync("/run/secrets/etcd-password", "utf8").trim()) })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> => storageOf(make(options))
+
+/**
+ * As `layer`, with its options from `Config`.
+ *
+ * @example
+ * ```ts
+ * import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
+ * import { Config } from "effect"
+ *
+ * const storage = EtcdStorage.layerConfig({ url: Config.redacted("ETCD_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  storageOf(Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * The lock storage over the program's own channel of `@grpc/grpc-js`: for credentials, balancing or tunnels that a URL cannot say.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromChannel = (options: ChannelOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(makeFromChannel(options))
+
+/**
+ * The compare-and-set store of a cluster, over the same keys as `layer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersioned = (
+  options: Options
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
+
+/**
+ * The compare-and-set store over the program's channel, over the same keys as `layerFromChannel`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersionedFromChannel = (
+  options: ChannelOptions
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(makeFromChannel(options))

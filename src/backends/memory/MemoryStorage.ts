@@ -1,0 +1,147 @@
+/**
+ * Locks in the memory of one process: for tests, and for programs that are one process for now.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Stream from "effect/Stream"
+import { wallMicros } from "../../common/time.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The storage's clock, microseconds since the Unix epoch. Default: the `Clock` in the context, which counts whole milliseconds. */
+  readonly time?: Effect.Effect<number> | undefined
+  /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond. */
+  readonly leaseGranularity?: Duration.DurationInput | undefined
+}
+
+const millisecond = 1_000
+
+const guarantees: Storage.Guarantees = {
+  name: "MemoryStorage",
+  clock: "storage",
+  time: "program",
+  leaseGranularity: millisecond,
+  shortestLease: 1_000,
+  longestId: 4 * 255
+}
+
+/** In whole microseconds. One that is too coarse costs nothing; one too fine would promise more than the clock keeps. */
+const grainOf = (asked: Duration.DurationInput | undefined): number =>
+  asked === undefined ? millisecond : Math.max(1, Math.ceil(Duration.toMillis(asked) * 1000))
+
+/**
+ * A new, empty storage.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
+  Effect.gen(function*() {
+    const time = options.time ?? wallMicros
+    const records = new Map<string, LockRecord.LockRecord>()
+    const freed = yield* PubSub.sliding<string>(1024)
+
+    const run = <R extends LockRecord.Request>(request: R, now: number) => {
+      const step = LockRecord.step(records.get(request.lockId), request, now)
+      if (step.record !== undefined) records.set(request.lockId, step.record)
+      return step.outcome
+    }
+    const at = <R extends LockRecord.Request>(request: R) => Effect.map(time, (now) => run(request, now))
+    const snapshot = (record: LockRecord.LockRecord, now: number) =>
+      LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
+    const wake = (lockId: string) => PubSub.publish(freed, lockId)
+
+    return Storage.Storage.of({
+      claim: (request) => at({ _tag: "Claim", ...request }),
+      renew: (requests) =>
+        Effect.map(time, (now) => requests.map((request) => run({ _tag: "Renew", ...request }, now))),
+      release: (request) =>
+        Effect.tap(
+          at({ _tag: "Release", ...request }),
+          (outcome) => outcome._tag === "Released" && outcome.remaining === 0 ? wake(request.lockId) : Effect.void
+        ),
+      revoke: (request) => Effect.tap(at({ _tag: "Revoke", ...request }), () => wake(request.lockId)),
+      get: (lockId) =>
+        Effect.map(time, (now) => Option.flatMap(Option.fromNullable(records.get(lockId)), (_) => snapshot(_, now))),
+      list: Stream.unwrap(Effect.map(time, (now) =>
+        Stream.fromIterable(Array.from(records.values())).pipe(Stream.filterMap((record) => snapshot(record, now))))),
+      purge: (olderThan) =>
+        Effect.map(time, (now) => {
+          const before = now - Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000
+          const old = Array.from(records.values()).filter((record) => record.leaseExpireTime < before)
+          for (const record of old) records.delete(record.lockId)
+          return old.length
+        }),
+      wakeUps: Stream.fromPubSub(freed),
+      guarantees: { ...guarantees, leaseGranularity: grainOf(options.leaseGranularity) }
+    })
+  })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface VersionedOptions {
+  /** The store's clock, microseconds since the Unix epoch. `"none"`: a store without one, whose leases are observed. Default: the `Clock` in the context. */
+  readonly time?: Effect.Effect<number> | "none" | undefined
+  /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond; with `"none"` a microsecond, since those who wait measure by their monotonic clocks. */
+  readonly leaseGranularity?: Duration.DurationInput | undefined
+}
+
+/**
+ * A new, empty store with nothing but compare-and-set.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<VersionedStore.Service> =>
+  Effect.sync(() => {
+    const records = new Map<string, LockRecord.LockRecord>()
+    const at = (lockId: string, version: number | undefined, write: () => void) =>
+      Effect.suspend(() => {
+        if (records.get(lockId)?.version !== version) return new VersionedStore.VersionMiss({ lockId })
+        write()
+        return Effect.void
+      })
+    return VersionedStore.VersionedStore.of({
+      create: (lockId, _version, record) => at(lockId, undefined, () => records.set(lockId, record)),
+      update: (lockId, expected, record) => at(lockId, expected, () => records.set(lockId, record)),
+      delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
+      get: (lockId) => Effect.sync(() => Option.fromNullable(records.get(lockId))),
+      list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
+      time: options.time === "none" ? undefined : options.time ?? wallMicros,
+      guarantees: {
+        ...guarantees,
+        name: "MemoryStorage.versioned",
+        leaseGranularity: options.time === "none" && options.leaseGranularity === undefined ? 1 : grainOf(options.leaseGranularity)
+      }
+    })
+  })
+
+/**
+ * A storage of its own for each build of the layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Storage.Storage> = Layer.effect(Storage.Storage, Effect.suspend(() => make()))
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersioned: Layer.Layer<VersionedStore.VersionedStore> = Layer.effect(
+  VersionedStore.VersionedStore,
+  Effect.suspend(() => makeVersioned())
+)

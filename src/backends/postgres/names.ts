@@ -1,0 +1,35 @@
+import { createHash } from "node:crypto"
+import * as Pg from "pg"
+import { InvalidOptions } from "../../LockError.js"
+import { textFault } from "../../common/input.js"
+
+/** PostgreSQL cuts longer names silently: two tables could become one. */
+const longestName = 63
+
+const fault = (name: unknown): string | undefined =>
+  typeof name === "string" && Buffer.byteLength(name) > longestName ? `a string of ${Buffer.byteLength(name)} bytes` : textFault(name)
+
+export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
+  const kind = fault(name)
+  return kind === undefined ? undefined : new InvalidOptions({
+    field,
+    kind,
+    rule: `a name of 1 to ${longestName} bytes of UTF-8, without NUL (it is quoted: any other character may occur)`
+  })
+}
+
+/** The table as it stands in statements: every part quoted, so that a dot or a quote is a character like any other. */
+export const qualified = (table: string, schema: string | undefined): string =>
+  schema === undefined ? Pg.escapeIdentifier(table) : `${Pg.escapeIdentifier(schema)}.${Pg.escapeIdentifier(table)}`
+
+/** One channel per table of a database. From the names as the server resolved them: a schema given or found is the same channel. */
+export const channel = (schema: string, table: string): string => {
+  const plain = `effect-storage-lock:${schema}.${table}`
+  return Buffer.byteLength(plain) <= longestName
+    ? plain
+    : `effect-storage-lock:${createHash("sha256").update(plain).digest("hex").slice(0, 40)}`
+}
+
+/** Names a prepared statement by its text: storages over different tables may share a connection. */
+export const statementName = (operation: string, text: string): string =>
+  `effect-storage-lock:${operation}:${createHash("sha256").update(text).digest("hex").slice(0, 16)}`

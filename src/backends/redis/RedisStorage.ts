@@ -1,0 +1,318 @@
+/**
+ * Locks in Redis 5 or newer, or Valkey, on `ioredis` 5: a hash per lock, one script and one round trip for each operation, judged by the server's clock.
+ *
+ * **What it promises.** On one server with `appendonly yes` and `appendfsync always`, what was answered is on disk, and no two owners hold one lock within the lease. With `everysec` a crash of the
+ * machine may take back the last second or two, with snapshots alone a restart takes back much more. It warns at start of what it finds.
+ *
+ * **What it does not.** Redis replicates asynchronously, also in a Cluster and under Sentinel: a replica that is promoted may lack the last claims, and then **two owners hold one lock** until the first
+ * one's lease ends. `wait` makes that rarer, not impossible. The promoted server has a clock of its own. Where that matters, let the resource check the fencing token: tokens begin at the server's
+ * clock, so a new one is the higher one even if the record was lost, as far as the servers' clocks agree better than the failover is fast.
+ *
+ * **Keys.** The record of lock `a` is the hash at `storage-lock:a`. It never expires: a free record is the memory that lets tokens grow. `purge` drops old ones. Nothing may evict them: `maxmemory-policy`
+ * must not be one of `allkeys-*`.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { Cluster, Redis, RedisOptions } from "ioredis"
+import { inRealTime } from "../../common/clocks.js"
+import { invalid } from "../../common/input.js"
+import * as Notices from "../shared/notices.js"
+import type { Present } from "../shared/present.js"
+import * as connections from "./connection.js"
+import * as errors from "./errors.js"
+import * as links from "./link.js"
+import * as listener from "./listener.js"
+import * as resolve from "./options.js"
+import * as setup from "./setup.js"
+import * as shared from "./shared.js"
+import * as ports from "./storage.js"
+import * as targets from "./target.js"
+import type { Wire } from "./wire.js"
+import { InvalidOptions, type StorageError } from "../../LockError.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+
+/**
+ * How many replicas must have a write, and for how long it may wait for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wait {
+  readonly replicas: number
+  /** Below `operationTimeout`, and well below the lease. */
+  readonly timeout: Duration.DurationInput
+}
+
+/**
+ * What all ways to the server have in common.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CommonOptions {
+  /**
+   * What the keys of locks begin with, after the `keyPrefix` of the client, and the channel of wake-ups. Two processes share locks if both, and the database, are the same. Up to 128 UTF-16 units.
+   * Braces in it put all locks on one node of a Cluster. Default `storage-lock:`.
+   */
+  readonly prefix?: string | undefined
+  /**
+   * Wake waiters when a lock is freed: a PUBLISH in the release, and one connection that subscribes when somebody first waits. `false`: neither, waiters poll. A Cluster passes each message to all its
+   * nodes: switch it off where that matters. Default `true`.
+   */
+  readonly notify?: boolean | undefined
+  /** How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds. */
+  readonly operationTimeout?: Duration.DurationInput | undefined
+  /**
+   * Claims, renewals and revocations are answered when so many replicas have them (WAIT). With fewer, a claim fails with reason `Timeout` and is given back, and a renewal counts as not answered. It makes a
+   * failover that loses a claim rarer; it is no consensus. All commands of the connection wait meanwhile. Of the lock storage alone, not of `VersionedStore`, and not on a Cluster. Default: none.
+   */
+  readonly wait?: Wait | undefined
+}
+
+/**
+ * Where the server is: `url`, or `redis` with `host`, `path` or `sentinels`, or both. Each may also be an Effect or a function that gives it: then it is asked anew for each connection, so that short-lived
+ * passwords and renewed certificates are followed. What is given as a value is checked before any I/O. The database and the `keyPrefix` are those of the first connection; another one later is refused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends CommonOptions {
+  /** `redis://user:password@host:port/database`, or `rediss://` for TLS. */
+  readonly url?: Present<Redacted.Redacted> | undefined
+  /**
+   * More options of `ioredis`: Sentinels, certificates, timeouts. Where `url` tells host, user, password or database, another one here is refused. When to connect again, and that nothing is queued or sent
+   * again behind our back, is always ours, whatever stands here: `retryStrategy`, `sentinelRetryStrategy`, `reconnectOnError`, `enableOfflineQueue`, `maxRetriesPerRequest`,
+   * `autoResendUnfulfilledCommands`, `enableAutoPipelining`, `enableReadyCheck`, `lazyConnect`, `commandTimeout` and `socketTimeout` (see `operationTimeout`).
+   */
+  readonly redis?: Present<RedisOptions> | undefined
+  /** The password, in place of that of `url` or `redis`: for those that change while the rest stays. */
+  readonly password?: Present<Redacted.Redacted> | undefined
+}
+
+/**
+ * `Options` with values alone, for `layerConfig`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FixedOptions extends CommonOptions {
+  readonly url?: Redacted.Redacted | undefined
+  readonly redis?: RedisOptions | undefined
+  readonly password?: Redacted.Redacted | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions extends CommonOptions {
+  /** The program's `Redis`, whose settings, as they are at each new connection, are used for one beside it, or its `Cluster`, which is used as it is, and stays open when the layer closes. */
+  readonly client: Redis | Cluster
+}
+
+/**
+ * Both ports over one prefix: locks of this library, and of other kinds, that never overlap on one id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+}
+
+/** How long the listening connection may be silent before it is asked, and may take to answer. */
+const listenerKeepAlive = Duration.seconds(10)
+const listenerPatience = Duration.seconds(5)
+
+const valid = <A>(evaluate: () => A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
+  Effect.suspend(() => {
+    const result = evaluate()
+    return result instanceof InvalidOptions ? Effect.fail(result) : Effect.succeed(result)
+  })
+
+const inTime = (ask: targets.Ask, millis: number): targets.Ask =>
+  Effect.timeoutFail(ask, {
+    duration: millis,
+    onTimeout: () => errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`)
+  })
+
+interface Way {
+  readonly wire: Wire
+  readonly listen: targets.Ask
+  readonly keyPrefix: string
+  readonly name: string
+}
+
+const open = ({ keyPrefix, listen, name, wire }: Way, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const prefix = keyPrefix + common.prefix
+    const channel = `${prefix}wake-ups`
+    const notices = yield* Notices.make("RedisStorage")
+    const connection = connections.make(wire)
+    const wakeUps = common.notify
+      ? yield* listener.make({ ask: listen, channel, name: `${name}:wake-ups`, notices, keepAlive: listenerKeepAlive, patience: listenerPatience })
+      : undefined
+    const made = ports.make(connection, {
+      prefix,
+      channel: common.notify ? channel : "",
+      operationTimeout: common.operationTimeout,
+      wait: common.wait,
+      wakeUps,
+      notices
+    })
+    // Whether it is there and lets us in; only then what may be wrong with it.
+    yield* made.versioned.time ?? Effect.void
+    yield* setup.look(connection, { operation: "setup", millis: common.operationTimeout })
+    return made
+  })
+
+/** Over connections of our own. */
+const openOwn = (ask: targets.Ask, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    // Asked once before all: where its keys are is settled for the life of the layer.
+    const first = yield* inTime(ask, common.operationTimeout)
+    const same = targets.same(ask, first)
+    let given: targets.Target | undefined = first
+    const next = Effect.suspend(() => {
+      const target = given
+      given = undefined
+      return target === undefined ? same : Effect.succeed(target)
+    })
+    const wire = yield* Effect.acquireRelease(links.make({ ask: next, millis: common.operationTimeout }), ({ close }) => close)
+    return yield* open({ wire, listen: inTime(same, Duration.toMillis(listenerPatience)), keyPrefix: first.keyPrefix, name: first.name }, common)
+  })
+
+/**
+ * Both ports, over a connection of their own that closes with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    const common = yield* valid(() => resolve.common(options))
+    const ask = yield* valid(() => targets.of(options, common.operationTimeout))
+    return yield* openOwn(ask, common)
+  })
+
+/**
+ * Both ports, over the program's client. See `layerFromClient`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    const common = yield* valid(() => resolve.common(options))
+    const { client } = options
+    if (typeof client?.sendCommand !== "function" || typeof client.duplicate !== "function") {
+      return yield* invalid("client", client, "a Redis or Cluster of ioredis")
+    }
+    if (!client.isCluster) return yield* openOwn(yield* valid(() => targets.beside(client as Redis, common.operationTimeout)), common)
+    const cluster = client as Cluster
+    if (common.wait !== undefined) return yield* invalid("wait", common.wait, "left out on a Cluster")
+    const keyPrefix = yield* valid(() => targets.clusterPrefix(cluster))
+    const wire = yield* Effect.acquireRelease(Effect.sync(() => shared.make(cluster)), ({ close }) => close)
+    return yield* open({ wire, listen: targets.ofNode(cluster, common.operationTimeout), keyPrefix, name: targets.defaultName }, common)
+  })
+
+const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
+  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+
+const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
+  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+
+/**
+ * The lock storage at a URL, with a connection of its own.
+ *
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached or refuses us. An interrupted operation goes on by itself to its answer or
+ * its time-out. A connection that has fallen silent is replaced.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import * as RedisStorage from "effect-storage-lock/RedisStorage"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const locks = StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(
+ *   Layer.provide(RedisStorage.layer({ url: Redacted.make("redis://app:secret@localhost:6379/0") }))
+ * )
+ *
+ * const program = Effect.log("alone").pipe(StorageLock.withLockIfAvailable("nightly-report"), Effect.provide(locks))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(make(options))
+
+/**
+ * As `layer`, with its options from `Config`.
+ *
+ * @example
+ * ```ts
+ * import * as RedisStorage from "effect-storage-lock/RedisStorage"
+ * import { Config } from "effect"
+ *
+ * const storage = RedisStorage.layerConfig({ url: Config.redacted("REDIS_URL") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<FixedOptions>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  storageOf(Effect.flatMap(Config.unwrap(options), make))
+
+/**
+ * The lock storage by the settings of the program's own `Redis` (its Sentinels, TLS, and so on), or on its `Cluster`.
+ *
+ * Of a `Redis` a connection is made beside it: on its own one an operation would join an open MULTI, or wait behind a blocking command. A `Cluster` is shared, its settings are the program's, and it is not closed with
+ * the layer. What it had sent when a connection broke it sends again, for as long as `maxRedirections` and `retryDelayOnFailover` allow, perhaps after the operation was given up: a claim that comes so late may hold a lock
+ * until its lease ends. If the program blocks on it (BLPOP and the like), give the storage a `duplicate()`.
+ *
+ * @example
+ * ```ts
+ * import * as RedisStorage from "effect-storage-lock/RedisStorage"
+ * import { Cluster } from "ioredis"
+ *
+ * const client = new Cluster([{ host: "localhost", port: 7000 }], { lazyConnect: true })
+ * const storage = RedisStorage.layerFromClient({ client })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(makeFromClient(options))
+
+/**
+ * The compare-and-set store at a URL, over the same records as `layer`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersioned = (
+  options: Omit<Options, "wait">
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
+
+/**
+ * The compare-and-set store on the program's client, over the same records as `layerFromClient`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersionedFromClient = (
+  options: Omit<ClientOptions, "wait">
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(makeFromClient(options))

@@ -1,0 +1,303 @@
+import * as Chunk from "effect/Chunk"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { StorageError } from "../../LockError.js"
+import * as LockRecord from "../../LockRecord.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+import * as renewals from "../../common/renewals.js"
+import type * as Notices from "../shared/notices.js"
+import { type Call, type Connection, read as readReply, type Replicas } from "./connection.js"
+import * as errors from "./errors.js"
+import * as replies from "./replies.js"
+import * as scripts from "./scripts.js"
+
+export interface Settings {
+  /** Of keys, that of the client's own included. */
+  readonly prefix: string
+  /** Empty: nobody is told. */
+  readonly channel: string
+  /** Milliseconds. */
+  readonly operationTimeout: number
+  readonly wait: Replicas | undefined
+  readonly wakeUps: Stream.Stream<string> | undefined
+  readonly notices: Notices.Notices
+}
+
+export interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+}
+
+const pageSize = 500
+
+const guarantees = {
+  name: "RedisStorage",
+  clock: "storage",
+  time: "real",
+  leaseGranularity: 1,
+  shortestLease: 1_000,
+  longestId: 4 * 255
+} as const satisfies Storage.Guarantees
+
+const says = (word: string) => (reply: unknown): boolean => replies.list(reply)[0] === word
+
+/** In patterns of SCAN these are more than themselves. */
+const literally = (text: string): string => text.replace(/[\\*?[\]]/g, "\\$&")
+
+const newer = (operation: string, lockId: string, format: unknown): StorageError =>
+  errors.schema(
+    operation,
+    `the record of ${JSON.stringify(lockId)} has format ${String(format)}, newer than ${LockRecord.format}: update effect-storage-lock`
+  )
+
+/** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
+export const make = (connection: Connection, settings: Settings): Ports => {
+  const { channel, prefix } = settings
+  const touch = settings.wait === undefined ? "0" : "1"
+  const keyOf = (lockId: string) => prefix + lockId
+
+  const within = <A>(operation: string, use: (call: Call) => Effect.Effect<A, StorageError>) =>
+    Effect.flatMap(Storage.TimeLimit, (limit) =>
+      use({ operation, millis: Math.min(settings.operationTimeout, Duration.toMillis(limit)) }))
+
+  const run = (
+    operation: string,
+    script: scripts.Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<string>,
+    concerns?: ((reply: unknown) => boolean) | undefined
+  ) =>
+    within(operation, (call) =>
+      connection.script(
+        concerns === undefined || settings.wait === undefined ? call : { ...call, wait: { ...settings.wait, concerns } },
+        script,
+        keys,
+        args
+      ))
+
+  /** Who waits polls as well: what cannot be published is told to operators, once, and harms nobody. */
+  const heard = (unheard: unknown) => {
+    if (channel === "") return
+    if (unheard === "") return settings.notices.over("publish", "wake-ups are published again")
+    settings.notices.warn(
+      "publish",
+      `wake-ups cannot be published, waiters poll (${String(unheard)}). The user needs +publish and &prefix*; or set \`notify: false\``
+    )
+  }
+
+  /** A script for one lock, whose answer begins with a word. */
+  const ask = <A>(
+    operation: string,
+    script: scripts.Script,
+    lockId: string,
+    args: ReadonlyArray<string>,
+    concerns: ((reply: unknown) => boolean) | undefined,
+    understand: (answer: ReadonlyArray<unknown>) => A
+  ): Effect.Effect<A, StorageError> =>
+    Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) =>
+      Effect.flatMap(readReply(operation, () => replies.list(reply)), (answer) =>
+        answer[0] === "newer"
+          ? newer(operation, lockId, answer[1])
+          : answer[0] === "foreign"
+          ? errors.schema(operation, `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``)
+          : readReply(operation, () => understand(answer))))
+
+  const renewed = (request: LockRecord.Renew, now: number, answer: ReadonlyArray<unknown>): Storage.RenewAnswer => {
+    switch (answer[0]) {
+      case "renewed": {
+        const leaseExpireTime = replies.integer(answer[1])
+        return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
+      }
+      case "other":
+        return { _tag: "NotHeld", current: replies.recordOf(request.lockId, answer, 1) }
+      case "newer":
+        return newer("renew", request.lockId, answer[1])
+      case "none":
+        return { _tag: "NotHeld" }
+      default:
+        throw new replies.OddReply("the server's answer to a renewal is none that is known")
+    }
+  }
+
+  const renewSome = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> =>
+    Effect.flatMap(
+      run(
+        "renew",
+        scripts.renew,
+        requests.map((request) => keyOf(request.lockId)),
+        requests.flatMap((request) => [request.holdId, String(request.lease)]),
+        (reply) => replies.list(reply).slice(1).some(says("renewed"))
+      ),
+      (reply) =>
+        readReply("renew", () => {
+          const [now, ...answers] = replies.list(reply)
+          return requests.map((request, i) => renewed(request, replies.integer(now), replies.list(answers[i])))
+        })
+    )
+
+  /** A script on a cluster may touch one slot only, and locks are in slots of their own. A node that is gone fails the renewals of its own locks alone. */
+  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> => {
+    if (!connection.isCluster) return renewSome(requests)
+    const byId = new Map<string, Array<number>>()
+    requests.forEach(({ lockId }, i) => byId.set(lockId, [...byId.get(lockId) ?? [], i]))
+    return Effect.map(
+      Effect.forEach(byId.values(), (indices) =>
+        Effect.map(Effect.either(renewSome(indices.map((i) => requests[i]!))), (all) =>
+          indices.map((i, j) => [i, Either.isRight(all) ? all.right[j]! : all.left] as const)), {
+        concurrency: "unbounded"
+      }),
+      (all) => {
+        const placed = new Map(all.flat())
+        return requests.map((_, i) => placed.get(i)!)
+      }
+    )
+  }
+
+  /** What was read of a page of keys, with the time of the same sample. On a cluster each node has its own. */
+  const readPage = (operation: string, keys: ReadonlyArray<string>, live: boolean) => {
+    const read = (keys: ReadonlyArray<string>) =>
+      Effect.flatMap(run(operation, scripts.get, keys, [live ? "1" : "0"]), (reply) =>
+        readReply(operation, () => {
+          const [now, ...found] = replies.list(reply)
+          return keys.flatMap((key, i) => {
+            const fields = replies.list(found[i])
+            return fields.length === 0 ? [] : [{ now: replies.integer(now), record: replies.recordOf(key.slice(prefix.length), fields, 0) }]
+          })
+        }))
+    return connection.isCluster
+      ? Effect.map(Effect.forEach(keys, (key) => read([key]), { concurrency: "unbounded" }), (all) => all.flat())
+      : keys.length === 0
+      ? Effect.succeed([])
+      : read(keys)
+  }
+
+  /** All keys, in pages, each once. A key that is there during the whole scan is found. */
+  const scan = (operation: string): Stream.Stream<ReadonlyArray<string>, StorageError> =>
+    Stream.suspend(() => {
+      const seen = new Set<string>()
+      return Stream.fromIterableEffect(within(operation, connection.masters)).pipe(
+        Stream.flatMap((node) =>
+          Stream.paginateEffect("0", (cursor) =>
+            Effect.flatMap(
+              within(operation, (call) =>
+                connection.command(call, "scan", [cursor, "match", literally(prefix) + "*", "count", String(pageSize)], node)),
+              (reply) =>
+                readReply(operation, () => {
+                  const [next, keys] = replies.list(reply)
+                  const fresh = replies.list(keys).map(replies.text).filter((key) => !seen.has(key) && seen.add(key))
+                  return [fresh, next === "0" ? Option.none<string>() : Option.some(replies.text(next))] as const
+                })
+            ))
+        )
+      )
+    })
+
+  const records = (live: boolean) =>
+    Stream.mapConcatChunkEffect(scan("list"), (keys) => Effect.map(readPage("list", keys, live), Chunk.unsafeFromArray))
+
+  const read = (operation: string, lockId: string) =>
+    Effect.map(readPage(operation, [keyOf(lockId)], false), ([found]) => found)
+
+  const purge = (micros: number) =>
+    Stream.runFoldEffect(scan("purge"), 0, (sum, keys) => {
+      const drop = (keys: ReadonlyArray<string>) => Effect.flatMap(run("purge", scripts.purge, keys, [String(micros)]), (reply) => readReply("purge", () => replies.integer(reply)))
+      const dropped = connection.isCluster
+        ? Effect.map(Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }), (all) => all.reduce((a, b) => a + b, 0))
+        : keys.length === 0
+        ? Effect.succeed(0)
+        : drop(keys)
+      return Effect.map(dropped, (count) => sum + count)
+    })
+
+  const storage = Storage.Storage.of({
+    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) =>
+      ask(
+        "claim",
+        scripts.claim,
+        lockId,
+        [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
+        says("claimed"),
+        ([word, now, ...fields]): LockRecord.ClaimOutcome => {
+          const record = replies.recordOf(lockId, fields, 0)
+          const left = record.leaseExpireTime - replies.integer(now)
+          if (word === "claimed") return { _tag: "Claimed", record, validFor: left }
+          if (word === "held") return { _tag: "Held", holder: record, retryAfter: left }
+          throw new replies.OddReply("the server's answer to a claim is none that is known")
+        }
+      ),
+    renew: (requests) => requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
+    release: ({ holdId, lockId }) =>
+      ask("release", scripts.release, lockId, [holdId, channel, lockId], undefined, ([word, holds, unheard]): LockRecord.ReleaseOutcome => {
+        if (word === "none") return { _tag: "NotHeld" }
+        const remaining = replies.countOf(holds)
+        if (remaining === 0) heard(unheard)
+        return { _tag: "Released", remaining }
+      }),
+    revoke: ({ lockId, token, when }) =>
+      ask(
+        "revoke",
+        scripts.revoke,
+        lockId,
+        [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
+        says("done"),
+        ([word, , unheard]): LockRecord.RevokeOutcome => {
+          if (word === "none") return { _tag: "NotHeld" }
+          replies.text(unheard)
+          if (when === "now") heard(unheard)
+          return { _tag: "Revoked" }
+        }
+      ),
+    get: (lockId) =>
+      Effect.flatMap(read("get", lockId), (found) => {
+        if (found === undefined) return Effect.succeedNone
+        const { now, record } = found
+        if (record.format > LockRecord.format) return newer("get", lockId, record.format)
+        return Effect.succeed(
+          LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
+        )
+      }),
+    list: records(true).pipe(
+      Stream.filter(({ now, record }) => LockRecord.isLive(record, now)),
+      Stream.map(({ now, record }) => ({ record, validFor: record.leaseExpireTime - now }))
+    ),
+    purge: (olderThan) =>
+      Effect.suspend(() => {
+        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        return Number.isSafeInteger(micros) ? purge(micros) : Effect.succeed(0)
+      }),
+    wakeUps: settings.wakeUps ?? Stream.empty,
+    guarantees
+  })
+
+  const compareAndSet = (operation: string, script: scripts.Script, lockId: string, args: ReadonlyArray<string>) =>
+    Effect.flatMap(run(operation, script, [keyOf(lockId)], args), (reply) =>
+      Effect.flatMap(
+        readReply(operation, () => {
+          const [done, unheard] = replies.list(reply)
+          if (unheard !== undefined && unheard !== "") heard(unheard)
+          return replies.integer(done)
+        }),
+        (done) => done === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+      ))
+
+  const { clock: _, ...unclocked } = guarantees
+
+  const versioned = VersionedStore.VersionedStore.of({
+    create: (lockId, version, record) => compareAndSet("create", scripts.create, lockId, replies.valuesOf({ ...record, lockId, version })),
+    update: (lockId, expected, record) =>
+      compareAndSet("update", scripts.update, lockId, [...replies.valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
+    delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
+    get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullable(found?.record)),
+    list: Stream.map(records(false), ({ record }) => record),
+    // The key names the node of a cluster whose clock it is: always the same.
+    time: Effect.flatMap(run("time", scripts.time, [prefix], []), (reply) => readReply("time", () => replies.integer(reply))),
+    wakeUps: settings.wakeUps,
+    guarantees: { ...unclocked, name: "RedisStorage.versioned" }
+  })
+
+  return { storage, versioned }
+}

@@ -1,0 +1,166 @@
+/**
+ * A fence for what a lock protects, where that is in a SQL database: a write in a transaction whose fencing token is older than one seen before is refused.
+ *
+ * A lock alone cannot stop a holder that was paused beyond its lease and does not know it. The resource can, if it remembers the greatest token that has written.
+ * See M. Kleppmann, "How to do distributed locking" (2016), for why.
+ *
+ * Works over `@effect/sql` on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server, in the program's own database, which need not be where the locks are. Another dialect is refused. On SQL Server it has not been
+ * run yet: what it sends there is looked at as text.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { invalid, textFault } from "../../common/input.js"
+import * as fence from "./fence.js"
+import { InvalidOptions } from "../../LockError.js"
+
+/**
+ * Somebody with a newer token has written already: this holder has lost its lock, whether it knows or not. The transaction must be rolled back.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StaleToken extends Schema.TaggedError<StaleToken>("effect-storage-lock/SqlFence/StaleToken")("StaleToken", {
+  resource: Schema.String,
+  token: Schema.Number
+}) {
+  override get message(): string {
+    return `token ${this.token} is stale: ${JSON.stringify(this.resource)} was written under a newer one`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** In the default schema. Default `"storage_lock_fence"`. */
+  readonly table?: string | undefined
+}
+
+const defaultTable = "storage_lock_fence"
+
+const tableOf = (options: Options | undefined): string | InvalidOptions => {
+  const table = options?.table ?? defaultTable
+  const kind = textFault(table)
+  return kind === undefined && table.length <= 63 ? table : new InvalidOptions({
+    field: "table",
+    kind: kind ?? `a string of ${table.length} UTF-16 units`,
+    rule: "a name of 1 to 63 UTF-16 units without NUL"
+  })
+}
+
+/** That of the client, or the refusal of another. */
+const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => {
+  const other = (name: string) => () =>
+    new InvalidOptions({ field: "SqlClient", kind: `one of ${name}`, rule: "one of PostgreSQL, SQLite, MySQL, MariaDB, TiDB or SQL Server: for other dialects there is no fence" })
+  return sql.onDialectOrElse({
+    pg: () => "pg" as const,
+    sqlite: () => "sqlite" as const,
+    mysql: () => "mysql" as const,
+    mssql: () => "mssql" as const,
+    clickhouse: other("ClickHouse"),
+    orElse: other("another dialect")
+  })
+}
+
+/**
+ * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `@effect/sql` names it; `mysql` is MariaDB and TiDB, too. Default
+ * `"pg"`, whose text SQLite takes as well.
+ *
+ * @since 0.1.0
+ * @category setup
+ */
+export const ddl = (options?: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined }): string => {
+  const table = tableOf(options)
+  if (table instanceof InvalidOptions) throw table
+  const dialect = options?.dialect ?? "pg"
+  if (!Object.hasOwn(fence.of, dialect)) throw invalid("dialect", dialect, "pg, sqlite, mysql or mssql")
+  const words = fence.of[dialect]
+  return words.ddl(words.table(table))
+}
+
+/**
+ * Creates the table if it is not there.
+ *
+ * @since 0.1.0
+ * @category setup
+ */
+export const setup = (options?: Options): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
+    const table = tableOf(options)
+    if (table instanceof InvalidOptions) return Effect.fail(table)
+    const dialect = dialectOf(sql)
+    return dialect instanceof InvalidOptions ? Effect.fail(dialect) : Effect.asVoid(sql.unsafe(ddl({ table, dialect })))
+  })
+
+/**
+ * Runs an effect in a transaction that goes through only if no newer token has written to the resource; then no older one can any more.
+ *
+ * The check comes first and locks the resource's row, so writers of one resource follow each other, and what the effect wrote under a stale token is never committed.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import * as SqlFence from "effect-storage-lock/SqlFence"
+ * import { SqlClient } from "@effect/sql"
+ * import { Effect } from "effect"
+ *
+ * const withdraw = Effect.gen(function*() {
+ *   const sql = yield* SqlClient.SqlClient
+ *   yield* sql`UPDATE accounts SET balance = balance - 10 WHERE id = 1`
+ * })
+ *
+ * const program = StorageLock.withLock((lock) => SqlFence.transaction(withdraw, "account 1", lock.token), "account 1")
+ * ```
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const transaction = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  resource: string,
+  token: number,
+  options?: Options
+): Effect.Effect<A, E | StaleToken | SqlError | InvalidOptions, R | SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(Effect.zipRight(check(resource, token, options), self)))
+
+/**
+ * The check alone, for a transaction of one's own: it must be in the same transaction as the write, and before it, and its failure must roll it back.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const check = (
+  resource: string,
+  token: number,
+  options?: Options
+): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> =>
+  Effect.suspend((): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> => {
+    const table = tableOf(options)
+    if (table instanceof InvalidOptions) return Effect.fail(table)
+    const kind = textFault(resource)
+    if (kind !== undefined) {
+      return Effect.fail(new InvalidOptions({ field: "resource", kind, rule: "a string that is not empty, without NUL and lone surrogates" }))
+    }
+    if (!Number.isSafeInteger(token) || token <= 0) {
+      return Effect.fail(invalid("token", token, "the fencing token of a hold, a positive integer"))
+    }
+    return Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, StaleToken | SqlError | InvalidOptions> => {
+      const dialect = dialectOf(sql)
+      if (dialect instanceof InvalidOptions) return Effect.fail(dialect)
+      const words = fence.of[dialect]
+      const bytes = Buffer.byteLength(resource)
+      if (bytes > words.longest) {
+        return Effect.fail(new InvalidOptions({ field: "resource", kind: `a string of ${bytes} bytes`, rule: `a string of at most ${words.longest} bytes of UTF-8 in this database` }))
+      }
+      const run = words.check(words.table(table), resource, token).map(({ text, values }) => sql.unsafe(text, values))
+      return Effect.flatMap(
+        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>((before, next) => Effect.zipRight(before, next), Effect.succeed([])),
+        (rows) => rows.length > 0 ? Effect.void : Effect.fail(new StaleToken({ resource, token }))
+      )
+    })
+  })

@@ -1,0 +1,155 @@
+/**
+ * Locks in a SQLite file, for the processes of one machine. Needs `@effect/sql-sqlite-node`, `@effect/sql`, `@effect/experimental` and `@effect/platform`.
+ *
+ * **What it promises.** Claims, renewals and releases are single statements, serialized by SQLite's one write lock per file. Leases end by the clock of the machine,
+ * in milliseconds. With `synchronous: "full"` (the default) what was acknowledged outlives a loss of power, as far as the disk keeps its word.
+ *
+ * **What it does not.** SQLite's file locks do not work on network file systems: keep the file on a local disk. A process that is stopped in the
+ * middle of a write keeps the others out until it goes on or is killed; they then fail with reason `Timeout`. Do not open the file with a second SQLite library in one process: closing
+ * one drops the file locks of the other. The driver is synchronous: each change blocks the event loop while the disk syncs, a few milliseconds at most on
+ * common disks; waiting for another writer does not.
+ *
+ * **Use a file of its own.** The storage has a connection of its own, never the program's transaction; but a file has one writer at a time, so a long write transaction of
+ * the program on the same file makes renewals wait, and after `operationTimeout` fail.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { inRealTime } from "../../common/clocks.js"
+import * as connection from "./connection.js"
+import * as resolved from "./options.js"
+import * as statements from "./statements.js"
+import * as native from "./storage.js"
+import * as versioned from "./versioned.js"
+import * as wakeUps from "./wakeUps.js"
+import { InvalidOptions, type StorageError } from "../../LockError.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Path of the file; made if it is not there, its directory is not. `":memory:"` is private to each build of the layer. URIs are refused. */
+  readonly filename: string
+  /** Name of the table, 1 to 128 UTF-16 units. It is quoted: a dot in it is a dot. Default: `"storage_lock"`. */
+  readonly table?: string | undefined
+  /** Whether to make the file and the table if they are missing. Default: `true`. If `false`, see `ddl`. */
+  readonly setup?: boolean | undefined
+  /**
+   * `"full"` (default): every acknowledged change is on disk. `"normal"`: faster, but a loss of power may take the last changes back, so a lock may be
+   * given to two owners around it.
+   */
+  readonly synchronous?: "full" | "normal" | undefined
+  /**
+   * How long to wait for another writer of the file before the operation fails with reason `Timeout`. The event loop is free meanwhile. Default: 5 seconds,
+   * and never longer than the caller's own limit.
+   */
+  readonly operationTimeout?: Duration.DurationInput | undefined
+}
+
+/**
+ * What `setup` does, for those who run migrations; may run in a transaction. The layer itself switches the file to WAL mode.
+ *
+ * @throws `InvalidOptions` for a table name that `layer` would refuse
+ *
+ * @example
+ * ```ts
+ * import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
+ *
+ * console.log(SqliteStorage.ddl({ table: "storage_lock" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category setup
+ */
+export const ddl = (options: { readonly table?: string | undefined } = {}): string => {
+  const table = resolved.resolveTable(options.table)
+  if (typeof table !== "string") throw table
+  return `-- effect-storage-lock, SQLite, format 1\n${statements.createTable(table)};\n`
+}
+
+const open = <A>(
+  options: Options,
+  make: (handle: connection.Handle, table: string, wakeUps: Stream.Stream<string>) => A
+): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.suspend((): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> => {
+    const checked = resolved.resolve(options)
+    if (checked instanceof InvalidOptions) return checked
+    return Effect.map(connection.open(checked, native.guarantees.name), (handle) =>
+      make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name)))
+  })
+
+const layerOf = <I, S, A extends S>(
+  tag: Context.Tag<I, S>,
+  make: (handle: connection.Handle, table: string, wakeUps: Stream.Stream<string>) => A
+) =>
+(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.scoped(tag, inRealTime(open(options, make)))
+
+/**
+ * A lock storage in a SQLite file, with one connection of its own for the life of the layer.
+ *
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError`: `Connection` (the file cannot be opened), `Permission` (or written), `Timeout` (another
+ * connection has it for too long), `Schema` (it is no database, or the table is missing or foreign).
+ *
+ * @example
+ * ```ts
+ * import { Storage } from "effect-storage-lock"
+ * import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const storage = yield* Storage.Storage
+ *   return yield* storage.get("must-serial-operation-resource-foo")
+ * })
+ *
+ * program.pipe(Effect.provide(SqliteStorage.layer({ filename: "locks.db" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: (options: Options) => Layer.Layer<Storage.Storage, StorageError | InvalidOptions> = layerOf(
+  Storage.Storage,
+  native.make
+)
+
+/**
+ * As `layer`, with options from the program's configuration.
+ *
+ * @example
+ * ```ts
+ * import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
+ * import { Config } from "effect"
+ *
+ * const storage = SqliteStorage.layerConfig({ filename: Config.string("LOCK_FILE") })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  options: Config.Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+
+/**
+ * The smaller port over the same table, for locks of other kinds: one row per lock id, so that no two kinds overlap on one id.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerVersioned: (
+  options: Options
+) => Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> = layerOf(
+  VersionedStore.VersionedStore,
+  versioned.make
+)

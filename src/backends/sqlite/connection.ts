@@ -1,0 +1,160 @@
+import * as Reactivity from "@effect/experimental/Reactivity"
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqliteClient } from "@effect/sql-sqlite-node"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import { existsSync } from "node:fs"
+import { StorageError } from "../../LockError.js"
+import * as Storage from "../../Storage.js"
+import { withoutLabels } from "../sql/record.js"
+import { monotonicMicros } from "../../common/time.js"
+import { busy, classify, full } from "./errors.js"
+import type { Resolved } from "./options.js"
+import * as sameFile from "./sameFile.js"
+import * as statements from "./statements.js"
+
+/** One connection of our own: no transaction of the program is ever on it, so every statement commits by itself. */
+export interface Handle {
+  readonly run: <Row>(
+    operation: string,
+    text: string,
+    params?: Readonly<Record<string, unknown>>
+  ) => Effect.Effect<ReadonlyArray<Row>, StorageError>
+}
+
+/** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
+const whileBusy = Schedule.exponential("1 millis", 1.6).pipe(
+  Schedule.union(Schedule.spaced("25 millis")),
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 })
+)
+
+/**
+ * The driver's cache keeps a failed preparation (a busy file, a table not yet there) for minutes. A statement that failed was not applied, so it may be tried
+ * again at once, past the cache; preparing past it throws. This second error is the one that counts.
+ */
+const pastCache = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.catchAllDefect(
+    Effect.suspend(() => conn.executeUnprepared(text, params, undefined)),
+    (cause) => Effect.fail({ cause })
+  )
+
+const attempt = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.catchAllCause(conn.execute(text, params, undefined), () => pastCache(conn, text, params))
+
+/** One handler on the way that does not fail, which is nearly always: each costs. */
+const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
+  run: <Row>(operation: string, text: string, named?: Readonly<Record<string, unknown>>) => {
+    const params = named === undefined ? [] : [named]
+    return Effect.catchAllCause(
+      conn.execute(text, params, undefined),
+      () =>
+        pastCache(conn, text, params).pipe(
+          Effect.catchIf((error) => busy(error.cause), (error) => waitAndRetry(conn, timeoutMillis, text, params, error)),
+          Effect.catchIf((error) => full(error.cause), () => reuseLog(conn, text, params)),
+          Effect.mapError((error) => classify(operation, error.cause))
+        )
+    ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
+  }
+})
+
+/**
+ * The log grows with each change. On a full disk it is copied into the database, which only overwrites pages that are there, and the next change is written at the log's begin: so what is held
+ * can still be renewed and released.
+ */
+const reuseLog = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
+  Effect.zipRight(
+    Effect.ignore(conn.executeUnprepared("PRAGMA wal_checkpoint(RESTART)", [], undefined)),
+    pastCache(conn, text, params)
+  )
+
+const waitAndRetry = (
+  conn: Connection,
+  timeoutMillis: number,
+  text: string,
+  params: ReadonlyArray<unknown>,
+  first: { readonly cause?: unknown }
+) =>
+  Effect.gen(function*() {
+    const limit = Math.min(timeoutMillis, Duration.toMillis(yield* Storage.TimeLimit))
+    const monotonicMillis = Effect.map(monotonicMicros, (micros) => micros / 1000)
+    const end = (yield* monotonicMillis) + limit
+    const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt(conn, text, params))
+    const pauses = Schedule.modifyDelayEffect(whileBusy, (_, pause) =>
+      // The last try is at the end of the time, not after it.
+      Effect.map(monotonicMillis, (now) => Duration.millis(Math.max(0, Math.min(Duration.toMillis(pause), end - 1 - now)))))
+    yield* Effect.sleep(Math.min(1, limit))
+    return yield* Effect.retry(again, {
+      schedule: pauses,
+      while: (error) => error !== first && busy(error.cause)
+    })
+  })
+
+const failed = (operation: string, reason: StorageError["reason"], message: string) =>
+  new StorageError({ reason, operation, isRetryable: false, applied: "no", message })
+
+/** Opens the file, makes it ready, and reserves the connection for the life of the scope. Safe when many processes do it at once. */
+const connect = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const operation = `${name}.open`
+    const memory = options.filename === ":memory:"
+    if (!options.setup && !memory && !existsSync(options.filename)) {
+      return yield* failed(operation, "Connection", `there is no file ${JSON.stringify(options.filename)}, and setup is off`)
+    }
+    const client = yield* SqliteClient.make({
+      filename: options.filename,
+      // The driver would do it under its own time-out of 5 s, which blocks the event loop, and throw.
+      disableWAL: true
+    }).pipe(
+      Effect.catchAllDefect((cause) => Effect.fail(classify(operation, cause))),
+      Effect.provide(Reactivity.layer)
+    )
+    const conn = yield* Effect.mapError(client.reserve, (error) => classify(operation, error.cause))
+    const handle = makeHandle(conn, options.timeoutMillis)
+    const run = <Row>(text: string) => handle.run<Row>(operation, text)
+
+    yield* run("PRAGMA busy_timeout = 0")
+    yield* run(`PRAGMA synchronous = ${options.synchronous}`)
+    // A property of the file, which migrations cannot set: they run in a transaction.
+    if (!memory) {
+      const [mode] = yield* run<{ readonly journal_mode: string }>("PRAGMA journal_mode = WAL")
+      if (mode?.journal_mode !== "wal") {
+        return yield* failed(
+          operation,
+          "Unknown",
+          `the journal of ${JSON.stringify(options.filename)} stays ${mode?.journal_mode}, not wal: is it on a network file system?`
+        )
+      }
+    }
+    if (options.setup) yield* run(statements.createTable(options.table))
+    const isOld = Effect.map(run<{ readonly labelled: number }>(statements.look(options.table)), ([row]) => row?.labelled === 0)
+    if (yield* isOld) {
+      const alter = statements.addLabel(options.table)
+      if (!options.setup) {
+        return yield* failed(operation, "Schema", withoutLabels(options.table, alter))
+      }
+      // Another process may be faster: then the column is there already.
+      yield* Effect.catchAll(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
+    }
+    const [checked] = yield* run<{ readonly now: number | null; readonly version: string }>(statements.check(options.table))
+    if (typeof checked?.now !== "number") {
+      return yield* failed(operation, "Schema", `SQLite ${checked?.version} is too old: 3.42 has the clock that is needed`)
+    }
+    return handle
+  })
+
+/** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */
+const guard: sameFile.Guard = (filename) =>
+  SqliteClient.make({ filename, readonly: true, disableWAL: true }).pipe(
+    Effect.provide(Reactivity.layer),
+    Effect.flatMap((client) => client.reserve),
+    Effect.flatMap((conn) => conn.executeUnprepared("SELECT count(*) FROM sqlite_master", [], undefined)),
+    Effect.catchAllCause(() => Effect.void)
+  )
+
+/** A connection to whatever file stands at the path. */
+export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
+  options.filename === ":memory:"
+    ? connect(options, name)
+    : sameFile.make({ filename: options.filename, name, connect: connect(options, name), guard })

@@ -1,0 +1,69 @@
+import { resolve as absolute } from "node:path"
+import { InvalidOptions } from "../../LockError.js"
+import { invalid, operationTimeout, textFault } from "../../common/input.js"
+import type { Options } from "./SqliteStorage.js"
+
+/** Options that make sense, with the defaults filled in. */
+export interface Resolved {
+  readonly filename: string
+  readonly table: string
+  readonly setup: boolean
+  readonly synchronous: "full" | "normal"
+  readonly timeoutMillis: number
+}
+
+export const defaultTable = "storage_lock"
+const longestTable = 128
+const tableFault = (table: unknown): string | undefined => {
+  const kind = textFault(table)
+  if (kind !== undefined) return kind
+  const name = table as string
+  return name.length > longestTable ? `a string of ${name.length} UTF-16 units`
+    : /^sqlite_/i.test(name) ? JSON.stringify(name)
+    : undefined
+}
+
+const filenameFault = (filename: unknown): string | undefined => {
+  const kind = textFault(filename)
+  if (kind !== undefined) return kind
+  const name = filename as string
+  // The driver trims names, and opens a temporary database for what is then empty; a URI can switch file locking off.
+  return name.trim() !== name || /^file:/i.test(name) ? JSON.stringify(name) : undefined
+}
+
+export const resolveTable = (table: unknown): string | InvalidOptions => {
+  const name = table ?? defaultTable
+  const kind = tableFault(name)
+  return kind === undefined ? name as string : new InvalidOptions({
+    field: "table",
+    kind,
+    rule: `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
+  })
+}
+
+export const resolve = (options: Options): Resolved | InvalidOptions => {
+  const kind = filenameFault(options.filename)
+  if (kind !== undefined) {
+    return new InvalidOptions({
+      field: "filename",
+      kind,
+      rule: "the path of a file (no URI, no NUL, no space at its ends), or \":memory:\""
+    })
+  }
+  const table = resolveTable(options.table)
+  if (typeof table !== "string") return table
+
+  const synchronous = options.synchronous ?? "full"
+  if (synchronous !== "full" && synchronous !== "normal") {
+    return invalid("synchronous", synchronous, "\"full\" or \"normal\"")
+  }
+  const setup = options.setup ?? true
+  if (typeof setup !== "boolean") {
+    return invalid("setup", setup, "true or false")
+  }
+  const timeoutMillis = operationTimeout(options.operationTimeout)
+  if (typeof timeoutMillis !== "number") return timeoutMillis
+  // A program that changes its directory keeps its locks.
+  const filename = options.filename === ":memory:" ? options.filename : absolute(options.filename)
+  return { filename, table, setup, synchronous, timeoutMillis }
+}

@@ -1,0 +1,128 @@
+/** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Storage from "../Storage.js"
+import * as alarmClock from "./alarms.js"
+import { guarded } from "./answers.js"
+import { Bell } from "./bell.js"
+import * as clocks from "../common/clocks.js"
+import * as storageCalls from "./calls.js"
+import type { Core } from "./core.js"
+import { inspect, Inspector } from "./inspect.js"
+import { Lines } from "./line.js"
+import { renewDue } from "./refresher.js"
+import * as signs from "./signs.js"
+import * as timelines from "./timeline.js"
+
+/** How long bodies may take to end when the layer closes under them, and how long their releases may take then. */
+const grace = Duration.seconds(1)
+const drain = Duration.seconds(2)
+
+const doChores = (core: Core): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.forEach(core.chores.splice(0), core.calls.background, { discard: true }))
+
+/** What synchronous code has asked for. */
+const work = (core: Core): Effect.Effect<never> =>
+  core.worker.wait.pipe(
+    Effect.zipRight(doChores(core)),
+    Effect.zipRight(renewDue(core)),
+    Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
+    Effect.forever
+  )
+
+/** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
+const listen = (core: Core): Effect.Effect<void> =>
+  core.listen.wait.pipe(
+    Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
+    Effect.catchAllCause((cause) =>
+      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
+    )
+  )
+
+/**
+ * In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. Bounded by the time in the context and by real time: a
+ * program under a test clock that nobody moves any more must end too.
+ */
+const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.forkDaemon(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), clocks.live.sleep(limit)]))),
+    (fiber) => Effect.asVoid(Fiber.await(fiber))
+  )
+
+const close = (core: Core): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    core.closed = true
+    yield* Deferred.succeed(core.closing, undefined)
+    core.lines.ringAll()
+    // Nobody needs the answers of renewals any more.
+    yield* core.calls.abort("renew")
+    const holds = Array.from(core.holds)
+    for (const hold of holds) hold.lose("Closed")
+    if (holds.length > 0) {
+      yield* bounded(Effect.forEach(holds, (hold) => hold.givenBack.wait, { discard: true }), grace)
+      for (const hold of holds) hold.giveBack()
+    }
+    const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.chores.length === 0
+    if (!isQuiet()) yield* bounded(
+      Effect.whileLoop({
+        while: () => !isQuiet(),
+        body: () => Effect.zipRight(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
+        step: () => {}
+      }),
+      drain
+    )
+    core.signs.flush()
+    yield* core.calls.close
+  })
+
+export const open = (
+  storage: Storage.Service,
+  namespace: string | undefined
+): Effect.Effect<Core, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const clock = yield* clocks.forStorage(storage.guarantees)
+    const timeline = timelines.make(clock)
+    const alarms = alarmClock.make(timeline)
+    const quiet = new Bell()
+    const core: Core = {
+      storage: guarded(storage),
+      namespace,
+      clock,
+      timeline,
+      alarms,
+      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () => quiet.ring()),
+      lines: new Lines(),
+      signs: yield* signs.make(clock, alarms, timeline),
+      holds: new Set(),
+      due: new Set(),
+      chores: [],
+      worker: new Bell(),
+      listen: new Bell(),
+      acquiring: 0,
+      quiet,
+      closed: false,
+      closing: yield* Deferred.make<void>()
+    }
+    inspect(core, yield* Inspector)
+    const fibers = yield* Effect.forEach(
+      [alarms.run, work(core)],
+      (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.withClock(Effect.interruptible(loop), clock))
+    )
+    const listening = yield* Effect.forkDaemon(Effect.withClock(Effect.interruptible(listen(core)), clock))
+    const end = Effect.suspend(() => {
+      listening.unsafeInterruptAsFork(FiberId.none)
+      return Effect.zipRight(
+        Fiber.interruptAll(fibers),
+        // A storage whose stream of hints cannot be ended must not keep the layer from closing.
+        Effect.suspend(() => listening.unsafePoll() === null ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void)
+      )
+    })
+    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), end))
+    return core
+  })

@@ -1,0 +1,133 @@
+import * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
+import { InvalidOptions } from "../LockError.js"
+import { type Guarantees, shortestMemory } from "../Storage.js"
+import type { AcquireOptions, Options } from "../StorageLock.js"
+import { invalidLabel, invalidNamespace } from "../common/ids.js"
+import { thisProcess } from "./thisProcess.js"
+import { duration, kindOf } from "../common/input.js"
+
+/** Options that make sense, in milliseconds. */
+export interface Resolved {
+  readonly lease: number
+  readonly refresh: number
+  readonly margin: number
+  /** `Infinity`: none. */
+  readonly acquireTimeout: number
+  readonly retry: Schedule.Schedule<unknown>
+  /** `Infinity`: for ever. */
+  readonly holdAtMost: number
+  readonly lostAtEnd: "fail" | "succeed"
+  readonly ownerLabel: string
+  /** `Infinity`: never. */
+  readonly purgeAfter: number
+}
+
+/** With room for the clock in a record: 2^53 microseconds are the year 2255. */
+const longestLease = Duration.toMillis("365 days")
+
+/** Refresh and margin together, as a part of the lease: beyond it, a single slow renewal would lose the lock. */
+const wellBelow = 0.9
+
+export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20 millis", 1.5).pipe(
+  Schedule.union(Schedule.spaced("500 millis")),
+  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
+  Schedule.modifyDelay((_, delay) => Math.ceil(Duration.toMillis(delay)))
+)
+
+const format = (millis: number): string => Duration.format(Duration.millis(millis))
+
+/** Nonsense is refused, never repaired. */
+export const resolve = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions => {
+  const shortest = guarantees.shortestLease / 1000
+  const granularity = guarantees.leaseGranularity / 1000
+
+  const asked = duration(
+    "leaseExpireAfter",
+    options.leaseExpireAfter === undefined ? "30 seconds" : options.leaseExpireAfter,
+    `a duration from ${format(shortest)} (the shortest of ${guarantees.name}) to ${format(longestLease)}`,
+    (millis) => millis > 0 && millis >= shortest && millis <= longestLease
+  )
+  if (typeof asked !== "number") return asked
+  const lease = Math.ceil(asked / granularity) * granularity
+
+  const refresh = duration(
+    "leaseRefreshInterval",
+    options.leaseRefreshInterval === undefined ? lease / 3 : options.leaseRefreshInterval,
+    `a duration above zero and below the lease of ${format(lease)}`,
+    (millis) => millis > 0 && millis < lease
+  )
+  if (typeof refresh !== "number") return refresh
+
+  const margin = duration(
+    "clockMargin",
+    options.clockMargin === undefined ? Math.max(100, lease / 20) : options.clockMargin,
+    `a duration of zero or more, below the lease of ${format(lease)}`,
+    // A default that does not fit is the lease's fault, and told below.
+    (millis) => millis >= 0 && (options.clockMargin === undefined || millis < lease)
+  )
+  if (typeof margin !== "number") return margin
+  if (refresh + margin > wellBelow * lease) {
+    return new InvalidOptions({
+      field: options.leaseRefreshInterval === undefined && options.clockMargin === undefined
+        ? "leaseExpireAfter"
+        : "leaseRefreshInterval",
+      kind: `${format(refresh)} (refresh) and ${format(margin)} (clockMargin) in a lease of ${format(lease)}`,
+      rule: `such that leaseRefreshInterval and clockMargin (give a smaller one for a short lease) together are at most ${
+        wellBelow * 100
+      } % of leaseExpireAfter`
+    })
+  }
+
+  const acquireTimeout = options.acquireTimeout === undefined ? Number.POSITIVE_INFINITY : duration(
+    "acquireTimeout",
+    options.acquireTimeout,
+    "a duration above zero (tryAcquire does not wait)",
+    (millis) => millis > 0
+  )
+  if (typeof acquireTimeout !== "number") return acquireTimeout
+
+  const holdAtMost = options.holdAtMost === undefined || options.holdAtMost === "infinity" ? Number.POSITIVE_INFINITY : duration(
+    "holdAtMost",
+    options.holdAtMost,
+    "a duration above zero, or \"infinity\" for no bound",
+    (millis) => millis > 0
+  )
+  if (typeof holdAtMost !== "number") return holdAtMost
+
+  const { lostAtEnd = "fail" } = options
+  if (lostAtEnd !== "fail" && lostAtEnd !== "succeed") {
+    return new InvalidOptions({ field: "lostAtEnd", kind: kindOf(lostAtEnd), rule: "\"fail\" or \"succeed\"" })
+  }
+
+  if (options.retry !== undefined && !Schedule.isSchedule(options.retry)) {
+    return new InvalidOptions({ field: "retry", kind: kindOf(options.retry), rule: "a Schedule" })
+  }
+  if (options.namespace !== undefined) {
+    const invalid = invalidNamespace(options.namespace)
+    if (invalid !== undefined) return invalid
+  }
+  const ownerLabel = options.ownerLabel ?? thisProcess
+  const invalid = invalidLabel(ownerLabel)
+  if (invalid !== undefined) return invalid
+  const never = options.purgeAfter === false || options.purgeAfter === "infinity"
+  const purgeAfter = never ? Number.POSITIVE_INFINITY : duration(
+    "purgeAfter",
+    options.purgeAfter === undefined ? "1 day" : options.purgeAfter,
+    `a duration of at least ${Duration.format(shortestMemory)}, or "infinity" for never`,
+    (millis) => millis >= Duration.toMillis(shortestMemory)
+  )
+  if (typeof purgeAfter !== "number") return purgeAfter
+
+  return { lease, refresh, margin, acquireTimeout, holdAtMost, lostAtEnd, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
+}
+
+const ofLayer = ["namespace", "purgeAfter"] as const
+
+/** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
+export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions => {
+  const field = ofLayer.find((name) => (own as Options)[name] !== undefined)
+  return field === undefined
+    ? resolve({ ...layer, ...own }, guarantees)
+    : new InvalidOptions({ field, kind: "an option of one acquire", rule: "an option of the layer" })
+}

@@ -1,0 +1,94 @@
+/**
+ * Drops the records of locks that have been free for long: in the background, by one process of all that share a storage, and never at the cost of anybody's acquire.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import { isReal } from "../common/clocks.js"
+import { callLimit, type Core, longestCall } from "./core.js"
+import { Ids, purgeKey } from "../common/ids.js"
+import type { Resolved } from "./options.js"
+
+/** From one purge to the next: often enough that few old records pile up, seldom enough to cost nothing. In milliseconds. */
+const intervalOf = (after: number): number => Math.min(Math.max(after / 24, 10 * 60_000), 24 * 3_600_000)
+
+/** Nothing of this in programs that end soon. */
+const shortestDelay = 60_000
+
+/** A storage drops page by page. */
+const purgeLimit = 6 * longestCall
+
+/** On a real clock by a timer that does not keep the process alive: there may be hours to wait. */
+const pause = (clock: Clock.Clock, millis: number): Effect.Effect<void> =>
+  !isReal(clock)
+    ? Effect.withClock(Effect.sleep(Math.ceil(millis)), clock)
+    : Effect.async<void>((resume) => {
+      const timer: { readonly unref?: () => void } & (NodeJS.Timeout | number) = setTimeout(() => resume(Effect.void), millis)
+      timer.unref?.()
+      return Effect.sync(() => clearTimeout(timer))
+    })
+
+/**
+ * Whoever gets the lock of purges does it, and leaves the lock to its lease: until that ends, nobody else has to.
+ * Says whether it was done.
+ */
+export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: number) =>
+  Effect.gen(function*() {
+    const newId = yield* Ids
+    const [holdId, ownerId] = [yield* newId, yield* newId]
+    const claimed = yield* core.calls.ask(
+      "claim",
+      core.storage.claim({ lockId: purgeKey, ownerId, holdId, lease: Math.round(lease * 1000), ownerLabel }),
+      callLimit(lease)
+    )
+    if (claimed._tag !== "Claimed") return false
+    yield* core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit).pipe(
+      // Another may fare better.
+      Effect.onError(() => 
+        Effect.catchAll(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)), (error) =>
+          Effect.logDebug(`effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`)))
+    )
+    return true
+  })
+
+const loop = (core: Core, options: Resolved): Effect.Effect<never> =>
+  Effect.gen(function*() {
+    const interval = intervalOf(options.purgeAfter)
+    let warned = false
+    // At some time within the first interval: where processes live for less, each purges now and then.
+    let delay = yield* Random.nextRange(shortestDelay, interval)
+    for (;;) {
+      yield* pause(core.clock, delay)
+      delay = interval * (yield* Random.nextRange(1, 1.5))
+      const result = yield* Effect.either(sweep(core, options, interval))
+      if (result._tag === "Right") warned = false
+      else if (!warned && !core.closed) {
+        warned = true
+        yield* Effect.logWarning(
+          `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${result.left.message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
+        )
+      }
+    }
+  })
+
+/** From now on, until the scope is closed. */
+export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.suspend((): Effect.Effect<void, never, Scope.Scope> => {
+    const { clock, name } = core.storage.guarantees
+    if (!Number.isFinite(options.purgeAfter)) return Effect.void
+    if (clock !== "storage") {
+      return isAsked
+        ? Effect.logWarning(`effect-storage-lock: \`purgeAfter\` has no effect on ${name}: it has no clock that tells what is old, so the records of free locks stay`)
+        : Effect.void
+    }
+    return Effect.acquireRelease(
+      Effect.forkDaemon(Effect.interruptible(loop(core, options)).pipe(
+        Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect))
+      )),
+      // The call first: a purge may take longer than closing should.
+      (fiber) => Effect.zipRight(core.calls.abort("purge"), Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none)))
+    )
+  })

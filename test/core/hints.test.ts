@@ -1,0 +1,109 @@
+/** Waiters that do not poll: what wakes them, and who passes by whom. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as PubSub from "effect/PubSub"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
+import type * as Storage from "../../src/Storage.js"
+import * as Process from "../support/process.js"
+
+const options = { retry: Schedule.spaced("10 hours"), leaseExpireAfter: "1 hour" } as const
+
+const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.map(Fiber.poll(fiber), (exit) => exit._tag === "Some")
+
+const processes = (change: (storage: Storage.Service) => Storage.Service = (same) => same) =>
+  Effect.gen(function*() {
+    const storage = change(yield* MemoryStorage.make())
+    const [a, b, operator] = [yield* Process.make(storage, options), yield* Process.make(storage, options), yield* Process.make(storage, options)]
+    return { a: a.locks, b: b.locks, operator: operator.locks }
+  })
+
+describe("a waiter that does not poll", () => {
+  it.scoped("has the lock at once when an operator frees it in another process", () =>
+    Effect.gen(function*() {
+      const { a, b, operator } = yield* processes()
+      const lock = yield* a.acquire("x")
+      const waiter = yield* Effect.fork(b.acquire("x"))
+      yield* TestClock.adjust("1 second")
+      yield* operator.forceRelease("x", { token: lock.token, when: "now" })
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(yield* isDone(waiter))
+    }))
+
+  it.scoped("has it when the lease ends, if the operator keeps all out until then", () =>
+    Effect.gen(function*() {
+      const { a, b, operator } = yield* processes()
+      const lock = yield* a.acquire("x")
+      const waiter = yield* Effect.fork(b.acquire("x"))
+      yield* TestClock.adjust("1 second")
+      yield* operator.forceRelease("x", { token: lock.token, when: "leaseEnd" })
+      yield* TestClock.adjust("50 minutes")
+      assert.isFalse(yield* isDone(waiter))
+      yield* TestClock.adjust("10 minutes")
+      assert.isTrue(yield* isDone(waiter))
+    }))
+
+  it.scoped("has it at the hint \"all\", for whatever lock it waits", () =>
+    Effect.gen(function*() {
+      const hints = yield* PubSub.unbounded<string>()
+      const { a, b } = yield* processes((storage) => ({ ...storage, wakeUps: Stream.fromPubSub(hints) }))
+      const [x, y] = [yield* a.acquire("x"), yield* a.acquire("y")]
+      const waiters = [yield* Effect.fork(b.acquire("x")), yield* Effect.fork(b.acquire("y"))]
+      yield* TestClock.adjust("1 second")
+      yield* x.release
+      yield* y.release
+      yield* TestClock.adjust("1 second")
+      for (const waiter of waiters) assert.isFalse(yield* isDone(waiter))
+      yield* PubSub.publish(hints, "all")
+      yield* TestClock.adjust("1 second")
+      for (const waiter of waiters) assert.isTrue(yield* isDone(waiter))
+    }))
+})
+
+describe("a reentry in line", () => {
+  it.scoped("behind others enters as soon as its owner gets the lock, in this process or another", () =>
+    Effect.gen(function*() {
+      const { a, b } = yield* processes()
+      const first = yield* a.acquire("x")
+      const stranger = yield* Effect.fork(a.acquire("x"))
+      const owner = yield* Effect.fork(a.acquire("x", "me"))
+      const again = yield* Effect.fork(a.acquire("x", "me"))
+      yield* TestClock.adjust("1 second")
+      yield* first.release
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([yield* isDone(stranger), yield* isDone(owner), yield* isDone(again)], [true, false, false])
+      yield* (yield* Fiber.join(stranger)).release
+      // Somebody else comes between the two of one owner.
+      yield* TestClock.adjust("1 second")
+      const [mine, too] = [yield* Fiber.join(owner), yield* Fiber.join(again)]
+      assert.strictEqual(mine.token, too.token)
+
+      // In another process its owner queues behind a stranger, who learns who has it.
+      const behind = yield* Effect.fork(b.acquire("x"))
+      yield* TestClock.adjust("1 second")
+      const there = yield* Effect.fork(b.acquire("x", "me"))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual([yield* isDone(behind), yield* isDone(there)], [false, true])
+    }))
+
+  it.scoped("behind a stranger that waits for its owner ends", () =>
+    Effect.gen(function*() {
+      const { a } = yield* processes()
+      const done = yield* Effect.fork(a.withLock(
+        () =>
+          Effect.gen(function*() {
+            yield* Effect.sleep("1 second")
+            yield* a.withLock(() => Effect.void, "x", "me")
+          }),
+        "x",
+        "me"
+      ))
+      const strangers = yield* Effect.all(Array.from({ length: 3 }, () => Effect.fork(a.withLock(() => Effect.void, "x"))))
+      yield* TestClock.adjust("2 seconds")
+      assert.isTrue(yield* isDone(done))
+      yield* Fiber.joinAll(strangers)
+    }))
+})

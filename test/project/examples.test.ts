@@ -1,0 +1,214 @@
+/** Every example runs as its reader would run it, ends by itself, and prints what its table says. */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import { SqliteClient } from "@effect/sql-sqlite-node"
+import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { layer as ownBackend } from "../../examples/ownBackend.js"
+import * as Conformance from "../../src/testing/index.js"
+import * as Shared from "../harness/shared.js"
+import { describeServer } from "../harness/server.js"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+const folder = join(root, "examples")
+
+let directory: string
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "storage-lock-"))
+})
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const run = async (name: string, env: NodeJS.ProcessEnv) => {
+  const child = spawn(process.execPath, ["--import", "tsx", join(folder, `${name}.ts`)], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, LOCK_FILE: join(directory, `${name}.db`), ...env }
+  })
+  let stdout = ""
+  let stderr = ""
+  child.stdout.on("data", (chunk) => stdout += chunk)
+  child.stderr.on("data", (chunk) => stderr += chunk)
+  const [code] = await once(child, "close")
+  return { code, stderr, lines: stdout.trimEnd().split("\n") }
+}
+
+const examples: Record<string, ReadonlyArray<string>> = {
+  memory: ["held by worker-1, 1 time; the token has its value: true", "held after the scope: false"],
+  memoryConfigured: [
+    "surely held for more than the 10 seconds of the layer: true",
+    "in the same namespace: true",
+    "in another: false",
+    "leaseRefreshInterval must be a duration above zero and below the lease of 1s, but is \"2 seconds\""
+  ],
+  sqlite: ["nobody else does this now"],
+  sqliteConfigured: ["worker-1 holds nightly-report"],
+  tenWorkers: ["10 workers with 5 turns each: 50", "tokens grow from turn to turn: true"],
+  fencedWrites: ["the late write: StaleToken", "balance: 111"],
+  reentrancy: [
+    "inside: held 2 times, with one token: true",
+    "another owner gets it: false",
+    "without an owner id: false",
+    "held at the end: false"
+  ],
+  lostLease: [
+    "withLock: the body was interrupted",
+    "withLock: Expired",
+    "check: LockLost",
+    "lost: Expired",
+    "guard: LockLost",
+    "unsafeRemainingMillis: left the loop"
+  ],
+  tryAndTimeout: [
+    "tryAcquire: somebody else has it",
+    "withLockIfAvailable: None",
+    "withLock: held by worker-1, its lease lasts beyond now: true",
+    "<id> waited <time> for the lock \"foo\": it is held by worker-1 (owner <id>) since <time>, lease until <time>"
+  ],
+  forkedWork: [
+    "a child of withLock ends, and the lock is held",
+    "a fiber in the scope ends, and the lock is held",
+    "a daemon ends, and the lock is free"
+  ],
+  config: ["a lease of 30s"],
+  operators: [
+    "bar by worker-2, foo by worker-1",
+    "worker-1 is told: Forced",
+    "worker-3 has a greater token: true",
+    "again: false",
+    "purged: 0"
+  ],
+  closing: ["a promise under the lock: 2", "the body was interrupted", "the job ended: Closed", "held in the storage: false"],
+  interrupt: ["held before: true", "held after the interruption: false"],
+  ownBackend: ["worker-1 held foo"]
+}
+
+const onPostgres: Record<string, ReadonlyArray<string>> = {
+  postgres: ["nobody else does this now"],
+  postgresConfigured: ["worker-1 held nightly-report"],
+  ownPgClient: ["transaction: rolled back, rows: 0", "lock: still held"],
+  ownPgPool: ["held", "the pool still serves: 1"]
+}
+
+const onMysql: Record<string, ReadonlyArray<string>> = {
+  mysql: ["nobody else does this now"],
+  mysqlConfigured: ["held nightly-report", "with a greater token: true"]
+}
+
+const onMssql: Record<string, ReadonlyArray<string>> = { mssql: ["nobody else does this now"] }
+
+const onMongo: Record<string, ReadonlyArray<string>> = {
+  mongo: ["nobody else does this now"],
+  mongoConfigured: ["worker-1 held nightly-report"]
+}
+
+const onRedis: Record<string, ReadonlyArray<string>> = {
+  redis: ["nobody else does this now"],
+  redisConfigured: ["worker-1 held nightly-report", "held", "the client still serves: PONG"],
+  rotatingPassword: ["held: true", "renewed with the new password: true"]
+}
+
+const onEtcd: Record<string, ReadonlyArray<string>> = {
+  etcd: ["nobody else does this now"],
+  etcdConfigured: ["worker-1 held nightly-report", "and gave it back: true"]
+}
+
+const onAnyStorage: typeof examples = { anyStorage: ["five steps: 5"] }
+
+const check = (all: typeof examples, env: NodeJS.ProcessEnv = {}) => {
+  for (const [name, lines] of Object.entries(all)) {
+    it(`${name}.ts`, async () => {
+      const ran = await run(name, env)
+      // A storage that finds something to warn of at its start says so in the log, and so is what becomes of holds.
+      expect({ ...ran, lines: ran.lines.filter((line) => !/level=WARN|WARN \(|message="effect-storage-lock: /.test(line)) }).toEqual({ code: 0, stderr: "", lines })
+    })
+  }
+}
+
+describe("examples", () => {
+  check(examples)
+
+  describe("in memory", () => check(onAnyStorage, { LOCK_URL: "memory:" }))
+
+  it("anyStorage.ts on SQLite", async () => {
+    expect((await run("anyStorage", { LOCK_URL: `sqlite:${join(directory, "any.db")}` })).lines).toEqual(onAnyStorage["anyStorage"])
+  })
+
+  it("each is run here, and has its line in the table", () => {
+    const all = readdirSync(folder).filter((file) => file.endsWith(".ts")).sort()
+    // It asks for a server's parts one by one: only type-checked here.
+    const known = { ...examples, ...onPostgres, ...onMysql, ...onMssql, mssqlConfigured: [], ...onMongo, ...onRedis, ...onEtcd, ...onAnyStorage }
+    expect(Object.keys(known).map((name) => `${name}.ts`).sort()).toEqual(all)
+    const table = [...readFileSync(join(folder, "README.md"), "utf8").matchAll(/^\| \[`(\w+\.ts)`\]\((\w+\.ts)\)/gm)]
+    expect(table.map(([, name]) => name).sort()).toEqual(all)
+    expect(table.map(([, , link]) => link).sort()).toEqual(all)
+  })
+
+  it("config.ts reads the environment", async () => {
+    expect((await run("config", { LOCK_LEASE: "20 seconds" })).lines).toEqual(["a lease of 20s"])
+    const refused = await run("config", { LOCK_LEASE: "soon" })
+    expect(refused.code).toBe(1)
+    expect(refused.stderr).toContain("LOCK_LEASE")
+  })
+})
+
+await describeServer("examples on PostgreSQL", Shared.postgres, (server) => {
+  check({ ...onPostgres, ...onAnyStorage }, { DATABASE_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on MySQL", Shared.mysql("mysql8"), (server) => {
+  check({ ...onMysql, ...onAnyStorage }, { DATABASE_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on MariaDB", Shared.mysql("mariadb11"), (server) => {
+  check(onAnyStorage, { LOCK_URL: server.url })
+})
+
+await describeServer("examples on the protocol of MongoDB", Shared.mongo, (server) => {
+  check({ ...onMongo, ...onAnyStorage }, { MONGODB_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on Redis", Shared.redis, (server) => {
+  check({ ...onRedis, ...onAnyStorage }, { REDIS_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on etcd", Shared.etcd, (server) => {
+  check({ ...onEtcd, ...onAnyStorage }, { ETCD_URL: server.url, LOCK_URL: server.url })
+})
+
+/** The program has a transaction open on the very file, and rolls it back. */
+const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const client = yield* SqliteClient.make({ filename })
+    return yield* effect.pipe(
+      Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
+      client.withTransaction,
+      Effect.catchIf(
+        (error): error is { readonly rolledBackWith: A } => typeof error === "object" && error !== null && "rolledBackWith" in error,
+        ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
+      )
+    )
+  }).pipe(Effect.scoped, Effect.provide(Reactivity.layer)) as Effect.Effect<A, unknown, R>
+
+describe("the backend of ownBackend.ts", () => {
+  /** What a file in this process cannot be made to do, or does not do by design. */
+  const beyond = ["advance", "loseReply", "hang", "restart", "breakHints", "refuseWrites", "versioned"]
+  for (const each of Conformance.cases) {
+    if (beyond.includes(each.needs ?? "") || each.rule === "wake-ups") continue
+    it.live(`${each.name} [${each.rule}]`, () =>
+      Effect.gen(function*() {
+        const filename = join(directory, "conformance.db")
+        const result = yield* Conformance.check(each, {
+          name: "ownBackend",
+          layer: ownBackend(filename),
+          hooks: { inTransaction: inTransaction(filename), shiftClient: Conformance.shiftDate },
+          sequences: 10
+        })
+        expect(result).toEqual({ _tag: "Passed" })
+      }))
+  }
+})

@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import Ts from "typescript"
+
+const root = fileURLToPath(new URL("../../", import.meta.url))
+const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
+  exports: Record<string, null | string | { types: string; default: string }>
+  peerDependencies: Record<string, string>
+  peerDependenciesMeta: Record<string, { optional: boolean }>
+  devDependencies: Record<string, string>
+}
+
+/** The source of what is published. */
+const sourceOf = (published: string) => published.replace(/^\.\/dist\//, "src/").replace(/\.js$/, ".ts")
+
+const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  target !== null && typeof target === "object" ? [{ subpath, target, source: sourceOf(target.default) }] : []
+)
+
+const specifiers = (file: string): ReadonlyArray<string> => {
+  const text = Fs.readFileSync(file, "utf8")
+  const stated = Ts.createSourceFile(file, text, Ts.ScriptTarget.ES2022).statements.flatMap((statement) =>
+    (Ts.isImportDeclaration(statement) || Ts.isExportDeclaration(statement)) && statement.moduleSpecifier !== undefined
+      && Ts.isStringLiteral(statement.moduleSpecifier)
+      ? [statement.moduleSpecifier.text]
+      : []
+  )
+  // That also knows `import("…")` inside.
+  return [...stated, ...Ts.preProcessFile(text, true, true).importedFiles.map((_) => _.fileName)]
+}
+
+const packageOf = (specifier: string): string =>
+  specifier.startsWith("node:") ? "node:" : specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
+
+/** All packages that a module needs, of itself and by what it imports. */
+const packages = (entry: string): ReadonlyArray<string> => {
+  const seen = new Set<string>()
+  const found = new Set<string>()
+  const visit = (file: string) => {
+    if (seen.has(file)) return
+    seen.add(file)
+    for (const specifier of specifiers(file)) {
+      if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier.replace(/\.js$/, ".ts")))
+      else found.add(packageOf(specifier))
+    }
+  }
+  visit(Path.join(root, entry))
+  return Array.from(found).sort()
+}
+
+describe("what each published module imports", () => {
+  it("the core: effect, and nothing else", () => {
+    assert.deepStrictEqual(packages("src/index.ts"), ["effect"])
+  })
+
+  for (const { source, subpath, target } of entries) {
+    it(`${subpath}: has a source, types of the same name, and only peers that are declared`, () => {
+      assert.isTrue(Fs.existsSync(Path.join(root, source)), source)
+      assert.strictEqual(target.types, target.default.replace(/\.js$/, ".d.ts"))
+      for (const name of packages(source)) {
+        if (name !== "node:") assert.property(manifest.peerDependencies, name)
+      }
+    })
+  }
+
+  it("every peer is imported somewhere, installed for development, and optional but for effect", () => {
+    const used = new Set(entries.flatMap(({ source }) => packages(source)))
+    for (const name of Object.keys(manifest.peerDependencies)) {
+      assert.isTrue(used.has(name), `${name} is a peer that nothing imports`)
+      assert.property(manifest.devDependencies, name)
+      assert.strictEqual(manifest.peerDependenciesMeta[name]?.optional ?? false, name !== "effect", name)
+    }
+  })
+
+  it("every public module of a backend is published, by a path of its own or from the root", () => {
+    const sources = new Set(entries.map(({ source }) => source))
+    const index = Fs.readFileSync(Path.join(root, "src/index.ts"), "utf8")
+    const backends = Path.join(root, "src/backends")
+    const modules = Fs.readdirSync(backends).flatMap((folder) =>
+      Fs.readdirSync(Path.join(backends, folder)).filter((file) => /^[A-Z]/.test(file)).map((file) => `src/backends/${folder}/${file}`)
+    )
+    assert.isAtLeast(modules.length, 9)
+    for (const module of modules) {
+      assert.isTrue(sources.has(module) || index.includes(module.replace(/^src/, ".").replace(/\.ts$/, ".js")), module)
+    }
+  })
+})

@@ -1,0 +1,270 @@
+/** Claims and releases that wait for a connection travel together, and none of them knows. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import Pg from "pg"
+import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
+import type { Executor, Query, Result } from "../../src/backends/sql/executor.js"
+import * as grouping from "../../src/backends/sql/grouping.js"
+import { StorageError } from "../../src/LockError.js"
+import * as Shared from "../harness/shared.js"
+import { describeServer } from "../harness/server.js"
+
+const hold = (n: number) => String(n).padStart(22, "h")
+const lease = 30_000_000
+
+interface Sent {
+  readonly statement: string
+  readonly ids: ReadonlyArray<string>
+  readonly answer: (result: Result) => void
+}
+
+const setup = (width: number) => {
+  const sent: Array<Sent> = []
+  const executor: Executor<string> = {
+    width,
+    run: (_operation, { statement, values }: Query<string>, _millis, answer) => {
+      sent.push({ statement, ids: values as ReadonlyArray<string>, answer })
+    }
+  }
+  const results = new Map<string, Result>()
+  const submit = grouping.make<string, { readonly lockId: string }>(
+    "claim",
+    executor,
+    "Test",
+    ({ lockId }) => ({ statement: "one", values: [lockId] }),
+    (requests) => ({ statement: "many", values: requests.map(({ lockId }) => lockId) })
+  )
+  return { sent, results, ask: (lockId: string, name = lockId, millis = 60_000) => submit({ lockId }, millis, (result) => results.set(name, result)) }
+}
+
+const rows = (...ids: ReadonlyArray<string>): Result => Either.right(ids.map((lock_id) => ({ lock_id })))
+const error = (reason: StorageError["reason"], applied: "no" | "unknown") =>
+  new StorageError({ reason, operation: "Test.claim", isRetryable: true, applied, message: "test" })
+
+describe("grouping", () => {
+  it("sends at once and alone while a connection is free", () => {
+    const { ask, sent } = setup(2)
+    ask("a")
+    ask("b")
+    assert.deepStrictEqual(sent.map(({ ids, statement }) => [statement, ...ids]), [["one", "a"], ["one", "b"]])
+  })
+
+  it("sends what has gathered when a connection comes free, each lock once", () => {
+    const { ask, results, sent } = setup(1)
+    ask("a")
+    for (const [id, name] of [["b", "b1"], ["c", "c"], ["b", "b2"]] as const) ask(id, name)
+    sent[0]!.answer(rows("a"))
+    assert.deepStrictEqual(sent[1]!.ids, ["b", "c"])
+    sent[1]!.answer(rows("c", "b"))
+    assert.deepStrictEqual([sent[2]!.statement, ...sent[2]!.ids], ["one", "b"])
+    sent[2]!.answer(rows("b"))
+    assert.deepStrictEqual([...results.keys()], ["a", "b1", "c", "b2"])
+    assert.isTrue([...results.values()].every(Either.isRight))
+  })
+
+  it("asks alone for what the group left out", () => {
+    const { ask, results, sent } = setup(1)
+    for (const id of ["a", "b", "c"]) ask(id)
+    sent[0]!.answer(rows("a"))
+    sent[1]!.answer(rows("c"))
+    assert.deepStrictEqual([...results.keys()], ["a", "c"])
+    assert.deepStrictEqual([sent[2]!.statement, ...sent[2]!.ids], ["one", "b"])
+    sent[2]!.answer(Either.right([]))
+    assert.isTrue(results.has("b"))
+  })
+
+  it("lets one that fails a group not fail the others, where nothing was applied", () => {
+    const { ask, results, sent } = setup(1)
+    for (const id of ["a", "b", "c"]) ask(id)
+    sent[0]!.answer(rows("a"))
+    sent[1]!.answer(Either.left(error("Conflict", "no")))
+    assert.deepStrictEqual(sent.slice(2).map(({ ids, statement }) => [statement, ...ids]), [["one", "b"], ["one", "c"]])
+    sent[2]!.answer(rows("b"))
+    sent[3]!.answer(Either.left(error("Permission", "no")))
+    assert.isTrue(Either.isRight(results.get("b")!))
+    assert.isTrue(Either.isLeft(results.get("c")!))
+  })
+
+  it("tells all of a group of unknown fate that it is unknown", () => {
+    const { ask, results, sent } = setup(1)
+    for (const id of ["a", "b", "c"]) ask(id)
+    sent[0]!.answer(rows("a"))
+    sent[1]!.answer(Either.left(error("Connection", "unknown")))
+    assert.lengthOf(sent, 2)
+    for (const id of ["b", "c"]) assert.deepInclude(Either.flip(results.get(id)!).pipe(Either.getOrThrow), { applied: "unknown" })
+  })
+
+  it("goes on after a connection came free with nobody waiting", () => {
+    const { ask, results, sent } = setup(1)
+    ask("a")
+    sent[0]!.answer(rows("a"))
+    ask("b")
+    sent[1]!.answer(rows("b"))
+    assert.deepStrictEqual([...results.keys()], ["a", "b"])
+  })
+
+  it.live("answers each in its own time, and says whether it was sent", () =>
+    Effect.gen(function*() {
+      const { ask, results, sent } = setup(1)
+      ask("a")
+      ask("waits", "waits", 20)
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => results.has("waits") })
+      const never = results.get("waits")!
+      assert.deepInclude(Either.flip(never).pipe(Either.getOrThrow), { reason: "Timeout", applied: "no" })
+      ask("b", "b", 20)
+      ask("c")
+      sent[0]!.answer(rows("a"))
+      assert.deepStrictEqual(sent[1]!.ids, ["b", "c"])
+      yield* Effect.repeat(Effect.yieldNow(), { until: () => results.has("b") })
+      assert.deepInclude(Either.flip(results.get("b")!).pipe(Either.getOrThrow), { reason: "Timeout", applied: "unknown" })
+      sent[1]!.answer(rows("b", "c"))
+      assert.isTrue(Either.isRight(results.get("c")!))
+      assert.isTrue(Either.isLeft(results.get("b")!), "an answer that came too late changes nothing")
+    }))
+})
+
+await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
+  const fresh = (poolSize: number, notify = false) =>
+    Effect.gen(function*() {
+      const url = yield* server.freshDatabase
+      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), poolSize, notify })
+      const admin = new Pg.Pool({ connectionString: url, max: 1 })
+      yield* Effect.addFinalizer(() => Effect.promise(() => admin.end()))
+      return { url, storage, query: (text: string) => Effect.promise(() => admin.query(text)) }
+    })
+
+  it.scopedLive("need far fewer statements than there are claims and releases, and one claim alone is one", () =>
+    Effect.gen(function*() {
+      const { query, storage } = yield* fresh(2)
+      const calls = (kind: string) =>
+        Effect.map(
+          query(`SELECT coalesce(sum(calls), 0)::int AS calls FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query LIKE '%${kind}%' AND query NOT LIKE '%pg_stat%'`),
+          ({ rows }) => rows[0].calls as number
+        )
+      if (!server.countsStatements) return
+      yield* storage.claim({ lockId: "alone", ownerId: "a", holdId: hold(0), lease })
+      assert.strictEqual(yield* calls("SKIP LOCKED"), 0)
+      const requests = Array.from({ length: 400 }, (_, i) => ({ lockId: `lock ${i}`, ownerId: "a", holdId: hold(i), lease }))
+      const outcomes = yield* Effect.forEach(requests, storage.claim, { concurrency: "unbounded" })
+      assert.isTrue(outcomes.every(({ _tag }) => _tag === "Claimed"))
+      assert.deepStrictEqual(
+        outcomes.map((outcome) => outcome._tag === "Claimed" ? outcome.record.holds : []),
+        requests.map(({ holdId }) => [holdId])
+      )
+      const released = yield* Effect.forEach(requests, storage.release, { concurrency: "unbounded" })
+      assert.isTrue(released.every((outcome) => outcome._tag === "Released" && outcome.remaining === 0))
+      const grouped = yield* calls("SKIP LOCKED")
+      assert.isAbove(grouped, 10)
+      assert.isBelow(grouped, 60)
+    }))
+
+  for (const notify of [false, true]) it.scopedLive(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
+    Effect.gen(function*() {
+      const { query, storage } = yield* fresh(1, notify)
+      const before = (lockId: string, ownerId: string, n: number, span = lease) => storage.claim({ lockId, ownerId, holdId: hold(n), lease: span })
+      yield* before("other's", "b", 1)
+      yield* before("ours", "a", 2)
+      yield* before("repeated", "a", 3)
+      yield* before("over", "b", 4, 1_000)
+      yield* before("newer", "b", 5)
+      yield* before("free", "b", 6)
+      yield* storage.release({ lockId: "free", holdId: hold(6) })
+      yield* query(`UPDATE storage_lock SET format = 99 WHERE lock_id = 'newer'`)
+      yield* query("SELECT pg_sleep(0.01)")
+      const claim = (lockId: string, n: number) =>
+        Effect.either(storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease }))
+      const outcomes = yield* Effect.all({
+        busy: claim("busy", 10),
+        "other's": claim("other's", 11),
+        ours: claim("ours", 12),
+        repeated: claim("repeated", 3),
+        over: claim("over", 13),
+        newer: claim("newer", 14),
+        free: claim("free", 15),
+        absent: claim("absent", 16),
+        twice: claim("absent", 17)
+      }, { concurrency: "unbounded" })
+      const shown = Object.fromEntries(
+        Object.entries(outcomes).map(([name, outcome]) => [
+          name,
+          Either.isLeft(outcome)
+            ? outcome.left.reason
+            : outcome.right._tag === "Claimed"
+            ? outcome.right.record.holds
+            : `held by ${outcome.right.holder?.ownerId}`
+        ])
+      )
+      assert.deepStrictEqual(shown, {
+        busy: [hold(10)],
+        "other's": "held by b",
+        ours: [hold(2), hold(12)],
+        repeated: [hold(3)],
+        over: [hold(13)],
+        newer: "Schema",
+        free: [hold(15)],
+        absent: [hold(16)],
+        twice: [hold(16), hold(17)]
+      })
+      const releases = yield* Effect.forEach(
+        [["busy", 10], ["ours", 2], ["other's", 11], ["absent", 16], ["nowhere", 1], ["newer", 5]] as const,
+        ([lockId, n]) => Effect.either(storage.release({ lockId, holdId: hold(n) })),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        releases.map((each) => Either.isLeft(each) ? each.left.reason : each.right),
+        [
+          { _tag: "Released", remaining: 0 },
+          { _tag: "Released", remaining: 1 },
+          { _tag: "NotHeld" },
+          { _tag: "Released", remaining: 1 },
+          { _tag: "NotHeld" },
+          "Schema"
+        ]
+      )
+    }))
+
+  it.scopedLive("tell other processes of each lock that they free, and of no other", () =>
+    Effect.gen(function*() {
+      const { storage, url } = yield* fresh(2, true)
+      const other = yield* PostgresStorage.make({ url: Redacted.make(url) })
+      const heard: Array<string> = []
+      yield* other.storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      const requests = Array.from({ length: 200 }, (_, i) => ({ lockId: `lock ${i}`, ownerId: "a", holdId: hold(i), lease }))
+      yield* Effect.forEach(requests, storage.claim, { concurrency: "unbounded" })
+      // A second hold: the release of the first frees nothing.
+      const deep = requests.filter((_, i) => i % 10 === 0)
+      yield* Effect.forEach(deep, (request, i) => storage.claim({ ...request, holdId: hold(1000 + i) }), { concurrency: "unbounded" })
+      // The first hint says that somebody listens.
+      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length > 0 })
+      yield* Effect.forEach(requests, storage.release, { concurrency: "unbounded" })
+      yield* storage.claim({ lockId: "last", ownerId: "a", holdId: hold(5000), lease })
+      yield* storage.release({ lockId: "last", holdId: hold(5000) })
+      // Notifications come in the order of commits.
+      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.includes("last")), "10 millis"), { until: (said) => said })
+      const freed = requests.filter((request) => !deep.includes(request)).map(({ lockId }) => lockId)
+      assert.deepStrictEqual(heard.filter((hint) => hint !== "all" && hint !== "last").sort(), freed.sort())
+    }))
+
+  it.scopedLive("do not wait for a row that somebody has locked: only its own claim does", () =>
+    Effect.gen(function*() {
+      const { query, storage } = yield* fresh(3)
+      yield* storage.claim({ lockId: "stuck", ownerId: "b", holdId: hold(1), lease: 1_000 })
+      yield* query("BEGIN")
+      yield* query("SELECT 1 FROM storage_lock WHERE lock_id = 'stuck' FOR UPDATE")
+      const claim = (lockId: string, n: number) => storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease })
+      // The connections are busy with these, so that the others gather.
+      const first = yield* Effect.fork(Effect.forEach([1, 2, 3], (n) => claim(`first ${n}`, n), { concurrency: "unbounded" }))
+      yield* Effect.yieldNow()
+      const stuck = yield* Effect.fork(claim("stuck", 4))
+      const others = yield* Effect.fork(Effect.forEach([5, 6, 7, 8], (n) => claim(`other ${n}`, n), { concurrency: "unbounded" }))
+      yield* Fiber.join(first)
+      assert.isTrue((yield* Fiber.join(others)).every(({ _tag }) => _tag === "Claimed"))
+      assert.isNull(stuck.unsafePoll())
+      yield* query("ROLLBACK")
+      assert.strictEqual((yield* Fiber.join(stuck))._tag, "Claimed")
+    }))
+})
