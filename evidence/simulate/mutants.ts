@@ -63,11 +63,11 @@ export const mutants: ReadonlyArray<Mutant> = [
     "if (request.when === \"now\") {", "if (request.when === \"now\" || request.when === \"leaseEnd\") {"),
 
   // The storages and the adapter.
-  mutant("purge-of-live-rows", "a purge drops every row", "MemoryStorage.ts",
+  mutant("purge-of-live-rows", "a purge drops every row", "backends/memory/MemoryStorage.ts",
     "filter((record) => record.leaseExpireTime < before)\n          for", "filter((record) => record.leaseExpireTime < Infinity || before < 0)\n          for"),
-  mutant("version-not-checked", "an update does not look at the version", "MemoryStorage.ts",
+  mutant("version-not-checked", "an update does not look at the version", "backends/memory/MemoryStorage.ts",
     "update: (lockId, expected, record) => at(lockId, expected,", "update: (lockId, _expected, record) => at(lockId, records.get(lockId)?.version,"),
-  mutant("create-over-another", "a create does not look whether there is a record", "MemoryStorage.ts",
+  mutant("create-over-another", "a create does not look whether there is a record", "backends/memory/MemoryStorage.ts",
     "create: (lockId, _version, record) => at(lockId, undefined,", "create: (lockId, _version, record) => at(lockId, records.get(lockId)?.version,"),
   mutant("observed-for-half", "a waiter takes over after half of the observed lease", "common/observation.ts",
     "record.leaseExpireTime - (at - observe(record, at, false).since)", "record.leaseExpireTime / 2 - (at - observe(record, at, false).since)"),

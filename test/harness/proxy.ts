@@ -125,6 +125,8 @@ export const make = (
       client.on("data", (chunk: Buffer) => {
         const requests = watch.asked(chunk)
         count.roundTrips += requests
+        // Its reply may come when nothing is swallowed any more.
+        if (state.swallowing && requests > 0) link.silent = true
         if (state.armed && requests > 0) {
           state.armed = false
           link.doomed = true

@@ -22,7 +22,7 @@ export default defineConfig({
   test: {
     include: judges,
     sequence: { sequencer: Quickest },
-    testTimeout: 10_000,
+    testTimeout: 20_000,
     hookTimeout: 20_000
   }
 })
