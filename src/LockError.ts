@@ -5,7 +5,7 @@
  */
 import type * as DateTime from "effect/DateTime"
 import * as Schema from "effect/Schema"
-import { lostBecause } from "./common/lostBecause.js"
+import { lostBecause, Reason } from "./common/lostBecause.js"
 
 const when = (time: DateTime.Utc | undefined): string =>
   time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()
@@ -56,13 +56,13 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
  * @since 0.1.0
  * @category errors
  */
-export const LostReason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed", "Released")
+export const LostReason = Reason
 
 /**
  * @since 0.1.0
  * @category errors
  */
-export type LostReason = typeof LostReason.Type
+export type LostReason = Reason
 
 /**
  * The hold is over: nothing may be done any more on the strength of it. Final, even if the storage would still renew it.

@@ -84,9 +84,9 @@ export const mutants: ReadonlyArray<Mutant> = [
     "    chunk.push(hold)", "    if (chunk.length + 1 < chunkSize) chunk.push(hold)"),
 
   // What is left, and what is told.
-  mutant("unknown-claim-forgotten", "who is told that somebody else has the lock forgets an earlier claim that had no answer", "core/core.ts",
+  mutant("unknown-claim-forgotten", "who is told that somebody else has the lock forgets an earlier claim that had no answer", "core/claimant.ts",
     "return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY", "return this.mayHold || this.inflight > 0"),
-  mutant("answered-release-is-final", "a release that is answered is final, though a claim may yet arrive", "core/core.ts",
+  mutant("answered-release-is-final", "a release that is answered is final, though a claim may yet arrive", "core/settling.ts",
     "if (answered && !isUnsure(core, claimant)) return", "if (answered) return"),
   mutant("time-out-says-not-applied", "a call that had no answer is told as not applied", "core/calls.ts",
     "applied: \"unknown\",\n    message: `no answer from", "applied: \"no\",\n    message: `no answer from"),

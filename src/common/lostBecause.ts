@@ -1,7 +1,11 @@
-import type { LostReason } from "../LockError.js"
+import * as Schema from "effect/Schema"
+
+/** `LockError.LostReason`, where it is explained. */
+export const Reason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed", "Released")
+export type Reason = typeof Reason.Type
 
 /** Why a hold is over, in words: for the error, and for the log. */
-export const lostBecause: Record<LostReason, string> = {
+export const lostBecause: Record<Reason, string> = {
   Expired: "its lease could not be renewed in time",
   Taken: "another owner has it",
   Forced: "it was released by force",

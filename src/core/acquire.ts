@@ -12,12 +12,14 @@ import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
 import { odd } from "./answers.js"
 import { type Answer, noAnswer } from "./calls.js"
-import { callLimit, chore, Claimant, closedError, type Core, settle } from "./core.js"
+import { Claimant, type Place } from "./claimant.js"
+import { callLimit, chore, closedError, type Core } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { Ids } from "../common/ids.js"
 import { type Line, Ticket } from "./line.js"
-import { isOwn, moment as nestedMoment, type Place, warn } from "./nesting.js"
+import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
+import { settle } from "./settling.js"
 
 export interface Wanted {
   readonly key: string

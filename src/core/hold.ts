@@ -10,8 +10,10 @@ import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
-import { callLimit, chore, type Claimant, type Core, isUnsure, release, settle } from "./core.js"
+import type { Claimant, Held } from "./claimant.js"
+import { callLimit, chore, type Core, isUnsure } from "./core.js"
 import type { Resolved } from "./options.js"
+import { release, settle } from "./settling.js"
 
 /** A Deferred that is made only when somebody waits for it: most holds live and die with nobody asking. */
 class Outcome<A, E = never> {
@@ -28,7 +30,7 @@ class Outcome<A, E = never> {
   }
 }
 
-export class Hold {
+export class Hold implements Held {
   state: "held" | "released" | "lost" = "held"
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY
@@ -76,6 +78,10 @@ export class Hold {
     if (this.latest <= this.deadline) this.lose("HeldTooLong", Duration.format(Duration.millis(this.options.holdAtMost)))
     else this.lose("Expired")
     return 0
+  }
+
+  get storage() {
+    return this.core.storage
   }
 
   get token(): number {

@@ -4,7 +4,7 @@
  */
 import { Bell } from "./bell.js"
 import type { StorageError } from "../LockError.js"
-import type { Place } from "./nesting.js"
+import type { Place } from "./claimant.js"
 import { Queue } from "./queue.js"
 import type { LockRecord } from "../LockRecord.js"
 

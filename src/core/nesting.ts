@@ -8,31 +8,12 @@ import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { InvalidOptions } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
+import type { Enclosing, Held, Place } from "./claimant.js"
 import { type Core, chore } from "./core.js"
-import type { Hold } from "./hold.js"
-
-/** A hold in whose body we are. */
-interface Enclosing {
-  readonly hold: Hold
-  /** The fiber that runs the body. */
-  readonly fiber: number
-  /** The next one outward, and whether it surely waits for this one: not if there is a forked fiber between them. */
-  readonly outer: Enclosing | undefined
-  readonly isDirect: boolean
-}
 
 class EnclosingHolds extends Context.Reference<EnclosingHolds>()("effect-storage-lock/StorageLock/EnclosingHolds", {
   defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
 }) {}
-
-/** Where an acquire was called. */
-export interface Place {
-  readonly fiber: number
-  readonly span: string | undefined
-  /** Of `acquire` and `tryAcquire`. */
-  readonly scope: Scope.Scope | undefined
-  readonly enclosing: Enclosing | undefined
-}
 
 export const placeOf = (fiber: Fiber.RuntimeFiber<any, any>, scope: Scope.Scope | undefined): Place => ({
   fiber: fiber.id().id,
@@ -42,7 +23,7 @@ export const placeOf = (fiber: Fiber.RuntimeFiber<any, any>, scope: Scope.Scope 
 })
 
 /** The body of a hold, in the fiber that it is run in. */
-export const inside = <A, E, R>(hold: Hold, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const inside = <A, E, R>(hold: Held, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiberRuntime((fiber) => {
     const { enclosing: outer, fiber: caller } = hold.claimant.place!
     const innermost: Enclosing = { hold, fiber: fiber.id().id, outer, isDirect: outer?.fiber === caller }
@@ -57,7 +38,7 @@ export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOpti
   for (; enclosing !== undefined; enclosing = enclosing.isDirect ? enclosing.outer : undefined) {
     const { hold } = enclosing
     const { claimant } = hold
-    if (claimant.key !== key || hold.state !== "held" || hold.core.storage !== core.storage) continue
+    if (claimant.key !== key || hold.state !== "held" || hold.storage !== core.storage) continue
     return new InvalidOptions({
       field: "ownerId",
       kind: "not given",

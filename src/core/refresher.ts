@@ -3,8 +3,8 @@ import * as Effect from "effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { isRenewAnswer, odd } from "./answers.js"
+import type { Held } from "./claimant.js"
 import { type Core, longestCall } from "./core.js"
-import type { Hold } from "./hold.js"
 
 const chunkSize = 100
 
@@ -15,7 +15,7 @@ const mostUnlike = 4
 const shortestCall = 20
 
 /** How long a call that renews it may take: there is to be time for another. */
-const limitOf = (hold: Hold, now: number): number => Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
+const limitOf = (hold: Held, now: number): number => Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
 
 /** A storage that answers too few, or oddly, fails those alone. */
 const answered = (core: Core, answer: unknown): RenewAnswer => isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
@@ -23,7 +23,7 @@ const answered = (core: Core, answer: unknown): RenewAnswer => isRenewAnswer(ans
 /** One statement for all of these. `after` is told for each what came of it. */
 export const renew = (
   core: Core,
-  holds: ReadonlyArray<Hold>,
+  holds: ReadonlyArray<Held>,
   after?: (answer: RenewAnswer) => void
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -50,7 +50,7 @@ export const renew = (
       answered: (answer) => {
         if (late) return
         if (answer._tag === "Left") return failed(answer.left)
-        const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Hold> }>()
+        const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Held> }>()
         holds.forEach((hold, index) => {
           const outcome = answered(core, answer.right[index])
           hold.renewing = false
@@ -72,7 +72,7 @@ export const renew = (
   })
 
 /** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
-const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Hold>> => {
+const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
   const now = core.timeline.now()
   const due = new Set(core.due)
   core.due.clear()
@@ -83,8 +83,8 @@ const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Hold>> => {
     .map((hold) => ({ hold, limit: limitOf(hold, now) }))
     // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
     .sort((a, b) => a.limit - b.limit)
-  const chunks: Array<Array<Hold>> = []
-  let chunk: Array<Hold> | undefined
+  const chunks: Array<Array<Held>> = []
+  let chunk: Array<Held> | undefined
   let most = 0
   for (const { hold, limit } of sorted) {
     if (chunk === undefined || chunk.length === chunkSize || limit > most) {

@@ -8,7 +8,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Runtime from "effect/Runtime"
 import type { LostReason, StorageError } from "../LockError.js"
 import type { Alarms } from "./alarms.js"
-import type { Claimant } from "./core.js"
+import type { Claimant } from "./claimant.js"
 import { lostBecause } from "../common/lostBecause.js"
 import type { Timeline } from "./timeline.js"
 

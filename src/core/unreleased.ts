@@ -1,5 +1,6 @@
 import type { StorageError } from "../LockError.js"
-import { callLimit, type Claimant, type Core } from "./core.js"
+import type { Claimant } from "./claimant.js"
+import { callLimit, type Core } from "./core.js"
 import type { Subject } from "./signs.js"
 
 /** One release that fails: told once if it is for good, or for long, and once more if it succeeds after all. Nothing is told of what keeps nobody out. */

@@ -17,13 +17,14 @@
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import type * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { inRealTime } from "../../common/clocks.js"
 import * as connection from "./connection.js"
+import type { Handle } from "./handle.js"
+import type { Options } from "./options.js"
 import * as resolved from "./options.js"
 import * as statements from "./statements.js"
 import * as native from "./storage.js"
@@ -33,28 +34,7 @@ import { InvalidOptions, type StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
-/**
- * @since 0.1.0
- * @category models
- */
-export interface Options {
-  /** Path of the file; made if it is not there, its directory is not. `":memory:"` is private to each build of the layer. URIs are refused. */
-  readonly filename: string
-  /** Name of the table, 1 to 128 UTF-16 units. It is quoted: a dot in it is a dot. Default: `"storage_lock"`. */
-  readonly table?: string | undefined
-  /** Whether to make the file and the table if they are missing. Default: `true`. If `false`, see `ddl`. */
-  readonly setup?: boolean | undefined
-  /**
-   * `"full"` (default): every acknowledged change is on disk. `"normal"`: faster, but a loss of power may take the last changes back, so a lock may be
-   * given to two owners around it.
-   */
-  readonly synchronous?: "full" | "normal" | undefined
-  /**
-   * How long to wait for another writer of the file before the operation fails with reason `Timeout`. The event loop is free meanwhile. Default: 5 seconds,
-   * and never longer than the caller's own limit.
-   */
-  readonly operationTimeout?: Duration.DurationInput | undefined
-}
+export type { Options } from "./options.js"
 
 /**
  * What `setup` does, for those who run migrations; may run in a transaction. The layer itself switches the file to WAL mode.
@@ -79,7 +59,7 @@ export const ddl = (options: { readonly table?: string | undefined } = {}): stri
 
 const open = <A>(
   options: Options,
-  make: (handle: connection.Handle, table: string, wakeUps: Stream.Stream<string>) => A
+  make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
 ): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.suspend((): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> => {
     const checked = resolved.resolve(options)
@@ -90,7 +70,7 @@ const open = <A>(
 
 const layerOf = <I, S, A extends S>(
   tag: Context.Tag<I, S>,
-  make: (handle: connection.Handle, table: string, wakeUps: Stream.Stream<string>) => A
+  make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
 ) =>
 (options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.scoped(tag, inRealTime(open(options, make)))
 

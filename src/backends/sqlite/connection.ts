@@ -10,19 +10,11 @@ import { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
 import { withoutLabels } from "../sql/record.js"
 import { monotonicMicros } from "../../common/time.js"
+import type { Handle } from "./handle.js"
 import { busy, classify, full } from "./errors.js"
 import type { Resolved } from "./options.js"
 import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
-
-/** One connection of our own: no transaction of the program is ever on it, so every statement commits by itself. */
-export interface Handle {
-  readonly run: <Row>(
-    operation: string,
-    text: string,
-    params?: Readonly<Record<string, unknown>>
-  ) => Effect.Effect<ReadonlyArray<Row>, StorageError>
-}
 
 /** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
 const whileBusy = Schedule.exponential("1 millis", 1.6).pipe(

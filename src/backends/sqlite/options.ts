@@ -1,7 +1,30 @@
+import type * as Duration from "effect/Duration"
 import { resolve as absolute } from "node:path"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../../common/input.js"
-import type { Options } from "./SqliteStorage.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Path of the file; made if it is not there, its directory is not. `":memory:"` is private to each build of the layer. URIs are refused. */
+  readonly filename: string
+  /** Name of the table, 1 to 128 UTF-16 units. It is quoted: a dot in it is a dot. Default: `"storage_lock"`. */
+  readonly table?: string | undefined
+  /** Whether to make the file and the table if they are missing. Default: `true`. If `false`, see `ddl`. */
+  readonly setup?: boolean | undefined
+  /**
+   * `"full"` (default): every acknowledged change is on disk. `"normal"`: faster, but a loss of power may take the last changes back, so a lock may be
+   * given to two owners around it.
+   */
+  readonly synchronous?: "full" | "normal" | undefined
+  /**
+   * How long to wait for another writer of the file before the operation fails with reason `Timeout`. The event loop is free meanwhile. Default: 5 seconds,
+   * and never longer than the caller's own limit.
+   */
+  readonly operationTimeout?: Duration.DurationInput | undefined
+}
 
 /** Options that make sense, with the defaults filled in. */
 export interface Resolved {

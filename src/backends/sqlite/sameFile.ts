@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../LockError.js"
-import type { Handle } from "./connection.js"
+import type { Handle } from "./handle.js"
 import * as files from "./files.js"
 
 interface Connection {

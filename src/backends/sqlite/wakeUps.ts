@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { watch } from "node:fs"
-import type { Handle } from "./connection.js"
+import type { Handle } from "./handle.js"
 import { at } from "./files.js"
 
 const changes = (file: string): Stream.Stream<void, unknown> =>
