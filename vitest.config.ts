@@ -1,10 +1,27 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 import { aliases } from "./test/harness/aliases.js"
+
+/** What takes longest begins first: else a run ends with one worker at work and the others idle. */
+const long = ["postgres/conformance", "project/examples", "redis/conformance", "redis/releases", "mysql/conformance", "mongo/conformance", "etcd/conformance", "evidence/bench", "testing/kit", "mongo/pipelines", "evidence/search", "evidence/chaos", "sqlite/conformance", "mysql/others", "memory/conformance", "mysql/mariadb", "etcd/releases"]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const place = ({ moduleId }: TestSpecification) => {
+      const at = long.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`))
+      return at < 0 ? long.length : at
+    }
+    return files.sort((a, b) => place(a) - place(b) || a.moduleId.localeCompare(b.moduleId))
+  }
+}
 
 export default defineConfig({
   resolve: { alias: aliases },
   test: {
     include: ["test/**/*.test.ts"],
+    // They run what is run here anyway, for mutants.
+    exclude: ["test/mutation/**"],
+    sequence: { sequencer: LongestFirst },
     globalSetup: ["./test/harness/globalSetup.ts"],
     reporters: ["default", "./test/harness/notTested.ts"],
     pool: "forks",

@@ -122,7 +122,7 @@ await describeServer("processes on one etcd", Shared.etcd, (server) => {
       const prefix = yield* server.freshPrefix
       const file = join(yield* folder, "counter")
       writeFileSync(file, "0")
-      const child = fileURLToPath(new URL("etcdChild.ts", import.meta.url))
+      const child = fileURLToPath(new URL("./child.ts", import.meta.url))
       const run = Effect.promise(() => promisify(execFile)(globalThis.process.execPath, ["--import", "tsx", child, server.url, prefix, file, "15"]))
       const outputs = yield* Effect.all([run, run, run], { concurrency: "unbounded" })
       const tokens = outputs.map(({ stdout }) => JSON.parse(stdout) as ReadonlyArray<number>)

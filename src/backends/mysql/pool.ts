@@ -21,7 +21,7 @@ const farewell = 1_000
 /** No connection is given up before, in milliseconds, however short the limit of who waits for it: TLS over a long way takes its time. */
 const leastToConnect = 500
 
-type Taker = (error: unknown, connection?: Mysql.Connection) => void
+type Taker = (error: unknown, connection?: Mysql.Connection, openedAt?: number) => void
 
 interface Waiting {
   readonly done: Taker
@@ -36,7 +36,8 @@ const closed = () => new Error("the pool is closed")
 /** Each place is that of a connection, of one that is being opened, or of a session that is still at the server. */
 class Places implements poolExecutor.Connections {
   readonly idle: Array<Mysql.Connection> = []
-  readonly live = new Set<Mysql.Connection>()
+  /** And when their opening began. */
+  readonly live = new Map<Mysql.Connection, number>()
   readonly openings = new Set<opening.Opening>()
   readonly waiting: Array<Waiting> = []
   used = 0
@@ -61,20 +62,22 @@ class Places implements poolExecutor.Connections {
     while (this.idle.length > 0) {
       const next = this.next()
       if (next === undefined) return
-      next.done(undefined, this.idle.pop())
+      const connection = this.idle.pop()!
+      next.done(undefined, connection, this.live.get(connection))
     }
     while (!this.isClosed && this.used < this.size && this.openings.size < this.waiting.length) this.open()
   }
 
   private open(): void {
     this.used++
+    const since = performance.now()
     let over = false
     // It may fail at once, before there is something to forget.
     const opened: { one?: opening.Opening } = {}
     opened.one = opening.open(this.options, (error, connection) => {
       over = true
       if (opened.one !== undefined) this.openings.delete(opened.one)
-      if (connection !== undefined) return this.opened(connection)
+      if (connection !== undefined) return this.opened(connection, since)
       this.used--
       // Whoever waits now has asked for another one, and is not to hear of this.
       if (error !== givenUp) this.next()?.done(this.isClosed ? closed() : error)
@@ -83,9 +86,9 @@ class Places implements poolExecutor.Connections {
     if (!over) this.openings.add(opened.one)
   }
 
-  private opened(connection: Mysql.Connection): void {
+  private opened(connection: Mysql.Connection, since: number): void {
     if (this.isClosed) return connection.destroy()
-    this.live.add(connection)
+    this.live.set(connection, since)
     const gone = () => this.leave(connection)
     connection.on("error", gone)
     connection.on("end", gone)
@@ -148,7 +151,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, n
             const look = () => {
               if (places.live.size === 0 && places.openings.size === 0) return resume(Effect.void)
               if (performance.now() < until) return void setTimeout(look, 5)
-              for (const connection of [...places.live]) places.drop(connection)
+              for (const connection of [...places.live.keys()]) places.drop(connection)
               for (const one of [...places.openings]) one.abort(givenUp)
               resume(Effect.void)
             }

@@ -9,8 +9,11 @@ import * as sessions from "./sessions.js"
 
 /** Where connections come from. */
 export interface Connections {
-  /** `done` is called once, at once or later; it need not be, if by then it is not wanted any more. */
-  readonly take: (isWanted: () => boolean, done: (error: unknown, connection?: Mysql.Connection) => void) => void
+  /**
+   * `done` is called once, at once or later; it need not be, if by then it is not wanted any more. With a connection, and when its opening began, where that is known: it may have been opened for
+   * somebody else long ago, and not been used since.
+   */
+  readonly take: (isWanted: () => boolean, done: (error: unknown, connection?: Mysql.Connection, openedAt?: number) => void) => void
   readonly give: (connection: Mysql.Connection) => void
   /** Closes it, and gives its place to another. */
   readonly drop: (connection: Mysql.Connection) => void
@@ -84,6 +87,7 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
   }
 
   const run = (operation: string, { statement: packet }: Query<Packet>, millis: number, answer: (result: Result) => void) => {
+    const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
 
@@ -152,12 +156,12 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
 
     const isWanted = () => state._tag !== "Done"
 
-    const taken = (error: unknown, connection?: Mysql.Connection): void => {
+    const taken = (error: unknown, connection?: Mysql.Connection, openedAt?: number): void => {
       if (!isWanted()) return connection === undefined ? undefined : connections.give(connection)
       if (connection === undefined) {
         return fail(options.isClosed() ? errors.closed(operation) : errors.fromDriver(operation, error, "connecting", options.isAsked))
       }
-      const before = answeredAt.get(connection)
+      const before = answeredAt.get(connection) ?? openedAt
       if (before !== undefined && before <= suspectAt) {
         connections.drop(connection)
         return connect()
@@ -167,7 +171,7 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
         listened.add(connection)
         connection.on("error", ignore)
       }
-      execute(connection, own === undefined || before !== undefined)
+      execute(connection, own === undefined || (before !== undefined && before < startedAt))
     }
 
     const connect = (): void => {

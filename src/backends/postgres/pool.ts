@@ -45,7 +45,8 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
-          const clients = new Set<Pg.Client>()
+          /** And when their opening began. */
+          const clients = new Map<object, number>()
           /** Those that are connecting, and since when. */
           const connecting = new Map<Pg.Client, number>()
           /** Those of `pooler: true` behind which there is none. */
@@ -60,7 +61,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           ) {
             constructor() {
               super()
-              clients.add(this)
+              clients.set(this, performance.now())
               connecting.set(this, performance.now())
               // An "error" that nobody hears ends the process, and the pool listens to idle clients only.
               this.on("error", () => {})
@@ -108,7 +109,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
             const look = () => {
               if (own.clients.size === 0) return resume(Effect.void)
               if (performance.now() < until) return void setTimeout(look, 5)
-              for (const client of own.clients) destroy(client)
+              for (const client of own.clients.keys()) destroy(client as Pg.Client)
               resume(Effect.void)
             }
             look()
@@ -120,6 +121,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           operationTimeout: options.operationTimeout,
           own: true,
           isDirect: (client) => own.direct.has(client),
+          openedAt: (client) => own.clients.get(client),
           isClosed: () => own.closed,
           // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
           onNoConnection: (millis) => {

@@ -15,6 +15,8 @@ export interface PoolOptions {
   readonly own: boolean
   /** Whether a connection is known to have a session of the server to itself, though `pooler` is set. */
   readonly isDirect?: ((client: Pg.PoolClient) => boolean) | undefined
+  /** When the opening of a connection began, by `performance.now()`, where that is known: it may have been opened for somebody else long ago, and not been used since. */
+  readonly openedAt?: ((client: Pg.PoolClient) => number | undefined) | undefined
   readonly isClosed?: (() => boolean) | undefined
   /** Told when an operation had no connection within its limit. */
   readonly onNoConnection?: ((millis: number) => void) | undefined
@@ -58,6 +60,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
   }
 
   const run = (operation: string, { statement, values }: Query<Statement>, millis: number, answer: (result: Result) => void) => {
+    const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
 
@@ -111,7 +114,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
         pool.connect((error, client) => {
           if (state._tag === "Done") return client?.release()
           if (error || client === undefined) return failed(error, "connecting")
-          const before = answeredAt.get(client)
+          const before = answeredAt.get(client) ?? options.openedAt?.(client)
           if (before !== undefined && before <= suspectAt) {
             client.release(true)
             return connect()
@@ -127,7 +130,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
               options.pooler
                 ? { text: statement.text, values: values as Array<unknown> }
                 : { name: statement.name, text: statement.text, values: values as Array<unknown> },
-              (error: Error | null | undefined, result: unknown) => answered(client, before !== undefined, error, result)
+              (error: Error | null | undefined, result: unknown) => answered(client, before !== undefined && before < startedAt, error, result)
             )
           } catch (error) {
             client.release(true)
