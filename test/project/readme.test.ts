@@ -13,7 +13,7 @@ const files = (folder: string, extension: string): ReadonlyArray<string> =>
     .map((name) => Path.join(folder, name))
     .sort()
 
-const pages = ["README.md", ...files("docs", ".md"), ...files("examples", ".md")]
+const pages = ["README.md", "CONTRIBUTING.md", ...files("docs", ".md"), ...files("examples", ".md")]
 const modules = files("src", ".ts")
 
 interface Block {
