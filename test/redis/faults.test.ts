@@ -57,7 +57,7 @@ const client = (url: string, options: RedisOptions = {}) =>
 
 /** The line of the documentation, as an operator copies it. */
 const documented = (user: string, prefix: string): ReadonlyArray<string> => {
-  const line = /^ACL SETUSER app .*$/m.exec(Fs.readFileSync("docs/operations.md", "utf8"))![0]
+  const line = /^ACL SETUSER app .*$/m.exec(Fs.readFileSync("docs/storages/redis.md", "utf8"))![0]
   return line.replace(/storage-lock:/g, prefix).split(" ").slice(3).reduce<Array<string>>((all, rule) => [...all, rule], [user])
 }
 

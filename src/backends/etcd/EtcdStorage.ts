@@ -6,7 +6,7 @@
  * whole length on its own monotonic clock. Nobody can end a lease early; a process that first looks at a lock whose holder is dead waits for one whole lease.
  *
  * **What it does not.** etcd's own leases are not used: they end by the clock of whoever is leader, in whole seconds, and servers from before 2024 may confirm or revoke one by
- * the word of a leader that is none any more. A cluster that is restored from a backup, or started anew with `--force-new-cluster`, may have forgotten the last claims: see `docs/guarantees.md`.
+ * the word of a leader that is none any more. A cluster that is restored from a backup, or started anew with `--force-new-cluster`, may have forgotten the last claims: see `docs/storages/etcd.md`.
  *
  * @since 0.1.0
  */

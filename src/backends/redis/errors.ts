@@ -13,7 +13,7 @@ interface Judgement {
 
 const at = (reason: StorageErrorReason, isRetryable: boolean, hint?: string): Judgement => ({ reason, isRetryable, hint })
 
-/** What docs/operations.md says, to the word. */
+/** What docs/storages/redis.md says, to the word. */
 export const rights = "+evalsha +eval +time +hmget +hget +hset +exists +persist +del +publish +scan +select +subscribe +ping"
 
 const needed = `the user needs ~prefix* and &prefix*, and ${rights}`
