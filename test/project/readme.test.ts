@@ -76,6 +76,7 @@ describe("the documentation", () => {
       const file of [
         "README.md",
         "docs/operations.md",
+        "docs/storages/postgres.md",
         "docs/writing-a-backend.md",
         "src/StorageLock.ts",
         "src/LockRecord.ts",
@@ -107,6 +108,12 @@ describe("the documentation", () => {
       }
     })
   }
+
+  it("has a page for each storage, with the same headings in the same order", () => {
+    const headings = files("docs/storages", ".md").map((page) => [page, [...read(page).matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)] as const)
+    assert.lengthOf(headings, 8)
+    for (const [page, own] of headings) assert.deepStrictEqual(own, headings[0]![1], page)
+  })
 
   it("shows the test of a service as it is run", () => {
     assert.include(read("docs/testing-your-service.md"), read("test/core/ownService.test.ts"))
