@@ -134,7 +134,7 @@ const program = Effect.gen(function*() {
     const [packed] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", work])) as [
       { filename: string; files: ReadonlyArray<{ path: string }> }
     ]
-    const stray = packed.files.filter(({ path }) => !/^(dist\/|src\/|docs\/|examples\/|bench\/RESULTS\.md$|bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(path))
+    const stray = packed.files.filter(({ path }) => !/^(dist\/|src\/|docs\/|examples\/|evidence\/bench\/RESULTS\.md$|evidence\/bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(path))
     if (stray.length > 0) throw new Error(`these would be published too: ${stray.map((_) => _.path).join(", ")}`)
     for (const needed of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
       if (!packed.files.some(({ path }) => path === needed)) throw new Error(`${needed} is missing`)
