@@ -4,6 +4,7 @@ import { InvalidOptions } from "../LockError.js"
 import { type Guarantees, shortestMemory } from "../Storage.js"
 import type { AcquireOptions, Options } from "./api.js"
 import { invalidLabel, invalidNamespace } from "../common/ids.js"
+import { invalidNames } from "./optionNames.js"
 import { thisProcess } from "./thisProcess.js"
 import { duration, kindOf } from "../common/input.js"
 
@@ -36,6 +37,10 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20
 )
 
 const format = (millis: number): string => Duration.format(Duration.millis(millis))
+
+/** Options of a layer, which may come from a program without types. */
+export const ofLayer = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions =>
+  invalidNames(options, "layer") ?? resolve(options, guarantees)
 
 /** Nonsense is refused, never repaired. */
 export const resolve = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions => {
@@ -122,12 +127,6 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   return { lease, refresh, margin, acquireTimeout, holdAtMost, lostAtEnd, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
 }
 
-const ofLayer = ["namespace", "purgeAfter"] as const
-
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
-export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions => {
-  const field = ofLayer.find((name) => (own as Options)[name] !== undefined)
-  return field === undefined
-    ? resolve({ ...layer, ...own }, guarantees)
-    : new InvalidOptions({ field, kind: "an option of one acquire", rule: "an option of the layer" })
-}
+export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
+  invalidNames(own, "acquire") ?? resolve({ ...layer, ...own }, guarantees)

@@ -19,7 +19,7 @@ import type { Hold } from "./hold.js"
 import { invalidOwner, publicId, storedId } from "../common/ids.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, placeOf, selfDeadlock } from "./nesting.js"
-import { override, type Resolved, resolve } from "./options.js"
+import { ofLayer, override, type Resolved } from "./options.js"
 import * as purging from "./purging.js"
 import { renew } from "./refresher.js"
 
@@ -107,7 +107,7 @@ const makeLock = (hold: Hold): Lock => new HeldLock(hold)
 export const make = (options: Options): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
   Effect.gen(function*() {
     const storage = yield* Storage.Storage
-    const defaults = resolve(options, storage.guarantees)
+    const defaults = ofLayer(options, storage.guarantees)
     if (defaults instanceof InvalidOptions) return yield* defaults
     const core = yield* lifecycle.open(storage, options.namespace)
     yield* purging.run(core, defaults, options.purgeAfter !== undefined)
