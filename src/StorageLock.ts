@@ -23,6 +23,25 @@ export type { Options, AcquireOptions, AcquireArgs, Lock, TryError, AcquireError
 /**
  * The lock service of a program. Its layer needs a `Storage`; each backend module gives one.
  *
+ * The functions of this module take it from the context. A service of your own takes it once, when it is built, so that its methods need nothing of their callers:
+ *
+ * @example
+ * ```ts
+ * import { LockError, StorageLock } from "effect-storage-lock"
+ * import { Context, Effect, Layer } from "effect"
+ *
+ * class Invoices extends Context.Tag("Invoices")<Invoices, {
+ *   readonly send: (id: string) => Effect.Effect<void, StorageLock.AcquireError | LockError.LockLost>
+ * }>() {
+ *   static readonly layer = Layer.effect(
+ *     Invoices,
+ *     Effect.map(StorageLock.StorageLock, (locks) => ({
+ *       send: (id) => locks.withLock((lock) => Effect.log(`send ${id} with token ${lock.token}`), `invoice/${id}`, { acquireTimeout: "5 seconds" })
+ *     }))
+ *   )
+ * }
+ * ```
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -76,9 +95,6 @@ export const tryAcquire = (
 ): Effect.Effect<Option.Option<Lock>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquire(...args))
 
-const bodyOf = <A, E, R>(body: Body<A, E, R>): (lock: Lock) => Effect.Effect<A, E, R> =>
-  Effect.isEffect(body) ? () => body : body
-
 type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
 
 /** A lock id is a string; a body never is. */
@@ -119,7 +135,7 @@ export const withLock: {
     body: Body<A, E, R>,
     ...args: AcquireArgs
   ): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-} = dual((service, body, ...args) => service.withLock(bodyOf(body), ...args)) as never
+} = dual((service, body, ...args) => service.withLock(body, ...args)) as never
 
 /**
  * As `withLock`, but `None`, without running the body, if somebody else has the lock.
@@ -135,7 +151,7 @@ export const withLockIfAvailable: {
     body: Body<A, E, R>,
     ...args: AcquireArgs
   ): Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-} = dual((service, body, ...args) => service.withLockIfAvailable(bodyOf(body), ...args)) as never
+} = dual((service, body, ...args) => service.withLockIfAvailable(body, ...args)) as never
 
 /**
  * Who holds a lock, if anybody does.

@@ -146,11 +146,11 @@ export interface Service {
     ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
   readonly withLock: <A, E, R>(
-    body: (lock: Lock) => Effect.Effect<A, E, R>,
+    body: Body<A, E, R>,
     ...args: AcquireArgs
   ) => Effect.Effect<A, E | AcquireError | LockLost, R>
   readonly withLockIfAvailable: <A, E, R>(
-    body: (lock: Lock) => Effect.Effect<A, E, R>,
+    body: Body<A, E, R>,
     ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R>
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockInformation>, TryError>

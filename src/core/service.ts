@@ -11,12 +11,13 @@ import * as Stream from "effect/Stream"
 import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import * as Storage from "../Storage.js"
-import type { AcquireArgs, AcquireError, AcquireOptions, Lock, Options, Service } from "./api.js"
+import type { AcquireArgs, AcquireError, AcquireOptions, Body, Lock, Options, Service } from "./api.js"
 import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
 import { invalidOwner, publicId, storedId } from "../common/ids.js"
+import { invalid } from "../common/input.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, placeOf, selfDeadlock } from "./nesting.js"
 import { ofLayer, override, type Resolved } from "./options.js"
@@ -156,18 +157,18 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       )
 
     const using = (wait: boolean) =>
-    <A, E, R>(
-      body: (lock: Lock) => Effect.Effect<A, E, R>,
-      ...args: AcquireArgs
-    ) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(take(wait, args, restore), (hold) => {
-          if (Option.isNone(hold)) return Effect.succeedNone
-          const lock = makeLock(hold.value)
-          const guarded: Effect.Effect<A, E | LockLost, R> = lock.guard(inside(hold.value, () => body(lock)))
-          return Effect.asSome(Effect.ensuring(restore(guarded), hold.value.release))
-        })
-      )
+    <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs): Effect.Effect<Option.Option<A>, E | AcquireError | LockLost, R> =>
+      // Before "is a function": a tag is both.
+      !Effect.isEffect(body) && typeof body !== "function"
+        ? Effect.fail(invalid("body", body, "an effect, or a function of the lock that gives one"))
+        : Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(take(wait, args, restore), (hold) => {
+            if (Option.isNone(hold)) return Effect.succeedNone
+            const lock = makeLock(hold.value)
+            const guarded = lock.guard(inside(hold.value, () => Effect.isEffect(body) ? body : body(lock)))
+            return Effect.asSome(Effect.ensuring(restore(guarded), hold.value.release))
+          })
+        )
 
     const mustWait = scoped(true)
     const mustWaitUsing = using(true)
@@ -198,8 +199,8 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Option.Some<Lock>).value),
       tryAcquire: (...args) =>
         Effect.catchTag(scoped(false)(...args), "LockTimeout", () => Effect.succeedNone),
-      withLock: (body, ...args) =>
-        Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<Effect.Effect.Success<ReturnType<typeof body>>>).value),
+      withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
+        Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
       get,
       isLocked: (lockId) => Effect.map(get(lockId), Option.isSome),
