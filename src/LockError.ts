@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { lostBecause, Reason } from "./common/lostBecause.js"
 
@@ -176,3 +177,32 @@ export class StorageError extends Schema.TaggedError<StorageError>("effect-stora
  * @category errors
  */
 export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions | StorageError
+
+/**
+ * Whether something is an error of this library: for handlers that are given errors of many kinds.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isLockError = (error: unknown): error is LockError =>
+  error instanceof LockTimeout || error instanceof LockLost || error instanceof InvalidLockId || error instanceof InvalidOptions || error instanceof StorageError
+
+const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions => error instanceof InvalidLockId || error instanceof InvalidOptions
+
+/**
+ * Turns `InvalidLockId` and `InvalidOptions` into defects: for lock ids and options that are constants of the program, where either is a bug. Keep them typed where an id comes from outside.
+ *
+ * @example
+ * ```ts
+ * import { LockError, StorageLock } from "effect-storage-lock"
+ * import { Effect } from "effect"
+ *
+ * // What is left to handle: LockTimeout, LockLost and StorageError.
+ * const report = Effect.log("alone").pipe(StorageLock.withLock("nightly-report", { acquireTimeout: "1 minute" }), LockError.orDieIfInvalid)
+ * ```
+ *
+ * @since 0.1.0
+ * @category error handling
+ */
+export const orDieIfInvalid = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, InvalidLockId | InvalidOptions>, R> =>
+  Effect.catchAll(self, (error) => isInvalid(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, InvalidLockId | InvalidOptions>))

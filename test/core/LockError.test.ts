@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as LockError from "../../src/LockError.js"
+import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
+import * as StorageLock from "../../src/StorageLock.js"
+import * as Process from "../support/process.js"
+
+const invalid = { field: "lockId", kind: "empty", rule: "a string" }
+const errors: ReadonlyArray<LockError.LockError> = [
+  new LockError.LockTimeout({ lockId: "foo", ownerId: "me", waitedMillis: 1 }),
+  new LockError.LockLost({ lockId: "foo", ownerId: "me", token: 1, reason: "Taken" }),
+  new LockError.InvalidLockId(invalid),
+  new LockError.InvalidOptions(invalid),
+  new LockError.StorageError({ reason: "Timeout", operation: "test", isRetryable: true, applied: "no", message: "slow" })
+]
+
+describe("isLockError", () => {
+  it("knows every error of this library", () => {
+    for (const error of errors) assert.isTrue(LockError.isLockError(error), error._tag)
+  })
+
+  it("knows no other", () => {
+    for (const other of [undefined, null, "LockLost", {}, { _tag: "LockLost" }, new Error("LockLost"), new Cause.NoSuchElementException()]) {
+      assert.isFalse(LockError.isLockError(other))
+    }
+  })
+})
+
+describe("orDieIfInvalid", () => {
+  it.effect("makes defects of a bad id and of bad options, and leaves all else typed", () =>
+    Effect.gen(function*() {
+      for (const error of errors) {
+        const exit: Exit.Exit<never, LockError.LockTimeout | LockError.LockLost | LockError.StorageError> = yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
+        const isInvalid = error._tag === "InvalidLockId" || error._tag === "InvalidOptions"
+        assert.deepStrictEqual(exit, isInvalid ? Exit.die(error) : Exit.fail(error))
+      }
+      assert.strictEqual(yield* LockError.orDieIfInvalid(Effect.succeed(1)), 1)
+    }))
+
+  it.scoped("leaves nothing typed of `get` but what the storage does", () =>
+    Effect.gen(function*() {
+      const { run } = yield* Process.make(yield* MemoryStorage.make())
+      const typed: Effect.Effect<unknown, LockError.StorageError, StorageLock.StorageLock> = StorageLock.get("foo").pipe(LockError.orDieIfInvalid)
+      yield* run(typed)
+      const exit = yield* Effect.exit(run(StorageLock.get("").pipe(LockError.orDieIfInvalid)))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+    }))
+})
