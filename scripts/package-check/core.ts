@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { LockError, MemoryStorage, StorageLock } from "effect-storage-lock"
+import * as StorageLockAlone from "effect-storage-lock/StorageLock"
 
 const program = Effect.gen(function*() {
   let inside = 0
@@ -34,6 +35,9 @@ const token = await Effect.runPromise(
   program.pipe(Effect.provide(StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(Layer.provide(MemoryStorage.layer))))
 )
 if (!Number.isSafeInteger(token)) throw new Error("no token")
+
+// A module is the same one by its own path.
+if (StorageLockAlone.StorageLock !== StorageLock.StorageLock) throw new Error("two services of one name")
 
 // Insides are no part of what is published.
 const inside = "effect-storage-lock/core/service.js"

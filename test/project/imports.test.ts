@@ -3,6 +3,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import Ts from "typescript"
+import { aliases } from "../harness/aliases.js"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
@@ -71,6 +72,22 @@ describe("what each published module imports", () => {
       assert.isTrue(used.has(name), `${name} is a peer that nothing imports`)
       assert.property(manifest.devDependencies, name)
       assert.strictEqual(manifest.peerDependenciesMeta[name]?.optional ?? false, name !== "effect", name)
+    }
+  })
+
+  it("every module of the root has a path of its own as well, which tests and examples can import", () => {
+    const index = Fs.readFileSync(Path.join(root, "src/index.ts"), "utf8")
+    const modules = [...index.matchAll(/^export \* as (\w+) from "\.\/(.*)\.js"$/gm)].map(([, name, path]) => ({ name: name!, source: `src/${path!}.ts` }))
+    assert.isAtLeast(modules.length, 7)
+    const { config } = Ts.readConfigFile(Path.join(root, "tsconfig.json"), Ts.sys.readFile) as { config: { compilerOptions: { paths: Record<string, ReadonlyArray<string>> } } }
+    for (const { name, source } of modules) {
+      assert.strictEqual(entries.find(({ subpath }) => subpath === `./${name}`)?.source, source, name)
+    }
+    for (const { source, subpath } of entries) {
+      const specifier = `effect-storage-lock${subpath.slice(1)}`
+      assert.deepStrictEqual(config.compilerOptions.paths[specifier], [`./${source}`], specifier)
+      const [alias, ...others] = aliases.filter(({ find }) => find.test(specifier))
+      assert.deepStrictEqual([alias?.replacement, others], [Path.join(root, source), []], specifier)
     }
   })
 
