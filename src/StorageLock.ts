@@ -10,15 +10,24 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Predicate from "effect/Predicate"
 import * as Stream from "effect/Stream"
 import { Ids as Ids_ } from "./common/ids.js"
-import type { Options, AcquireArgs, Lock, TryError, AcquireError, Body, Service } from "./core/api.js"
+import { type Options, type AcquireArgs, type Lock, LockTypeId, type TryError, type AcquireError, type Body, type Service } from "./core/api.js"
 import * as internal from "./core/service.js"
 import type { InvalidOptions, LockLost, StorageError } from "./LockError.js"
 import type { LockInformation } from "./LockInformation.js"
 import type * as Storage from "./Storage.js"
 
-export type { Options, AcquireOptions, AcquireArgs, Lock, TryError, AcquireError, Body, Service } from "./core/api.js"
+export { LockTypeId, type Options, type AcquireOptions, type AcquireArgs, type Lock, type TryError, type AcquireError, type Body, type Service } from "./core/api.js"
+
+/**
+ * Whether something is a `Lock`, be it held or over: `lock.check` tells which.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isLock = (self: unknown): self is Lock => Predicate.hasProperty(self, LockTypeId)
 
 /**
  * The lock service of a program. Its layer needs a `Storage`; each backend module gives one.
@@ -197,6 +206,14 @@ export const forceRelease = (
   Effect.flatMap(StorageLock, (service) => service.forceRelease(lockId, options))
 
 /**
+ * The lock service as a scoped effect, for those who build it without a layer. Closing the scope does what closing `layer` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> => internal.make(options)
+
+/**
  * A lock service over the `Storage` in the context. One refresher renews all its holds. Closing it fails `lost` of what is still held with reason
  * `Closed`, gives bodies a moment, and releases the rest.
  *
@@ -212,7 +229,7 @@ export const forceRelease = (
  * @category layers
  */
 export const layer = (options: Options = {}): Layer.Layer<StorageLock, InvalidOptions, Storage.Storage> =>
-  Layer.scoped(StorageLock, internal.make(options))
+  Layer.scoped(StorageLock, make(options))
 
 /**
  * @since 0.1.0
@@ -221,4 +238,4 @@ export const layer = (options: Options = {}): Layer.Layer<StorageLock, InvalidOp
 export const layerConfig = (
   options: Config.Config.Wrap<Options>
 ): Layer.Layer<StorageLock, InvalidOptions | ConfigError.ConfigError, Storage.Storage> =>
-  Layer.scoped(StorageLock, Effect.flatMap(Config.unwrap(options), internal.make))
+  Layer.scoped(StorageLock, Effect.flatMap(Config.unwrap(options), make))

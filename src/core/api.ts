@@ -2,6 +2,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type { Pipeable } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -86,12 +87,25 @@ export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"
 export type AcquireArgs = [lockId: string, ownerIdOrOptions?: string | AcquireOptions | undefined, options?: AcquireOptions | undefined]
 
 /**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const LockTypeId = "~effect-storage-lock/Lock"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type LockTypeId = typeof LockTypeId
+
+/**
  * A hold of a lock, and all that can be done with it.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Lock {
+export interface Lock extends Pipeable {
+  readonly [LockTypeId]: LockTypeId
   readonly lockId: string
   /** The reentrancy key of this hold: `withLock(lockId, { ownerId: lock.ownerId })` enters again, whoever does it. */
   readonly ownerId: string

@@ -6,12 +6,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import { pipeArguments } from "effect/Pipeable"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import * as Storage from "../Storage.js"
-import type { AcquireArgs, AcquireError, AcquireOptions, Body, Lock, Options, Service } from "./api.js"
+import { type AcquireArgs, type AcquireError, type AcquireOptions, type Body, type Lock, LockTypeId, type Options, type Service } from "./api.js"
 import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
@@ -27,6 +28,13 @@ import { renew } from "./refresher.js"
 class HeldLock implements Lock {
   constructor(private readonly hold: Hold) {}
 
+  // As all that follows, on the prototype: a lock is made for every acquire.
+  get [LockTypeId](): typeof LockTypeId {
+    return LockTypeId
+  }
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
   get lockId() {
     return this.hold.claimant.lockId
   }
