@@ -7,18 +7,18 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { lostBecause, Reason } from "./common/lostBecause.js"
+import { LockInformation } from "./LockInformation.js"
 
-const when = (time: DateTime.Utc | undefined): string =>
-  time === undefined ? "an unknown time" : new Date(time.epochMillis).toISOString()
+const when = (time: DateTime.Utc): string => new Date(time.epochMillis).toISOString()
 
 /** An owner as people want to read it: the label, and the id that decides. */
-const ownerText = (ownerId: string, label: string | undefined): string =>
-  label === undefined || label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
+const ownerText = (ownerId: string, label: string): string =>
+  label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
 
 /**
  * The lock was not had within `acquireTimeout` (or before the `retry` schedule ended).
  *
- * `holder`, `holderLabel`, `since` and `until` are the owner id, the owner's label, the begin and the lease end as the storage last told them, where it was asked at all.
+ * `lockId` and `ownerId` are of who waited. `heldBy` is the holder, in the words of `StorageLock.get`, as the storage last told it; absent if it was not asked, or does not say.
  *
  * @since 0.1.0
  * @category errors
@@ -28,17 +28,31 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
   ownerId: Schema.String,
   /** How long the caller waited, in milliseconds. */
   waitedMillis: Schema.Number,
-  holder: Schema.optional(Schema.String),
-  holderLabel: Schema.optional(Schema.String),
-  since: Schema.optional(Schema.DateTimeUtc),
-  until: Schema.optional(Schema.DateTimeUtc)
+  heldBy: Schema.optional(LockInformation)
 }) {
+  /** The same as `heldBy.ownerId`. */
+  get holder(): string | undefined {
+    return this.heldBy?.ownerId
+  }
+  /** The same as `heldBy.ownerLabel`, if there is one. */
+  get holderLabel(): string | undefined {
+    return this.heldBy?.ownerLabel || undefined
+  }
+  /** The same as `heldBy.lockBeginTime`. */
+  get since(): DateTime.Utc | undefined {
+    return this.heldBy?.lockBeginTime
+  }
+  /** The same as `heldBy.leaseExpireTime`. */
+  get until(): DateTime.Utc | undefined {
+    return this.heldBy?.leaseExpireTime
+  }
   override get message(): string {
-    const who = this.holder === undefined
+    const { heldBy } = this
+    const who = heldBy === undefined
       ? "its turn in this process did not come"
-      : this.holder === ""
-      ? `it was revoked by an operator and stays blocked until ${when(this.until)}`
-      : `it is held by ${ownerText(this.holder, this.holderLabel)} since ${when(this.since)}, lease until ${when(this.until)}`
+      : heldBy.ownerId === ""
+      ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
+      : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}`
     return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
   }
 }

@@ -4,30 +4,33 @@
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
+import * as Schema from "effect/Schema"
 import type { LockRecord } from "./LockRecord.js"
 
 /**
  * The public view of a held lock, as the storage last told it. Times are by the storage's clock; for a storage without one
  * (`guarantees.clock === "observed"`) they are this process's estimates.
  *
+ * It is a schema as well: a response of an `HttpApi`, say. Encoded, its times are ISO strings in UTC.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface LockInformation {
-  readonly lockId: string
+export class LockInformation extends Schema.Class<LockInformation>("effect-storage-lock/LockInformation")({
+  lockId: Schema.String,
   /** Empty if an operator revoked the lock and its lease has not yet ended. */
-  readonly ownerId: string
+  ownerId: Schema.String,
   /** Who the holder is, for people: the `ownerLabel` of its layer. Empty if it gave none. */
-  readonly ownerLabel: string
+  ownerLabel: Schema.String,
   /** Grows with every change of the lock. */
-  readonly version: number
+  version: Schema.Number,
   /** Fencing token: grows with every new hold, for ever. */
-  readonly token: number
+  token: Schema.Number,
   /** How many times its owner holds it. */
-  readonly lockCount: number
-  readonly lockBeginTime: DateTime.Utc
-  readonly leaseExpireTime: DateTime.Utc
-}
+  lockCount: Schema.Number,
+  lockBeginTime: Schema.DateTimeUtc,
+  leaseExpireTime: Schema.DateTimeUtc
+}) {}
 
 const utc = (micros: number): DateTime.Utc => DateTime.unsafeMake(Math.floor(micros / 1000))
 
@@ -35,13 +38,18 @@ const utc = (micros: number): DateTime.Utc => DateTime.unsafeMake(Math.floor(mic
  * @since 0.1.0
  * @category constructors
  */
-export const fromRecord = (record: LockRecord, lockId: string = record.lockId): LockInformation => ({
-  lockId,
-  ownerId: record.ownerId,
-  ownerLabel: record.ownerLabel ?? "",
-  version: record.version,
-  token: record.token,
-  lockCount: record.holds.length,
-  lockBeginTime: utc(record.lockBeginTime),
-  leaseExpireTime: utc(record.leaseExpireTime)
-})
+export const fromRecord = (record: LockRecord, lockId: string = record.lockId): LockInformation =>
+  new LockInformation(
+    {
+      lockId,
+      ownerId: record.ownerId,
+      ownerLabel: record.ownerLabel ?? "",
+      version: record.version,
+      token: record.token,
+      lockCount: record.holds.length,
+      lockBeginTime: utc(record.lockBeginTime),
+      leaseExpireTime: utc(record.leaseExpireTime)
+    },
+    // The record was looked at when the storage gave it; this is made for every line of a list.
+    { disableValidation: true }
+  )

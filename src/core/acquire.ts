@@ -106,18 +106,13 @@ class Attempt {
   }
 }
 
-const timedOut = (claimant: Claimant, waited: number, holder: LockRecord | undefined): LockTimeout => {
-  const info = holder === undefined ? undefined : LockInformation.fromRecord(holder)
-  return new LockTimeout({
+const timedOut = (claimant: Claimant, waited: number, holder: LockRecord | undefined): LockTimeout =>
+  new LockTimeout({
     lockId: claimant.lockId,
     ownerId: claimant.ownerId,
     waitedMillis: waited,
-    holder: info?.ownerId,
-    holderLabel: info?.ownerLabel || undefined,
-    since: info?.lockBeginTime,
-    until: info?.leaseExpireTime
+    heldBy: holder === undefined ? undefined : LockInformation.fromRecord(holder, claimant.lockId)
   })
-}
 
 /** The record of a hold of this process: then nobody need have asked the storage. */
 const holderHere = (core: Core, key: string): LockRecord | undefined => {
