@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as Schema from "effect/Schema"
 
 /**
  * What a storage keeps for one lock id. A free lock keeps its record (with no holds): it is the memory that lets tokens and versions only grow.
@@ -35,6 +36,43 @@ export interface LockRecord {
   /** Room for what other kinds need; empty for `exclusive`. */
   readonly data: string
 }
+
+const Whole = Schema.Number.pipe(Schema.filter(Number.isSafeInteger, { identifier: "Whole" }))
+
+/**
+ * The codec of a record, for a backend that keeps it as one value. `fromJson` is the same from and to text.
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const LockRecord: Schema.Schema<LockRecord> = Schema.Struct({
+  lockId: Schema.String,
+  kind: Schema.String,
+  format: Whole,
+  ownerId: Schema.String,
+  ownerLabel: Schema.optional(Schema.String),
+  holds: Schema.Array(Schema.String),
+  token: Whole,
+  version: Whole,
+  lockBeginTime: Whole,
+  leaseExpireTime: Whole,
+  data: Schema.String
+})
+
+/**
+ * @example
+ * ```ts
+ * import { LockRecord } from "effect-storage-lock"
+ * import { Schema } from "effect"
+ *
+ * const read = (text: string) => Schema.decode(LockRecord.fromJson)(text)
+ * const write = (record: LockRecord.LockRecord) => Schema.encode(LockRecord.fromJson)(record)
+ * ```
+ *
+ * @since 0.1.0
+ * @category codecs
+ */
+export const fromJson: Schema.Schema<LockRecord, string> = Schema.parseJson(LockRecord)
 
 /**
  * The format that this version of the library writes, and the newest that it reads.
