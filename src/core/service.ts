@@ -33,6 +33,7 @@ class HeldLock implements Lock {
     return LockTypeId
   }
   pipe() {
+    // eslint-disable-next-line prefer-rest-params
     return pipeArguments(this, arguments)
   }
   get lockId() {
