@@ -8,6 +8,7 @@ import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Predicate from "effect/Predicate"
@@ -103,6 +104,31 @@ export const tryAcquire = (
   ...args: AcquireArgs
 ): Effect.Effect<Option.Option<Lock>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquire(...args))
+
+/**
+ * As `tryAcquire`, with the holder in the same answer: `Right` is the lock, `Left` is who has it, as the storage says, for a response 409 that tells so. It makes no more requests than
+ * `tryAcquire`. `Left` is `None` where the storage does not say.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect, Either, Option } from "effect"
+ *
+ * const handler = Effect.scoped(Effect.gen(function*() {
+ *   const lock = yield* StorageLock.tryAcquireOrHolder("order-4711")
+ *   return Either.isRight(lock)
+ *     ? { status: 200, body: `token ${lock.right.token}` }
+ *     : { status: 409, body: `held by ${Option.match(lock.left, { onNone: () => "somebody", onSome: (_) => _.ownerLabel })}` }
+ * }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const tryAcquireOrHolder = (
+  ...args: AcquireArgs
+): Effect.Effect<Either.Either<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
+  Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
 type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
 

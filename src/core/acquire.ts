@@ -21,6 +21,9 @@ import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 
+/** Who has the lock, if the storage says so. */
+export type Told = (holder: LockRecord | undefined) => void
+
 export interface Wanted {
   readonly key: string
   readonly lockId: string
@@ -29,6 +32,8 @@ export interface Wanted {
   /** Whether to wait for the lock, or to be content with the first answer. */
   readonly wait: boolean
   readonly place: Place
+  /** Told who has it, by those who do not wait. */
+  readonly told?: Told | undefined
 }
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -256,7 +261,10 @@ export const acquire = (
           failures = 0
           holder = answer.right.holder
           line.held(holder)
-          if (!wait) return Option.none()
+          if (!wait) {
+            wanted.told?.(holder)
+            return Option.none()
+          }
           core.listen.ring()
           awaitsTurn = true
           if (ticket.hinted || !line.mayGo(ticket)) continue

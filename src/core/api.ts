@@ -1,6 +1,7 @@
 /** What users see of a lock: options, the lock, the service. Published by `StorageLock`. */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import type * as Option from "effect/Option"
 import type { Pipeable } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
@@ -159,6 +160,9 @@ export interface Service {
   readonly tryAcquire: (
     ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
+  readonly tryAcquireOrHolder: (
+    ...args: AcquireArgs
+  ) => Effect.Effect<Either.Either<Lock, Option.Option<LockInformation>>, TryError, Scope.Scope>
   readonly withLock: <A, E, R>(
     body: Body<A, E, R>,
     ...args: AcquireArgs

@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -13,7 +14,7 @@ import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../L
 import * as LockInformation from "../LockInformation.js"
 import * as Storage from "../Storage.js"
 import { type AcquireArgs, type AcquireError, type AcquireOptions, type Body, type Lock, LockTypeId, type Options, type Service } from "./api.js"
-import { acquire as acquireHold, type Wanted } from "./acquire.js"
+import { acquire as acquireHold, type Told, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
@@ -127,7 +128,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
 
     /** Everything about the input is judged here, before any I/O. */
-    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place): Wanted | InvalidLockId | InvalidOptions => {
+    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place, told?: Told): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
       if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
@@ -139,26 +140,27 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       const resolved: Resolved | InvalidOptions = own === undefined ? defaults : override(options, own, storage.guarantees)
       if (resolved instanceof InvalidOptions) return resolved
       const deadlock = wait && ownerId === undefined ? selfDeadlock(core, key, place) : undefined
-      return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place }
+      return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place, told }
     }
 
     const take = (
       wait: boolean,
       args: AcquireArgs,
       restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-      scope?: Scope.Scope
+      scope?: Scope.Scope,
+      told?: Told
     ) =>
       Effect.withFiberRuntime((fiber): Effect.Effect<Option.Option<Hold>, AcquireError> => {
-        const want = wanted(wait, args, placeOf(fiber, scope))
+        const want = wanted(wait, args, placeOf(fiber, scope), told)
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
           : open("acquire", acquireHold(core, want, restore))
       })
 
-    const scoped = (wait: boolean) => (...args: AcquireArgs) =>
+    const scoped = (wait: boolean, told?: Told) => (...args: AcquireArgs) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Effect.scope, (scope) =>
-          Effect.flatMap(take(wait, args, restore, scope), (hold) =>
+          Effect.flatMap(take(wait, args, restore, scope, told), (hold) =>
             Option.isNone(hold)
               ? Effect.succeedNone
               // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
@@ -180,6 +182,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         )
 
     const mustWait = scoped(true)
+    const tryScoped = (told?: Told) => (...args: AcquireArgs) => Effect.catchTag(scoped(false, told)(...args), "LockTimeout", () => Effect.succeedNone)
     const mustWaitUsing = using(true)
 
     /** The id as it is stored, for operations that need no more. */
@@ -206,8 +209,13 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     return {
       // `None` is for those who do not wait: neither of these can be.
       acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Option.Some<Lock>).value),
-      tryAcquire: (...args) =>
-        Effect.catchTag(scoped(false)(...args), "LockTimeout", () => Effect.succeedNone),
+      tryAcquire: tryScoped(),
+      tryAcquireOrHolder: (...args) =>
+        Effect.suspend(() => {
+          let holder: Option.Option<LockInformation.LockInformation> = Option.none()
+          const told: Told = (record) => holder = Option.map(Option.fromNullable(record), (known) => LockInformation.fromRecord(known, args[0]))
+          return Effect.map(tryScoped(told)(...args), (lock) => Either.fromOption(lock, () => holder))
+        }),
       withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],

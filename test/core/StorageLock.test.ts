@@ -5,6 +5,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -192,6 +193,26 @@ describe("tryAcquire and withLockIfAvailable", () => {
       assert.isTrue(Option.isNone(yield* a.run(StorageLock.withLockIfAvailable(Effect.die("must not run"), "foo", "b"))))
       assert.strictEqual(faulty.calls.claim, 3)
       assert.deepStrictEqual(yield* a.run(StorageLock.withLockIfAvailable(Effect.succeed(1), "bar", "b")), Option.some(1))
+    }))
+})
+
+describe("tryAcquireOrHolder", () => {
+  it.scoped("gives the lock, or who has it, by one claim each", () =>
+    Effect.gen(function*() {
+      const faulty = Faulty.make(yield* MemoryStorage.make())
+      const a = yield* Process.make(faulty.storage, { namespace: "shop", ownerLabel: "till 1" })
+      const b = yield* Process.make(faulty.storage, { namespace: "shop" })
+      const program = StorageLock.tryAcquireOrHolder("foo", { ownerId: "ada" })
+      const lock = Either.getOrThrow(yield* a.run(program))
+      for (let i = 0; i < 2; i++) {
+        const holder = yield* Effect.flip(yield* b.run(StorageLock.tryAcquireOrHolder("foo")))
+        const { lockId, ownerId, ownerLabel, token } = Option.getOrThrow(holder)
+        assert.deepStrictEqual({ lockId, ownerId, ownerLabel, token }, { lockId: "foo", ownerId: "ada", ownerLabel: "till 1", token: lock.token })
+      }
+      assert.deepInclude(faulty.calls, { claim: 3, get: 0 })
+      // Its owner enters again.
+      assert.isTrue(Either.isRight(yield* b.run(program)))
+      assert.strictEqual((yield* Effect.flip(b.locks.tryAcquireOrHolder("")))._tag, "InvalidLockId")
     }))
 })
 
