@@ -129,7 +129,11 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       const impatient = storage.get("a").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(700)))
       // The first loses the connection that there is; the second is never greeted.
       assert.deepInclude(yield* Effect.flip(impatient), { reason: "Timeout", applied: "unknown" })
-      assert.deepInclude(yield* Effect.flip(impatient), { reason: "Timeout", applied: "no" })
+      // On a busy machine a timer fires early: it counts from the begin of its turn of the event loop.
+      const busy = Effect.sync(() => {
+        for (const until = performance.now() + 50; performance.now() < until;);
+      })
+      assert.deepInclude(yield* Effect.flip(Effect.zipRight(busy, impatient)), { reason: "Timeout", applied: "no" })
       yield* proxy.swallowReplies(false)
       assert.isTrue(Option.isNone(yield* storage.get("a")))
     }))

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Mysql from "mysql2"
+import { givenUpBefore } from "../shared/patience.js"
 import type { Executor } from "../sql/executor.js"
 import * as opening from "./connection.js"
 import * as limits from "./limits.js"
@@ -17,9 +18,6 @@ export interface OwnPoolOptions {
 
 /** How long the goodbyes may take, in milliseconds. */
 const farewell = 1_000
-
-/** No connection is given up before, in milliseconds, however short the limit of who waits for it: TLS over a long way takes its time. */
-const leastToConnect = 500
 
 type Taker = (error: unknown, connection?: Mysql.Connection, openedAt?: number) => void
 
@@ -137,7 +135,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, n
             isClosed: () => places.isClosed,
             // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
             onNoConnection: (millis) => {
-              const before = performance.now() - Math.max(millis, leastToConnect)
+              const before = givenUpBefore(millis)
               for (const one of [...places.openings]) if (one.since <= before) one.abort(givenUp)
             }
           })

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Pg from "pg"
+import { givenUpBefore } from "../shared/patience.js"
 import type { Executor } from "../sql/executor.js"
 import * as connection from "./connection.js"
 import { keepsConnection } from "./errors.js"
@@ -19,9 +20,6 @@ export interface OwnPoolOptions {
 
 /** How long the goodbyes may take, in milliseconds. */
 const farewell = 1_000
-
-/** No connection is given up before, in milliseconds, however short the limit of who waits for it: TLS over a long way takes its time. */
-const leastToConnect = 500
 
 /** Longer than a refresh interval, so that a renewal finds its connection open. */
 const idleTimeout = 60_000
@@ -125,7 +123,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           isClosed: () => own.closed,
           // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
           onNoConnection: (millis) => {
-            const before = performance.now() - Math.max(millis, leastToConnect)
+            const before = givenUpBefore(millis)
             for (const [client, since] of own.connecting) if (since <= before) destroy(client)
           }
         })
