@@ -3,7 +3,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import { LockTimeout, StorageError } from "../LockError.js"
@@ -21,9 +20,6 @@ import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 
-/** Who has the lock, if the storage says so. */
-export type Told = (holder: LockRecord | undefined) => void
-
 export interface Wanted {
   readonly key: string
   readonly lockId: string
@@ -32,8 +28,6 @@ export interface Wanted {
   /** Whether to wait for the lock, or to be content with the first answer. */
   readonly wait: boolean
   readonly place: Place
-  /** Told who has it, by those who do not wait. */
-  readonly told?: Told | undefined
 }
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -125,12 +119,12 @@ const holderHere = (core: Core, key: string): LockRecord | undefined => {
   return undefined
 }
 
-/** Must be run uninterruptibly; is interruptible where it waits, by `restore`. `None`: somebody else has it, and `wait` is false. */
+/** Must be run uninterruptibly; is interruptible where it waits, by `restore`. `Left`: somebody else has it, this one if the storage says so, and `wait` is false. */
 export const acquire = (
   core: Core,
   wanted: Wanted,
   restore: Restore
-): Effect.Effect<Option.Option<Hold>, LockTimeout | StorageError> =>
+): Effect.Effect<Either.Either<Hold, LockRecord | undefined>, LockTimeout | StorageError> =>
   Effect.gen(function*() {
     const { key, options, wait } = wanted
     const { alarms, lines, timeline } = core
@@ -248,7 +242,7 @@ export const acquire = (
           const { record, validFor } = answer.right
           const deadline = deadlineOf(attempt.start, validFor, options)
           if (deadline > timeline.now()) {
-            return Option.some(new Hold(core, claimant, options, record, attempt.start, deadline))
+            return Either.right(new Hold(core, claimant, options, record, attempt.start, deadline))
           }
           // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
           abandon(core, claimant)
@@ -261,10 +255,7 @@ export const acquire = (
           failures = 0
           holder = answer.right.holder
           line.held(holder)
-          if (!wait) {
-            wanted.told?.(holder)
-            return Option.none()
-          }
+          if (!wait) return Either.left(holder)
           core.listen.ring()
           awaitsTurn = true
           if (ticket.hinted || !line.mayGo(ticket)) continue
@@ -303,7 +294,7 @@ export const acquire = (
     lines.tidy(key, timeline.now())
     core.acquiring--
     core.quiet.ring()
-    if (exit._tag === "Failure" || Option.isNone(exit.value)) abandon(core, claimant)
+    if (exit._tag === "Failure" || Either.isLeft(exit.value)) abandon(core, claimant)
     return yield* Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
   })
 

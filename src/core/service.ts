@@ -12,9 +12,10 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
+import type { LockRecord } from "../LockRecord.js"
 import * as Storage from "../Storage.js"
-import { type AcquireArgs, type AcquireError, type AcquireOptions, type Body, type Lock, LockTypeId, type Options, type Service } from "./api.js"
-import { acquire as acquireHold, type Told, type Wanted } from "./acquire.js"
+import { type AcquireArgs, type AcquireError, type AcquireOptions, type Body, type Lock, LockTypeId, type Options, type Service, type TryError } from "./api.js"
+import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
@@ -128,7 +129,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
 
     /** Everything about the input is judged here, before any I/O. */
-    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place, told?: Told): Wanted | InvalidLockId | InvalidOptions => {
+    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
       if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
@@ -140,31 +141,30 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       const resolved: Resolved | InvalidOptions = own === undefined ? defaults : override(options, own, storage.guarantees)
       if (resolved instanceof InvalidOptions) return resolved
       const deadlock = wait && ownerId === undefined ? selfDeadlock(core, key, place) : undefined
-      return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place, told }
+      return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place }
     }
 
     const take = (
       wait: boolean,
       args: AcquireArgs,
       restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-      scope?: Scope.Scope,
-      told?: Told
+      scope?: Scope.Scope
     ) =>
-      Effect.withFiberRuntime((fiber): Effect.Effect<Option.Option<Hold>, AcquireError> => {
-        const want = wanted(wait, args, placeOf(fiber, scope), told)
+      Effect.withFiberRuntime((fiber): Effect.Effect<Either.Either<Hold, LockRecord | undefined>, AcquireError> => {
+        const want = wanted(wait, args, placeOf(fiber, scope))
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
           : open("acquire", acquireHold(core, want, restore))
       })
 
-    const scoped = (wait: boolean, told?: Told) => (...args: AcquireArgs) =>
+    const scoped = (wait: boolean) => (...args: AcquireArgs) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Effect.scope, (scope) =>
-          Effect.flatMap(take(wait, args, restore, scope, told), (hold) =>
-            Option.isNone(hold)
-              ? Effect.succeedNone
+          Effect.flatMap(take(wait, args, restore, scope), (hold): Effect.Effect<Either.Either<Lock, LockRecord | undefined>> =>
+            Either.isLeft(hold)
+              ? Effect.succeed(Either.left(hold.left))
               // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
-              : Effect.as(Scope.addFinalizer(scope, hold.value.release), Option.some(makeLock(hold.value)))))
+              : Effect.as(Scope.addFinalizer(scope, hold.right.release), Either.right(makeLock(hold.right)))))
       )
 
     const using = (wait: boolean) =>
@@ -174,15 +174,17 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         ? Effect.fail(invalid("body", body, "an effect, or a function of the lock that gives one"))
         : Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(take(wait, args, restore), (hold) => {
-            if (Option.isNone(hold)) return Effect.succeedNone
-            const lock = makeLock(hold.value)
-            const guarded = lock.guard(inside(hold.value, () => Effect.isEffect(body) ? body : body(lock)))
-            return Effect.asSome(Effect.ensuring(restore(guarded), hold.value.release))
+            if (Either.isLeft(hold)) return Effect.succeedNone
+            const lock = makeLock(hold.right)
+            const guarded = lock.guard(inside(hold.right, () => Effect.isEffect(body) ? body : body(lock)))
+            return Effect.asSome(Effect.ensuring(restore(guarded), hold.right.release))
           })
         )
 
     const mustWait = scoped(true)
-    const tryScoped = (told?: Told) => (...args: AcquireArgs) => Effect.catchTag(scoped(false, told)(...args), "LockTimeout", () => Effect.succeedNone)
+    const tryScoped = scoped(false)
+    const tries = (...args: AcquireArgs): Effect.Effect<Either.Either<Lock, LockRecord | undefined>, TryError, Scope.Scope> =>
+      Effect.catchTag(tryScoped(...args), "LockTimeout", () => Effect.succeed(Either.left(undefined)))
     const mustWaitUsing = using(true)
 
     /** The id as it is stored, for operations that need no more. */
@@ -207,15 +209,14 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       )
 
     return {
-      // `None` is for those who do not wait: neither of these can be.
-      acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Option.Some<Lock>).value),
-      tryAcquire: tryScoped(),
+      // `Left` and `None` are for those who do not wait: neither of these can be.
+      acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Either.Right<never, Lock>).right),
+      tryAcquire: (...args) => Effect.map(tries(...args), Either.getRight),
       tryAcquireOrHolder: (...args) =>
-        Effect.suspend(() => {
-          let holder: Option.Option<LockInformation.LockInformation> = Option.none()
-          const told: Told = (record) => holder = Option.map(Option.fromNullable(record), (known) => LockInformation.fromRecord(known, args[0]))
-          return Effect.map(tryScoped(told)(...args), (lock) => Either.fromOption(lock, () => holder))
-        }),
+        Effect.map(
+          tries(...args),
+          Either.mapLeft((holder) => Option.map(Option.fromNullable(holder), (record) => LockInformation.fromRecord(record, args[0])))
+        ),
       withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
