@@ -244,7 +244,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         }
         const next = yield* Effect.scoped(Effect.map(ours.acquire(lockId, "cyd", { acquireTimeout: "20 seconds" }), (lock) => lock.token))
         yield* Case.that(next > first.token, "the lock is had by the next who wants it", next)
-        yield* Steps.isFreeSoon(env, env.storage, lockId, "who stops waiting leaves nothing behind")
+        yield* Steps.isFreeSoon(env.storage, lockId, "who stops waiting leaves nothing behind")
       })
   },
   {
