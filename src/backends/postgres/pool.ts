@@ -45,8 +45,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
         Effect.sync(() => {
           /** And when their opening began. */
           const clients = new Map<object, number>()
-          /** Those that are connecting, and since when. */
-          const connecting = new Map<Pg.Client, number>()
+          const connecting = new Set<Pg.Client>()
           /** Those of `pooler: true` behind which there is none. */
           const direct = new WeakSet<object>()
           // The time-out is here and not in the pool, which would set a timer for each operation; those have one of their own.
@@ -60,7 +59,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
             constructor() {
               super()
               clients.set(this, performance.now())
-              connecting.set(this, performance.now())
+              connecting.add(this)
               // An "error" that nobody hears ends the process, and the pool listens to idle clients only.
               this.on("error", () => {})
               this.once("connect", () => options.pooler || connecting.delete(this))
@@ -124,7 +123,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           // A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more.
           onNoConnection: (millis) => {
             const before = givenUpBefore(millis)
-            for (const [client, since] of own.connecting) if (since <= before) destroy(client)
+            for (const client of own.connecting) if (own.clients.get(client)! <= before) destroy(client)
           }
         })
     ))
