@@ -3,6 +3,8 @@ import type { Event, History } from "./history.js"
 
 export type Of<T extends Event["type"]> = Extract<Event, { readonly type: T }>
 
+type Stop = Pick<Of<"stop">, "t" | "until" | "suspended">
+
 export interface HoldFacts {
   readonly got: Of<"got">
   readonly index: number
@@ -25,8 +27,8 @@ export class Facts {
   readonly jumped = new Set<string>()
   readonly done = new Map<number, Of<"done">>()
   readonly gotOf = new Map<number, Of<"got">>()
-  private readonly stops = new Map<string, Array<Of<"stop">>>()
-  private readonly jumps = new Map<string, Array<number>>()
+  /** A wall clock that is set ahead is one that takes no time. */
+  private readonly stops = new Map<string, Array<Stop>>()
 
   constructor(history: History) {
     history.forEach((event, index) => {
@@ -41,13 +43,9 @@ export class Facts {
         case "lost":
           this.end(event.hold, event.t)
           return event.reason === "Expired" ? this.mark(event.hold, "expired", event.t) : undefined
-        case "jump": {
-          const jumps = this.jumps.get(event.p)
+        case "jump":
           this.jumped.add(event.p)
-          if (jumps === undefined) this.jumps.set(event.p, [event.t])
-          else jumps.push(event.t)
-          return
-        }
+          return this.stop(event.p, { t: event.t, until: event.t, suspended: false })
         case "done":
           this.done.set(event.n, event)
           return
@@ -62,13 +60,9 @@ export class Facts {
           this.forced.add(`${event.lock} ${event.token}`)
           if (event.when === "now") this.freedAtOnce.add(`${event.lock} ${event.token}`)
           return
-        case "stop": {
-          const stops = this.stops.get(event.p)
+        case "stop":
           if (event.suspended) this.jumped.add(event.p)
-          if (stops === undefined) this.stops.set(event.p, [event])
-          else stops.push(event)
-          return
-        }
+          return this.stop(event.p, event)
         case "want":
         case "look":
         case "asks":
@@ -87,6 +81,12 @@ export class Facts {
           return
       }
     })
+  }
+
+  private stop(p: string, stop: Stop): void {
+    const stops = this.stops.get(p)
+    if (stops === undefined) this.stops.set(p, [stop])
+    else stops.push(stop)
   }
 
   private end(hold: string, t: number): void {
@@ -109,7 +109,7 @@ export class Facts {
 
   /** Whether a process stood still, or its wall clock was set ahead, at some time between these. */
   isUneven(p: string, since: number, until: number): boolean {
-    return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since) || (this.jumps.get(p) ?? []).some((t) => t < until && t > since)
+    return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since)
   }
 
   /** By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. */
