@@ -1,6 +1,5 @@
 import { describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -16,6 +15,7 @@ import { cycleAlone, cycleWide } from "../../evidence/bench/names.js"
 import * as report from "../../evidence/bench/report.js"
 import { compare } from "../../evidence/bench/rounds.js"
 import * as statistics from "../../evidence/bench/statistics.js"
+import * as program from "../support/program.js"
 
 const spreadOf = (median: number): statistics.Spread => ({ p25: median, median, p75: median, p95: median, most: median, count: 1 })
 
@@ -290,14 +290,10 @@ describe("the options of the benchmark", () => {
 
 describe("npm run bench", () => {
   const main = fileURLToPath(new URL("../../evidence/bench/main.ts", import.meta.url))
-  const run = (...args: ReadonlyArray<string>) =>
-    new Promise<{ readonly code: unknown; readonly out: string; readonly err: string }>((resolve) =>
-      execFile(process.execPath, ["--import", "tsx", main, ...args], (error, out, err) =>
-        resolve({ code: error === null ? 0 : error.code, out, err }))
-    )
+  const run = (...args: ReadonlyArray<string>) => program.ended(program.start(main, args))
 
   it("a quick run over SQLite measures every scenario", async () => {
-    const { code, err, out } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")
+    const { code, stderr: err, stdout: out } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")
     expect(code, err).toBe(0)
     const found = JSON.parse(out) as report.Results
     expect(found.failures).toEqual([])
@@ -321,6 +317,6 @@ describe("npm run bench", () => {
   })
 
   it("a wrong option ends it with code 2", async () => {
-    expect(await run("--storage", "oracle")).toMatchObject({ code: 2, out: "" })
+    expect(await run("--storage", "oracle")).toMatchObject({ code: 2, stdout: "" })
   })
 })

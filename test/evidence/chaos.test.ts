@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -9,6 +7,7 @@ import { judge } from "../../evidence/chaos/judge.js"
 import { type Line, parse, toHistory } from "../../evidence/chaos/log.js"
 import * as Binaries from "../harness/postgresBinaries.js"
 import { describeServer } from "../harness/server.js"
+import * as program from "../support/program.js"
 
 const main = fileURLToPath(new URL("../../evidence/chaos/main.ts", import.meta.url))
 const seconds = process.env["CHAOS_SECONDS"] ?? "15"
@@ -157,15 +156,11 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (folder: string, ...args: ReadonlyArray<string>): ChildProcess =>
-  spawn(process.execPath, ["--import", "tsx", main, ...args], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, TMPDIR: folder } })
+const start = (folder: string, ...args: ReadonlyArray<string>) => program.start(main, args, { env: { ...process.env, TMPDIR: folder } })
 
-const ended = async (child: ChildProcess) => {
-  let output = ""
-  child.stdout!.on("data", (chunk) => output += chunk)
-  child.stderr!.on("data", (chunk) => output += chunk)
-  const [code] = await once(child, "close")
-  return { code, output }
+const ended = async (child: ReturnType<typeof start>) => {
+  const { code, stderr, stdout } = await program.ended(child)
+  return { code, output: stdout + stderr }
 }
 
 const left = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("tsx-") && !name.startsWith("node-compile-cache"))

@@ -1,5 +1,4 @@
 import { assert, describe, it } from "@effect/vitest"
-import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { check, properties } from "../../evidence/simulate/checker.js"
@@ -10,18 +9,10 @@ import { mutate } from "../../evidence/simulate/mutate.js"
 import { generate } from "../../evidence/simulate/plan.js"
 import { run } from "../../evidence/simulate/run.js"
 import { runShare, emptyTally, add } from "../../evidence/simulate/shard.js"
+import { ended, start } from "../support/program.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-/** Not `spawnSync`: a test runner that hears nothing of a worker for a minute gives it up. */
-const simulate = (...args: ReadonlyArray<string>) =>
-  new Promise<{ readonly status: number | null; readonly stdout: string; readonly stderr: string }>((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "evidence/simulate/main.ts", ...args], { cwd: root })
-    let stdout = ""
-    let stderr = ""
-    child.stdout.setEncoding("utf8").on("data", (text: string) => stdout += text)
-    child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text)
-    child.on("error", reject).on("close", (status) => resolve({ status, stdout, stderr }))
-  })
+const simulate = (...args: ReadonlyArray<string>) => ended(start("evidence/simulate/main.ts", args, { cwd: root }))
 
 const rules: Rules = { margin: 100, clockBound: 10, longestEnd: 200, calm: false, hiccups: false, swift: undefined, atomic: true, lostWrites: false }
 const want = (n: number, t: number, more: Partial<Extract<Event, { type: "want" }>> = {}): Event => ({
@@ -167,8 +158,8 @@ describe("the simulation", () => {
   })
 
   it("refuses nonsense", async () => {
-    const { status, stderr } = await simulate("--schedules", "many")
-    assert.strictEqual(status, 2)
+    const { code, stderr } = await simulate("--schedules", "many")
+    assert.strictEqual(code, 2)
     assert.include(stderr, "--schedules must be an integer")
   })
 })
@@ -188,8 +179,8 @@ describe("the seeded bugs", () => {
   })
 
   it("one is caught, made smaller, and shown with its trace", async () => {
-    const { status, stdout } = await simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
-    assert.strictEqual(status, 0, stdout)
+    const { code, stdout } = await simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
+    assert.strictEqual(code, 0, stdout)
     assert.match(stdout, /found after \d+ schedules/)
     assert.include(stdout, "The smallest form that was found")
     assert.match(stdout, />>>> {2}VIOLATION of \w+: /)

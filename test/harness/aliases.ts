@@ -1,18 +1,17 @@
-/** The package's own names, as its tests and examples import it. */
+/** The package's own names, as its tests and examples import it: the source of what its exports say. */
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
-const src = fileURLToPath(new URL("../../src/", import.meta.url))
+const root = fileURLToPath(new URL("../../", import.meta.url))
 
-export const aliases = [
-  { find: /^effect-storage-lock$/, replacement: `${src}index.ts` },
-  { find: /^effect-storage-lock\/testing$/, replacement: `${src}testing/index.ts` },
-  { find: /^effect-storage-lock\/SqlFence$/, replacement: `${src}backends/sql/SqlFence.ts` },
-  ...["StorageLock", "Storage", "VersionedStore", "LockRecord", "LockInformation", "LockError"].map((name) => ({
-    find: new RegExp(`^effect-storage-lock/${name}$`),
-    replacement: `${src}${name}.ts`
-  })),
-  ...["Memory", "Sqlite", "Postgres", "Mysql", "Mssql", "Mongo", "Redis", "Etcd"].map((name) => ({
-    find: new RegExp(`^effect-storage-lock/${name}Storage$`),
-    replacement: `${src}backends/${name.toLowerCase()}/${name}Storage.ts`
-  }))
-]
+const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>> }
+
+/** Each module that is published: by which path, as what, and from which source. */
+export const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
+  typeof target === "object" ? [{ subpath, target, source: target.default.replace(/^\.\/dist\//, "src/").replace(/\.js$/, ".ts") }] : []
+)
+
+export const aliases = entries.map(({ source, subpath }) => ({
+  find: new RegExp(`^effect-storage-lock${subpath.slice(1)}$`),
+  replacement: `${root}${source}`
+}))

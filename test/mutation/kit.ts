@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { MemoryStorage, Storage, VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
+import { skip } from "./withoutLife.js"
 import { underClock } from "../support/underClock.js"
 
 const makeClock = () => {
@@ -15,8 +16,6 @@ const makeClock = () => {
   }
 }
 
-// The life of a hold has tests of its own.
-const skip = Object.fromEntries(Conformance.cases.filter(({ rule }) => rule.startsWith("life-")).map(({ rule }) => [rule, "takes real time"]))
 const seed = 42
 
 describe("for mutants", () => {

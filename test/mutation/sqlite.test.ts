@@ -7,11 +7,11 @@ import { join } from "node:path"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
+import { skip } from "./withoutLife.js"
 
 const directory = mkdtempSync(join(tmpdir(), "storage-lock-mutants-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-const skip = Object.fromEntries(Conformance.cases.filter(({ rule }) => rule.startsWith("life-")).map(({ rule }) => [rule, "takes real time"]))
 const hooks = { shiftClient: Conformance.shiftDate }
 
 describe("for mutants", () => {

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,6 +9,7 @@ import type { Write } from "../../examples/demo/protocol.js"
 import * as resources from "../../examples/demo/resource.js"
 import type { Hold, Member, Show } from "../../examples/demo/show.js"
 import { verify } from "../../examples/demo/verify.js"
+import * as program from "../support/program.js"
 
 const main = fileURLToPath(new URL("../../examples/demo/main.ts", import.meta.url))
 
@@ -21,24 +20,11 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (...args: ReadonlyArray<string>): ChildProcess =>
-  spawn(process.execPath, ["--import", "tsx", main, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, TMPDIR: directory }
-  })
-
-const end = async (child: ChildProcess) => {
-  let stdout = ""
-  let stderr = ""
-  child.stdout!.on("data", (chunk) => stdout += chunk)
-  child.stderr!.on("data", (chunk) => stderr += chunk)
-  const [code] = await once(child, "close")
-  return { code, stdout, stderr }
-}
+const start = (...args: ReadonlyArray<string>) => program.start(main, args, { env: { ...process.env, TMPDIR: directory } })
 
 describe("the demo", () => {
   it("kills one holder, freezes another, refuses its late write, and every check holds", async () => {
-    const { code, stderr, stdout } = await end(start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second"))
+    const { code, stderr, stdout } = await program.ended(start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second"))
     const events = stdout.trim().split("\n").map((line) => JSON.parse(line))
     const of = (name: string) => events.filter(({ event }) => event === name)
     const summary = events[events.length - 1]
@@ -56,7 +42,7 @@ describe("the demo", () => {
 
   it("Ctrl-C ends every process and leaves no file", async () => {
     const child = start("--json")
-    const ended = end(child)
+    const ended = program.ended(child)
     for await (const line of createInterface({ input: child.stdout! })) {
       if (JSON.parse(line).event === "acquired") break
     }
@@ -72,7 +58,7 @@ describe("the demo", () => {
   })
 
   it("a wrong option is refused with a word on it, and help is given", async () => {
-    const wrong = await end(start("--workers", "2"))
+    const wrong = await program.ended(start("--workers", "2"))
     expect({ code: wrong.code, said: wrong.stderr.split("\n")[0] })
       .toEqual({ code: 2, said: "--workers must be a whole number from 3 to 50, but is \"2\"" })
     expect(() => parse(["--turns", "many"])).toThrow("--turns")

@@ -3,8 +3,6 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,6 +11,7 @@ import { layer as ownBackend } from "../../examples/ownBackend.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Shared from "../harness/shared.js"
 import { describeServer } from "../harness/server.js"
+import * as program from "../support/program.js"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 const folder = join(root, "examples")
@@ -24,16 +23,10 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 const run = async (name: string, env: NodeJS.ProcessEnv) => {
-  const child = spawn(process.execPath, ["--import", "tsx", join(folder, `${name}.ts`)], {
+  const { code, stderr, stdout } = await program.ended(program.start(join(folder, `${name}.ts`), [], {
     cwd: root,
-    stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, LOCK_FILE: join(directory, `${name}.db`), ...env }
-  })
-  let stdout = ""
-  let stderr = ""
-  child.stdout.on("data", (chunk) => stdout += chunk)
-  child.stderr.on("data", (chunk) => stderr += chunk)
-  const [code] = await once(child, "close")
+  }))
   return { code, stderr, lines: stdout.trimEnd().split("\n") }
 }
 

@@ -3,22 +3,14 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import Ts from "typescript"
-import { aliases } from "../harness/aliases.js"
+import { aliases, entries } from "../harness/aliases.js"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
-  exports: Record<string, null | string | { types: string; default: string }>
   peerDependencies: Record<string, string>
   peerDependenciesMeta: Record<string, { optional: boolean }>
   devDependencies: Record<string, string>
 }
-
-/** The source of what is published. */
-const sourceOf = (published: string) => published.replace(/^\.\/dist\//, "src/").replace(/\.js$/, ".ts")
-
-const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
-  target !== null && typeof target === "object" ? [{ subpath, target, source: sourceOf(target.default) }] : []
-)
 
 const specifiers = (file: string): ReadonlyArray<string> => {
   const text = Fs.readFileSync(file, "utf8")
