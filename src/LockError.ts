@@ -3,13 +3,13 @@
  *
  * @since 0.1.0
  */
-import type * as DateTime from "effect/DateTime"
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as DateTime from "#effect/DateTime"
+import * as Effect from "#effect/Effect"
+import * as Schema from "#effect/Schema"
 import { lostBecause, Reason } from "./common/lostBecause.js"
 import { LockInformation } from "./LockInformation.js"
 
-const when = (time: DateTime.Utc): string => new Date(time.epochMillis).toISOString()
+const when = (time: DateTime.Utc): string => DateTime.formatIso(time)
 
 /** An owner as people want to read it: the label, and the id that decides. */
 const ownerText = (ownerId: string, label: string): string =>
@@ -152,7 +152,7 @@ export class InvalidOptions
  * @since 0.1.0
  * @category errors
  */
-export const StorageErrorReason = Schema.Literal(
+export const StorageErrorReason = Schema.Literals([
   "Connection",
   "Timeout",
   "Conflict",
@@ -160,7 +160,7 @@ export const StorageErrorReason = Schema.Literal(
   "Schema",
   "Closed",
   "Unknown"
-)
+])
 
 /**
  * @since 0.1.0
@@ -179,9 +179,9 @@ export class StorageError extends Schema.TaggedError<StorageError>("effect-stora
   /** Where it happened, such as `"PostgresStorage.claim"`. */
   operation: Schema.String,
   isRetryable: Schema.Boolean,
-  applied: Schema.Literal("no", "unknown"),
+  applied: Schema.Literals(["no", "unknown"]),
   message: Schema.String,
-  cause: Schema.optional(Schema.Defect)
+  cause: Schema.optional(Schema.Defect())
 }) {}
 
 /**
@@ -219,4 +219,4 @@ const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions => e
  * @category error handling
  */
 export const orDieIfInvalid = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, InvalidLockId | InvalidOptions>, R> =>
-  Effect.catchAll(self, (error) => isInvalid(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, InvalidLockId | InvalidOptions>))
+  Effect.catch(self, (error) => isInvalid(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, InvalidLockId | InvalidOptions>))

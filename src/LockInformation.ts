@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as DateTime from "effect/DateTime"
-import * as Schema from "effect/Schema"
+import * as DateTime from "#effect/DateTime"
+import * as Schema from "#effect/Schema"
+import { unchecked } from "#effect/schemas"
 import type { LockRecord } from "./LockRecord.js"
 
 /**
@@ -32,7 +33,7 @@ export class LockInformation extends Schema.Class<LockInformation>("effect-stora
   leaseExpireTime: Schema.DateTimeUtc
 }) {}
 
-const utc = (micros: number): DateTime.Utc => DateTime.unsafeMake(Math.floor(micros / 1000))
+const utc = (micros: number): DateTime.Utc => DateTime.makeUnsafe(Math.floor(micros / 1000))
 
 /**
  * @since 0.1.0
@@ -51,5 +52,5 @@ export const fromRecord = (record: LockRecord, lockId: string = record.lockId): 
       leaseExpireTime: utc(record.leaseExpireTime)
     },
     // The record was looked at when the storage gave it; this is made for every line of a list.
-    { disableValidation: true }
+    unchecked
   )

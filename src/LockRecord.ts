@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as Schema from "effect/Schema"
+import * as Schema from "#effect/Schema"
 
 /**
  * What a storage keeps for one lock id. A free lock keeps its record (with no holds): it is the memory that lets tokens and versions only grow.
@@ -37,25 +37,23 @@ export interface LockRecord {
   readonly data: string
 }
 
-const Whole = Schema.Number.pipe(Schema.filter(Number.isSafeInteger, { identifier: "Whole" }))
-
 /**
  * The codec of a record, for a backend that keeps it as one value. `fromJson` is the same from and to text.
  *
  * @since 0.1.0
  * @category codecs
  */
-export const LockRecord: Schema.Schema<LockRecord> = Schema.Struct({
+export const LockRecord: Schema.Codec<LockRecord> = Schema.Struct({
   lockId: Schema.String,
   kind: Schema.String,
-  format: Whole,
+  format: Schema.Int,
   ownerId: Schema.String,
   ownerLabel: Schema.optional(Schema.String),
   holds: Schema.Array(Schema.String),
-  token: Whole,
-  version: Whole,
-  lockBeginTime: Whole,
-  leaseExpireTime: Whole,
+  token: Schema.Int,
+  version: Schema.Int,
+  lockBeginTime: Schema.Int,
+  leaseExpireTime: Schema.Int,
   data: Schema.String
 })
 
@@ -72,7 +70,7 @@ export const LockRecord: Schema.Schema<LockRecord> = Schema.Struct({
  * @since 0.1.0
  * @category codecs
  */
-export const fromJson: Schema.Schema<LockRecord, string> = Schema.parseJson(LockRecord)
+export const fromJson: Schema.Codec<LockRecord, string> = Schema.fromJsonString(LockRecord)
 
 /**
  * The format that this version of the library writes, and the newest that it reads.

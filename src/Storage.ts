@@ -6,11 +6,11 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
+import type * as Option from "#effect/Option"
+import type * as Stream from "#effect/Stream"
 import type { StorageError } from "./LockError.js"
 import type {
   Claim,
@@ -109,7 +109,7 @@ export interface Service {
    * Drops the records of locks whose last lease ended longer than this ago, and says how many. At least an hour: shorter is raised to it,
    * so that the clock has certainly passed the tokens that are forgotten. A storage without a clock drops none.
    */
-  readonly purge: (olderThan: Duration.DurationInput) => Effect.Effect<number, StorageError>
+  readonly purge: (olderThan: Duration.Input) => Effect.Effect<number, StorageError>
   /**
    * Hints that a waiter for this lock id (or, with `"all"`, for any) may try again. May be lost, late or repeated; never needed for correctness. Never fails: it heals
    * itself, and says `"all"` when it may have missed some. The core runs it once per layer.
@@ -122,7 +122,7 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class Storage extends Context.Tag("effect-storage-lock/Storage")<Storage, Service>() {}
+export class Storage extends Context.Service<Storage, Service>()("effect-storage-lock/Storage") {}
 
 /**
  * How long the caller of the present operation will wait for it. The core sets it around every call; a storage bounds its waiting for
@@ -131,9 +131,9 @@ export class Storage extends Context.Tag("effect-storage-lock/Storage")<Storage,
  * @since 0.1.0
  * @category references
  */
-export class TimeLimit extends Context.Reference<TimeLimit>()("effect-storage-lock/Storage/TimeLimit", {
+export const TimeLimit: Context.Reference<Duration.Duration> = Context.Reference("effect-storage-lock/Storage/TimeLimit", {
   defaultValue: () => Duration.infinity
-}) {}
+})
 
 /**
  * The shortest time for which `purge` keeps a free record.

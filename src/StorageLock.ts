@@ -3,16 +3,15 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Either from "effect/Either"
-import type * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import type { Outcome } from "#effect/outcome"
+import type * as Option from "#effect/Option"
+import type * as Scope from "#effect/Scope"
 import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { Ids as Ids_ } from "./common/ids.js"
 import { type Options, type AcquireArgs, type Lock, LockTypeId, type TryError, type AcquireError, type Body, type Service } from "./core/api.js"
 import * as internal from "./core/service.js"
@@ -55,7 +54,7 @@ export const isLock = (self: unknown): self is Lock => Predicate.hasProperty(sel
  * @since 0.1.0
  * @category tags
  */
-export class StorageLock extends Context.Tag("effect-storage-lock/StorageLock")<StorageLock, Service>() {}
+export class StorageLock extends Context.Service<StorageLock, Service>()("effect-storage-lock/StorageLock") {}
 
 /**
  * Where hold ids, and owner ids that are not given, come from: 128 random bits as 22 characters base64url. To be replaced only by simulations,
@@ -106,8 +105,8 @@ export const tryAcquire = (
   Effect.flatMap(StorageLock, (service) => service.tryAcquire(...args))
 
 /**
- * As `tryAcquire`, with the holder in the same answer: `Right` is the lock, `Left` is who has it, as the storage says, for a response 409 that tells so. It makes no more requests than
- * `tryAcquire`. `Left` is `None` where the storage does not say.
+ * As `tryAcquire`, with the holder in the same answer: an Either on Effect 3, a Result on Effect 4. `Right`, or success, is the lock. `Left`, or failure, is who has it, as the storage says, for a response 409 that tells so. It makes no more requests than
+ * `tryAcquire`. It is `None` where the storage does not say.
  *
  * @example
  * ```ts
@@ -127,7 +126,7 @@ export const tryAcquire = (
  */
 export const tryAcquireOrHolder = (
   ...args: AcquireArgs
-): Effect.Effect<Either.Either<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
+): Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
 type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
@@ -255,13 +254,13 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
  * @category layers
  */
 export const layer = (options: Options = {}): Layer.Layer<StorageLock, InvalidOptions, Storage.Storage> =>
-  Layer.scoped(StorageLock, make(options))
+  Layer.effect(StorageLock, make(options))
 
 /**
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<StorageLock, InvalidOptions | ConfigError.ConfigError, Storage.Storage> =>
-  Layer.scoped(StorageLock, Effect.flatMap(Config.unwrap(options), make))
+  options: Config.Wrap<Options>
+): Layer.Layer<StorageLock, InvalidOptions | Config.ConfigError, Storage.Storage> =>
+  Layer.effect(StorageLock, Effect.flatMap(Config.unwrap(options), make))

@@ -5,15 +5,16 @@
  *
  * @since 0.1.0
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
+import * as Schema from "#effect/Schema"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "./common/freeFor.js"
+import { jitter } from "./common/jitter.js"
 import * as observation from "./common/observation.js"
 import * as renewals from "./common/renewals.js"
 import { monotonicMicros, wallMicros } from "./common/time.js"
@@ -70,7 +71,7 @@ export interface Service {
  * @since 0.1.0
  * @category tags
  */
-export class VersionedStore extends Context.Tag("effect-storage-lock/VersionedStore")<VersionedStore, Service>() {}
+export class VersionedStore extends Context.Service<VersionedStore, Service>()("effect-storage-lock/VersionedStore") {}
 
 /**
  * @since 0.1.0
@@ -89,13 +90,10 @@ export interface Options {
  * @category constants
  */
 export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recurs(3).pipe(
-  Schedule.andThen(
-    Schedule.exponential("2 millis", 1.5).pipe(
-      Schedule.union(Schedule.spaced("100 millis")),
-      Schedule.jitteredWith({ min: 0.2, max: 1.8 }),
-      Schedule.intersect(Schedule.recurs(27))
-    )
-  )
+  Schedule.concat(Schedule.max([
+    Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("100 millis")]).pipe(jitter(0.2, 1.8)),
+    Schedule.recurs(27)
+  ]))
 )
 
 /**
@@ -241,13 +239,13 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       else group.push({ request, index })
     })
     const answers = new Array<Storage.RenewAnswer>(requests.length)
-    return Effect.zipRight(
+    return Effect.andThen(
       Effect.forEach(byLock, ([lockId, group]) =>
         Effect.map(
-          Effect.either(renewOne(lockId, group.map(({ request }) => request))),
+          Effect.result(renewOne(lockId, group.map(({ request }) => request))),
           (result) =>
             group.forEach(({ index }, i) => {
-              answers[index] = Either.isRight(result) ? result.right[i]! : result.left
+              answers[index] = Result.isSuccess(result) ? result.success[i]! : result.failure
             })
         ), { concurrency: 16, discard: true }),
       Effect.suspend(() => renewals.settle(answers))
@@ -265,16 +263,16 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     list: Stream.unwrap(
       Effect.map(store.time ?? Effect.succeed(0), (now) =>
         store.list.pipe(
-          Stream.mapEffect((record) => {
-            if (observed !== undefined) return Effect.tap(monotonicMicros, (at) => observed.left(record, at)).pipe(Effect.zipRight(snapshot(record, now)))
-            return snapshot(record, now)
-          }),
-          Stream.filterMap((found) => found)
+          Stream.mapEffect((record) =>
+            Effect.andThen(observed === undefined ? Effect.void : Effect.map(monotonicMicros, (at) => void observed.left(record, at)), snapshot(record, now))
+          ),
+          Stream.filter(Option.isSome),
+          Stream.map(({ value }) => value)
         ))
     ),
     purge: (olderThan) =>
       store.time === undefined ? Effect.succeed(0) : Effect.flatMap(store.time, (now) => {
-        const before = now - Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000
+        const before = now - freeFor(olderThan)
         return store.list.pipe(
           Stream.filter((record) => record.leaseExpireTime < before),
           Stream.mapEffect((record) =>

@@ -1,12 +1,8 @@
 /** Whose time a layer lives by. */
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as DefaultServices from "effect/DefaultServices"
-import * as Effect from "effect/Effect"
+import type * as Clock from "effect/Clock"
+import * as Effect from "#effect/Effect"
+import { live, withClock } from "#effect/clocks"
 import type * as Storage from "../Storage.js"
-
-/** The one that programs have unless they put another in its place, as `TestClock` does. */
-export const live: Clock.Clock = Context.get(DefaultServices.liveServices, Clock.Clock)
 
 /** Whether a clock is Effect's own, that of the machine. By its class: `Clock.make` gives another of the same. */
 export const isReal = (clock: Clock.Clock): boolean => Object.getPrototypeOf(clock) === Object.getPrototypeOf(live)
@@ -16,7 +12,7 @@ export const isMovedByHand = (clock: Clock.Clock): boolean => typeof (clock as {
 
 /** For what waits for a server: its answers, and our patience with it, are of real time. */
 export const inRealTime = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.clockWith((own) => isReal(own) ? self : Effect.withClock(self, live))
+  Effect.clockWith((own) => isReal(own) ? self : withClock(self, live))
 
 const why = "effect-storage-lock: the `Clock` in the context is not the real one (a TestClock?)"
 

@@ -1,10 +1,10 @@
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Encoding from "effect/Encoding"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
 import { InvalidLockId, InvalidOptions } from "../LockError.js"
 import { textFault } from "./input.js"
 
 const idBytes = 16
+const idLength = 22
 /** Drawn in bulk: one draw costs more than the rest of an id. */
 const pool = new Uint8Array(256 * idBytes)
 let used = pool.length
@@ -14,13 +14,13 @@ const randomId = (): string => {
     globalThis.crypto.getRandomValues(pool)
     used = 0
   }
-  return Encoding.encodeBase64Url(pool.subarray(used, used += idBytes))
+  return globalThis.btoa(String.fromCharCode(...pool.subarray(used, used += idBytes))).slice(0, idLength).replaceAll("+", "-").replaceAll("/", "_")
 }
 
 /** Where hold ids and default owner ids come from: 128 random bits, 22 characters base64url. */
-export class Ids extends Context.Reference<Ids>()("effect-storage-lock/StorageLock/Ids", {
-  defaultValue: (): Effect.Effect<string> => Effect.sync(randomId)
-}) {}
+export const Ids: Context.Reference<Effect.Effect<string>> = Context.Reference("effect-storage-lock/StorageLock/Ids", {
+  defaultValue: () => Effect.sync(randomId)
+})
 
 const maxUnits = 255
 

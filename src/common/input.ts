@@ -1,6 +1,6 @@
 /** What a value is that cannot be taken, in words for an error: its kind, and its value only where that is no secret. */
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
+import * as Duration from "#effect/Duration"
+import * as Option from "#effect/Option"
 import { InvalidOptions } from "../LockError.js"
 
 export const kindOf = (value: unknown): string => {
@@ -30,13 +30,13 @@ export const textFault = (text: unknown): string | undefined =>
   : loneSurrogate.test(text) ? "a string with a lone surrogate"
   : undefined
 
-/** Milliseconds, or `undefined` for what is no duration. `Duration.decode` makes zero of NaN and of what is negative: here they are nonsense. */
+/** Milliseconds, or `undefined` for what is no duration. `Duration.fromInputUnsafe` makes zero of NaN and of what is negative: here they are nonsense. */
 const millisOf = (value: unknown): number | undefined => {
   if (typeof value === "number" && !(value >= 0)) return undefined
   if (typeof value === "bigint" && value < 0n) return undefined
   if (typeof value === "string" && value.trim().startsWith("-")) return undefined
   if (Array.isArray(value) && !value.every((part) => part >= 0)) return undefined
-  return Option.getOrUndefined(Option.map(Duration.decodeUnknown(value), Duration.toMillis))
+  return Option.getOrUndefined(Option.map(Duration.fromInput(value as Duration.Input), Duration.toMillis))
 }
 
 /** A duration in milliseconds, if it keeps the rule. */

@@ -1,7 +1,7 @@
-import * as Schema from "effect/Schema"
+import * as Schema from "#effect/Schema"
 
 /** `LockError.LostReason`, where it is explained. */
-export const Reason = Schema.Literal("Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed", "Released")
+export const Reason = Schema.Literals(["Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed", "Released"])
 export type Reason = typeof Reason.Type
 
 /** Why a hold is over, in words: for the error, and for the log. */

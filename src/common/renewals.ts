@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 

@@ -1,10 +1,11 @@
 /**
  * The way to a hold: wait for one's turn in this process, claim, and, if somebody else has it, wait for a hint, the end of their lease, or the next poll.
  */
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Random from "#effect/Random"
+import * as Schedule from "#effect/Schedule"
+import { withClock } from "#effect/clocks"
 import { LockTimeout, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
@@ -56,8 +57,8 @@ const abandon = (core: Core, claimant: Claimant): void => {
 
 /** An answer that is another's, or to another request, is none. */
 const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
-  answer._tag === "Right" && answer.right._tag === "Claimed" && !answer.right.record.holds.includes(claimant.holdId)
-    ? Either.left(odd(core.storage.guarantees.name, "claim", answer.right))
+  answer._tag === "Success" && answer.success._tag === "Claimed" && !answer.success.record.holds.includes(claimant.holdId)
+    ? Result.fail(odd(core.storage.guarantees.name, "claim", answer.success))
     : answer
 
 /** One claim, in flight. */
@@ -72,7 +73,7 @@ class Attempt {
   private hear(answer: Answer<ClaimOutcome>): void {
     if (this.answer === undefined) {
       this.answer = answer
-      this.line.heard(this.core.timeline.now(), answer._tag === "Left" ? answer.left : undefined)
+      this.line.heard(this.core.timeline.now(), answer._tag === "Failure" ? answer.failure : undefined)
     }
     this.ticket.bell.ring()
   }
@@ -94,12 +95,12 @@ class Attempt {
       {
         answered: (told) => {
           const answer = ours(core, claimant, told)
-          if (answer._tag === "Right") claimant.mayHold ||= answer.right._tag === "Claimed"
-          else if (answer.left.applied !== "no") claimant.unsure = core.timeline.now()
+          if (answer._tag === "Success") claimant.mayHold ||= answer.success._tag === "Claimed"
+          else if (answer.failure.applied !== "no") claimant.unsure = core.timeline.now()
           claimant.ended()
           this.hear(answer)
         },
-        overdue: (error) => this.hear(Either.left(error))
+        overdue: (error) => this.hear(Result.fail(error))
       }
     )
   }
@@ -124,7 +125,7 @@ export const acquire = (
   core: Core,
   wanted: Wanted,
   restore: Restore
-): Effect.Effect<Either.Either<Hold, LockRecord | undefined>, LockTimeout | StorageError> =>
+): Effect.Effect<Result.Result<Hold, LockRecord | undefined>, LockTimeout | StorageError> =>
   Effect.gen(function*() {
     const { key, options, wait } = wanted
     const { alarms, lines, timeline } = core
@@ -146,7 +147,7 @@ export const acquire = (
     let gaveBack = false
     let failure: StorageError | undefined
     let holder: LockRecord | undefined
-    let poll: Schedule.ScheduleDriver<unknown> | undefined
+    let poll: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
 
     /** `LockTimeout` says that somebody has the lock. Of a storage that does not answer, nobody can say that. */
     const outOfTime = (): LockTimeout | StorageError => {
@@ -210,7 +211,7 @@ export const acquire = (
           if ((end = verdict()) !== undefined) return yield* end
         }
         if (wait && line.takePause(timeline.now(), turnsInARow, longestStreak)) {
-          line.pausesUntil = timeline.now() + moment * (yield* Random.nextRange(0.5, 1.5))
+          line.pausesUntil = timeline.now() + moment * (yield* Random.nextBetween(0.5, 1.5))
         }
         const othersUntil = Math.min(latest, line.pausesUntil)
         if (wait && timeline.now() < othersUntil) {
@@ -238,11 +239,11 @@ export const acquire = (
         }
         const answer = attempt.answer
 
-        if (answer._tag === "Right" && answer.right._tag === "Claimed") {
-          const { record, validFor } = answer.right
+        if (answer._tag === "Success" && answer.success._tag === "Claimed") {
+          const { record, validFor } = answer.success
           const deadline = deadlineOf(attempt.start, validFor, options)
           if (deadline > timeline.now()) {
-            return Either.right(new Hold(core, claimant, options, record, attempt.start, deadline))
+            return Result.succeed(new Hold(core, claimant, options, record, attempt.start, deadline))
           }
           // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
           abandon(core, claimant)
@@ -250,34 +251,34 @@ export const acquire = (
           holdId = yield* newId
           claimant = newClaimant(wanted, ownerId, holdId)
         }
-        if (answer._tag === "Right" && answer.right._tag === "Held") {
+        if (answer._tag === "Success" && answer.success._tag === "Held") {
           failure = failingSince = undefined
           failures = 0
-          holder = answer.right.holder
+          holder = answer.success.holder
           line.held(holder)
-          if (!wait) return Either.left(holder)
+          if (!wait) return Result.fail(holder)
           core.listen.ring()
           awaitsTurn = true
           if (ticket.hinted || !line.mayGo(ticket)) continue
-          if (answer.right.retryAfter !== undefined) pause(timeline.now() + answer.right.retryAfter / 1000)
-          poll ??= yield* Schedule.driver(options.retry)
+          if (answer.success.retryAfter !== undefined) pause(timeline.now() + answer.success.retryAfter / 1000)
+          poll ??= yield* Schedule.toStepWithSleep(options.retry)
           const more = yield* restore(Effect.raceFirst(
-            Effect.match(Effect.withClock(poll.next(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
-            Effect.as(Effect.zipRight(ticket.bell.wait, turn), true)
+            Effect.match(withClock(poll(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
+            Effect.as(Effect.andThen(ticket.bell.wait, turn), true)
           ))
           awaitsTurn = false
           if (!more) return yield* timedOut(claimant, timeline.now() - began, holder)
           continue
         }
 
-        if (answer._tag === "Left") failure = answer.left
+        if (answer._tag === "Failure") failure = answer.failure
         else line.heard(timeline.now(), failure = tooSlow(core, options))
         failingSince ??= attempt.start
         const now = timeline.now()
         // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
         const patient = !wait ? Math.min(patience, patienceOfTry, limit) : holder === undefined ? limit : options.lease
         if (!failure.isRetryable || now - failingSince >= patient) return yield* failure
-        const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextRange(0.5, 1.5))
+        const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextBetween(0.5, 1.5))
         pause(until)
         while (timeline.now() < until) {
           yield* restore(ticket.bell.wait)
@@ -294,7 +295,7 @@ export const acquire = (
     lines.tidy(key, timeline.now())
     core.acquiring--
     core.quiet.ring()
-    if (exit._tag === "Failure" || Either.isLeft(exit.value)) abandon(core, claimant)
+    if (exit._tag === "Failure" || Result.isFailure(exit.value)) abandon(core, claimant)
     return yield* Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
   })
 

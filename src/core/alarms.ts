@@ -2,7 +2,7 @@
  * One timer for everything in a layer that has a time: deadlines, renewals, time-outs. Callbacks are synchronous and do no I/O, so none can
  * be late because another hangs; setting and cancelling costs no fiber.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { Bell } from "./bell.js"
 import { eventLoop } from "../common/time.js"
 import type { Timeline } from "./timeline.js"
@@ -138,7 +138,7 @@ export const make = (timeline: Timeline): Alarms => {
       wakeAt = now + wait
       return idle ? bell.wait : Effect.raceFirst(Effect.sleep(Math.ceil(wait)), bell.wait)
     })).pipe(
-      Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
+      Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
       Effect.forever
     )
   }

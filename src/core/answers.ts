@@ -2,10 +2,10 @@
  * What a storage answers, looked at before it is believed. A storage is other people's code: one that throws, returns no effect, or answers with something of another
  * shape fails that one call, and nothing else.
  */
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import { StorageError, StorageErrorReason } from "../LockError.js"
 import type { LockRecord } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
@@ -104,9 +104,9 @@ const guard = (storage: Storage.Service): Storage.Service => ({
   get: (lockId) => Effect.suspend(() => storage.get(lockId)),
   list: Stream.suspend(() => storage.list).pipe(
     Stream.mapEffect((snapshot) => isSnapshot(snapshot) ? Effect.succeed(snapshot) : odd(storage.guarantees.name, "list", snapshot)),
-    Stream.catchAllCause((cause) => {
+    Stream.catchCause((cause) => {
       const error = Cause.squash(cause)
-      return Cause.isInterruptedOnly(cause) ? Stream.failCause(cause) : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
+      return Cause.hasInterruptsOnly(cause) ? Stream.failCause(cause) : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
     })
   ),
   purge: (olderThan) => Effect.suspend(() => storage.purge(olderThan)),

@@ -1,12 +1,12 @@
 /** What users see of a lock: options, the lock, the service. Published by `StorageLock`. */
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
-import type * as Option from "effect/Option"
+import type * as Duration from "#effect/Duration"
+import type * as Effect from "#effect/Effect"
+import type { Outcome } from "#effect/outcome"
+import type * as Option from "#effect/Option"
 import type { Pipeable } from "effect/Pipeable"
-import type * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import type * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
 import type { InvalidLockId, InvalidOptions, LockLost, LockTimeout, StorageError } from "../LockError.js"
 import type { LockInformation } from "../LockInformation.js"
 
@@ -18,16 +18,16 @@ import type { LockInformation } from "../LockInformation.js"
  */
 export interface Options {
   /** The lease: how long after its last renewal a dead holder's lock becomes free. Default 30 seconds. */
-  readonly leaseExpireAfter?: Duration.DurationInput | undefined
+  readonly leaseExpireAfter?: Duration.Input | undefined
   /** How often a hold is renewed. Default a third of the lease. */
-  readonly leaseRefreshInterval?: Duration.DurationInput | undefined
+  readonly leaseRefreshInterval?: Duration.Input | undefined
   /**
    * How long `acquire` and `withLock` wait, in all, before they fail: with `LockTimeout` if somebody has the lock, with a `StorageError` if the storage does not answer. Default: for ever.
    *
    * It bounds `tryAcquire` and `withLockIfAvailable` as well, which wait for one answer of the storage. Their default: half a second; five seconds where the storage has not answered this
    * layer yet, since it may have to be connected to first; and a quarter of a second more if this process itself stood still.
    */
-  readonly acquireTimeout?: Duration.DurationInput | undefined
+  readonly acquireTimeout?: Duration.Input | undefined
   /**
    * When to ask again for a lock that somebody else has, if nothing tells sooner. When it ends, `acquire` fails with `LockTimeout`.
    * Default: jittered, growing from 20 ms to half a second.
@@ -37,13 +37,13 @@ export interface Options {
    * A hold counts as lost this long before its lease ends, by this process's clock. It must cover what the storage's clock may step in a lease, what clocks
    * differ by between a storage and its replica after a failover, and 0.1 % of the lease. Default the larger of 100 ms and a twentieth of the lease.
    */
-  readonly clockMargin?: Duration.DurationInput | undefined
+  readonly clockMargin?: Duration.Input | undefined
   /**
    * How long a hold may last, from its claim on: then it is lost with reason `HeldTooLong`, though it could be renewed, so that a body that hangs does not keep the lock for ever. `withLock` and
    * `lock.guard` interrupt their body; a scope of `acquire` is not stopped, as with every loss. Each hold has its own bound, a nested one of the same owner too. Above zero. Default, and
    * `"infinity"`: for ever.
    */
-  readonly holdAtMost?: Duration.DurationInput | "infinity" | undefined
+  readonly holdAtMost?: Duration.Input | "infinity" | undefined
   /**
    * What `withLock`, `withLockIfAvailable` and `lock.guard` end in if their body ran to its end, but its hold was over by then, because nothing could stop it in time (a blocked event loop): with `"fail"`, the default, in `LockLost`, with `completed: true` and what the body gave as `result`; with `"succeed"` in what it gave. A loss is logged in any case. A body that failed by
    * itself fails with its own error.
@@ -60,7 +60,7 @@ export interface Options {
    * by one of the processes that share the storage, for all namespaces: the shortest time that any of them gives counts. Without effect where the storage has no clock of its own (`guarantees.clock`
    * is not `"storage"`, as for etcd).
    */
-  readonly purgeAfter?: Duration.DurationInput | "infinity" | false | undefined
+  readonly purgeAfter?: Duration.Input | "infinity" | false | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */
   readonly namespace?: string | undefined
 }
@@ -162,7 +162,7 @@ export interface Service {
   ) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
   readonly tryAcquireOrHolder: (
     ...args: AcquireArgs
-  ) => Effect.Effect<Either.Either<Lock, Option.Option<LockInformation>>, TryError, Scope.Scope>
+  ) => Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, Scope.Scope>
   readonly withLock: <A, E, R>(
     body: Body<A, E, R>,
     ...args: AcquireArgs

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 
 /**
  * Wakes one waiting fiber, from synchronous code. Rung while nobody waits, it lets the next wait pass at once: no ring is lost, not even one
@@ -19,7 +19,7 @@ export class Bell {
   }
 
   /** Has no canceller, which would cost more than all the rest: whoever waits next takes the place of one that is gone. */
-  readonly wait: Effect.Effect<void> = Effect.async<void>((resume) => {
+  readonly wait: Effect.Effect<void> = Effect.callback<void>((resume) => {
     if (this.rung) return resume(this.heard)
     this.waiter = () => {
       this.waiter = undefined

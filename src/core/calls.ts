@@ -2,22 +2,23 @@
  * Calls to the storage. Each runs in a fiber of its own, so that who waits for it can stop waiting at once without harm to it, and each is bounded:
  * one that is overdue is told so (and interrupted, where the storage lets itself be), whatever the storage does.
  */
-import * as Cause from "effect/Cause"
+import * as Cause from "#effect/Cause"
 import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import type * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import { withClock } from "#effect/clocks"
+import * as fibers from "#effect/fibers"
 import { StorageError } from "../LockError.js"
 import type { Alarm, Alarms } from "./alarms.js"
 import { faultOf, isStorageError, thrown } from "./answers.js"
 import { Runners } from "./runners.js"
 import type { Timeline } from "./timeline.js"
 
-export type Answer<A> = Either.Either<A, StorageError>
+export type Answer<A> = Result.Result<A, StorageError>
 
 export interface Handler<A> {
   /** Called once, when the call has ended, however late. */
@@ -67,19 +68,19 @@ export const make = (
 ): Calls => {
   const runners = new Runners(context, clock, onQuiet)
   let everAnswered = false
-  const inBackground = new Set<Fiber.RuntimeFiber<void>>()
+  const inBackground = new Set<Fiber.Fiber<void>>()
 
   const judge = <A>(operation: string, limit: number, exit: Exit.Exit<A, StorageError>): Answer<A> =>
     Exit.match(exit, {
       onSuccess: (value) => {
         const fault = faultOf(name, operation, value)
-        return fault === undefined ? Either.right(value) : Either.left(fault)
+        return fault === undefined ? Result.succeed(value) : Result.fail(fault)
       },
       onFailure: (cause) => {
-        const failure = Cause.failureOption(cause)
-        if (failure._tag === "Some" && isStorageError(failure.value)) return Either.left(failure.value)
-        if (failure._tag === "None" && Cause.isInterrupted(cause)) return Either.left(noAnswer(name, operation, limit))
-        return Either.left(thrown(name, operation, Cause.squash(cause)))
+        const failure = Cause.findErrorOption(cause)
+        if (failure._tag === "Some" && isStorageError(failure.value)) return Result.fail(failure.value)
+        if (failure._tag === "None" && Cause.hasInterrupts(cause)) return Result.fail(noAnswer(name, operation, limit))
+        return Result.fail(thrown(name, operation, Cause.squash(cause)))
       }
     })
 
@@ -88,7 +89,7 @@ export const make = (
       return judge(operation, limit, exit)
     } catch (error) {
       // An answer that throws when it is looked at.
-      return Either.left(thrown(name, operation, error))
+      return Result.fail(thrown(name, operation, error))
     }
   }
 
@@ -123,19 +124,19 @@ export const make = (
     start,
     ask: <A>(operation: string, self: Effect.Effect<A, StorageError>, limit: number) =>
       Effect.suspend(() => {
-        const result = Deferred.unsafeMake<A, StorageError>(FiberId.none)
-        return Effect.zipRight(
+        const result = Deferred.makeUnsafe<A, StorageError>()
+        return Effect.andThen(
           start(operation, self, limit, {
-            answered: (answer) => Deferred.unsafeDone(result, Either.isRight(answer) ? Exit.succeed(answer.right) : Exit.fail(answer.left)),
-            overdue: (error) => Deferred.unsafeDone(result, Exit.fail(error))
+            answered: (answer) => Deferred.doneUnsafe(result, Result.isSuccess(answer) ? Exit.succeed(answer.success) : Exit.fail(answer.failure)),
+            overdue: (error) => Deferred.doneUnsafe(result, Exit.fail(error))
           }),
           Deferred.await(result)
         )
       }),
     background: (self) =>
       Effect.map(
-        Effect.forkDaemon(Effect.withClock(
-          Effect.interruptible(Effect.catchAllDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect))),
+        Effect.forkDetach(withClock(
+          Effect.interruptible(Effect.catchDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect))),
           clock
         )),
         (fiber) => {
@@ -151,7 +152,7 @@ export const make = (
     hasAnswered: () => everAnswered,
     abort: (operation) => Effect.sync(() => runners.interrupt(operation)),
     close: Effect.sync(() => {
-      for (const fiber of inBackground) fiber.unsafeInterruptAsFork(FiberId.none)
+      for (const fiber of inBackground) fibers.interrupt(fiber)
       runners.interrupt(undefined)
       runners.close()
     })

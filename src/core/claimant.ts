@@ -1,6 +1,6 @@
 /** Who wants a lock, or has it: the identity that an acquire has at the storage, where it was called, and a hold as the parts of a layer see it. */
-import type * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import type * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import type { LostReason, StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"

@@ -1,6 +1,6 @@
 import type * as Clock from "effect/Clock"
-import type * as Deferred from "effect/Deferred"
-import type * as Effect from "effect/Effect"
+import type * as Deferred from "#effect/Deferred"
+import type * as Effect from "#effect/Effect"
 import { StorageError } from "../LockError.js"
 import type * as Storage from "../Storage.js"
 import type { Alarms } from "./alarms.js"

@@ -1,11 +1,10 @@
 /**
  * A hold, from the claim that won it to its end: held → released, or held → lost. Both are final.
  */
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
@@ -22,11 +21,11 @@ class Outcome<A, E = never> {
 
   done(exit: Exit.Exit<A, E>): void {
     this.exit = exit
-    if (this.deferred !== undefined) Deferred.unsafeDone(this.deferred, exit)
+    if (this.deferred !== undefined) Deferred.doneUnsafe(this.deferred, exit)
   }
 
   get wait(): Effect.Effect<A, E> {
-    return Effect.suspend(() => this.exit ?? Deferred.await(this.deferred ??= Deferred.unsafeMake(FiberId.none)))
+    return Effect.suspend(() => this.exit ?? Deferred.await(this.deferred ??= Deferred.makeUnsafe()))
   }
 }
 
@@ -207,8 +206,8 @@ export class Hold implements Held {
     return Effect.uninterruptible(
       core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
         answered: (answer) => {
-          if (answer._tag === "Left" || isUnsure(core, claimant)) settleOnce()
-          done(answer._tag === "Left" ? answer.left : undefined)
+          if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
+          done(answer._tag === "Failure" ? answer.failure : undefined)
         },
         overdue: (error) => {
           // Also if the call never ends, since its driver lets it hang.
@@ -216,12 +215,12 @@ export class Hold implements Held {
           done(error)
         }
       })
-    ).pipe(Effect.zipRight(this.untilAnswered))
+    ).pipe(Effect.andThen(this.untilAnswered))
   }
 
   /** Of the release. Without a canceller, which would cost more than all the rest; those who wait are few. */
   private get untilAnswered(): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+    return Effect.callback<void>((resume) => {
       if (this.answered) return resume(Effect.void)
       this.whenAnswered.push(() => resume(Effect.void))
     })

@@ -1,5 +1,5 @@
 /** What a living layer keeps in memory, counted: for the soak, which asks at quiet moments whether anything grows. */
-import * as Context from "effect/Context"
+import * as Context from "#effect/Context"
 import type { Core } from "./core.js"
 
 export type Counts = Readonly<Record<"holds" | "due" | "chores" | "acquiring" | "lines" | "alarms" | "busyRunners" | "idleRunners" | "inBackground", number>>
@@ -15,8 +15,8 @@ const countsOf = (core: Core): Counts => ({
 })
 
 /** Is given what counts a layer's insides, when the layer opens. */
-export class Inspector extends Context.Reference<Inspector>()("effect-storage-lock/internal/Inspector", {
-  defaultValue: () => (_: () => Counts): void => {}
-}) {}
+export const Inspector: Context.Reference<(counts: () => Counts) => void> = Context.Reference("effect-storage-lock/internal/Inspector", {
+  defaultValue: () => (_: () => Counts) => {}
+})
 
 export const inspect = (core: Core, tell: (counts: () => Counts) => void): void => tell(() => countsOf(core))

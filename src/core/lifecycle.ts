@@ -1,12 +1,13 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Cause from "#effect/Cause"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { live, withClock } from "#effect/clocks"
+import * as fibers from "#effect/fibers"
 import type * as Storage from "../Storage.js"
 import * as alarmClock from "./alarms.js"
 import { guarded } from "./answers.js"
@@ -30,18 +31,18 @@ const doChores = (core: Core): Effect.Effect<void> =>
 /** What synchronous code has asked for. */
 const work = (core: Core): Effect.Effect<never> =>
   core.worker.wait.pipe(
-    Effect.zipRight(doChores(core)),
-    Effect.zipRight(renewDue(core)),
-    Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
+    Effect.andThen(doChores(core)),
+    Effect.andThen(renewDue(core)),
+    Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
     Effect.forever
   )
 
 /** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
 const listen = (core: Core): Effect.Effect<void> =>
   core.listen.wait.pipe(
-    Effect.zipRight(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
-    Effect.catchAllCause((cause) =>
-      Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
+    Effect.andThen(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
+    Effect.catchCause((cause) =>
+      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
     )
   )
 
@@ -51,7 +52,7 @@ const listen = (core: Core): Effect.Effect<void> =>
  */
 const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
   Effect.flatMap(
-    Effect.forkDaemon(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), clocks.live.sleep(limit)]))),
+    Effect.forkDetach(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), live.sleep(limit)]))),
     (fiber) => Effect.asVoid(Fiber.await(fiber))
   )
 
@@ -72,7 +73,7 @@ const close = (core: Core): Effect.Effect<void> =>
     if (!isQuiet()) yield* bounded(
       Effect.whileLoop({
         while: () => !isQuiet(),
-        body: () => Effect.zipRight(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
+        body: () => Effect.andThen(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
         step: () => {}
       }),
       drain
@@ -110,17 +111,17 @@ export const open = (
       closing: yield* Deferred.make<void>()
     }
     inspect(core, yield* Inspector)
-    const fibers = yield* Effect.forEach(
+    const loops = yield* Effect.forEach(
       [alarms.run, work(core)],
-      (loop: Effect.Effect<void>) => Effect.forkDaemon(Effect.withClock(Effect.interruptible(loop), clock))
+      (loop: Effect.Effect<void>) => Effect.forkDetach(withClock(Effect.interruptible(loop), clock))
     )
-    const listening = yield* Effect.forkDaemon(Effect.withClock(Effect.interruptible(listen(core)), clock))
+    const listening = yield* Effect.forkDetach(withClock(Effect.interruptible(listen(core)), clock))
     const end = Effect.suspend(() => {
-      listening.unsafeInterruptAsFork(FiberId.none)
-      return Effect.zipRight(
-        Fiber.interruptAll(fibers),
+      fibers.interrupt(listening)
+      return Effect.andThen(
+        Fiber.interruptAll(loops),
         // A storage whose stream of hints cannot be ended must not keep the layer from closing.
-        Effect.suspend(() => listening.unsafePoll() === null ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void)
+        Effect.suspend(() => fibers.exitOf(listening) === undefined ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void)
       )
     })
     yield* Effect.addFinalizer(() => Effect.ensuring(close(core), end))

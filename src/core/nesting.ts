@@ -2,32 +2,34 @@
  * Which piece of work holds a lock, to notice one that waits for itself: reentrancy goes by owner id, so an acquire without one inside the body of `withLock` on the same lock would
  * wait until that body ends, which waits for the acquire.
  */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import type * as Scope from "effect/Scope"
+import * as Context from "#effect/Context"
+import * as DateTime from "#effect/DateTime"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import * as fibers from "#effect/fibers"
+import type * as Scope from "#effect/Scope"
 import { InvalidOptions } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { Enclosing, Held, Place } from "./claimant.js"
 import { type Core, chore } from "./core.js"
 
-class EnclosingHolds extends Context.Reference<EnclosingHolds>()("effect-storage-lock/StorageLock/EnclosingHolds", {
+const EnclosingHolds: Context.Reference<{ readonly innermost: Enclosing | undefined }> = Context.Reference("effect-storage-lock/StorageLock/EnclosingHolds", {
   defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
-}) {}
+})
 
-export const placeOf = (fiber: Fiber.RuntimeFiber<any, any>, scope: Scope.Scope | undefined): Place => ({
-  fiber: fiber.id().id,
-  span: fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined,
+export const placeOf = (fiber: Fiber.Fiber<any, any>, scope: Scope.Scope | undefined): Place => ({
+  fiber: fibers.id(fiber),
+  span: fibers.spanName(fiber),
   scope,
-  enclosing: Context.get(fiber.currentContext, EnclosingHolds).innermost
+  enclosing: fibers.get(fiber, EnclosingHolds).innermost
 })
 
 /** The body of a hold, in the fiber that it is run in. */
 export const inside = <A, E, R>(hold: Held, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiberRuntime((fiber) => {
+  Effect.withFiber((fiber) => {
     const { enclosing: outer, fiber: caller } = hold.claimant.place!
-    const innermost: Enclosing = { hold, fiber: fiber.id().id, outer, isDirect: outer?.fiber === caller }
-    return Effect.mapInputContext(Effect.suspend(body), (context: Context.Context<R>) => Context.add(context, EnclosingHolds, { innermost }))
+    const innermost: Enclosing = { hold, fiber: fibers.id(fiber), outer, isDirect: outer?.fiber === caller }
+    return Effect.updateContext(Effect.suspend(body), (context: Context.Context<R>) => Context.add(context, EnclosingHolds, { innermost }))
   })
 
 const described = ({ fiber, span }: Place): string => span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
@@ -71,7 +73,7 @@ export const warn = (core: Core, key: string, place: Place): void => {
       core,
       Effect.logWarning(
         `effect-storage-lock: an acquire of the lock ${JSON.stringify(claimant.lockId)} ${described(place)} has waited for ${moment / 1000} s, perhaps for itself: the lock was acquired ` +
-          `${described(claimant.place)}, by the same piece of work (${label}owner ${JSON.stringify(claimant.ownerId)}, token ${record.token}, since ${new Date(info.lockBeginTime.epochMillis).toISOString()}). ` +
+          `${described(claimant.place)}, by the same piece of work (${label}owner ${JSON.stringify(claimant.ownerId)}, token ${record.token}, since ${DateTime.formatIso(info.lockBeginTime)}). ` +
           "If that waits for this, neither ends. To enter a lock again, give the owner id of the hold: { ownerId: lock.ownerId }"
       )
     )

@@ -1,9 +1,11 @@
-import * as Duration from "effect/Duration"
-import * as Schedule from "effect/Schedule"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import { type Guarantees, shortestMemory } from "../Storage.js"
 import type { AcquireOptions, Options } from "./api.js"
 import { invalidLabel, invalidNamespace } from "../common/ids.js"
+import { jitter } from "../common/jitter.js"
 import { invalidNames } from "./optionNames.js"
 import { thisProcess } from "./thisProcess.js"
 import { duration, kindOf } from "../common/input.js"
@@ -30,10 +32,9 @@ const longestLease = Duration.toMillis("365 days")
 /** Refresh and margin together, as a part of the lease: beyond it, a single slow renewal would lose the lock. */
 const wellBelow = 0.9
 
-export const defaultRetry: Schedule.Schedule<unknown> = Schedule.exponential("20 millis", 1.5).pipe(
-  Schedule.union(Schedule.spaced("500 millis")),
-  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
-  Schedule.modifyDelay((_, delay) => Math.ceil(Duration.toMillis(delay)))
+export const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([Schedule.exponential("20 millis", 1.5), Schedule.spaced("500 millis")]).pipe(
+  jitter(0.5, 1.5),
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Math.ceil(Duration.toMillis(duration))))
 )
 
 const format = (millis: number): string => Duration.format(Duration.millis(millis))

@@ -2,11 +2,12 @@
  * Drops the records of locks that have been free for long: in the background, by one process of all that share a storage, and never at the cost of anybody's acquire.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
-import * as Random from "effect/Random"
-import type * as Scope from "effect/Scope"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Random from "#effect/Random"
+import type * as Scope from "#effect/Scope"
+import { withClock } from "#effect/clocks"
+import * as fibers from "#effect/fibers"
 import { isReal } from "../common/clocks.js"
 import { callLimit, type Core, longestCall } from "./core.js"
 import { Ids, purgeKey } from "../common/ids.js"
@@ -24,8 +25,8 @@ const purgeLimit = 6 * longestCall
 /** On a real clock by a timer that does not keep the process alive: there may be hours to wait. */
 const pause = (clock: Clock.Clock, millis: number): Effect.Effect<void> =>
   !isReal(clock)
-    ? Effect.withClock(Effect.sleep(Math.ceil(millis)), clock)
-    : Effect.async<void>((resume) => {
+    ? withClock(Effect.sleep(Math.ceil(millis)), clock)
+    : Effect.callback<void>((resume) => {
       const timer: { readonly unref?: () => void } & (NodeJS.Timeout | number) = setTimeout(() => resume(Effect.void), millis)
       timer.unref?.()
       return Effect.sync(() => clearTimeout(timer))
@@ -48,7 +49,7 @@ export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: n
     yield* core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit).pipe(
       // Another may fare better.
       Effect.onError(() => 
-        Effect.catchAll(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)), (error) =>
+        Effect.catch(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)), (error) =>
           Effect.logDebug(`effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`)))
     )
     return true
@@ -59,16 +60,16 @@ const loop = (core: Core, options: Resolved): Effect.Effect<never> =>
     const interval = intervalOf(options.purgeAfter)
     let warned = false
     // At some time within the first interval: where processes live for less, each purges now and then.
-    let delay = yield* Random.nextRange(shortestDelay, interval)
+    let delay = yield* Random.nextBetween(shortestDelay, interval)
     for (;;) {
       yield* pause(core.clock, delay)
-      delay = interval * (yield* Random.nextRange(1, 1.5))
-      const result = yield* Effect.either(sweep(core, options, interval))
-      if (result._tag === "Right") warned = false
+      delay = interval * (yield* Random.nextBetween(1, 1.5))
+      const result = yield* Effect.result(sweep(core, options, interval))
+      if (result._tag === "Success") warned = false
       else if (!warned && !core.closed) {
         warned = true
         yield* Effect.logWarning(
-          `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${result.left.message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
+          `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${result.failure.message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
         )
       }
     }
@@ -85,10 +86,10 @@ export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Eff
         : Effect.void
     }
     return Effect.acquireRelease(
-      Effect.forkDaemon(Effect.interruptible(loop(core, options)).pipe(
-        Effect.catchAllDefect((defect) => Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect))
+      Effect.forkDetach(Effect.interruptible(loop(core, options)).pipe(
+        Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect))
       )),
       // The call first: a purge may take longer than closing should.
-      (fiber) => Effect.zipRight(core.calls.abort("purge"), Effect.sync(() => fiber.unsafeInterruptAsFork(FiberId.none)))
+      (fiber) => Effect.andThen(core.calls.abort("purge"), Effect.sync(() => fibers.interrupt(fiber)))
     )
   })

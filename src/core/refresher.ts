@@ -1,5 +1,5 @@
 /** Renews all holds of a layer, as many in one statement as there are. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { isRenewAnswer, odd } from "./answers.js"
@@ -49,10 +49,10 @@ export const renew = (
     return core.calls.start("renew", core.storage.renew(requests), limit, {
       answered: (answer) => {
         if (late) return
-        if (answer._tag === "Left") return failed(answer.left)
+        if (answer._tag === "Failure") return failed(answer.failure)
         const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Held> }>()
         holds.forEach((hold, index) => {
-          const outcome = answered(core, answer.right[index])
+          const outcome = answered(core, answer.success[index])
           hold.renewing = false
           if (outcome._tag === "StorageError") {
             const alike = failures.get(outcome.reason)

@@ -3,13 +3,13 @@
  * layer's context and clock, not those of whoever needs the lock (whose transaction, say, must not reach the storage).
  */
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Exit from "#effect/Exit"
+import type * as Fiber from "#effect/Fiber"
+import { withClock } from "#effect/clocks"
+import * as fibers from "#effect/fibers"
 import { type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import { Bell } from "./bell.js"
@@ -26,7 +26,7 @@ export interface Job {
 
 class Runner {
   readonly bell = new Bell()
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  fiber: Fiber.Fiber<unknown, unknown> | undefined
   job: Job | undefined
   limit = Number.NaN
   /** Was told to end: the message may reach it when its call has ended, so it gets no other. */
@@ -34,7 +34,7 @@ class Runner {
 
   interrupt(): void {
     this.doomed = true
-    this.fiber?.unsafeInterruptAsFork(FiberId.none)
+    if (this.fiber !== undefined) fibers.interrupt(this.fiber)
   }
 }
 
@@ -78,7 +78,7 @@ export class Runners {
       }
       runner.bell.ring()
       if (runner.fiber !== undefined) return Effect.succeed(interrupt)
-      return Effect.map(Effect.forkDaemon(Effect.withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
+      return Effect.map(Effect.forkDetach(withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
         runner.fiber = fiber
         // Only an interruption ends a runner before its time.
         fiber.addObserver((exit) => this.done(runner, exit, false))
@@ -107,8 +107,8 @@ export class Runners {
       body: () =>
         Effect.flatMap(runner.bell.wait, () => {
           const { limit, self } = runner.job!
-          const call = limit === runner.limit ? self : Effect.zipRight(this.setLimit(runner, limit), self)
-          return Effect.exit(++this.calls % callsInARow === 0 ? Effect.zipRight(eventLoop, call) : call)
+          const call = limit === runner.limit ? self : Effect.andThen(this.setLimit(runner, limit), self)
+          return Effect.exit(++this.calls % callsInARow === 0 ? Effect.andThen(eventLoop, call) : call)
         }),
       step: (exit) => {
         more = this.done(runner, exit, true)
@@ -119,7 +119,7 @@ export class Runners {
   /** `Effect.provideService` would cost more than the rest of a call, and would do it anew for each. */
   private setLimit(runner: Runner, limit: number): Effect.Effect<void> {
     runner.limit = limit
-    return FiberRef.set(FiberRef.currentContext, Context.add(this.context, Storage.TimeLimit, Duration.millis(limit)))
+    return fibers.setContext(Context.add(this.context, Storage.TimeLimit, Duration.millis(limit)), this.clock)
   }
 
   /** Whether the runner goes on. */

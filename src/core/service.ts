@@ -1,15 +1,16 @@
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
+import * as Cause from "#effect/Cause"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as causes from "#effect/causes"
+import * as outcome from "#effect/outcome"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
 import { pipeArguments } from "effect/Pipeable"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { LockRecord } from "../LockRecord.js"
@@ -65,24 +66,24 @@ class HeldLock implements Lock {
   readonly unsafeRemainingMillis = () => this.hold.remaining()
   get renew(): Lock["renew"] {
     const renewal = Effect.suspend(() => {
-      const result = Deferred.unsafeMake<void, StorageError>(FiberId.none)
+      const result = Deferred.makeUnsafe<void, StorageError>()
       const told = renew(this.hold.core, [this.hold], (answer) =>
-        Deferred.unsafeDone(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void))
-      return Effect.zipRight(Effect.uninterruptible(told), Deferred.await(result))
+        Deferred.doneUnsafe(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void))
+      return Effect.andThen(Effect.uninterruptible(told), Deferred.await(result))
     })
-    return this.check.pipe(Effect.zipRight(renewal), Effect.zipRight(this.check))
+    return this.check.pipe(Effect.andThen(renewal), Effect.andThen(this.check))
   }
   readonly guard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockLost, R> =>
-    Effect.zipRight(
+    Effect.andThen(
       this.check,
       // Not only a race: when its caller is interrupted, a race leaves behind what it raced, and the lock would be released while the body still ends.
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.fork(restore(self)), (body) =>
+        Effect.flatMap(Effect.forkChild(restore(self)), (body) =>
           Effect.flatMap(Effect.exit(restore(Effect.raceFirst(Fiber.await(body), this.hold.lost))), (first) =>
-            Exit.isSuccess(first) ? this.ended(body, first.value) : Effect.flatMap(Fiber.interrupt(body), (exit) =>
+            Exit.isSuccess(first) ? this.ended(body, first.value) : Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>
               // Its caller was interrupted, or the lock was lost; and so the body is, unless it had ended by itself.
-              Cause.isInterrupted(first.cause) ? Effect.failCause(first.cause)
-              : Exit.isFailure(exit) && Cause.isInterrupted(exit.cause) ? Effect.failCause(besides(first.cause, exit.cause))
+              Cause.hasInterrupts(first.cause) ? Effect.failCause(first.cause)
+              : Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Effect.failCause(besides(first.cause, exit.cause))
               : this.ended(body, exit)))))
     )
 
@@ -102,8 +103,8 @@ class HeldLock implements Lock {
 
 /** A loss, and what went wrong while the body was interrupted for it: a failure of its own, in a part that could not be interrupted, stands. */
 const besides = <E, E2>(loss: Cause.Cause<E>, interrupted: Cause.Cause<E2>): Cause.Cause<E | E2> => {
-  const own = Cause.filter(interrupted, (cause) => !Cause.isInterruptType(cause))
-  return Cause.isFailure(own) ? own : Cause.isEmpty(own) ? loss : Cause.sequential(loss, own)
+  const own = causes.withoutInterrupts(interrupted)
+  return Cause.hasFails(own) ? own : Cause.hasDies(own) ? Cause.combine(loss, own) : loss
 }
 
 const isOptions = (value: unknown): value is AcquireOptions => typeof value === "object" && value !== null
@@ -150,7 +151,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       restore: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
       scope?: Scope.Scope
     ) =>
-      Effect.withFiberRuntime((fiber): Effect.Effect<Either.Either<Hold, LockRecord | undefined>, AcquireError> => {
+      Effect.withFiber((fiber): Effect.Effect<Result.Result<Hold, LockRecord | undefined>, AcquireError> => {
         const want = wanted(wait, args, placeOf(fiber, scope))
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
@@ -160,11 +161,11 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const scoped = (wait: boolean) => (...args: AcquireArgs) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(Effect.scope, (scope) =>
-          Effect.flatMap(take(wait, args, restore, scope), (hold): Effect.Effect<Either.Either<Lock, LockRecord | undefined>> =>
-            Either.isLeft(hold)
-              ? Effect.succeed(Either.left(hold.left))
+          Effect.flatMap(take(wait, args, restore, scope), (hold): Effect.Effect<Result.Result<Lock, LockRecord | undefined>> =>
+            Result.isFailure(hold)
+              ? Effect.succeed(Result.fail(hold.failure))
               // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
-              : Effect.as(Scope.addFinalizer(scope, hold.right.release), Either.right(makeLock(hold.right)))))
+              : Effect.as(Scope.addFinalizer(scope, hold.success.release), Result.succeed(makeLock(hold.success)))))
       )
 
     const using = (wait: boolean) =>
@@ -174,17 +175,17 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         ? Effect.fail(invalid("body", body, "an effect, or a function of the lock that gives one"))
         : Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(take(wait, args, restore), (hold) => {
-            if (Either.isLeft(hold)) return Effect.succeedNone
-            const lock = makeLock(hold.right)
-            const guarded = lock.guard(inside(hold.right, () => Effect.isEffect(body) ? body : body(lock)))
-            return Effect.asSome(Effect.ensuring(restore(guarded), hold.right.release))
+            if (Result.isFailure(hold)) return Effect.succeedNone
+            const lock = makeLock(hold.success)
+            const guarded = lock.guard(inside(hold.success, () => Effect.isEffect(body) ? body : body(lock)))
+            return Effect.asSome(Effect.ensuring(restore(guarded), hold.success.release))
           })
         )
 
     const mustWait = scoped(true)
     const tryScoped = scoped(false)
-    const tries = (...args: AcquireArgs): Effect.Effect<Either.Either<Lock, LockRecord | undefined>, TryError, Scope.Scope> =>
-      Effect.catchTag(tryScoped(...args), "LockTimeout", () => Effect.succeed(Either.left(undefined)))
+    const tries = (...args: AcquireArgs): Effect.Effect<Result.Result<Lock, LockRecord | undefined>, TryError, Scope.Scope> =>
+      Effect.catchTag(tryScoped(...args), "LockTimeout", () => Effect.succeed(Result.fail(undefined)))
     const mustWaitUsing = using(true)
 
     /** The id as it is stored, for operations that need no more. */
@@ -209,25 +210,25 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       )
 
     return {
-      // `Left` and `None` are for those who do not wait: neither of these can be.
-      acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Either.Right<never, Lock>).right),
-      tryAcquire: (...args) => Effect.map(tries(...args), Either.getRight),
+      // A failed result, and `None`, are for those who do not wait: neither of these can be.
+      acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Result.Success<Lock, never>).success),
+      tryAcquire: (...args) => Effect.map(tries(...args), (lock) => Result.isSuccess(lock) ? Option.some(lock.success) : Option.none()),
       tryAcquireOrHolder: (...args) =>
-        Effect.map(
-          tries(...args),
-          Either.mapLeft((holder) => Option.map(Option.fromNullable(holder), (record) => LockInformation.fromRecord(record, args[0])))
-        ),
+        Effect.map(tries(...args), (lock) =>
+          outcome.fromResult(
+            Result.isSuccess(lock) ? Result.succeed(lock.success) : Result.fail(Option.map(Option.fromNullishOr(lock.failure), (record) => LockInformation.fromRecord(record, args[0])))
+          )),
       withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
       get,
       isLocked: (lockId) => Effect.map(get(lockId), Option.isSome),
       list: Stream.unwrap(open("list", Effect.succeed(
-        Stream.filterMap(core.storage.list, ({ record }) =>
-          Option.map(
-            Option.fromNullable(publicId(record.lockId, options.namespace)),
-            (lockId) => LockInformation.fromRecord(record, lockId)
-          ))
+        core.storage.list.pipe(
+          Stream.map(({ record }) => ({ record, lockId: publicId(record.lockId, options.namespace) })),
+          Stream.filter((found): found is typeof found & { readonly lockId: string } => found.lockId !== undefined),
+          Stream.map(({ lockId, record }) => LockInformation.fromRecord(record, lockId))
+        )
       ))),
       forceRelease: (lockId, { token, when }) =>
         Number.isSafeInteger(token) && token > 0

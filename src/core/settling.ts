@@ -1,7 +1,7 @@
 /** How a hold, or a claim that may have become one, is given back for certain. */
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Random from "#effect/Random"
 import type { Claimant } from "./claimant.js"
 import { callLimit, type Core, isUnsure } from "./core.js"
 import { Unreleased } from "./unreleased.js"
@@ -28,14 +28,14 @@ const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.E
     while (claimant.inflight > 0) yield* claimant.nextEnd
     const over = core.timeline.now() + claimant.lease
     for (let pause = 20;; pause *= 2) {
-      const answer = yield* Effect.either(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
-      const answered = answer._tag === "Right"
+      const answer = yield* Effect.result(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
+      const answered = answer._tag === "Success"
       if (answered) trouble.answered()
-      else trouble.failed(answer.left)
+      else trouble.failed(answer.failure)
       // While a claim, or a copy of one, may yet arrive, no answer is the last word.
       if (answered && !isUnsure(core, claimant)) return
       // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.
-      if (core.closed && (answered || !answer.left.isRetryable)) return
+      if (core.closed && (answered || !answer.failure.isRetryable)) return
       // What has deepened a hold of this process lives as long as that is renewed.
       if (core.timeline.now() >= over && (answered || !core.lines.isHolder(claimant.key, claimant.ownerId))) return
       pause = Math.min(pause, answered ? Math.max(longestPause, claimant.lease / looks) : longestPause)

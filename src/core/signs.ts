@@ -3,9 +3,9 @@
  * later may never run. However many holds are in trouble, what has one cause goes in few lines.
  */
 import type * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
-import * as Runtime from "effect/Runtime"
+import * as Effect from "#effect/Effect"
+import { wallMillis } from "#effect/clocks"
+import * as fibers from "#effect/fibers"
 import type { LostReason, StorageError } from "../LockError.js"
 import type { Alarms } from "./alarms.js"
 import type { Claimant } from "./claimant.js"
@@ -33,9 +33,13 @@ const described = ({ claimant, leaseEnd, token }: Subject): string => {
   return `${JSON.stringify(lockId)} of ${ownerLabel === "" ? `owner ${JSON.stringify(ownerId)}` : ownerLabel} (${details.join(", ")})`
 }
 
+const logs = { Debug: Effect.logDebug, Info: Effect.logInfo, Warning: Effect.logWarning }
+
+type Level = keyof typeof logs
+
 /** What is said of some locks in one line. */
 interface Line {
-  readonly level: LogLevel.LogLevel
+  readonly level: Level
   readonly what: string
   readonly reason: string
   readonly why: string | undefined
@@ -50,8 +54,7 @@ const write = ({ count, level, reason, subjects, what, why }: Line): Effect.Effe
   const annotations = count === 1
     ? { lockId: first.claimant.lockId, ownerId: first.claimant.ownerId, ...(first.token === undefined ? {} : { token: first.token }) }
     : { lockId: subjects.map(({ claimant }) => claimant.lockId).join(", "), locks: count }
-  return Effect.logWithLevel(
-    level,
+  return logs[level](
     `effect-storage-lock: ${what}: ${subjects.map(described).join(", ")}${others}${why === undefined ? "" : `. ${why}`}`
   ).pipe(Effect.annotateLogs({
     ...annotations,
@@ -72,7 +75,7 @@ class Topic {
 
   constructor(
     private readonly signs: Signs,
-    private readonly level: LogLevel.LogLevel,
+    private readonly level: Level,
     private readonly what: string,
     private readonly reason: string
   ) {}
@@ -109,22 +112,22 @@ const told = (error: StorageError): string => `${error.reason}: ${error.message}
 export class Signs {
   private readonly topics = new Map<string, Topic>()
 
-  constructor(private readonly runtime: Runtime.Runtime<never>, private readonly clock: Clock.Clock, readonly alarms: Alarms, readonly timeline: Timeline) {}
+  constructor(private readonly run: fibers.Run, private readonly clock: Clock.Clock, readonly alarms: Alarms, readonly timeline: Timeline) {}
 
   /** Milliseconds since the Unix epoch, by this process. */
   wallClock(): number {
-    return this.clock.unsafeCurrentTimeMillis()
+    return wallMillis(this.clock)
   }
 
   log(line: Effect.Effect<void>): void {
-    Runtime.runFork(this.runtime)(line)
+    this.run.fork(line)
   }
 
   /** One call to renew some holds has failed. It will be tried again. */
   renewalFailed(subjects: ReadonlyArray<Subject>, error: StorageError): void {
     if (subjects.length === 0) return
     this.log(write({
-      level: LogLevel.Debug,
+      level: "Debug",
       what: "a renewal failed",
       reason: error.reason,
       why: told(error),
@@ -139,13 +142,13 @@ export class Signs {
   }
 
   recovered(subject: Subject): void {
-    this.say(LogLevel.Info, "renewed again", "Recovered", subject, undefined)
+    this.say("Info", "renewed again", "Recovered", subject, undefined)
   }
 
   lost(subject: Subject, reason: LostReason, detail: string | undefined): void {
     // A program that closes its layer knows.
     const why = detail === undefined ? undefined : detail.charAt(0).toUpperCase() + detail.slice(1)
-    this.say(reason === "Closed" ? LogLevel.Info : LogLevel.Warning, `lost, since ${lostBecause[reason]}`, reason, subject, why)
+    this.say(reason === "Closed" ? "Info" : "Warning", `lost, since ${lostBecause[reason]}`, reason, subject, why)
   }
 
   /** It is over for its program, and its release fails. */
@@ -154,7 +157,7 @@ export class Signs {
   }
 
   released(subject: Subject): void {
-    this.say(LogLevel.Info, "given back after all", "Recovered", subject, undefined)
+    this.say("Info", "given back after all", "Recovered", subject, undefined)
   }
 
   /** What still gathers is said now. */
@@ -164,10 +167,10 @@ export class Signs {
 
   /** `silence` is said where there is no error. */
   private inTrouble(what: string, subject: Subject, error: StorageError | undefined, silence: string): void {
-    this.say(LogLevel.Warning, what, error?.reason ?? "Timeout", subject, error === undefined ? silence : told(error))
+    this.say("Warning", what, error?.reason ?? "Timeout", subject, error === undefined ? silence : told(error))
   }
 
-  private say(level: LogLevel.LogLevel, what: string, reason: string, subject: Subject, why: string | undefined): void {
+  private say(level: Level, what: string, reason: string, subject: Subject, why: string | undefined): void {
     const key = `${what}, ${reason}`
     let topic = this.topics.get(key)
     if (topic === undefined) this.topics.set(key, topic = new Topic(this, level, what, reason))
@@ -177,4 +180,4 @@ export class Signs {
 
 /** With the loggers of the fiber that makes it. */
 export const make = (clock: Clock.Clock, alarms: Alarms, timeline: Timeline): Effect.Effect<Signs> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => new Signs(runtime, clock, alarms, timeline))
+  Effect.map(fibers.run, (run) => new Signs(run, clock, alarms, timeline))

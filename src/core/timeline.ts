@@ -1,4 +1,5 @@
 import type * as Clock from "effect/Clock"
+import { monotonicNanos, wallMillis } from "#effect/clocks"
 import { isMovedByHand } from "../common/clocks.js"
 
 /**
@@ -20,15 +21,15 @@ export const make = (clock: Clock.Clock): Timeline => {
   let jumped = 0
   let jumps = 0
   let base = Number.POSITIVE_INFINITY
-  const monotonicNow = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+  const monotonicNow = () => Number(monotonicNanos(clock)) / 1e6
   return {
     now: () => {
       let monotonic = monotonicNow()
-      let offset = clock.unsafeCurrentTimeMillis() - monotonic
+      let offset = wallMillis(clock) - monotonic
       // This thread may have been put aside between the two readings, which looks the same: what is still there when looked at again is true.
       for (let looks = 0; offset > base + noise && looks < 2; looks++) {
         monotonic = monotonicNow()
-        offset = Math.min(offset, clock.unsafeCurrentTimeMillis() - monotonic)
+        offset = Math.min(offset, wallMillis(clock) - monotonic)
       }
       // A wall clock set back tells nothing; set ahead, it may have been a suspend, and is believed.
       if (offset > base + noise) {

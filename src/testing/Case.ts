@@ -2,10 +2,10 @@
  * What a case of the kit is, and what it is given.
  */
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import type * as Duration from "effect/Duration"
-import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Duration from "#effect/Duration"
+import type * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
 import type * as LockRecord from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
 import type * as VersionedStore from "../VersionedStore.js"

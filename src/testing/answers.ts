@@ -1,9 +1,9 @@
 /**
  * The shape of answers. Drivers give numbers as text, big integers, dates or nothing at all, by settings of the server and of the session; none of that may pass the port.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import type * as LockRecord from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"

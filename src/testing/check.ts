@@ -1,10 +1,11 @@
 /**
  * Runs cases without any test framework.
  */
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
 import type * as Case from "./Case.js"
 import { ConformanceFailure, NotApplicable } from "./Case.js"
 import * as Env from "./env.js"
@@ -23,7 +24,7 @@ export type Result =
 
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Result => {
   if (Exit.isSuccess(exit)) return { _tag: "Passed" }
-  const failure = Cause.failureOption(exit.cause)
+  const failure = Cause.findErrorOption(exit.cause)
   return Option.isSome(failure) && failure.value instanceof NotApplicable
     ? { _tag: "Skipped", reason: failure.value.reason }
     : { _tag: "Failed", cause: exit.cause }
@@ -44,10 +45,10 @@ export const runCase = (case_: Case.Case, opened: Env.Opened, limit = Number.POS
     Effect.catchIf((error) => error instanceof ConformanceFailure, (error) => Effect.fail(told(error))),
     Effect.scoped,
     // What cannot be interrupted is not waited for either.
-    Effect.disconnect,
-    Effect.timeoutFail({
+    fibers.disconnect,
+    Effect.timeoutOrElse({
       duration: limit,
-      onTimeout: () => told({ message: `over ${opened.target.name} the case did not end within ${limit} ms: ${case_.name} [${case_.rule}]` })
+      orElse: () => Effect.fail(told({ message: `over ${opened.target.name} the case did not end within ${limit} ms: ${case_.name} [${case_.rule}]` }))
     }),
     Effect.exit,
     Effect.map(outcomeOf)
@@ -80,5 +81,5 @@ export const check = (case_: Case.Case, target: Case.Target): Effect.Effect<Resu
   Env.open(target).pipe(
     Effect.flatMap((opened) => runCase(case_, opened)),
     Effect.scoped,
-    Effect.catchAllCause((cause) => Effect.succeed<Result>({ _tag: "Failed", cause }))
+    Effect.catchCause((cause) => Effect.succeed<Result>({ _tag: "Failed", cause }))
   )

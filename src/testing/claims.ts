@@ -1,9 +1,9 @@
 /**
  * Claim: who gets the lock, what the others are told, and how an owner holds it several times.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import type * as LockRecord from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"

@@ -1,13 +1,14 @@
 /**
  * Several connections, transactions of the program, interruption, lost replies, restarts, wake-ups.
  */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
-import * as Stream from "effect/Stream"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Queue from "#effect/Queue"
+import * as Stream from "#effect/Stream"
 import * as Storage from "../Storage.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
@@ -49,7 +50,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* inTransaction(Effect.gen(function*() {
           yield* Steps.take(env, env.storage, { lockId: plain, ownerId: "ada" })
           // A fiber inherits its parent's context, and the transaction in it.
-          const child = yield* Effect.fork(Steps.take(env, env.storage, { lockId: forked, ownerId: "ada" }))
+          const child = yield* Effect.forkChild(Steps.take(env, env.storage, { lockId: forked, ownerId: "ada" }))
           yield* Fiber.join(child)
           yield* Steps.renewOne(env.storage, { lockId: freed, holdId: before.holdId, lease: 3 * env.long })
           const seen = yield* Steps.record(env.storage, plain, "a hold is seen in the transaction in which it was taken")
@@ -73,7 +74,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "interruption",
     run: (env) =>
       Effect.gen(function*() {
-        const bystander = yield* Effect.fork(Effect.forEach(
+        const bystander = yield* Effect.forkChild(Effect.forEach(
           Array.from({ length: 60 }, (_, i) => i),
           (i) =>
             Effect.gen(function*() {
@@ -86,14 +87,13 @@ export const cases: ReadonlyArray<Case.Case> = [
         ))
         for (let i = 0; i < 60; i++) {
           const request = { lockId: env.lockId(`interrupted-${i}`), ownerId: "ada", holdId: env.holdId(), lease: env.long }
-          const fiber = yield* Effect.fork<unknown, unknown, never>(
-            i % 3 === 0
-              ? Effect.zipRight(env.storage.claim(request), env.storage.release(request))
-              : i % 3 === 1
-              ? env.storage.claim(request)
-              : env.storage.renew([request])
-          )
-          yield* i % 2 === 0 ? Effect.yieldNow() : Effect.sleep(Duration.micros(BigInt(100 * (i % 13))))
+          const operation: Effect.Effect<unknown, unknown> = i % 3 === 0
+            ? Effect.andThen(env.storage.claim(request), env.storage.release(request))
+            : i % 3 === 1
+            ? env.storage.claim(request)
+            : env.storage.renew([request])
+          const fiber = yield* Effect.forkChild(operation)
+          yield* i % 2 === 0 ? Effect.yieldNow : Effect.sleep(Duration.micros(BigInt(100 * (i % 13))))
           yield* Fiber.interrupt(fiber)
           // Whether it was applied is not known; that it can be told and undone is promised.
           const seen = yield* env.storage.get(request.lockId)
@@ -120,9 +120,9 @@ export const cases: ReadonlyArray<Case.Case> = [
         const lost = <A, E>(what: string, operation: Effect.Effect<A, E>) =>
           Effect.gen(function*() {
             yield* lose
-            const first = yield* Effect.either(operation)
-            if (first._tag === "Left") {
-              const error = first.left as { readonly _tag?: string; readonly applied?: string }
+            const first = yield* Effect.result(operation)
+            if (first._tag === "Failure") {
+              const error = first.failure as { readonly _tag?: string; readonly applied?: string }
               yield* Case.that(error._tag === "StorageError", `a lost reply of ${what} is a StorageError`, error)
               yield* Case.that(error.applied === "unknown", `after a lost reply it is not known whether ${what} was applied`, error)
             }
@@ -148,14 +148,14 @@ export const cases: ReadonlyArray<Case.Case> = [
         const outcome = yield* env.hooks.hang!(
           env.storage.claim({ lockId, ownerId: "ada", holdId: env.holdId(), lease: env.short }).pipe(
             Effect.provideService(Storage.TimeLimit, Duration.seconds(1)),
-            Effect.either,
-            Effect.disconnect,
+            Effect.result,
+            fibers.disconnect,
             Effect.timeoutOption("10 seconds")
           )
         )
         yield* Case.that(Option.isSome(outcome), "an operation ends within its time limit: one of 1 s was not over after 10 s")
         const answer = Option.getOrThrow(outcome)
-        yield* Case.that(answer._tag === "Left" && answer.left._tag === "StorageError", "no answer in time is a StorageError", answer)
+        yield* Case.that(answer._tag === "Failure" && answer.failure._tag === "StorageError", "no answer in time is a StorageError", answer)
         yield* Steps.take(env, env.storage, { lockId: env.lockId("after"), ownerId: "ada" }, "the storage recovers").pipe(
           Effect.retry({ times: 10 })
         )
@@ -205,11 +205,11 @@ export const cases: ReadonlyArray<Case.Case> = [
           const hold = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
           yield* env.storage.release(hold)
           yield* Effect.sleep("50 millis")
-          heard.push(...yield* Queue.takeAll(woken))
+          heard.push(...yield* Queue.clear(woken))
           if (heard.includes(lockId) || heard.includes("all")) return
-          const over = yield* Fiber.poll(listener)
-          if (Option.isSome(over)) {
-            yield* Case.that(Exit.isSuccess(over.value), "the stream of wake-ups does not fail", over.value)
+          const over = fibers.exitOf(listener)
+          if (over !== undefined) {
+            yield* Case.that(Exit.isSuccess(over), "the stream of wake-ups does not fail", over)
             break
           }
         }

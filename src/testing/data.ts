@@ -2,8 +2,8 @@
  * What may come to stand in the data, or be gone from it: a token of the future, after a clock that stepped back; no record at all, after an eviction or a flush;
  * a record of an older state, after a restore or a failover. Written by the smaller port over the same data.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import type * as LockRecord from "../LockRecord.js"
 import type * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"

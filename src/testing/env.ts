@@ -1,12 +1,12 @@
 /**
  * Opens a target, and makes what each case is given: fresh ids, leases that suit the storage, and a way to let time pass.
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import type * as Scope from "#effect/Scope"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
 import type { Env, Target } from "./Case.js"
@@ -65,7 +65,7 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
     yield* Effect.addFinalizer(() =>
       Effect.forEach(watch.touched, (lockId) => free(opened.storage, lockId), { concurrency: 8, discard: true }).pipe(
         Effect.timeout("30 seconds"),
-        Effect.catchAllCause(() => Effect.void)
+        Effect.catchCause(() => Effect.void)
       )
     )
     const prefix = `kit-${random.text(12)}-`

@@ -1,13 +1,13 @@
 /**
  * Freeing a lock needs nothing but the record: no hint to anybody, and no room.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
 /** What came of an operation that must not fail here. */
 const sure = <A>(operation: Effect.Effect<A, unknown>, promise: string): Effect.Effect<A, Case.ConformanceFailure> =>
-  Effect.catchAll(operation, (error) => Case.fail(promise, error))
+  Effect.catch(operation, (error) => Case.fail(promise, error))
 
 export const cases: ReadonlyArray<Case.Case> = [
   {
@@ -59,9 +59,9 @@ export const cases: ReadonlyArray<Case.Case> = [
         const holdId = env.holdId()
         const claim = { lockId: refused, ownerId: "ada", holdId, lease: env.long }
         const granted = yield* env.hooks.refuseWrites!(Effect.gen(function*() {
-          const taken = yield* Effect.either(env.storage.claim(claim))
-          if (taken._tag === "Left") {
-            const error: unknown = taken.left
+          const taken = yield* Effect.result(env.storage.claim(claim))
+          if (taken._tag === "Failure") {
+            const error: unknown = taken.failure
             yield* Case.that(
               typeof error === "object" && error !== null && (error as { readonly _tag?: string })._tag === "StorageError",
               "a claim that is refused for want of room is a StorageError",
@@ -77,7 +77,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           yield* Case.that(release._tag === "Released" && release.remaining === 0, "a hold is released where taking a lock is refused", release)
           const revocation = yield* sure(env.storage.revoke({ ...revoked, when: "now" }), "a lock is revoked where taking one is refused")
           yield* Case.that(revocation._tag === "Revoked", "a lock is revoked where taking one is refused", revocation)
-          return taken._tag === "Right" && taken.right._tag === "Claimed"
+          return taken._tag === "Success" && taken.success._tag === "Claimed"
         }))
         yield* Steps.isFree(env.storage, released.lockId, "what was released while there was no room is free")
         yield* Steps.isFree(env.storage, revoked.lockId, "what was revoked while there was no room is free")

@@ -1,7 +1,7 @@
 /**
  * Renew and release: they act on one hold, and a late or repeated one harms nobody.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 

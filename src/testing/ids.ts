@@ -1,8 +1,8 @@
 /**
  * Ids: compared byte for byte, whatever is in them.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 

@@ -1,8 +1,8 @@
 /**
  * Leases: how long they last, that they only grow, and whose clock ends them.
  */
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
+import { wallMillis, withClock, withWall } from "#effect/clocks"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
@@ -19,15 +19,7 @@ const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b
  */
 export const shiftClock = <A, E, R>(self: Effect.Effect<A, E, R>, millis: number): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
-    const unsafeCurrentTimeMillis = () => clock.unsafeCurrentTimeMillis() + millis
-    return Effect.withClock(self, {
-      [Clock.ClockTypeId]: Clock.ClockTypeId,
-      unsafeCurrentTimeMillis,
-      currentTimeMillis: Effect.sync(unsafeCurrentTimeMillis),
-      unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-      currentTimeNanos: clock.currentTimeNanos,
-      sleep: (duration) => clock.sleep(duration)
-    })
+    return withClock(self, withWall(clock, () => wallMillis(clock) + millis))
   })
 
 /**
@@ -278,7 +270,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             `${off} stores no time of its own`,
             [taken.record, own.record]
           )
-          const tokenAfter = yield* Effect.zipRight(
+          const tokenAfter = yield* Effect.andThen(
             env.storage.release({ lockId: mine, holdId: own.holdId }),
             Steps.take(env, env.storage, { lockId: mine, ownerId: "bob" })
           )

@@ -1,14 +1,15 @@
 /**
  * The whole life of a hold through `StorageLock`: what a program sees of a storage.
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import type * as Scope from "#effect/Scope"
 import * as Storage from "../Storage.js"
 import * as StorageLock from "../StorageLock.js"
 import * as Case from "./Case.js"
@@ -27,7 +28,7 @@ const lease = (env: Case.Env): number => Math.max(2_000, (env.guarantees.shortes
 
 /** Real time passes, and the storage's own clock with it. */
 const tick = (env: Case.Env, millis: number) =>
-  Effect.zipRight(Effect.sleep(Duration.millis(millis)), env.hooks.advance === undefined ? Effect.void : env.pass(millis * 1000))
+  Effect.andThen(Effect.sleep(Duration.millis(millis)), env.hooks.advance === undefined ? Effect.void : env.pass(millis * 1000))
 
 /** As long as the scope lives. */
 const ticking = (env: Case.Env) =>
@@ -37,7 +38,7 @@ const ticking = (env: Case.Env) =>
 const stalls = Effect.gen(function*() {
   let longest = 0
   let last = performance.now()
-  yield* Effect.forkScoped(Effect.forever(Effect.zipRight(
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(
     Effect.sleep("20 millis"),
     Effect.sync(() => {
       longest = Math.max(longest, performance.now() - last)
@@ -103,7 +104,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         const result = yield* locks.withLock((lock) => Effect.as(seen, lock.token), lockId, "ada")
         yield* Case.that(Number.isSafeInteger(result), "the body's result is passed on", result)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's success")
-        const failed = yield* Effect.flip(locks.withLock(() => Effect.zipRight(seen, Effect.fail("no" as const)), lockId, "ada"))
+        const failed = yield* Effect.flip(locks.withLock(() => Effect.andThen(seen, Effect.fail("no" as const)), lockId, "ada"))
         yield* Case.that(failed === "no", "the body's failure is passed on", failed)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's failure")
         const died = yield* Effect.exit(locks.withLock(() => Effect.die("a defect"), lockId, "ada"))
@@ -111,7 +112,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's defect")
         // In its body, not only in the storage: a claim whose answer is still on its way is taken back after its caller has left.
         let inside = false
-        const fiber = yield* Effect.fork(locks.withLock(() => Effect.zipRight(Effect.sync(() => (inside = true)), Effect.never), lockId, "ada"))
+        const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.andThen(Effect.sync(() => (inside = true)), Effect.never), lockId, "ada"))
         while (!inside) yield* Effect.sleep("5 millis")
         yield* Fiber.interrupt(fiber)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's interruption")
@@ -154,10 +155,10 @@ export const cases: ReadonlyArray<Case.Case> = [
         const stalled = yield* stalls
         for (let passed = 0; passed < 2.5 * leaseExpireAfter; passed += 100) {
           yield* tick(env, 100)
-          const state = yield* Effect.either(lock.check)
-          if (state._tag === "Left") {
+          const state = yield* Effect.result(lock.check)
+          if (state._tag === "Failure") {
             if (stalled() > leaseExpireAfter / 4) return yield* Case.skip("this machine is too busy to refresh a short lease in time")
-            return yield* Case.fail("a hold that is refreshed is not lost", state.left)
+            return yield* Case.fail("a hold that is refreshed is not lost", state.failure)
           }
           if (passed % 500 === 0) {
             const tried = yield* Effect.scoped(theirs.tryAcquire(lockId, "bob"))
@@ -179,14 +180,14 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* ticking(env)
         for (const when of ["now", "leaseEnd"] as const) {
           const lockId = env.lockId(when)
-          const body = yield* Effect.fork(Effect.either(ours.withLock(() => Effect.never, lockId, "ada")))
+          const body = yield* Effect.forkChild(Effect.result(ours.withLock(() => Effect.never, lockId, "ada")))
           while (Option.isNone(yield* env.storage.get(lockId))) yield* Effect.sleep("5 millis")
           const { record } = yield* Steps.record(env.storage, lockId, "the lock is held while the body runs")
           const forced = yield* operator.forceRelease(lockId, { token: record.token, when })
           yield* Case.that(forced, "an operator takes a lock away by its token")
           const result = yield* Effect.timeoutOption(Fiber.join(body), Duration.millis(5 * leaseExpireAfter + 5_000))
           yield* Case.that(
-            Option.isSome(result) && result.value._tag === "Left" && result.value.left._tag === "LockLost",
+            Option.isSome(result) && result.value._tag === "Failure" && result.value.failure._tag === "LockLost",
             "a body whose lock was taken away is stopped with LockLost",
             Option.getOrUndefined(result)
           )
@@ -203,12 +204,12 @@ export const cases: ReadonlyArray<Case.Case> = [
         const [ours, theirs] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
         const first = yield* ours.acquire(lockId, "ada")
-        const waiting = yield* Effect.fork(Effect.scoped(Effect.map(
+        const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(
           theirs.acquire(lockId, "bob", { acquireTimeout: "20 seconds" }),
           (lock) => lock.token
         )))
         yield* Effect.sleep("150 millis")
-        yield* Case.that(Option.isNone(yield* Fiber.poll(waiting)), "who waits has nothing while another holds")
+        yield* Case.that(fibers.exitOf(waiting) === undefined, "who waits has nothing while another holds")
         yield* first.release
         const token = yield* Fiber.join(waiting)
         yield* Case.that(token > first.token, "the next holder has a higher token", [first.token, token])
@@ -236,11 +237,11 @@ export const cases: ReadonlyArray<Case.Case> = [
         const lockId = env.lockId()
         const first = yield* theirs.acquire(lockId, "bob")
         for (let i = 0; i < 5; i++) {
-          const waiting = yield* Effect.fork(Effect.scoped(ours.acquire(lockId, `ada-${i}`)))
+          const waiting = yield* Effect.forkChild(Effect.scoped(ours.acquire(lockId, `ada-${i}`)))
           yield* Effect.sleep(`${10 + 15 * i} millis`)
-          yield* Case.that(Option.isNone(yield* Fiber.poll(waiting)), "who waits has nothing while another holds")
+          yield* Case.that(fibers.exitOf(waiting) === undefined, "who waits has nothing while another holds")
           // It stops at the very moment at which it might get it.
-          yield* i === 4 ? Effect.zipRight(first.release, Fiber.interrupt(waiting)) : Fiber.interrupt(waiting)
+          yield* i === 4 ? Effect.andThen(first.release, Fiber.interrupt(waiting)) : Fiber.interrupt(waiting)
         }
         const next = yield* Effect.scoped(Effect.map(ours.acquire(lockId, "cyd", { acquireTimeout: "20 seconds" }), (lock) => lock.token))
         yield* Case.that(next > first.token, "the lock is had by the next who wants it", next)

@@ -1,8 +1,8 @@
 /**
  * Random sequences of requests, compared step by step with `LockRecord.step`.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import * as LockRecord from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
 import * as Case from "./Case.js"
@@ -254,7 +254,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         for (let i = 0; i < env.sequences; i++) {
           const trace: Array<string> = []
           yield* sequence(env, [env.storage, other], (env.seed + i) >>> 0, trace).pipe(
-            Effect.catchAll((error) =>
+            Effect.catch((error) =>
               Case.fail(
                 `step ${trace.length} of a random sequence (replay it with seed ${(env.seed + i) >>> 0}): ` +
                   `${error instanceof Case.ConformanceFailure ? error.message : String(error)}\n${trace.slice(-20).join("\n")}`

@@ -1,10 +1,9 @@
 /**
  * What operators use: revoke, get, list.
  */
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import { revokedHold } from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
@@ -12,8 +11,7 @@ import * as Steps from "./steps.js"
 const listed = (env: Case.Env, prefix = env.prefix) =>
   env.storage.list.pipe(
     Stream.filter(({ record }) => record.lockId.startsWith(prefix)),
-    Stream.runCollect,
-    Effect.map(Chunk.toReadonlyArray)
+    Stream.runCollect
   )
 
 export const cases: ReadonlyArray<Case.Case> = [

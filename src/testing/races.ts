@@ -1,7 +1,7 @@
 /**
  * Races of many connections: one winner, an answer for everybody, and never two holders.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 import type * as Storage from "../Storage.js"
@@ -185,7 +185,7 @@ export const cases: ReadonlyArray<Case.Case> = [
               inside = dies ? undefined : ownerId
               last = outcome.record.token
               if (dies) continue
-              yield* Effect.yieldNow()
+              yield* Effect.yieldNow
               if (i % 2 === 0) yield* storage.claim(request)
               if (i % 3 === 0) yield* Effect.sleep("1 millis")
               yield* Case.that(inside === ownerId, `${inside} came in while ${ownerId} was inside`)

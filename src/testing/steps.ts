@@ -1,8 +1,8 @@
 /**
  * What many cases do: take a lock, wait for its end, take it over.
  */
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import type * as LockRecord from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
 import * as Case from "./Case.js"

@@ -1,10 +1,10 @@
 /**
  * Registers the cases with `@effect/vitest`.
  */
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import type * as Case from "./Case.js"
 import { cases } from "./cases.js"
 import { type Result, runCase } from "./check.js"
@@ -45,7 +45,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
     const scope = Effect.runSync(Scope.make())
     let opened: O | undefined
     beforeAll(async () => {
-      opened = await Effect.runPromise(Scope.extend(open, scope))
+      opened = await Effect.runPromise(Scope.provide(open, scope))
     }, timeout)
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), timeout)
     for (const each of cases) {

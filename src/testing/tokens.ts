@@ -1,8 +1,8 @@
 /**
  * Tokens and versions: they only grow, whatever happens to the lock.
  */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 

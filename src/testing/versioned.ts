@@ -1,19 +1,18 @@
 /**
  * The promises of the smaller port, `VersionedStore`. That a lock storage made of it keeps its own promises is for `cases` to show.
  */
-import * as Chunk from "effect/Chunk"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import * as LockRecord from "../LockRecord.js"
 import * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"
-import { outcomeOf, type Result } from "./check.js"
+import { outcomeOf, type Result as Told } from "./check.js"
 import * as random from "./random.js"
 
 /**
@@ -72,10 +71,10 @@ const recordOf = (lockId: string, version: number, rest: Partial<LockRecord.Lock
 })
 
 const missed = (effect: Effect.Effect<void, unknown>, promise: string) =>
-  Effect.flatMap(Effect.either(effect), (result) =>
-    Either.isRight(result)
+  Effect.flatMap(Effect.result(effect), (result) =>
+    Result.isSuccess(result)
       ? Case.fail(`${promise}: it was written`)
-      : Case.that(result.left instanceof VersionedStore.VersionMiss, `${promise}: expected VersionMiss`, result.left))
+      : Case.that(result.failure instanceof VersionedStore.VersionMiss, `${promise}: expected VersionMiss`, result.failure))
 
 const isSame = (expected: LockRecord.LockRecord, record: LockRecord.LockRecord): boolean =>
   Object.entries(expected).every(([field, value]) => JSON.stringify(record[field as keyof LockRecord.LockRecord]) === JSON.stringify(value))
@@ -87,11 +86,11 @@ const holds = (store: VersionedStore.Service, lockId: string, expected: LockReco
     return Case.that(same, promise, { expected, record })
   })
 
-const wins = (results: ReadonlyArray<Either.Either<void, unknown>>, promise: string) => {
-  const other = results.find((result) => Either.isLeft(result) && !(result.left instanceof VersionedStore.VersionMiss))
+const wins = (results: ReadonlyArray<Result.Result<void, unknown>>, promise: string) => {
+  const other = results.find((result) => Result.isFailure(result) && !(result.failure instanceof VersionedStore.VersionMiss))
   return other === undefined
-    ? Case.that(results.filter(Either.isRight).length === 1, promise, results.filter(Either.isRight).length)
-    : Case.fail(`${promise}: the others fail with VersionMiss`, Either.isLeft(other) ? other.left : undefined)
+    ? Case.that(results.filter(Result.isSuccess).length === 1, promise, results.filter(Result.isSuccess).length)
+    : Case.fail(`${promise}: the others fail with VersionMiss`, Result.isFailure(other) ? other.failure : undefined)
 }
 
 /**
@@ -113,7 +112,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
         recordOf(lockId("newer"), begin, { format: LockRecord.format + 1, token: 2 ** 53 - 2 }),
         recordOf(lockId("$where: {'a.b'} \\ % _ \u{1F512}"), begin, { ownerId: "Robert'); DROP TABLE locks;--" })
       ], (record) =>
-        Effect.zipRight(
+        Effect.andThen(
           store.create(record.lockId, record.version, record),
           holds(store, record.lockId, record, "what was written is read")
         ), { discard: true })
@@ -181,7 +180,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
           const id = lockId(`race ${round}`)
           const many = Array.from({ length: 12 }, (_, i) => stores[i % stores.length]!)
           const race = (one: (store: VersionedStore.Service, i: number) => Effect.Effect<void, unknown>) =>
-            Effect.forEach(many, (each, i) => Effect.either(one(each, i)), { concurrency: "unbounded" })
+            Effect.forEach(many, (each, i) => Effect.result(one(each, i)), { concurrency: "unbounded" })
           yield* wins(yield* race((each) => each.create(id, 1, recordOf(id, 1))), "one create wins")
           yield* wins(yield* race((each) => each.update(id, 1, recordOf(id, 2))), "one update wins")
           yield* wins(yield* race((each, i) => i % 2 === 0 ? each.delete(id, 2) : each.update(id, 2, recordOf(id, 3))), "one of updates and deletes wins")
@@ -230,12 +229,12 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
           Effect.gen(function*() {
             while (writing) {
               const found = Option.getOrThrow(yield* reader.get(id))
-              yield* Effect.yieldNow()
+              yield* Effect.yieldNow
               yield* Case.that(isSame(at(found.version), found), "all that is read is of one write", found)
             }
           })
         const write = Effect.forEach(Array.from({ length: 500 }, (_, i) => i + 1), (version) =>
-          Effect.zipRight(store.update(id, version, at(version + 1)), Effect.yieldNow()), { discard: true })
+          Effect.andThen(store.update(id, version, at(version + 1)), Effect.yieldNow), { discard: true })
         yield* Effect.all([Effect.ensuring(write, Effect.sync(() => void (writing = false))), ...[...readers, ...readers].map(read)], { concurrency: "unbounded", discard: true })
       })
   },
@@ -259,7 +258,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
       Effect.gen(function*() {
         const records = Array.from({ length: 30 }, (_, i) => recordOf(lockId(`${i}`), i + 1, i % 2 === 0 ? {} : { holds: [] }))
         yield* Effect.forEach(records, (record) => store.create(record.lockId, record.version, record), { concurrency: 8 })
-        const listed = Chunk.toReadonlyArray(yield* Stream.runCollect(store.list))
+        const listed = yield* Stream.runCollect(store.list)
         for (const record of records) {
           const found = listed.filter(({ lockId }) => lockId === record.lockId)
           yield* Case.that(found.length === 1 && found[0]!.version === record.version, "every record is listed once", found)
@@ -298,7 +297,7 @@ const build = (target: VersionedTarget) =>
 export const openVersioned = (target: VersionedTarget): Effect.Effect<OpenedVersioned, unknown, Scope.Scope> =>
   Effect.map(build(target), (store) => ({ target, store }))
 
-export const runVersioned = (case_: VersionedCase, { store, target }: OpenedVersioned): Effect.Effect<Result> =>
+export const runVersioned = (case_: VersionedCase, { store, target }: OpenedVersioned): Effect.Effect<Told> =>
   Effect.suspend(() => {
     const prefix = `conformance-${random.holdId()}-`
     let ids = 0
@@ -324,9 +323,9 @@ export const runVersioned = (case_: VersionedCase, { store, target }: OpenedVers
  * @since 0.1.0
  * @category runners
  */
-export const checkVersioned = (case_: VersionedCase, target: VersionedTarget): Effect.Effect<Result> =>
+export const checkVersioned = (case_: VersionedCase, target: VersionedTarget): Effect.Effect<Told> =>
   openVersioned(target).pipe(
     Effect.flatMap((opened) => runVersioned(case_, opened)),
     Effect.scoped,
-    Effect.catchAllCause((cause) => Effect.succeed(outcomeOf(Exit.failCause(cause))))
+    Effect.catchCause((cause) => Effect.succeed(outcomeOf(Exit.failCause(cause))))
   )

@@ -1,8 +1,8 @@
 /**
  * Looks at what a case asks of its storage: which locks it touched, and what it asked last.
  */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import type * as Storage from "../Storage.js"
 
 interface Call {
@@ -25,7 +25,7 @@ export class Watch {
       if (this.calls.length > kept) this.calls.shift()
       return Effect.onExit(effect, (exit) =>
         Effect.sync(() => {
-          call.answer = Exit.isSuccess(exit) ? answerOf(exit.value) : Exit.isInterrupted(exit) ? "given up" : "an error"
+          call.answer = Exit.isSuccess(exit) ? answerOf(exit.value) : Exit.hasInterrupts(exit) ? "given up" : "an error"
         }))
     })
   }

@@ -11,14 +11,13 @@
  * @since 0.1.0
  */
 import type * as Grpc from "@grpc/grpc-js"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import type * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import { inRealTime } from "../../common/clocks.js"
 import * as client from "./client.js"
 import * as engine from "./engine.js"
@@ -46,7 +45,7 @@ export interface CommonOptions {
    */
   readonly prefix?: string | undefined
   /** How long one storage operation may take; `Storage.TimeLimit` shortens it. Default 5 seconds. */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * What to do when others change a record at the same time again and again. When it ends, the operation fails with reason `Conflict`. Default:
    * `VersionedStore.defaultVersionMissRetry`.
@@ -145,7 +144,7 @@ const open = (
     yield* etcd.call("setup", protocol.status, {}, until, "reads").pipe(
       Effect.flatMap((status) => Effect.forEach(warnings(status), (text) => Effect.logWarning(`EtcdStorage: ${text}`))),
       // Whoever may use the prefix need not be allowed to ask for more.
-      Effect.catchAll((error) => Effect.logDebug(`EtcdStorage: the server's state cannot be looked at. ${error.message}`))
+      Effect.catch((error) => Effect.logDebug(`EtcdStorage: the server's state cannot be looked at. ${error.message}`))
     )
     const wakeUps = yield* watch.make(etcd, keys, core)
     return { storage: ports.storage(core, keys, wakeUps), versioned: ports.versioned(core, keys, wakeUps) }
@@ -181,10 +180,10 @@ export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, S
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage of a cluster, with connections of its own.
@@ -238,8 +237,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

@@ -1,8 +1,9 @@
 /** Calls to etcd: at an endpoint that serves and is of our cluster, with the token of a user, and with a bound for every call. */
 import * as Grpc from "@grpc/grpc-js"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
 import type { StorageError } from "../../LockError.js"
 import * as Notices from "../shared/notices.js"
 import * as channels from "./channels.js"
@@ -48,7 +49,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
     /** Of the first one that answered. */
     let cluster: number | undefined
     let isClosed = false
-    const login = Effect.unsafeMakeSemaphore(1)
+    const login = Semaphore.makeUnsafe(1)
 
     // A member without a leader cannot serve: better told at once than after a time-out.
     const anonymous = new Grpc.Metadata()
@@ -97,9 +98,9 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
 
     const bounded = <A>(operation: string, until: number, effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
       const start = performance.now()
-      return Effect.timeoutFail(effect, {
+      return Effect.timeoutOrElse(effect, {
         duration: Math.max(1, until - start),
-        onTimeout: () => errors.noAnswer(operation, performance.now() - start, "no")
+        orElse: () => Effect.fail(errors.noAnswer(operation, performance.now() - start, "no"))
       })
     }
 
@@ -119,7 +120,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
     const connect = (operation: string, until: number, began: number): Effect.Effect<channels.Endpoint, StorageError> =>
       Effect.suspend(() => {
         if (isClosed) return errors.closed(operation)
-        return isReady() ? Effect.succeed(pool.current()) : Effect.zipRight(ask(operation, until, began), Effect.suspend(() => seek(operation, until, pool.size())))
+        return isReady() ? Effect.succeed(pool.current()) : Effect.andThen(ask(operation, until, began), Effect.suspend(() => seek(operation, until, pool.size())))
       })
 
     const seek = (operation: string, until: number, left: number, worst?: StorageError): Effect.Effect<channels.Endpoint, StorageError> =>
@@ -162,7 +163,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           found.set("token", token)
           return metadata = found
         }),
-        Effect.catchAll((error): Effect.Effect<Grpc.Metadata, StorageError> => {
+        Effect.catch((error): Effect.Effect<Grpc.Metadata, StorageError> => {
           if (error instanceof unary.Late) return errors.noAnswer(operation, performance.now() - start, "no")
           if (error instanceof unary.Foreign) return errors.foreign(operation, nameOf(endpoint), "no")
           if (error instanceof unary.Odd) return errors.odd(operation, "no")
@@ -207,7 +208,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
       Effect.flatMap(connect(operation, until, began), (endpoint) =>
         Effect.flatMap(identify(operation, endpoint, until, began), (meta) => {
           const start = performance.now()
-          return Effect.catchAll(once(endpoint, method, request, meta, until), (error) => {
+          return Effect.catch(once(endpoint, method, request, meta, until), (error) => {
             const applied = kind === "reads" ? "no" : undefined
             if (error instanceof unary.Late) {
               if (isClosed) return Effect.fail(applied === "no" ? errors.closed(operation) : errors.noAnswer(operation, performance.now() - start, "unknown"))
@@ -237,7 +238,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             (endpoint) => {
               const name = nameOf(endpoint)
               return once(endpoint, protocol.status, {}, anonymous, until).pipe(
-                Effect.catchAll((error) => error instanceof unary.Foreign ? errors.foreign("setup", name, "no") : Effect.void),
+                Effect.catch((error) => error instanceof unary.Foreign ? errors.foreign("setup", name, "no") : Effect.void),
                 // Connected again when its turn comes.
                 Effect.ensuring(Effect.sync(() => pool.drop(endpoint)))
               )

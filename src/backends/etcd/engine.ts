@@ -5,9 +5,10 @@
  * What is remembered is only ever a ground to try. An answer that writes nothing (`Held`, `NotHeld`) rests on a linearizable read of this very operation.
  */
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import { monotonicNanos, wallMillis } from "#effect/clocks"
 import { StorageError } from "../../LockError.js"
 import type { LockRecord } from "../../LockRecord.js"
 import * as LockRecords from "../../LockRecord.js"
@@ -66,7 +67,7 @@ interface Write extends requests.Write {
 const capacity = 10_000
 const pageSize = 500
 
-const micros = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1000n)
+const micros = (clock: Clock.Clock): number => Number(monotonicNanos(clock) / 1000n)
 
 /** Observed by the revision: it is never given twice, whatever becomes of the key. */
 const byRevision = (record: LockRecord, revision: number): LockRecord => ({ ...record, version: revision })
@@ -108,10 +109,10 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
 
   const run = <O>(operation: string, works: ReadonlyArray<Work<O>>): Effect.Effect<ReadonlyArray<Done<O>>, StorageError> =>
     Effect.gen(function*() {
-      const clock = yield* Effect.clock
+      const clock = yield* Effect.clockWith(Effect.succeed)
       const until = performance.now() + Math.min(settings.operationTimeout, Duration.toMillis(yield* Storage.TimeLimit))
       const tasks = works.map((work): Task<O> => ({ work, key: keys.key(work.lockId), base: undefined, misses: 0, done: undefined }))
-      let pauses: Schedule.ScheduleDriver<unknown> | undefined
+      let pause: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
 
       /** What is to be sent for a task; `"done"` if nothing is. */
       const plan = (task: Task<O>): Write | "read" | "done" => {
@@ -162,8 +163,8 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
         if (open.length === 0) return tasks.map(({ done }) => done!)
         const beaten = open.find(({ task }) => task.misses > 0)
         if (beaten !== undefined) {
-          pauses ??= yield* Schedule.driver(settings.versionMissRetry)
-          const more = yield* Effect.match(pauses.next(undefined), { onFailure: () => false, onSuccess: () => true })
+          pause ??= yield* Schedule.toStepWithSleep(settings.versionMissRetry)
+          const more = yield* Effect.match(pause(undefined), { onFailure: () => false, onSuccess: () => true })
           if (!more || performance.now() >= until) return yield* errors.conflict(operation, beaten.task.work.lockId, tasks.length === 1 ? "no" : "unknown")
           // It has changed meanwhile, as far as is known.
           for (const { task } of open) task.misses = 0
@@ -244,7 +245,7 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
     estimate: (seen) =>
       Effect.clockWith((clock) =>
         Effect.sync(() => {
-          const found = observed.estimate(byRevision(seen.record, seen.revision), micros(clock), Math.floor(clock.unsafeCurrentTimeMillis() * 1000))
+          const found = observed.estimate(byRevision(seen.record, seen.revision), micros(clock), Math.floor(wallMillis(clock) * 1000))
           return { record: { ...found.record, version: seen.record.version }, validFor: found.left }
         })
       )

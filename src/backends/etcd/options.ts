@@ -1,13 +1,13 @@
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../../common/input.js"
 import { defaultVersionMissRetry } from "../../VersionedStore.js"
 
 export interface Common {
   readonly prefix?: string | undefined
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 

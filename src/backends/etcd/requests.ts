@@ -1,5 +1,5 @@
 /** Reads, and writes by compare-and-set, each as one request; many of them as one transaction of transactions. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type { LockRecord } from "../../LockRecord.js"
 import type { Client } from "./client.js"

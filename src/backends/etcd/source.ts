@@ -1,6 +1,7 @@
 /** Where the cluster is and who we are there, as of now: fixed, or asked anew at each new connection and each login. */
 import * as Grpc from "@grpc/grpc-js"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
 import type * as Redacted from "effect/Redacted"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import * as present from "../shared/present.js"
@@ -95,7 +96,7 @@ const early = <A>(field: string, option: present.Present<A> | undefined, check: 
 }
 
 const asking = (ask: (operation: string) => Effect.Effect<Reach, StorageError>): Source => {
-  const one = Effect.unsafeMakeSemaphore(1)
+  const one = Semaphore.makeUnsafe(1)
   let last: { readonly began: number; readonly reach: Reach } | undefined
   const anew = (operation: string) =>
     Effect.suspend(() => {

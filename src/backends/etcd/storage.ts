@@ -1,7 +1,7 @@
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import { wallMillis } from "#effect/clocks"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
@@ -22,10 +22,10 @@ const guarantees = {
 } as const satisfies Storage.Guarantees
 
 const everything = (engine: Engine, keys: Keys, anyFormat: boolean): Stream.Stream<Seen & { readonly record: LockRecord.LockRecord }, StorageError> =>
-  Stream.paginateChunkEffect(keys.first, (from) =>
+  Stream.paginate(keys.first, (from) =>
     Effect.map(engine.page("list", from, anyFormat), ({ all, next }) => [
-      Chunk.unsafeFromArray(all as Array<Seen & { readonly record: LockRecord.LockRecord }>),
-      Option.fromNullable(next)
+      all as Array<Seen & { readonly record: LockRecord.LockRecord }>,
+      Option.fromNullishOr(next)
     ]))
 
 export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<string>): Storage.Service => {
@@ -81,7 +81,7 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
           decide: renewAll(group.map((i) => requests[i]!))
         }))
       )
-      const wall = yield* Effect.clockWith((clock) => Effect.sync(() => Math.floor(clock.unsafeCurrentTimeMillis() * 1000)))
+      const wall = yield* Effect.clockWith((clock) => Effect.sync(() => Math.floor(wallMillis(clock) * 1000)))
       const answers: Array<Storage.RenewAnswer> = []
       for (const [n, one] of done.entries()) {
         for (const [m, i] of indices[n]!.entries()) {
@@ -123,7 +123,8 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
       ),
     list: everything(engine, keys, false).pipe(
       Stream.mapEffect(snapshot),
-      Stream.filterMap((found) => found)
+      Stream.filter(Option.isSome),
+      Stream.map(({ value }) => value)
     ),
     // Without a clock nobody can tell what is old.
     purge: () => Effect.succeed(0),
@@ -154,7 +155,7 @@ export const versioned = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<str
     get: (lockId) =>
       Effect.map(
         engine.one("get", { lockId, anyFormat: true, unseen: "read", decide: (record) => ({ record, outcome: undefined }) }),
-        ({ seen }) => Option.fromNullable(seen.record)
+        ({ seen }) => Option.fromNullishOr(seen.record)
       ),
     list: Stream.map(everything(engine, keys, true), ({ record }) => record),
     wakeUps,

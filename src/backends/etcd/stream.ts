@@ -1,6 +1,6 @@
 /** One stream of a watch, from its beginning to its end. */
 import type * as Grpc from "@grpc/grpc-js"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
 import type { WatchRequest, WatchResponse } from "./protocol.js"
@@ -20,7 +20,7 @@ export interface Options {
 const operation = "wakeUps"
 
 export const open = ({ active, failed, hear, patience, request, start }: Options): Effect.Effect<never, StorageError> =>
-  Effect.async<never, StorageError>((resume) => {
+  Effect.callback<never, StorageError>((resume) => {
     let stream: ReturnType<typeof start> | undefined
     const timer = setTimeout(() => end(errors.noAnswer(operation, patience, "no")), patience)
     const stop = () => {

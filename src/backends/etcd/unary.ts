@@ -1,6 +1,6 @@
 /** One call with one answer, from its request to its end. */
 import type * as Grpc from "@grpc/grpc-js"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Endpoint } from "./channels.js"
 import * as errors from "./errors.js"
 import type { Header, Method } from "./protocol.js"
@@ -39,7 +39,7 @@ export const make = ({ active, client, isForeign }: Options): Unary => {
 
   return {
     once: (endpoint, method, request, meta, until) =>
-      Effect.async((resume) => {
+      Effect.callback((resume) => {
         let call: Grpc.ClientUnaryCall | undefined
         let over = false
         const stop = () => {

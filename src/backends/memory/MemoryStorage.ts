@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "../../common/freeFor.js"
 import { wallMicros } from "../../common/time.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
@@ -22,7 +23,7 @@ export interface Options {
   /** The storage's clock, microseconds since the Unix epoch. Default: the `Clock` in the context, which counts whole milliseconds. */
   readonly time?: Effect.Effect<number> | undefined
   /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond. */
-  readonly leaseGranularity?: Duration.DurationInput | undefined
+  readonly leaseGranularity?: Duration.Input | undefined
 }
 
 const millisecond = 1_000
@@ -37,7 +38,7 @@ const guarantees: Storage.Guarantees = {
 }
 
 /** In whole microseconds. One that is too coarse costs nothing; one too fine would promise more than the clock keeps. */
-const grainOf = (asked: Duration.DurationInput | undefined): number =>
+const grainOf = (asked: Duration.Input | undefined): number =>
   asked === undefined ? millisecond : Math.max(1, Math.ceil(Duration.toMillis(asked) * 1000))
 
 /**
@@ -73,12 +74,12 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
         ),
       revoke: (request) => Effect.tap(at({ _tag: "Revoke", ...request }), () => wake(request.lockId)),
       get: (lockId) =>
-        Effect.map(time, (now) => Option.flatMap(Option.fromNullable(records.get(lockId)), (_) => snapshot(_, now))),
+        Effect.map(time, (now) => Option.flatMap(Option.fromNullishOr(records.get(lockId)), (_) => snapshot(_, now))),
       list: Stream.unwrap(Effect.map(time, (now) =>
-        Stream.fromIterable(Array.from(records.values())).pipe(Stream.filterMap((record) => snapshot(record, now))))),
+        Stream.fromIterable(Array.from(records.values()).flatMap((record) => Option.toArray(snapshot(record, now)))))),
       purge: (olderThan) =>
         Effect.map(time, (now) => {
-          const before = now - Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000
+          const before = now - freeFor(olderThan)
           const old = Array.from(records.values()).filter((record) => record.leaseExpireTime < before)
           for (const record of old) records.delete(record.lockId)
           return old.length
@@ -96,7 +97,7 @@ export interface VersionedOptions {
   /** The store's clock, microseconds since the Unix epoch. `"none"`: a store without one, whose leases are observed. Default: the `Clock` in the context. */
   readonly time?: Effect.Effect<number> | "none" | undefined
   /** The grain of `time`: leases are rounded up to a multiple of it. Default: a millisecond; with `"none"` a microsecond, since those who wait measure by their monotonic clocks. */
-  readonly leaseGranularity?: Duration.DurationInput | undefined
+  readonly leaseGranularity?: Duration.Input | undefined
 }
 
 /**
@@ -118,7 +119,7 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
       create: (lockId, _version, record) => at(lockId, undefined, () => records.set(lockId, record)),
       update: (lockId, expected, record) => at(lockId, expected, () => records.set(lockId, record)),
       delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
-      get: (lockId) => Effect.sync(() => Option.fromNullable(records.get(lockId))),
+      get: (lockId) => Effect.sync(() => Option.fromNullishOr(records.get(lockId))),
       list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
       time: options.time === "none" ? undefined : options.time ?? wallMicros,
       guarantees: {

@@ -8,14 +8,13 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
 import { inRealTime } from "../../common/clocks.js"
 import { invalid } from "../../common/input.js"
@@ -39,7 +38,7 @@ export interface CommonOptions {
   /**
    * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
    */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * What to do when an operation meets another at the same time: two that make one document (11000), or a write conflict (112). When it ends, the operation fails
    * with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
@@ -151,12 +150,12 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
   })
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small client of its own.
@@ -207,8 +206,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

@@ -1,7 +1,8 @@
 /** The client of our own: opened with what its URL is now, replaced when that has changed, and closed with its scope in bounded time. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
 import type * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
 import type { Db, MongoClient } from "mongodb"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import * as present from "../shared/present.js"
@@ -29,7 +30,7 @@ const overlap = 10_000
 const reread = 5_000
 
 const close = (client: MongoClient): Effect.Effect<void> =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     const done = () => {
       clearTimeout(timer)
       resume(Effect.void)
@@ -59,7 +60,7 @@ export const own = (
     const { database } = reach
     const state = { closed: false, client: reach.client(), made: performance.now() }
     const former = new Set<MongoClient>()
-    const one = Effect.unsafeMakeSemaphore(1)
+    const one = Semaphore.makeUnsafe(1)
 
     const retire = (client: MongoClient) => {
       former.add(client)

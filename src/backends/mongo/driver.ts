@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Db, Document as Reply } from "mongodb"
 import type { StorageError } from "../../LockError.js"
 import type { Connection } from "./clients.js"
@@ -42,7 +42,7 @@ const failure = (operation: string, reply: Reply): StorageError | undefined => {
  */
 export const make = (connection: Connection, database: string): Executor => {
   const once = (db: Db, operation: string, command: Document, millis: number) =>
-    Effect.async<Reply, StorageError>((resume) => {
+    Effect.callback<Reply, StorageError>((resume) => {
       if (connection.isClosed()) return resume(errors.closed(operation))
       const abort = new AbortController()
       const end = (result: Effect.Effect<Reply, StorageError>) => {
@@ -79,7 +79,7 @@ export const make = (connection: Connection, database: string): Executor => {
         const again = Effect.suspend(() => once(connection.db(database), operation, command, until - performance.now()))
         return Effect.catchIf(first, errors.isUnreached, (error) =>
           Effect.flatMap(
-            Effect.timeoutTo(renew(operation, db), { duration: Math.max(1, until - performance.now()), onSuccess: (is) => is, onTimeout: () => false }),
+            Effect.timeoutOrElse(renew(operation, db), { duration: Math.max(1, until - performance.now()), orElse: () => Effect.succeed(false) }),
             (is) => is && until - performance.now() > worthwhile * millis ? again : Effect.fail(error)
           )).pipe(
           // Who is asked anew who they are may be another the next time.

@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import type * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 
 export type Document = Readonly<Record<string, unknown>>

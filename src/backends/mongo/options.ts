@@ -1,4 +1,4 @@
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import * as Redacted from "effect/Redacted"
 import { MongoClient, type MongoClientOptions } from "mongodb"
 import { InvalidOptions } from "../../LockError.js"
@@ -7,7 +7,7 @@ import { invalid, operationTimeout, textFault } from "../../common/input.js"
 export interface Common {
   readonly database?: string | undefined
   readonly collection?: string | undefined
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   readonly mode?: "auto" | "pipeline" | "versioned" | undefined
   readonly wakeUps?: boolean | undefined
 }

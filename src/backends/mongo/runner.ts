@@ -1,6 +1,6 @@
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Schedule from "effect/Schedule"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Schedule from "#effect/Schedule"
 import type { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
 import * as errors from "./errors.js"
@@ -58,5 +58,5 @@ export const make = (executor: Executor, settings: Settings): Run => (operation,
         })
       )
     }
-    return Effect.catchAll(executor.run(operation, command, millis), (error) => error.reason === "Conflict" ? again(error) : moved(error))
+    return Effect.catch(executor.run(operation, command, millis), (error) => error.reason === "Conflict" ? again(error) : moved(error))
   })

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"

@@ -1,8 +1,7 @@
-import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "../../common/freeFor.js"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
@@ -38,13 +37,13 @@ export const pages = (
   command: Document,
   query: (after: string) => Document
 ): Stream.Stream<Document, StorageError> =>
-  Stream.paginateChunkEffect("", (after) =>
+  Stream.paginate("", (after) =>
     Effect.map(
       run("list", { ...command, filter: query(after), sort: { _id: 1 }, limit: pageSize, batchSize: pageSize, singleBatch: true }),
       (reply) => {
         const found = batch(reply)
         return [
-          Chunk.unsafeFromArray(found),
+          found,
           found.length < pageSize ? Option.none<string>() : Option.some(found[found.length - 1]!._id as string)
         ]
       }
@@ -122,7 +121,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       ordered: false,
       writeConcern
     }).pipe(
-      Effect.zipRight(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
+      Effect.andThen(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
       Effect.flatMap((reply) =>
         Effect.gen(function*() {
           const found = new Map<unknown, Timed | StorageError>()
@@ -135,7 +134,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       ),
       // A document that the server cannot compute with ends the update for all: then each is renewed for itself.
       Effect.catchIf((error) => error.reason === "Unknown", () =>
-        Effect.flatMap(Effect.forEach(requests, (request) => Effect.merge(renewOne(request)), { concurrency: 4 }), renewals.settle))
+        Effect.flatMap(Effect.forEach(requests, (request) => Effect.match(renewOne(request), { onFailure: (error) => error, onSuccess: (outcome) => outcome }), { concurrency: 4 }), renewals.settle))
     )
   }
 
@@ -198,7 +197,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       Effect.map(orFail(timed("list", document)), ({ current, now }) => ({ record: current, validFor: current.leaseExpireTime - now }))),
     purge: (olderThan) =>
       Effect.suspend(() => {
-        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        const micros = freeFor(olderThan)
         return Number.isSafeInteger(micros) ? purge(micros, "", 0) : Effect.succeed(0)
       }),
     wakeUps: wakeUps ?? Stream.empty,

@@ -1,13 +1,12 @@
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
 import type { ChangeStream, Document } from "mongodb"
 import type { StorageError } from "../../LockError.js"
 import type { Connection } from "./clients.js"
 import * as errors from "./errors.js"
+import * as hints from "../shared/hints.js"
 
 export interface Options {
   readonly connection: Connection
@@ -19,18 +18,8 @@ export interface Options {
   readonly patience: number
 }
 
-/** A subscriber that does not keep up loses its hints, and is told so by one `"all"`. */
-const longestBacklog = 1024
-
 /** Between questions to a server that has no change streams. */
 const longestPause = Duration.minutes(1)
-
-const reconnect = Schedule.exponential("50 millis", 2).pipe(
-  Schedule.union(Schedule.spaced("5 seconds")),
-  Schedule.jitteredWith({ min: 0.5, max: 1.5 }),
-  // A stream that lived for a while was a good one: begin anew.
-  Schedule.resetAfter("30 seconds")
-)
 
 /**
  * Releases alone: `wake` changes with them and with nothing else. An update by a pipeline is told as what changed, or by older servers, and for whole
@@ -52,7 +41,7 @@ export const pipeline: ReadonlyArray<Document> = [
 /** A promise of the driver, waited for no longer than this. */
 const within = <A>(millis: number, evaluate: () => Promise<A>): Effect.Effect<A, StorageError> =>
   Effect.tryPromise({ try: evaluate, catch: (cause) => errors.fromDriver("wakeUps", cause) }).pipe(
-    Effect.timeoutFail({ duration: Duration.millis(millis), onTimeout: () => errors.noAnswer("wakeUps", millis) })
+    Effect.timeoutOrElse({ duration: Duration.millis(millis), orElse: () => Effect.fail(errors.noAnswer("wakeUps", millis)) })
   )
 
 /**
@@ -60,23 +49,10 @@ const within = <A>(millis: number, evaluate: () => Promise<A>): Effect.Effect<A,
  * meanwhile is not known, so it says `"all"`. Where there are no change streams it says nothing, and waiters poll.
  */
 export const make = (options: Options): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const scope = yield* Effect.scope
-    const subscribers = new Set<Queue.Queue<string>>()
-    let started = false
+  Effect.suspend(() => {
     /** One warning per outage. */
     let quiet = false
     let refusals = 0
-
-    const tell = (hint: string) => {
-      for (const queue of subscribers) {
-        if (Effect.runSync(Queue.size(queue)) < longestBacklog) queue.unsafeOffer(hint)
-        else {
-          Effect.runSync(Queue.takeAll(queue))
-          queue.unsafeOffer("all")
-        }
-      }
-    }
 
     const open = Effect.acquireRelease(
       // The driver may refuse already here what the program's client is set to.
@@ -96,7 +72,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
     )
 
     /** One stream, until it ends. A question that is not answered in time is the end of it: the connection may be dead in silence. */
-    const session = Effect.scoped(Effect.gen(function*() {
+    const listen = (tell: (hint: string) => void) => Effect.scoped(Effect.gen(function*() {
       const changes = yield* open
       const next = within(options.quiet + options.patience, () => changes.tryNext() as Promise<Document | null>)
       // The first question opens the stream: from then on nothing is missed. The driver replaces a broken cursor by itself, and closes it first.
@@ -117,36 +93,23 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
       refusals = 0
       return yield* Effect.forever(Effect.tap(next, (change) =>
         Effect.sync(() => hear(change)).pipe(
-          Effect.zipRight(changes.closed ? Effect.fail(errors.unexpected("wakeUps", "the change stream ended")) : Effect.void)
+          Effect.andThen(changes.closed ? Effect.fail(errors.unexpected("wakeUps", "the change stream ended")) : Effect.void)
         )))
     }))
 
-    const loop = session.pipe(
-      Effect.tapError((error) => {
+    return hints.make({
+      listen,
+      failed: (error) => {
         const first = !quiet
         quiet = true
         // A server by itself (40573), or no right to it. It may be another one after its restart.
         const refused = errors.isRefusal(error)
         const right = errors.codeOf(error.cause) === 13 ? " For wake-ups it needs changeStream on the collection, too; `wakeUps: false` does without" : ""
         const said = `MongoStorage: no wake-ups for now, waiters poll. ${error.message}${right}`
-        return Effect.zipRight(
+        return Effect.andThen(
           !first ? Effect.void : refused && error.reason !== "Permission" ? Effect.logInfo(said) : Effect.logWarning(said),
           refused ? Effect.sleep(Duration.min(longestPause, Duration.millis(500 * 2 ** refusals++))) : Effect.void
         )
-      }),
-      Effect.retry(reconnect),
-      Effect.ignoreLogged
-    )
-
-    return Stream.unwrapScoped(Effect.gen(function*() {
-      const queue = yield* Effect.acquireRelease(
-        Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
-        (queue) => Effect.zipRight(Effect.sync(() => subscribers.delete(queue)), Queue.shutdown(queue))
-      )
-      if (!started) {
-        started = true
-        yield* loop.pipe(Effect.interruptible, Effect.forkIn(scope))
       }
-      return Stream.fromQueue(queue)
-    }))
+    })
   })

@@ -13,15 +13,14 @@
  * @since 0.1.0
  */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import type * as Tedious from "tedious"
 import { inRealTime } from "../../common/clocks.js"
 import { invalid } from "../../common/input.js"
@@ -65,7 +64,7 @@ export interface CommonOptions extends TableOptions {
   /**
    * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
    */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * What to do when a batch loses against another at the same time (errors 1205, 2627, 3960), which hardly happens here. When it ends, the operation fails with reason
    * `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
@@ -118,7 +117,7 @@ export interface Ports {
 }
 
 /** By key, so that programs without `@effect/sql-mssql` need not install it. */
-const MssqlClientTag = Context.GenericTag<MssqlClient.MssqlClient>("@effect/sql-mssql/MssqlClient")
+const MssqlClientTag = Context.Service<MssqlClient.MssqlClient>("@effect/sql-mssql/MssqlClient")
 
 /** Everything about options comes before any I/O. */
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
@@ -200,12 +199,12 @@ export const ddl = (options: TableOptions = {}): string => {
 }
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.
@@ -247,8 +246,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Omit<Options, "connection">>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<Omit<Options, "connection">>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

@@ -1,5 +1,5 @@
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as clientExecutor from "../sql/clientExecutor.js"
 import type { Executor } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"

@@ -1,8 +1,8 @@
 /** A connection that serves nothing until the server itself has confirmed all that it relies on. */
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 import * as Tedious from "tedious"
 import { StorageError } from "../../LockError.js"
 import { Connection } from "./guarded.js"
@@ -13,7 +13,7 @@ export { Connection }
 
 export interface Options {
   readonly source: Source
-  readonly runtime: Runtime.Runtime<never>
+  readonly run: fibers.Run
   /** Of the sessions, in milliseconds: what waits for a lock before its batch has set a time-out of its own, which is when it is compiled. */
   readonly lockTimeout: number
   /** For how long the source may be asked, in milliseconds. */
@@ -102,20 +102,18 @@ export const connect = (options: Options, done: (result: Connection | { readonly
   if (fixed !== undefined) {
     open(fixed)
   } else {
-    const asked = Effect.timeoutFail(now, {
+    const asked = Effect.timeoutOrElse(now, {
       duration: Duration.millis(options.patience),
-      onTimeout: () =>
-        new StorageError({
+      orElse: () =>
+        Effect.fail(new StorageError({
           reason: "Timeout",
           operation: "MssqlStorage.connect",
           isRetryable: true,
           applied: "no",
           message: `what the options are now was asked for, and not told within ${Math.round(options.patience)} ms`
-        })
+        }))
     })
-    Runtime.runCallback(options.runtime)(asked, {
-      onExit: (exit) => exit._tag === "Success" ? open(exit.value) : fail(Cause.squash(exit.cause))
-    })
+    options.run.callback(asked, (exit) => exit._tag === "Success" ? open(exit.value) : fail(Cause.squash(exit.cause)))
   }
   return () => fail(new Unconfirmed("given up"))
 }

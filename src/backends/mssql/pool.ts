@@ -4,12 +4,13 @@
  * A batch that is out of time is stopped: the server is told to cancel it, and its connection is closed when that is confirmed, or when it was waited for in vain. What of these may go on at
  * the server is counted, so that it never has more of this pool than twice its size. One that is interrupted goes on by itself, to its answer or its time-out.
  */
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import * as Result from "#effect/Result"
+import type * as Scope from "#effect/Scope"
 import * as Tedious from "tedious"
 import { StorageError } from "../../LockError.js"
-import { type Executor, longestTimer, type Query, type Result } from "../sql/executor.js"
+import { type Executor, longestTimer, type Query, type Answer } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as connection from "./connection.js"
 import * as errors from "./errors.js"
@@ -184,13 +185,13 @@ const open = (poolSize: number, settings: connection.Options) => {
     }, patience(millis)).unref()
   }
 
-  const run = (operation: string, query: Query<Statement>, millis: number, answer: (result: Result) => void) => {
-    if (closed) return answer(Either.left(errors.closed(operation)))
+  const run = (operation: string, query: Query<Statement>, millis: number, answer: (result: Answer) => void) => {
+    if (closed) return answer(Result.fail(errors.closed(operation)))
     const until = performance.now() + millis
     let running: Member | undefined
     let ended = false
     let again = false
-    const end = (result: Result) => {
+    const end = (result: Answer) => {
       if (ended) return
       ended = true
       clearTimeout(timer)
@@ -199,7 +200,7 @@ const open = (poolSize: number, settings: connection.Options) => {
     }
     const waiter: Waiter = {
       fail: (error) =>
-        end(Either.left(
+        end(Result.fail(
           error === undefined ? errors.closed(operation)
             : error instanceof StorageError ? error
             : errors.fromDriver(operation, error, "connecting")
@@ -227,16 +228,16 @@ const open = (poolSize: number, settings: connection.Options) => {
             running = undefined
             waiters.add(waiter)
           } else {
-            end(error === undefined ? Either.right(rows) : Either.left(errors.fromDriver(operation, error, "executing")))
+            end(error === undefined ? Result.succeed(rows) : Result.fail(errors.fromDriver(operation, error, "executing")))
           }
           pump()
         })
       }
     }
     const timer = setTimeout(() => {
-      if (running === undefined) return end(Either.left(errors.noConnection(operation, millis)))
+      if (running === undefined) return end(Result.fail(errors.noConnection(operation, millis)))
       suspectAt = performance.now()
-      end(Either.left(errors.noAnswer(operation, millis)))
+      end(Result.fail(errors.noAnswer(operation, millis)))
       stop(running, millis)
       pump()
     }, Math.min(millis, longestTimer))
@@ -244,7 +245,7 @@ const open = (poolSize: number, settings: connection.Options) => {
     pump()
   }
 
-  const close = Effect.async<void>((resume) => {
+  const close = Effect.callback<void>((resume) => {
     closed = true
     for (const waiter of [...waiters]) waiter.fail(undefined)
     for (const member of [...idle]) drop(member)
@@ -269,10 +270,10 @@ const open = (poolSize: number, settings: connection.Options) => {
 }
 
 export const make = ({ operationTimeout, poolSize, source }: Options): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
-  Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+  Effect.flatMap(fibers.run, (run) =>
     Effect.map(
       Effect.acquireRelease(
-        Effect.sync(() => open(poolSize, { source, runtime, lockTimeout: lockTimeoutOf(operationTimeout), patience: operationTimeout })),
+        Effect.sync(() => open(poolSize, { source, run, lockTimeout: lockTimeoutOf(operationTimeout), patience: operationTimeout })),
         (pool) => pool.close
       ),
       (pool) => pool.executor

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
@@ -176,7 +176,7 @@ export const prepare = (executor: Executor<Statement>, options: Options): Effect
     const first = rows[0]!
     const fault = wrong(table, rows)
     return Effect.forEach(warnings(first, schema !== undefined), (text) => Effect.logWarning(`MssqlStorage: ${text}`)).pipe(
-      Effect.zipRight(
+      Effect.andThen(
         fault === undefined
           ? Effect.succeed({ table: names.qualified(options.table, typeof first.schema === "string" ? first.schema : schema), database: String(first.database) })
           : errors.schema("setup", fault)

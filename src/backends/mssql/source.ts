@@ -1,5 +1,5 @@
 /** How each connection is made: by what the options say then. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Tedious from "tedious"
 import { InvalidOptions, StorageError } from "../../LockError.js"

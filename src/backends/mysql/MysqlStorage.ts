@@ -11,15 +11,14 @@
  * @since 0.1.0
  */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
 import { inRealTime } from "../../common/clocks.js"
@@ -62,7 +61,7 @@ export interface CommonOptions extends TableOptions {
   /** Create the table if it is not there. Where it is, no right to create is needed. Default `true`. */
   readonly setup?: boolean | undefined
   /** How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds. */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * What to do when an operation loses against another at the same time (deadlock, or a write conflict of a cluster). When it ends, the operation
    * fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
@@ -125,7 +124,7 @@ export interface Ports {
 }
 
 /** By key, so that programs without `@effect/sql-mysql2` need not install it. */
-const MysqlClientTag = Context.GenericTag<MysqlClient.MysqlClient>("@effect/sql-mysql2/MysqlClient")
+const MysqlClientTag = Context.Service<MysqlClient.MysqlClient>("@effect/sql-mysql2/MysqlClient")
 
 const valid = <A>(resolved: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
   resolved instanceof InvalidOptions ? Effect.fail(resolved) : Effect.succeed(resolved)
@@ -200,12 +199,12 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
   })
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.
@@ -248,8 +247,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

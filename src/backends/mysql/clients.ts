@@ -1,7 +1,7 @@
 /** Packets on what the program has already: its `MysqlClient`, or its pool. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
 import { InvalidOptions } from "../../LockError.js"
@@ -30,11 +30,11 @@ export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> => {
       const wrap = { before: limits.borrow(limits.secondsOf(millis)), after: limits.giveBack }
       return connection.executeUnprepared(sqlOf(packet, wrap), [], undefined).pipe(
         Effect.flatMap((results) => Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })),
-        Effect.catchAll((error) => {
+        Effect.catch((error) => {
           const isAnswer = packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
-          if (errors.isWrongServer(error)) return Effect.zipRight(Effect.sync(() => hangUp(connection)), Effect.fail(error))
+          if (errors.isWrongServer(error)) return Effect.andThen(Effect.sync(() => hangUp(connection)), Effect.fail(error))
           // A packet that failed may have left its transaction open, and the connection goes back to the program.
-          return Effect.zipRight(Effect.ignore(connection.executeUnprepared(end, [], undefined)), isAnswer ? Effect.succeed([]) : Effect.fail(error))
+          return Effect.andThen(Effect.ignore(connection.executeUnprepared(end, [], undefined)), isAnswer ? Effect.succeed([]) : Effect.fail(error))
         })
       )
     }
@@ -47,7 +47,7 @@ export const ofClient = (client: MysqlClient.MysqlClient): Executor<Packet> => {
       let tries = 0
       const attempt = (): void =>
         once.run(operation, query, Math.max(1, until - performance.now()), (result) =>
-          Either.isLeft(result) && errors.isWrongServer(result.left.cause) && tries++ < once.width ? attempt() : done(result))
+          Result.isFailure(result) && errors.isWrongServer(result.failure.cause) && tries++ < once.width ? attempt() : done(result))
       attempt()
     }
   }

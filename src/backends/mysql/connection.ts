@@ -1,7 +1,6 @@
 /** How each connection of a pool of our own is made: by what the URL says then. It serves only when the server itself has confirmed all that we rely on. */
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Runtime from "effect/Runtime"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 import * as Mysql from "mysql2"
 import * as Net from "node:net"
 import type { StorageError } from "../../LockError.js";
@@ -96,7 +95,7 @@ export interface Options {
   readonly patience: number
   /** The server gives up waiting for a lock after so many seconds. */
   readonly seconds: number
-  readonly runtime: Runtime.Runtime<never>
+  readonly run: fibers.Run
 }
 
 export interface Opening {
@@ -108,7 +107,7 @@ export interface Opening {
 const timedOut = () => Object.assign(new Error("connect ETIMEDOUT"), { code: "ETIMEDOUT", syscall: "connect" })
 
 /** `done` is called once: with an error, or with a connection that is ready. Nothing here throws. */
-export const open = ({ patience, runtime, seconds, source }: Options, done: (error: unknown, connection?: Mysql.Connection) => void): Opening => {
+export const open = ({ patience, run, seconds, source }: Options, done: (error: unknown, connection?: Mysql.Connection) => void): Opening => {
   let socket: Net.Socket | undefined
   let over = false
   let stopAsking: (() => void) | undefined
@@ -159,13 +158,12 @@ export const open = ({ patience, runtime, seconds, source }: Options, done: (err
   if (source.fixed !== undefined) go(source.fixed)
   else {
     let asked = false
-    const stop = Runtime.runCallback(runtime)(Effect.either(source.now), {
-      onExit: (exit) => {
-        stopAsking = undefined
-        asked = true
-        if (exit._tag === "Failure") return end(errors.unfit("what a new connection needs could not be asked for"))
-        Either.match(exit.value, { onLeft: (error) => end(error), onRight: go })
-      }
+    const stop = run.callback(Effect.result(source.now), (exit) => {
+      stopAsking = undefined
+      asked = true
+      if (exit._tag === "Failure") return end(errors.unfit("what a new connection needs could not be asked for"))
+      if (exit.value._tag === "Failure") return end(exit.value.failure)
+      go(exit.value.success)
     })
     if (!asked) stopAsking = () => stop()
   }

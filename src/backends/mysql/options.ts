@@ -1,4 +1,4 @@
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../../common/input.js"
 
@@ -9,7 +9,7 @@ export interface Table {
 
 export interface Common extends Table {
   readonly setup?: boolean | undefined
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
 }
 
 export interface ResolvedCommon {

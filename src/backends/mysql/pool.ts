@@ -1,6 +1,7 @@
 /** A small pool for locks alone, closed with its scope in bounded time. The driver's own could neither ask for its URL anew, nor keep a place for a session that is still at the server. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import type * as Scope from "#effect/Scope"
 import type * as Mysql from "mysql2"
 import { givenUpBefore } from "../shared/patience.js"
 import type { Executor } from "../sql/executor.js"
@@ -122,12 +123,12 @@ class Places implements poolExecutor.Connections {
 }
 
 export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, never, Scope.Scope> =>
-  Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+  Effect.flatMap(fibers.run, (run) =>
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
           const seconds = limits.secondsOf(options.operationTimeout)
-          const places = new Places({ source: options.source, patience: options.operationTimeout, seconds, runtime }, options.poolSize)
+          const places = new Places({ source: options.source, patience: options.operationTimeout, seconds, run }, options.poolSize)
           const executor = poolExecutor.make(places, {
             width: options.poolSize,
             own: { seconds },
@@ -142,7 +143,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, n
           return { executor, places }
         }),
         ({ executor, places }) =>
-          Effect.async<void>((resume) => {
+          Effect.callback<void>((resume) => {
             const until = performance.now() + farewell
             places.close()
             executor.abandon()

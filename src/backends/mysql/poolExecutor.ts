@@ -1,7 +1,7 @@
-import * as Either from "effect/Either"
+import * as Result from "#effect/Result"
 import type * as Mysql from "mysql2"
 import type { StorageError } from "../../LockError.js"
-import { type Executor, longestTimer, type Query, type Result } from "../sql/executor.js"
+import { type Executor, longestTimer, type Query, type Answer } from "../sql/executor.js"
 import * as errors from "./errors.js"
 import * as limits from "./limits.js"
 import { type Packet, rollback, rowsOf, sqlOf, type Wrap } from "./packet.js"
@@ -86,17 +86,17 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
     connection.query({ ...asIs, sql, timeout: patience }, (error) => error === null ? connections.give(connection) : connections.drop(connection))
   }
 
-  const run = (operation: string, { statement: packet }: Query<Packet>, millis: number, answer: (result: Result) => void) => {
+  const run = (operation: string, { statement: packet }: Query<Packet>, millis: number, answer: (result: Answer) => void) => {
     const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
 
-    const end = (result: Result) => {
+    const end = (result: Answer) => {
       clearTimeout(timer)
       state = done
       answer(result)
     }
-    const fail = (error: StorageError) => end(Either.left(error))
+    const fail = (error: StorageError) => end(Result.fail(error))
 
     const timer = setTimeout(() => {
       if (state._tag === "Connecting") {
@@ -123,7 +123,7 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
         state = connecting
         return connect()
       }
-      if (packet.miss !== undefined && errors.numberOf(error) === packet.miss) return end(Either.right([]))
+      if (packet.miss !== undefined && errors.numberOf(error) === packet.miss) return end(Result.succeed([]))
       fail(errors.fromDriver(operation, error, "executing"))
     }
 
@@ -139,7 +139,7 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
       }
       answeredAt.set(connection, performance.now())
       connections.give(connection)
-      end(Either.right(rows))
+      end(Result.succeed(rows))
     }
 
     const execute = (connection: Mysql.Connection, reused: boolean) => {

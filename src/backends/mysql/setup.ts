@@ -1,5 +1,5 @@
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
@@ -147,7 +147,7 @@ const warnings = ({ flavour, variables }: Seen): ReadonlyArray<string> => {
   return found
 }
 
-const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(8)))
+const raceRetry = Schedule.max([Schedule.exponential("10 millis").pipe(Schedule.jittered), Schedule.recurs(8)])
 
 export interface Options {
   readonly table: string

@@ -11,15 +11,14 @@
  * @since 0.1.0
  */
 import type * as PgClient from "@effect/sql-pg/PgClient"
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import type * as Pg from "pg"
 import { inRealTime } from "../../common/clocks.js"
 import * as dialect from "./dialect.js"
@@ -69,7 +68,7 @@ export interface CommonOptions extends TableOptions {
   /**
    * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
    */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * What to do when a statement loses against another at the same time (SQLSTATE 40001, 40P01), which read committed isolation hardly knows. When it ends, the operation
    * fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
@@ -150,7 +149,7 @@ const listenerKeepAlive = Duration.seconds(10)
 const listenerPatience = Duration.seconds(5)
 
 /** By key, so that programs without `@effect/sql-pg` need not install it. */
-const PgClientTag = Context.GenericTag<PgClient.PgClient>("@effect/sql-pg/PgClient")
+const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient")
 
 /** Everything about options comes before any I/O. */
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
@@ -294,12 +293,12 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
   })
 
 const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>
 ): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.
@@ -341,8 +340,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

@@ -1,8 +1,7 @@
 /** How each connection is made: by the URL as it is at that moment, with our settings under the program's. */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Runtime from "effect/Runtime"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 import * as Pg from "pg"
 import { InvalidOptions, StorageError } from "../../LockError.js"
 import { isFixed, now, type Present } from "../shared/present.js"
@@ -48,7 +47,7 @@ interface Parameters {
  * A client that learns where to connect, and as whom, when it connects. Its constructor cannot fail: the pool calls it where nobody would hear. `settings` are options of the session (`-c name=value`),
  * before those of the URL or of PGOPTIONS, so that the program's own win; those in a start-up packet of their own would not let them.
  */
-export const clientClass = (from: Source, runtime: Runtime.Runtime<never>, config: Pg.ClientConfig, settings: string, patience: number): new() => Pg.Client => {
+export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConfig, settings: string, patience: number): new() => Pg.Client => {
   const become = (client: Pg.Client, resolved: ResolvedUrl) => {
     const limit = Math.min(resolved.config.connectionTimeoutMillis ?? patience, patience)
     const ready = new Pg.Client({ ...config, ...resolved.config, connectionTimeoutMillis: Math.ceil(limit) })
@@ -88,22 +87,21 @@ export const clientClass = (from: Source, runtime: Runtime.Runtime<never>, confi
         super.connect(callback as () => void)
       }
       if (from.fixed !== undefined) return go(from.fixed)
-      const asked = Effect.timeoutFail(from.now, {
+      const asked = Effect.timeoutOrElse(from.now, {
         duration: Duration.millis(patience),
-        onTimeout: () =>
-          new StorageError({
+        orElse: () =>
+          Effect.fail(new StorageError({
             reason: "Timeout",
             operation: "PostgresStorage.connect",
             isRetryable: true,
             applied: "no",
             message: `\`${from.field}\` was asked for what it is now, and did not answer within ${Math.round(patience)} ms`
-          })
+          }))
       })
-      Runtime.runCallback(runtime)(Effect.either(asked), {
-        onExit: (exit) => {
-          if (exit._tag === "Failure") return fail(new Error(`\`${from.field}\` could not be asked for what it is now`))
-          Either.match(exit.value, { onLeft: fail, onRight: go })
-        }
+      run.callback(Effect.result(asked), (exit) => {
+        if (exit._tag === "Failure") return fail(new Error(`\`${from.field}\` could not be asked for what it is now`))
+        if (exit.value._tag === "Failure") return fail(exit.value.failure)
+        go(exit.value.success)
       })
     }
   }

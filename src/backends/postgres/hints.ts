@@ -1,5 +1,5 @@
 /** A hint to waiters is worth no release: where it cannot be sent, the statement is sent again without it. */
-import * as Either from "effect/Either"
+import * as Result from "#effect/Result"
 import type { StorageError } from "../../LockError.js"
 import type { Notices } from "../shared/notices.js"
 import type { Executor, Query } from "../sql/executor.js"
@@ -29,17 +29,17 @@ export const make = (executor: Executor<Statement>, notices: Notices): Executor<
       const start = performance.now()
       if (start < quietUntil) return executor.run(operation, without(query), millis, done)
       executor.run(operation, query, millis, (result) => {
-        if (Either.isRight(result)) {
+        if (Result.isSuccess(result)) {
           notices.over(trouble, "wake-ups are sent again")
           return done(result)
         }
-        const error = result.left
+        const error = result.failure
         // No answer in time: whoever tries again should not wait for the same once more.
         if (error.reason === "Timeout" && error.applied === "unknown") quietUntil = performance.now() + pause
         const left = millis - (performance.now() - start)
         if (!mayBeTheHint(error) || left <= 0) return done(result)
         executor.run(operation, without(query), left, (again) => {
-          if (Either.isRight(again)) {
+          if (Result.isSuccess(again)) {
             quietUntil = performance.now() + pause
             notices.warn(
               trouble,

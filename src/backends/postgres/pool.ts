@@ -1,5 +1,6 @@
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
+import type * as Scope from "#effect/Scope"
 import * as Pg from "pg"
 import { givenUpBefore } from "../shared/patience.js"
 import type { Executor } from "../sql/executor.js"
@@ -39,7 +40,7 @@ const settings = (operationTimeout: number): string =>
 
 /** A small pool for locks alone, closed with its scope in bounded time. */
 export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
-  Effect.flatMap(Effect.runtime<never>(), (runtime) =>
+  Effect.flatMap(fibers.run, (run) =>
     Effect.map(
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -51,7 +52,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           // The time-out is here and not in the pool, which would set a timer for each operation; those have one of their own.
           class Client extends connection.clientClass(
             options.source,
-            runtime,
+            run,
             { keepAlive: true },
             options.pooler ? "" : settings(options.operationTimeout),
             options.operationTimeout
@@ -98,7 +99,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           return { pool, clients, connecting, direct, closed: false }
         }),
         (own) =>
-          Effect.async<void>((resume) => {
+          Effect.callback<void>((resume) => {
             own.closed = true
             const until = performance.now() + farewell
             void own.pool.end()

@@ -1,6 +1,6 @@
-import * as Either from "effect/Either"
+import * as Result from "#effect/Result"
 import type * as Pg from "pg"
-import { type Executor, longestTimer, type Query, type Result } from "../sql/executor.js"
+import { type Executor, longestTimer, type Query, type Answer } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as errors from "./errors.js"
 import * as sessions from "./sessions.js"
@@ -59,12 +59,12 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
     suspectAt = performance.now()
   }
 
-  const run = (operation: string, { statement, values }: Query<Statement>, millis: number, answer: (result: Result) => void) => {
+  const run = (operation: string, { statement, values }: Query<Statement>, millis: number, answer: (result: Answer) => void) => {
     const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
 
-    const end = (result: Result) => {
+    const end = (result: Answer) => {
       clearTimeout(timer)
       state = done
       answer(result)
@@ -72,19 +72,19 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
 
     const timer = setTimeout(() => {
       if (state._tag === "Connecting") {
-        end(Either.left(errors.noConnection(operation, millis)))
+        end(Result.fail(errors.noConnection(operation, millis)))
         return options.onNoConnection?.(millis)
       }
       if (state._tag === "Executing") {
         suspect()
         const late = givenUp.giveUp(state.client, millis)
-        end(Either.left(errors.noAnswer(operation, millis)))
+        end(Result.fail(errors.noAnswer(operation, millis)))
         state = { _tag: "Done", late }
       }
     }, Math.min(millis, longestTimer))
 
     const failed = (error: unknown, phase: errors.Phase) =>
-      end(Either.left(options.isClosed?.() === true && phase === "connecting" ? errors.closed(operation) : errors.fromDriver(operation, error, phase, facts)))
+      end(Result.fail(options.isClosed?.() === true && phase === "connecting" ? errors.closed(operation) : errors.fromDriver(operation, error, phase, facts)))
 
     const answered = (client: Pg.PoolClient, reused: boolean, error: Error | null | undefined, result: unknown) => {
       if (state._tag === "Done") return state.late()
@@ -102,11 +102,11 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
       const rows = rowsOf(result)
       if (rows === undefined) {
         client.release(true)
-        return end(Either.left(errors.odd(operation)))
+        return end(Result.fail(errors.odd(operation)))
       }
       answeredAt.set(client, performance.now())
       client.release()
-      end(Either.right(rows))
+      end(Result.succeed(rows))
     }
 
     const connect = () => {

@@ -1,5 +1,5 @@
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as errors from "./errors.js"
@@ -121,7 +121,7 @@ const warnings = (table: string, row: Row): ReadonlyArray<string> => {
 /** What losing the race to create it looks like, where the advisory lock does not reach: another program, another version. */
 const raced = new Set(["23505", "42P07", "42701", "42710", "XX000", "40001", "40P01", "55P03"])
 
-const raceRetry = Schedule.exponential("10 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(8)))
+const raceRetry = Schedule.max([Schedule.exponential("10 millis").pipe(Schedule.jittered), Schedule.recurs(8)])
 
 export interface Resolved {
   readonly channel: string
@@ -158,7 +158,7 @@ export const prepare = (
   // What cannot be added is told as what is missing, with the statement for somebody who may.
   const complete = (row: Row) =>
     setup && lacksLabel(row)
-      ? Effect.zipRight(Effect.catchIf(script(addLabel(table)), (error) => error.reason === "Permission", () => Effect.void), existing)
+      ? Effect.andThen(Effect.catchIf(script(addLabel(table)), (error) => error.reason === "Permission", () => Effect.void), existing)
       : Effect.succeed(row)
   const found = Effect.flatMap(setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing, complete)
   const hidden = (row: Row) =>

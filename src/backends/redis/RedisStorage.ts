@@ -13,13 +13,12 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Config from "#effect/Config"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { inRealTime } from "../../common/clocks.js"
 import { invalid } from "../../common/input.js"
@@ -48,7 +47,7 @@ import * as VersionedStore from "../../VersionedStore.js"
 export interface Wait {
   readonly replicas: number
   /** Below `operationTimeout`, and well below the lease. */
-  readonly timeout: Duration.DurationInput
+  readonly timeout: Duration.Input
 }
 
 /**
@@ -69,7 +68,7 @@ export interface CommonOptions {
    */
   readonly notify?: boolean | undefined
   /** How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds. */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
   /**
    * Claims, renewals and revocations are answered when so many replicas have them (WAIT). With fewer, a claim fails with reason `Timeout` and is given back, and a renewal counts as not answered. It makes a
    * failover that loses a claim rarer; it is no consensus. All commands of the connection wait meanwhile. Of the lock storage alone, not of `VersionedStore`, and not on a Cluster. Default: none.
@@ -140,9 +139,9 @@ const valid = <A>(evaluate: () => A | InvalidOptions): Effect.Effect<A, InvalidO
   })
 
 const inTime = (ask: targets.Ask, millis: number): targets.Ask =>
-  Effect.timeoutFail(ask, {
+  Effect.timeoutOrElse(ask, {
     duration: millis,
-    onTimeout: () => errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`)
+    orElse: () => Effect.fail(errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`))
   })
 
 interface Way {
@@ -226,10 +225,10 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
   })
 
 const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.scoped(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
 const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.scoped(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a connection of its own.
@@ -271,8 +270,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<FixedOptions>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError.ConfigError> =>
+  options: Config.Wrap<FixedOptions>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**

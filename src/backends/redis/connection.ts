@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Cluster, Redis } from "ioredis"
 import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
@@ -57,7 +57,7 @@ export const read = <A>(operation: string, evaluate: () => A): Effect.Effect<A, 
 
 export const make = (wire: Wire): Connection => {
   const attempt = ({ millis, operation }: Call, writesOnce: boolean, issue: (client: Client, over: () => boolean) => Promise<unknown>) =>
-    Effect.async<unknown, StorageError>((resume) => {
+    Effect.callback<unknown, StorageError>((resume) => {
       /** When it was sent. */
       let since: number | undefined
       let over = false

@@ -1,5 +1,5 @@
-import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 import * as errors from "./errors.js"
 import * as Session from "./session.js"
 import type { Ask } from "./target.js"
@@ -32,7 +32,7 @@ const isFinal = (error: unknown): boolean => !errors.fromDriver(error, { operati
  * takes over what another was told.
  */
 export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => {
+  Effect.map(fibers.run, (run) => {
     const waiting = new Set<Waiter>()
     let state: State = { _tag: "Idle" }
     let said: unknown
@@ -97,18 +97,16 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
         failed(errors.connection("connect", `what was asked for a new connection did not come within ${Math.round(millis)} ms`))
       }, millis)
       state = { _tag: "Opening", stop, said: () => undefined }
-      cancel = Runtime.runCallback(runtime)(Effect.either(ask), {
-        onExit: (exit) => {
-          if (over) return
-          over = true
-          clearTimeout(timer)
-          if (exit._tag === "Failure") return failed(errors.connection("connect", "what was asked for a new connection failed"))
-          if (exit.value._tag === "Left") return failed(exit.value.left)
-          try {
-            connect(exit.value.right, Math.max(1, millis - (performance.now() - begun)))
-          } catch (error) {
-            failed(error)
-          }
+      cancel = run.callback(Effect.result(ask), (exit) => {
+        if (over) return
+        over = true
+        clearTimeout(timer)
+        if (exit._tag === "Failure") return failed(errors.connection("connect", "what was asked for a new connection failed"))
+        if (exit.value._tag === "Failure") return failed(exit.value.failure)
+        try {
+          connect(exit.value.success, Math.max(1, millis - (performance.now() - begun)))
+        } catch (error) {
+          failed(error)
         }
       })
     }

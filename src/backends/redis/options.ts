@@ -1,4 +1,4 @@
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import { InvalidOptions } from "../../LockError.js"
 import { duration, invalid, operationTimeout, textFault } from "../../common/input.js"
 import type { Replicas } from "./connection.js"
@@ -6,8 +6,8 @@ import type { Replicas } from "./connection.js"
 export interface Common {
   readonly prefix?: string | undefined
   readonly notify?: boolean | undefined
-  readonly operationTimeout?: Duration.DurationInput | undefined
-  readonly wait?: { readonly replicas: number; readonly timeout: Duration.DurationInput } | undefined
+  readonly operationTimeout?: Duration.Input | undefined
+  readonly wait?: { readonly replicas: number; readonly timeout: Duration.Input } | undefined
 }
 
 export interface ResolvedCommon {

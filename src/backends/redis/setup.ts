@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Call, Connection, Node } from "./connection.js"
 
 /** Managed servers forbid CONFIG: then there is nothing to say. */
@@ -10,7 +10,7 @@ const settings = (connection: Connection, call: Call, node: Node) =>
       (reply) => [name, String((Array.isArray(reply) ? reply[1] : undefined) ?? "")] as const
     ), { concurrency: "unbounded" }).pipe(
       Effect.map((all) => new Map(all)),
-      Effect.catchAll((error) =>
+      Effect.catch((error) =>
         Effect.as(Effect.logDebug(`RedisStorage: the server's settings cannot be looked at. ${error.message}`), new Map<string, string>())
       )
     )

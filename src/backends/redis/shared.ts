@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import type { Cluster } from "ioredis"
 import type { Waiter, Wire } from "./wire.js"
 

@@ -1,9 +1,9 @@
-import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "../../common/freeFor.js"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
@@ -146,8 +146,8 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     requests.forEach(({ lockId }, i) => byId.set(lockId, [...byId.get(lockId) ?? [], i]))
     return Effect.map(
       Effect.forEach(byId.values(), (indices) =>
-        Effect.map(Effect.either(renewSome(indices.map((i) => requests[i]!))), (all) =>
-          indices.map((i, j) => [i, Either.isRight(all) ? all.right[j]! : all.left] as const)), {
+        Effect.map(Effect.result(renewSome(indices.map((i) => requests[i]!))), (all) =>
+          indices.map((i, j) => [i, Result.isSuccess(all) ? all.success[j]! : all.failure] as const)), {
         concurrency: "unbounded"
       }),
       (all) => {
@@ -181,7 +181,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       const seen = new Set<string>()
       return Stream.fromIterableEffect(within(operation, connection.masters)).pipe(
         Stream.flatMap((node) =>
-          Stream.paginateEffect("0", (cursor) =>
+          Stream.paginate("0", (cursor) =>
             Effect.flatMap(
               within(operation, (call) =>
                 connection.command(call, "scan", [cursor, "match", literally(prefix) + "*", "count", String(pageSize)], node)),
@@ -189,7 +189,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
                 readReply(operation, () => {
                   const [next, keys] = replies.list(reply)
                   const fresh = replies.list(keys).map(replies.text).filter((key) => !seen.has(key) && seen.add(key))
-                  return [fresh, next === "0" ? Option.none<string>() : Option.some(replies.text(next))] as const
+                  return [[fresh], next === "0" ? Option.none<string>() : Option.some(replies.text(next))] as const
                 })
             ))
         )
@@ -197,13 +197,13 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     })
 
   const records = (live: boolean) =>
-    Stream.mapConcatChunkEffect(scan("list"), (keys) => Effect.map(readPage("list", keys, live), Chunk.unsafeFromArray))
+    Stream.flatMap(scan("list"), (keys) => Stream.fromIterableEffect(readPage("list", keys, live)))
 
   const read = (operation: string, lockId: string) =>
     Effect.map(readPage(operation, [keyOf(lockId)], false), ([found]) => found)
 
   const purge = (micros: number) =>
-    Stream.runFoldEffect(scan("purge"), 0, (sum, keys) => {
+    Stream.runFoldEffect(scan("purge"), () => 0, (sum, keys) => {
       const drop = (keys: ReadonlyArray<string>) => Effect.flatMap(run("purge", scripts.purge, keys, [String(micros)]), (reply) => readReply("purge", () => replies.integer(reply)))
       const dropped = connection.isCluster
         ? Effect.map(Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }), (all) => all.reduce((a, b) => a + b, 0))
@@ -266,7 +266,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     ),
     purge: (olderThan) =>
       Effect.suspend(() => {
-        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        const micros = freeFor(olderThan)
         return Number.isSafeInteger(micros) ? purge(micros) : Effect.succeed(0)
       }),
     wakeUps: settings.wakeUps ?? Stream.empty,
@@ -291,7 +291,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     update: (lockId, expected, record) =>
       compareAndSet("update", scripts.update, lockId, [...replies.valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
     delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
-    get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullable(found?.record)),
+    get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullishOr(found?.record)),
     list: Stream.map(records(false), ({ record }) => record),
     // The key names the node of a cluster whose clock it is: always the same.
     time: Effect.flatMap(run("time", scripts.time, [prefix], []), (reply) => readReply("time", () => replies.integer(reply))),

@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import type * as Effect from "#effect/Effect"
 import type { Cluster, Redis } from "ioredis"
 
 export type Client = Redis | Cluster

@@ -1,6 +1,6 @@
 /** Warnings that are said once, until what they warn of is over: from Effects, and from callbacks of drivers, where there is no fiber to log in. */
-import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
+import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 
 export interface Notices {
   /** Logs a warning, unless this trouble (of that name) is known already. */
@@ -11,9 +11,9 @@ export interface Notices {
 
 /** With the loggers of who makes it. */
 export const make = (name: string): Effect.Effect<Notices> =>
-  Effect.map(Effect.runtime<never>(), (runtime) => {
+  Effect.map(fibers.run, (run) => {
     const known = new Set<string>()
-    const log = (effect: Effect.Effect<void>) => void Runtime.runFork(runtime)(effect)
+    const log = (effect: Effect.Effect<void>) => run.fork(effect)
     return {
       warn: (trouble, message) => {
         if (known.has(trouble)) return

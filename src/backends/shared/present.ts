@@ -1,5 +1,5 @@
 /** Options that may change while a layer lives (short-lived passwords, renewed certificates): a value, or what gives the present one, asked anew at each new connection. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { StorageError } from "../../LockError.js"
 import { withoutCredentials } from "./driverError.js"
 
@@ -24,5 +24,5 @@ export const now = <A>(operation: string, field: string, option: Present<A>): Ef
     : typeof option === "function"
     ? Effect.tryPromise({ try: async () => (option as () => A | Promise<A>)(), catch: (cause) => cause })
     : Effect.succeed(option)
-  return asked.pipe(Effect.catchAllDefect(Effect.fail), Effect.mapError(failed))
+  return asked.pipe(Effect.catchDefect(Effect.fail), Effect.mapError(failed))
 }

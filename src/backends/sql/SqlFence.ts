@@ -11,8 +11,8 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Effect from "#effect/Effect"
+import * as Schema from "#effect/Schema"
 import { invalid, textFault } from "../../common/input.js"
 import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
@@ -126,7 +126,7 @@ export const transaction = <A, E, R>(
   token: number,
   options?: Options
 ): Effect.Effect<A, E | StaleToken | SqlError | InvalidOptions, R | SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(Effect.zipRight(check(resource, token, options), self)))
+  Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(Effect.andThen(check(resource, token, options), self)))
 
 /**
  * The check alone, for a transaction of one's own: it must be in the same transaction as the write, and before it, and its failure must roll it back.
@@ -159,7 +159,7 @@ export const check = (
       }
       const run = words.check(words.table(table), resource, token).map(({ text, values }) => sql.unsafe(text, values))
       return Effect.flatMap(
-        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>((before, next) => Effect.zipRight(before, next), Effect.succeed([])),
+        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>((before, next) => Effect.andThen(before, next), Effect.succeed([])),
         (rows) => rows.length > 0 ? Effect.void : Effect.fail(new StaleToken({ resource, token }))
       )
     })

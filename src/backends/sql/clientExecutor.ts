@@ -1,12 +1,12 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Cause from "effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import * as Cause from "#effect/Cause"
 import { StorageError } from "../../LockError.js"
-import { type Executor, longestTimer, type Query, type Result } from "./executor.js"
+import { type Executor, longestTimer, type Query, type Answer } from "./executor.js"
 import type { Row } from "./record.js"
 
 /** Where an operation was when it failed: the whole difference between "not applied" and "perhaps applied". */
@@ -35,14 +35,14 @@ export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Execu
     const until = performance.now() + millis
     let phase: Phase = "connecting"
     let answered = false
-    const answer = (result: Result) => {
+    const answer = (result: Answer) => {
       if (answered) return
       answered = true
       clearTimeout(timer)
       done(result)
     }
     const timer = setTimeout(
-      () => answer(Either.left(phase === "connecting" ? options.noConnection(operation, millis) : options.noAnswer(operation, millis))),
+      () => answer(Result.fail(phase === "connecting" ? options.noConnection(operation, millis) : options.noAnswer(operation, millis))),
       Math.min(millis, longestTimer)
     )
     const attempt = client.reserve.pipe(
@@ -55,9 +55,9 @@ export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Execu
       Effect.uninterruptible
     )
     Effect.runFork(attempt).addObserver((exit) => {
-      if (Exit.isSuccess(exit)) return answer(Either.right(exit.value as ReadonlyArray<Row>))
+      if (Exit.isSuccess(exit)) return answer(Result.succeed(exit.value as ReadonlyArray<Row>))
       const error = Cause.squash(exit.cause)
-      answer(Either.left(error instanceof StorageError ? error : options.fromDriver(operation, error, phase)))
+      answer(Result.fail(error instanceof StorageError ? error : options.fromDriver(operation, error, phase)))
     })
   }
 })

@@ -1,9 +1,9 @@
-import * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
+import * as Effect from "#effect/Effect"
+import type * as Result from "#effect/Result"
 import type { StorageError } from "../../LockError.js"
 import type { Row } from "./record.js"
 
-export type Result = Either.Either<ReadonlyArray<Row>, StorageError>
+export type Answer = Result.Result<ReadonlyArray<Row>, StorageError>
 
 /** What a dialect asks of its server: one round trip. */
 export interface Query<S> {
@@ -16,7 +16,7 @@ export interface Query<S> {
  * a caller that leaves lets it go on to its answer or its time-out. `done` is called once.
  */
 export interface Executor<S> {
-  readonly run: (operation: string, query: Query<S>, millis: number, done: (result: Result) => void) => void
+  readonly run: (operation: string, query: Query<S>, millis: number, done: (result: Answer) => void) => void
   /** How many connections there are. */
   readonly width: number
 }
@@ -31,4 +31,4 @@ export const runQuery = <S>(
   query: Query<S>,
   millis: number
 ): Effect.Effect<ReadonlyArray<Row>, StorageError> =>
-  Effect.async((resume) => executor.run(operation, query, millis, resume))
+  Effect.callback((resume) => executor.run(operation, query, millis, (answer) => resume(Effect.fromResult(answer))))

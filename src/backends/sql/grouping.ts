@@ -5,16 +5,16 @@
  * free takes along all that have gathered, in one statement. Nothing ever waits in order to be grouped. What a group does not answer (its row is locked by
  * somebody, or it is not there) is sent alone, so one member can neither hold up nor fail the others.
  */
-import * as Either from "effect/Either"
+import * as Result from "#effect/Result"
 import { StorageError } from "../../LockError.js"
-import { type Executor, longestTimer, type Query, type Result } from "./executor.js"
+import { type Executor, longestTimer, type Query, type Answer } from "./executor.js"
 import type { Row } from "./record.js"
 
 interface Waiting<R> {
   readonly request: R
   /** By `performance.now()`. */
   readonly until: number
-  readonly done: (result: Result) => void
+  readonly done: (result: Answer) => void
   readonly timer: NodeJS.Timeout
   sent: boolean
   answered: boolean
@@ -29,8 +29,8 @@ export const make = <S, R extends { readonly lockId: string }>(
   name: string,
   one: (request: R) => Query<S>,
   many: ((requests: ReadonlyArray<R>) => Query<S>) | undefined
-): (request: R, millis: number, done: (result: Result) => void) => void => {
-  const alone = (request: R, millis: number, done: (result: Result) => void) =>
+): (request: R, millis: number, done: (result: Answer) => void) => void => {
+  const alone = (request: R, millis: number, done: (result: Answer) => void) =>
     executor.run(operation, one(request), millis, done)
   if (many === undefined) return alone
 
@@ -38,7 +38,7 @@ export const make = <S, R extends { readonly lockId: string }>(
   let waiting: Array<Waiting<R>> = []
 
   const timedOut = (sent: boolean, millis: number) =>
-    Either.left(
+    Result.fail(
       new StorageError({
         reason: "Timeout",
         operation: `${name}.${operation}`,
@@ -50,7 +50,7 @@ export const make = <S, R extends { readonly lockId: string }>(
       })
     )
 
-  const answer = (member: Waiting<R>, result: Result) => {
+  const answer = (member: Waiting<R>, result: Answer) => {
     if (member.answered) return
     member.answered = true
     clearTimeout(member.timer)
@@ -98,9 +98,9 @@ export const make = <S, R extends { readonly lockId: string }>(
     active++
     for (const member of group) member.sent = true
     executor.run(operation, many(group.map(({ request }) => request)), Math.max(...group.map(left)), (result) => {
-      if (Either.isLeft(result)) {
+      if (Result.isFailure(result)) {
         // Nothing of it was done, and one of them may be to blame.
-        const { applied, reason } = result.left
+        const { applied, reason } = result.failure
         const byOne = applied === "no" && reason !== "Connection" && reason !== "Closed"
         for (const member of group) {
           if (byOne && !member.answered) sendAlone(member)
@@ -109,10 +109,10 @@ export const make = <S, R extends { readonly lockId: string }>(
       } else {
         const rows = new Map<string, Row>()
         // Whatever else a row may be: nobody's is none, and each is asked alone.
-        for (const row of Array.isArray(result.right) ? result.right : []) if (typeof row?.lock_id === "string") rows.set(row.lock_id, row)
+        for (const row of Array.isArray(result.success) ? result.success : []) if (typeof row?.lock_id === "string") rows.set(row.lock_id, row)
         for (const member of group) {
           const row = rows.get(member.request.lockId)
-          if (row !== undefined) answer(member, Either.right([row]))
+          if (row !== undefined) answer(member, Result.succeed([row]))
           else if (!member.answered) sendAlone(member)
         }
       }

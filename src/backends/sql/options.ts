@@ -1,5 +1,5 @@
 /** Options of storages whose tables stand in a schema. */
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import type { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout } from "../../common/input.js"
 
@@ -7,7 +7,7 @@ export interface Common {
   readonly table?: string | undefined
   readonly schema?: string | undefined
   readonly setup?: boolean | undefined
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
 }
 
 export interface ResolvedCommon {

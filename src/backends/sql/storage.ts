@@ -1,16 +1,16 @@
 /** Both ports over one table of any SQL dialect: every storage call is one query, and one round trip. */
-import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import type * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "../../common/freeFor.js"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
-import type { Executor, Query, Result } from "./executor.js"
+import type { Executor, Query, Answer } from "./executor.js"
 import * as grouping from "./grouping.js"
 import { holdsOf, integer, recordOf, type Row, text } from "./record.js"
 
@@ -101,9 +101,9 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       }
     })
 
-  type Execute = (millis: number, done: (result: Result) => void) => void
+  type Execute = (millis: number, done: (result: Answer) => void) => void
 
-  const attempt = (execute: Execute, millis: number) => Effect.async<ReadonlyArray<Row>, StorageError>((resume) => execute(millis, resume))
+  const attempt = (execute: Execute, millis: number) => Effect.callback<ReadonlyArray<Row>, StorageError>((resume) => execute(millis, (answer) => resume(Effect.fromResult(answer))))
 
   /** Beaten by somebody at the same time: quickly again, within the time there is. */
   const again = (execute: Execute, first: StorageError, until: number) => {
@@ -126,7 +126,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     Effect.flatMap(Storage.TimeLimit, (limit) => {
       const millis = Math.min(settings.operationTimeout, Duration.toMillis(limit))
       const until = performance.now() + millis
-      return Effect.catchAll(attempt(execute, millis), (error) =>
+      return Effect.catch(attempt(execute, millis), (error) =>
         error.reason === "Conflict" ? again(execute, error, until) : error)
     })
 
@@ -194,11 +194,11 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
   }
 
   const pages = (operation: string, free: boolean) =>
-    Stream.paginateChunkEffect("", (after) =>
+    Stream.paginate("", (after) =>
       readBy(operation, run(operation, dialect.list(after, free, pageSize)), (all) => {
         const rows = all.filter((row) => row.lock_id !== null)
         const page = [
-          Chunk.unsafeFromArray(rows.map((row) => ({ record: recordOf(row), now: integer(row.t) }))),
+          rows.map((row) => ({ record: recordOf(row), now: integer(row.t) })),
           rows.length < pageSize ? Option.none<string>() : Option.some(text(rows[rows.length - 1]!.lock_id))
         ] as const
         return rows.length === all.length ? Effect.succeed(page) : Effect.as(unlessHidden(operation), page)
@@ -232,7 +232,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       readBy("get", run("get", dialect.get(lockId)), (rows) => {
         const row = rows[0]
         if (row === undefined) return Effect.succeedNone
-        if (row.lock_id === null) return Effect.zipRight(unlessHidden("get"), Effect.succeedNone)
+        if (row.lock_id === null) return Effect.andThen(unlessHidden("get"), Effect.succeedNone)
         const record = recordOf(row)
         if (record.format > LockRecord.format) return newer("get", lockId, record.format)
         const now = integer(row.t)
@@ -243,7 +243,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     list: Stream.map(pages("list", false), ({ now, record }) => ({ record, validFor: record.leaseExpireTime - now })),
     purge: (olderThan) =>
       Effect.suspend(() => {
-        const micros = Math.ceil(Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000)
+        const micros = freeFor(olderThan)
         return Number.isSafeInteger(micros) ? purge(micros, "", 0) : Effect.succeed(0)
       }),
     wakeUps: settings.wakeUps ?? Stream.empty,
@@ -265,7 +265,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     get: (lockId) =>
       readBy("get", run("get", dialect.get(lockId)), ([row]) =>
         row === undefined ? Effect.succeedNone
-        : row.lock_id === null ? Effect.zipRight(unlessHidden("get"), Effect.succeedNone)
+        : row.lock_id === null ? Effect.andThen(unlessHidden("get"), Effect.succeedNone)
         : Effect.succeed(Option.some(recordOf(row)))),
     list: Stream.map(pages("list", true), ({ record }) => record),
     time: readBy("time", run("time", dialect.time), (rows) => Effect.succeed(integer(rows[0]!.t))),

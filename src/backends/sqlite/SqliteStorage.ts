@@ -14,13 +14,12 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
-import type { ConfigError } from "effect/ConfigError"
-import type * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Config from "#effect/Config"
+import type * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import type * as Stream from "#effect/Stream"
 import { inRealTime } from "../../common/clocks.js"
 import * as connection from "./connection.js"
 import type { Handle } from "./handle.js"
@@ -69,10 +68,10 @@ const open = <A>(
   })
 
 const layerOf = <I, S, A extends S>(
-  tag: Context.Tag<I, S>,
+  tag: Context.Service<I, S>,
   make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
 ) =>
-(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.scoped(tag, inRealTime(open(options, make)))
+(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.effect(tag, inRealTime(open(options, make)))
 
 /**
  * A lock storage in a SQLite file, with one connection of its own for the life of the layer.
@@ -117,9 +116,9 @@ export const layer: (options: Options) => Layer.Layer<Storage.Storage, StorageEr
  * @category layers
  */
 export const layerConfig = (
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(options), layer))
+  options: Config.Wrap<Options>
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
+  Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**
  * The smaller port over the same table, for locks of other kinds: one row per lock id, so that no two kinds overlap on one id.

@@ -1,14 +1,15 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import { existsSync } from "node:fs"
 import { StorageError } from "../../LockError.js"
 import * as Storage from "../../Storage.js"
 import { withoutLabels } from "../sql/record.js"
+import { jitter } from "../../common/jitter.js"
 import { monotonicMicros } from "../../common/time.js"
 import type { Handle } from "./handle.js"
 import { busy, classify, full } from "./errors.js"
@@ -17,29 +18,26 @@ import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
 
 /** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
-const whileBusy = Schedule.exponential("1 millis", 1.6).pipe(
-  Schedule.union(Schedule.spaced("25 millis")),
-  Schedule.jitteredWith({ min: 0.5, max: 1.5 })
-)
+const whileBusy = Schedule.min([Schedule.exponential("1 millis", 1.6), Schedule.spaced("25 millis")]).pipe(jitter(0.5, 1.5))
 
 /**
  * The driver's cache keeps a failed preparation (a busy file, a table not yet there) for minutes. A statement that failed was not applied, so it may be tried
  * again at once, past the cache; preparing past it throws. This second error is the one that counts.
  */
 const pastCache = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.catchAllDefect(
+  Effect.catchDefect(
     Effect.suspend(() => conn.executeUnprepared(text, params, undefined)),
     (cause) => Effect.fail({ cause })
   )
 
 const attempt = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.catchAllCause(conn.execute(text, params, undefined), () => pastCache(conn, text, params))
+  Effect.catchCause(conn.execute(text, params, undefined), () => pastCache(conn, text, params))
 
 /** One handler on the way that does not fail, which is nearly always: each costs. */
 const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
   run: <Row>(operation: string, text: string, named?: Readonly<Record<string, unknown>>) => {
     const params = named === undefined ? [] : [named]
-    return Effect.catchAllCause(
+    return Effect.catchCause(
       conn.execute(text, params, undefined),
       () =>
         pastCache(conn, text, params).pipe(
@@ -56,7 +54,7 @@ const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
  * can still be renewed and released.
  */
 const reuseLog = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.zipRight(
+  Effect.andThen(
     Effect.ignore(conn.executeUnprepared("PRAGMA wal_checkpoint(RESTART)", [], undefined)),
     pastCache(conn, text, params)
   )
@@ -73,9 +71,9 @@ const waitAndRetry = (
     const monotonicMillis = Effect.map(monotonicMicros, (micros) => micros / 1000)
     const end = (yield* monotonicMillis) + limit
     const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt(conn, text, params))
-    const pauses = Schedule.modifyDelayEffect(whileBusy, (_, pause) =>
-      // The last try is at the end of the time, not after it.
-      Effect.map(monotonicMillis, (now) => Duration.millis(Math.max(0, Math.min(Duration.toMillis(pause), end - 1 - now)))))
+    // The last try is at the end of the time, not after it.
+    const pauses = whileBusy.pipe(Schedule.modifyDelay(({ duration }) =>
+      Effect.map(monotonicMillis, (now) => Duration.millis(Math.max(0, Math.min(Duration.toMillis(duration), end - 1 - now))))))
     yield* Effect.sleep(Math.min(1, limit))
     return yield* Effect.retry(again, {
       schedule: pauses,
@@ -99,7 +97,7 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
       // The driver would do it under its own time-out of 5 s, which blocks the event loop, and throw.
       disableWAL: true
     }).pipe(
-      Effect.catchAllDefect((cause) => Effect.fail(classify(operation, cause))),
+      Effect.catchDefect((cause) => Effect.fail(classify(operation, cause))),
       Effect.provide(Reactivity.layer)
     )
     const conn = yield* Effect.mapError(client.reserve, (error) => classify(operation, error.cause))
@@ -127,7 +125,7 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
         return yield* failed(operation, "Schema", withoutLabels(options.table, alter))
       }
       // Another process may be faster: then the column is there already.
-      yield* Effect.catchAll(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
+      yield* Effect.catch(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
     }
     const [checked] = yield* run<{ readonly now: number | null; readonly version: string }>(statements.check(options.table))
     if (typeof checked?.now !== "number") {
@@ -142,7 +140,7 @@ const guard: sameFile.Guard = (filename) =>
     Effect.provide(Reactivity.layer),
     Effect.flatMap((client) => client.reserve),
     Effect.flatMap((conn) => conn.executeUnprepared("SELECT count(*) FROM sqlite_master", [], undefined)),
-    Effect.catchAllCause(() => Effect.void)
+    Effect.catchCause(() => Effect.void)
   )
 
 /** A connection to whatever file stands at the path. */

@@ -1,4 +1,4 @@
-import type * as Effect from "effect/Effect"
+import type * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 
 /** One connection of our own: no transaction of the program is ever on it, so every statement commits by itself. */

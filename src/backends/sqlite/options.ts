@@ -1,4 +1,4 @@
-import type * as Duration from "effect/Duration"
+import type * as Duration from "#effect/Duration"
 import { resolve as absolute } from "node:path"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../../common/input.js"
@@ -23,7 +23,7 @@ export interface Options {
    * How long to wait for another writer of the file before the operation fails with reason `Timeout`. The event loop is free meanwhile. Default: 5 seconds,
    * and never longer than the caller's own limit.
    */
-  readonly operationTimeout?: Duration.DurationInput | undefined
+  readonly operationTimeout?: Duration.Input | undefined
 }
 
 /** Options that make sense, with the defaults filled in. */

@@ -2,9 +2,10 @@
  * A connection to the files that stand at the path *now*. Files that were deleted or replaced under a holder (by a deployment, a clean-up, a restore) go on serving the connections that have them
  * open: their holders would renew where nobody else looks, while others take their locks in the new files.
  */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import { StorageError } from "../../LockError.js"
 import type { Handle } from "./handle.js"
 import * as files from "./files.js"
@@ -12,7 +13,7 @@ import * as files from "./files.js"
 interface Connection {
   readonly handle: Handle
   readonly files: files.Files
-  readonly scope: Scope.CloseableScope
+  readonly scope: Scope.Closeable
   closed: boolean
 }
 
@@ -23,7 +24,7 @@ interface Connection {
 const opened = new Map<string, Set<Connection>>()
 
 /** Opening and closing go one at a time in a process, for that reason. */
-const turn = Effect.unsafeMakeSemaphore(1)
+const turn = Semaphore.makeUnsafe(1)
 
 const closeOne = (connection: Connection) =>
   Effect.suspend(() => {
@@ -43,7 +44,7 @@ const closeAll = (connections: Iterable<Connection>, guard: Guard): Effect.Effec
   Effect.uninterruptible(Effect.suspend(() => {
     const all = [...connections]
     for (const connection of all) connection.closed = true
-    return Effect.scoped(Effect.zipRight(guard(all[0]!.files.target), Effect.forEach(all, closeOne, { discard: true })))
+    return Effect.scoped(Effect.andThen(guard(all[0]!.files.target), Effect.forEach(all, closeOne, { discard: true })))
   }))
 
 export type Guard = (filename: string) => Effect.Effect<void, never, Scope.Scope>
@@ -83,12 +84,12 @@ export const make = (options: {
     const { connect, filename: path, guard } = options
 
     /** With the identity from before, if there was one: a file that is replaced while it is opened must not pass for the one that was. */
-    const connectTo = (scope: Scope.CloseableScope): Effect.Effect<Connection, StorageError> =>
+    const connectTo = (scope: Scope.Closeable): Effect.Effect<Connection, StorageError> =>
       Effect.gen(function*() {
         const before = files.at(path)
         yield* closeStale(before.target, guard)
         if (files.hasDeletedLog(before.target)) return yield* shared(`${options.name}.open`, before.target)
-        const handle = yield* Scope.extend(connect, scope)
+        const handle = yield* Scope.provide(connect, scope)
         const after = files.at(path)
         const connection: Connection = {
           handle,
@@ -114,7 +115,7 @@ export const make = (options: {
     /** Before a statement the log alone is looked at: what is written into a deleted one may end in the database, over the changes of others. */
     const mayWrite = () => !current.closed && files.hasLog(current.files)
     const reopen = turn.withPermits(1)(Effect.suspend(() =>
-      isCurrent() ? Effect.void : Effect.zipRight(
+      isCurrent() ? Effect.void : Effect.andThen(
         close(current, guard),
         Effect.uninterruptibleMask((restore) => Effect.map(restore(open), (next) => void (current = next)))
       )
@@ -122,7 +123,7 @@ export const make = (options: {
 
     const run = <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
       const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() => current.handle.run<Row>(operation, text, params))
-      const again = Effect.zipRight(reopen, once)
+      const again = Effect.andThen(reopen, once)
       return Effect.suspend(() => mayWrite() ? once : again).pipe(
         Effect.matchEffect({
           onSuccess: (rows) => isCurrent() ? Effect.succeed(rows) : again,

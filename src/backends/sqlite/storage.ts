@@ -1,8 +1,7 @@
-import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import { freeFor } from "../../common/freeFor.js"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
@@ -26,9 +25,9 @@ export const pageSize = 256
 export const pages = <R extends { readonly lock_id: string }>(
   page: (after: string) => Effect.Effect<ReadonlyArray<R>, StorageError>
 ): Stream.Stream<R, StorageError> =>
-  Stream.paginateChunkEffect("", (after) =>
+  Stream.paginate("", (after) =>
     Effect.map(page(after), (rows) => [
-      Chunk.unsafeFromArray([...rows]),
+      rows,
       rows.length < pageSize ? Option.none() : Option.some(rows[rows.length - 1]!.lock_id)
     ]))
 
@@ -56,7 +55,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
   const claim = (request: LockRecord.Claim): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
     const operation = name("claim")
     return Effect.flatMap(read(operation, request.lockId), (row) =>
-      Effect.zipRight(
+      Effect.andThen(
         readable(operation, row),
         Effect.suspend(() => {
           if (row !== undefined) {
@@ -147,7 +146,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
       (row) => ({ record: toRecord(row), validFor: row.lease_expire_time - row.now })
     ),
     purge: (olderThan) => {
-      const micros = Duration.toMillis(Duration.max(olderThan, Storage.shortestMemory)) * 1000
+      const micros = freeFor(olderThan)
       // Beyond the epoch nothing is that old; and infinity is no integer.
       const span = Math.min(micros, Number.MAX_SAFE_INTEGER)
       const more = (sum: number): Effect.Effect<number, StorageError> =>

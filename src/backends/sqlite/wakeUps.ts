@@ -1,7 +1,7 @@
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
 import { watch } from "node:fs"
 import type { Handle } from "./handle.js"
 import { at } from "./files.js"
@@ -79,6 +79,6 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
     Stream.repeat(Schedule.spaced("1 seconds")),
     Stream.tapError(failed),
     Stream.retry(Schedule.spaced("10 seconds")),
-    Stream.catchAll(() => Stream.empty)
+    Stream.catch(() => Stream.empty)
   )
 }

@@ -1,0 +1,59 @@
+/**
+ * The whole project as it is for Effect 4: `tsx scripts/tree.ts [folder]`. Names of modules that begin with `#effect/` become those of Effect 4, or of its twin in `src/compat/effect4`, and the packages are those of
+ * `scripts/effect4`. Only what has changed is written, so a folder that is kept is soon up to date.
+ */
+import { execFileSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+
+export const defaultFolder = Path.join(root, ".effect4")
+
+const skipped = /^(src\/compat\/effect3|scripts\/effect4|\.ci)\//
+
+const has = (name: string) => Fs.existsSync(Path.join(root, `src/compat/effect4/${name}.ts`))
+
+/** A file of the tree for Effect 4. */
+const converted = (file: string, text: string): string => {
+  const compat = Path.relative(Path.dirname(file), "src/compat/effect4")
+  const relative = compat.startsWith(".") ? compat : `./${compat}`
+  return text.replaceAll(/(["'])#effect\/([\w/]+)\1/g, (_, quote: string, name: string) => has(name) ? `${quote}${relative}/${name}.js${quote}` : `${quote}effect/${name}${quote}`)
+}
+
+const manifest = (): string => {
+  const read = (path: string) => JSON.parse(Fs.readFileSync(Path.join(root, path), "utf8")) as Record<string, any>
+  const { imports: _, ...own } = read("package.json")
+  const { devDependencies, ...rest } = read("scripts/effect4/package.json")
+  const dev = Object.fromEntries(Object.entries({ ...own["devDependencies"], ...devDependencies }).filter(([, version]) => version !== null))
+  return JSON.stringify({ ...own, ...rest, devDependencies: dev }, null, 2) + "\n"
+}
+
+const write = (path: string, text: string | Buffer): void => {
+  if (Fs.existsSync(path) && Fs.readFileSync(path).equals(Buffer.from(text))) return
+  Fs.mkdirSync(Path.dirname(path), { recursive: true })
+  Fs.writeFileSync(path, text)
+}
+
+/** Makes it, or brings it up to date, without what it needs from the registry. */
+export const make = (folder: string): void => {
+  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split("\n").filter((file) => file !== "" && !skipped.test(file) && Fs.existsSync(Path.join(root, file)))
+  for (const file of files) {
+    const from = Path.join(root, file)
+    if (file === "package.json") write(Path.join(folder, file), manifest())
+    else if (file === "package-lock.json") write(Path.join(folder, file), Fs.readFileSync(Path.join(root, "scripts/effect4/package-lock.json")))
+    else write(Path.join(folder, file), /\.[cm]?tsx?$/.test(file) ? converted(file, Fs.readFileSync(from, "utf8")) : Fs.readFileSync(from))
+  }
+  const known = new Set(files)
+  for (const room of ["src", "test", "evidence", "examples", "scripts"]) {
+    const at = Path.join(folder, room)
+    if (!Fs.existsSync(at)) continue
+    for (const entry of Fs.readdirSync(at, { recursive: true, withFileTypes: true })) {
+      const path = Path.join(entry.parentPath, entry.name)
+      if (entry.isFile() && !known.has(Path.relative(folder, path))) Fs.rmSync(path)
+    }
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) make(Path.resolve(process.argv[2] ?? defaultFolder))

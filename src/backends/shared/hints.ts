@@ -1,0 +1,69 @@
+import * as Effect from "#effect/Effect"
+import * as Queue from "#effect/Queue"
+import * as Random from "#effect/Random"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import type { StorageError } from "../../LockError.js"
+
+export interface Source {
+  /** One connection, until it dies. It tells the id of a lock that may be free, or `"all"`. */
+  readonly listen: (tell: (hint: string) => void) => Effect.Effect<never, StorageError>
+  /** After each connection that died. */
+  readonly failed: (error: StorageError) => Effect.Effect<void>
+  /** Whether another connection is worth trying. */
+  readonly again?: (error: StorageError) => boolean
+}
+
+/** A subscriber that does not keep up loses its hints, and is told so by one `"all"`. */
+const longestBacklog = 1024
+
+/** Pauses between connections, in milliseconds: doubled until this, and jittered. */
+const firstPause = 50
+const longestPause = 5_000
+
+/** A connection that lived so long, in milliseconds, was a good one: after it, pauses are short again. */
+const longLife = 30_000
+
+/** May be called by a driver: nothing in it throws. */
+const offer = (queue: Queue.Queue<string>, hint: string): void => {
+  if (Queue.sizeUnsafe(queue) < longestBacklog) return void Queue.offerUnsafe(queue, hint)
+  Effect.runSync(Effect.exit(Queue.clear(queue)))
+  Queue.offerUnsafe(queue, "all")
+}
+
+/** Hints from one connection for all who subscribe. It is opened at the first subscription, lives in the scope of the layer, and comes back whenever it dies. */
+export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
+  Effect.map(Effect.scope, (scope) => {
+    const subscribers = new Set<Queue.Queue<string>>()
+    const tell = (hint: string) => {
+      for (const queue of subscribers) offer(queue, hint)
+    }
+
+    let pause = firstPause
+    const session = Effect.suspend(() => {
+      const began = performance.now()
+      return Effect.catch(source.listen(tell), (error) =>
+        Effect.gen(function*() {
+          yield* source.failed(error)
+          if (source.again?.(error) === false) return false
+          if (performance.now() - began > longLife) pause = firstPause
+          yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1.5)))
+          pause = Math.min(2 * pause, longestPause)
+          return true
+        }))
+    })
+    const loop = Effect.repeat(session, { while: (more) => more })
+
+    let started = false
+    return Stream.unwrap(Effect.gen(function*() {
+      const queue = yield* Effect.acquireRelease(
+        Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
+        (queue) => Effect.andThen(Effect.sync(() => subscribers.delete(queue)), Queue.shutdown(queue))
+      )
+      if (!started) {
+        started = true
+        yield* loop.pipe(Effect.ignore({ log: true }), Effect.interruptible, Effect.forkIn(scope))
+      }
+      return Stream.fromQueue(queue)
+    }))
+  })

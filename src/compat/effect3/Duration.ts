@@ -1,0 +1,8 @@
+/** `effect/Duration` of Effect 3 in the names of Effect 4. */
+import * as Duration from "effect/Duration"
+
+export * from "effect/Duration"
+
+export type Input = Duration.DurationInput
+
+export { decode as fromInputUnsafe, decodeUnknown as fromInput } from "effect/Duration"

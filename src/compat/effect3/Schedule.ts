@@ -1,0 +1,22 @@
+/** `effect/Schedule` of Effect 3 in the names of Effect 4. */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+
+export * from "effect/Schedule"
+
+export { andThen as concat } from "effect/Schedule"
+
+type Schedules = readonly [Schedule.Schedule<unknown>, ...Array<Schedule.Schedule<unknown>>]
+
+/** Goes on while all do, after the longest of their delays. */
+export const max = ([first, ...others]: Schedules): Schedule.Schedule<unknown> => others.reduce((all, one) => Schedule.intersect(all, one), first)
+
+/** Goes on while one does, after the shortest of their delays. */
+export const min = ([first, ...others]: Schedules): Schedule.Schedule<unknown> => others.reduce((all, one) => Schedule.union(all, one), first)
+
+export const modifyDelay = (change: (metadata: { readonly duration: Duration.Duration }) => Effect.Effect<Duration.DurationInput>) =>
+<A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> => Schedule.modifyDelayEffect(self, (_, duration) => change({ duration }))
+
+/** One step: waits for its delay. Fails when the schedule is over. */
+export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) => Effect.map(Schedule.driver(self), (driver) => (input: I) => driver.next(input))

@@ -1,0 +1,44 @@
+/** Fibers and what they run in, where the majors of Effect differ in kind. The twin is `effect4/fibers.ts`. */
+import * as effect from "effect"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type { RuntimeFiber } from "effect/Fiber"
+import * as Runtime from "effect/Runtime"
+
+export const id = (fiber: RuntimeFiber<any, any>): number => fiber.id().id
+
+export const spanName = (fiber: RuntimeFiber<any, any>): string | undefined => fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined
+
+export const get = <Shape>(fiber: RuntimeFiber<any, any>, reference: Context.Reference<any, Shape>): Shape => Context.get(fiber.currentContext, reference)
+
+/** Interrupts a fiber, and waits for nothing. */
+export const interrupt = (fiber: RuntimeFiber<any, any>): void => fiber.unsafeInterruptAsFork(effect.FiberId.none)
+
+/** The exit of a fiber that has ended. */
+export const exitOf = <A, E>(fiber: RuntimeFiber<A, E>): Exit.Exit<A, E> | undefined => effect.Option.getOrUndefined(Effect.runSync(effect.Fiber.poll(fiber)))
+
+/** Whoever is interrupted does not wait for what this still does. */
+export const { disconnect } = Effect
+
+/** From here on the fiber has this context. Its clock is `clock`, and was before. */
+export const setContext = (context: Context.Context<never>, _clock: Clock.Clock): Effect.Effect<void> =>
+  effect.FiberRef.set(effect.FiberRef.currentContext, context)
+
+/** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
+export interface Run {
+  readonly fork: (self: Effect.Effect<void>) => void
+  readonly sync: <A>(self: Effect.Effect<A>) => A
+  /** Gives what interrupts it. */
+  readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
+}
+
+export const run: Effect.Effect<Run> = Effect.map(Effect.runtime<never>(), (runtime): Run => {
+  const runCallback = Runtime.runCallback(runtime)
+  return {
+    fork: Runtime.runFork(runtime),
+    sync: Runtime.runSync(runtime),
+    callback: (self, onExit) => runCallback(self, { onExit })
+  }
+})

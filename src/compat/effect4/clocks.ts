@@ -1,0 +1,29 @@
+/** Clocks, where the majors of Effect differ in kind. The twin is `effect3/clocks.ts`. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+
+/** The one that programs have unless they put another in its place, as `TestClock` does. */
+export const live: Clock.Clock = Context.get(Context.empty(), Clock.Clock)
+
+export const withClock = <A, E, R>(self: Effect.Effect<A, E, R>, clock: Clock.Clock): Effect.Effect<A, E, R> => Effect.provideService(self, Clock.Clock, clock)
+
+/** Milliseconds since the Unix epoch. */
+export const wallMillis = (clock: Clock.Clock): number => clock.currentTimeMillisUnsafe()
+
+/** By the monotonic clock. */
+export const monotonicNanos = (clock: Clock.Clock): bigint => clock.monotonicTimeNanosUnsafe()
+
+/** The same clock with another wall time. */
+export const withWall = (clock: Clock.Clock, wallMillis: () => number): Clock.Clock => {
+  const wallNanos = () => BigInt(Math.floor(wallMillis() * 1000)) * 1000n
+  return {
+    currentTimeMillisUnsafe: wallMillis,
+    currentTimeMillis: Effect.sync(wallMillis),
+    currentTimeNanosUnsafe: wallNanos,
+    currentTimeNanos: Effect.sync(wallNanos),
+    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+    monotonicTimeNanos: clock.monotonicTimeNanos,
+    sleep: (duration) => clock.sleep(duration)
+  }
+}

@@ -1,0 +1,48 @@
+/** Fibers and what they run in, where the majors of Effect differ in kind. The twin is `effect3/fibers.ts`. */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+
+export const id = (fiber: Fiber.Fiber<any, any>): number => fiber.id
+
+export const spanName = (fiber: Fiber.Fiber<any, any>): string | undefined => fiber.cache.span?._tag === "Span" ? fiber.cache.span.name : undefined
+
+export const get = <Shape>(fiber: Fiber.Fiber<any, any>, reference: Context.Reference<Shape>): Shape => fiber.getRef(reference)
+
+/** Interrupts a fiber, and waits for nothing. */
+export const interrupt = (fiber: Fiber.Fiber<any, any>): void => fiber.interruptUnsafe()
+
+/** The exit of a fiber that has ended. */
+export const exitOf = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | undefined => fiber.pollUnsafe()
+
+/** Whoever is interrupted does not wait for what this still does. */
+export const disconnect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDetach(restore(self), { startImmediately: true }), (fiber) =>
+      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))))
+
+/** From here on the fiber has this context, and this clock. */
+export const setContext = (context: Context.Context<never>, clock: Clock.Clock): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    fiber.setContext(Context.add(context, Clock.Clock, clock))
+    return Effect.void
+  })
+
+/** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
+export interface Run {
+  readonly fork: (self: Effect.Effect<void>) => void
+  readonly sync: <A>(self: Effect.Effect<A>) => A
+  /** Gives what interrupts it. */
+  readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
+}
+
+export const run: Effect.Effect<Run> = Effect.map(Effect.context<never>(), (context): Run => {
+  const runCallback = Effect.runCallbackWith(context)
+  return {
+    fork: Effect.runForkWith(context),
+    sync: Effect.runSyncWith(context),
+    callback: (self, onExit) => runCallback(self, { onExit })
+  }
+})

@@ -1,0 +1,6 @@
+/** What a program gets as an answer of two kinds: Result here, Either on Effect 3. The twin is `effect3/outcome.ts`. */
+import type { Result } from "effect/Result"
+
+export type Outcome<A, E> = Result<A, E>
+
+export const fromResult = <A, E>(result: Result<A, E>): Outcome<A, E> => result
