@@ -2,8 +2,8 @@
  * Is what would be published of use to those who install it? Packs the package, has publint and arethetypeswrong judge it, then installs it into
  * projects outside of this one, which have effect and at most one driver, compiles a program there as strictly as can be, and runs it.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -163,15 +163,15 @@ const program = Effect.gen(function*() {
   ]
   for (const { module, name, needs, own, without } of servers) {
     yield* Effect.scoped(Effect.gen(function*() {
-      const server = yield* Effect.either<{ readonly url: string }, ServerUnavailable, Scope.Scope>(own)
-      if (server._tag === "Left") {
-        if (required()) results.push({ name: server.left.message, passed: false })
-        console.error(`NOT TESTED: the ${name} program does not run: ${server.left.message}`)
+      const server = yield* Effect.result<{ readonly url: string }, ServerUnavailable, Scope.Scope>(own)
+      if (server._tag === "Failure") {
+        if (required()) results.push({ name: server.failure.message, passed: false })
+        console.error(`NOT TESTED: the ${name} program does not run: ${server.failure.message}`)
       }
       // Some servers give a URL that names no database yet.
-      const url = server._tag === "Right" ? (yield* urlOf(server.right)) : ""
+      const url = server._tag === "Success" ? (yield* urlOf(server.success)) : ""
       consume(work, tarball, {
-        name, module, needs, without: [...without, "vitest"], runs: server._tag === "Right", env: { DATABASE_URL: url }
+        name, module, needs, without: [...without, "vitest"], runs: server._tag === "Success", env: { DATABASE_URL: url }
       })
     }))
   }

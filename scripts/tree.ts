@@ -11,16 +11,24 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 
 export const defaultFolder = Path.join(root, ".effect4")
 
-const skipped = /^(src\/compat\/effect3|scripts\/effect4|\.ci)\//
+const skipped = /^(src\/compat\/effect3|test\/harness\/effect3|scripts\/effect4|\.ci)\//
 
-const has = (name: string) => Fs.existsSync(Path.join(root, `src/compat/effect4/${name}.ts`))
+/** Where the twins of Effect 4 stand. */
+const twins: Record<string, string> = { effect: "src/compat/effect4", harness: "test/harness/effect4" }
 
-/** A file of the tree for Effect 4. */
-const converted = (file: string, text: string): string => {
-  const compat = Path.relative(Path.dirname(file), "src/compat/effect4")
-  const relative = compat.startsWith(".") ? compat : `./${compat}`
-  return text.replaceAll(/(["'])#effect\/([\w/]+)\1/g, (_, quote: string, name: string) => has(name) ? `${quote}${relative}/${name}.js${quote}` : `${quote}effect/${name}${quote}`)
+/** What is no module of `effect`. */
+const packages: Record<string, string> = { vitest: "@effect/vitest" }
+
+/** What `#room/name` is in a file. */
+const target = (file: string, room: string, name: string): string => {
+  const twin = `${twins[room]!}/${name}`
+  if (!Fs.existsSync(Path.join(root, `${twin}.ts`))) return packages[name] ?? `effect/${name}`
+  const relative = Path.relative(Path.dirname(file), twin)
+  return `${relative.startsWith(".") ? relative : `./${relative}`}.js`
 }
+
+const converted = (file: string, text: string): string =>
+  text.replaceAll(/(["'])#(effect|harness)\/([\w/]+)\1/g, (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote)
 
 const manifest = (): string => {
   const read = (path: string) => JSON.parse(Fs.readFileSync(Path.join(root, path), "utf8")) as Record<string, any>

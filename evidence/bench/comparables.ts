@@ -1,9 +1,9 @@
 /** The storages whose every operation is compared with the bare driver's, statement by statement. */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
 import { join } from "node:path"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"

@@ -1,5 +1,5 @@
 /** Eight processes on one lock, each of which holds it for 5 ms, again and again. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { join } from "node:path"
 import * as crews from "./crew.js"
 import { type Failure, reasonOf } from "./names.js"

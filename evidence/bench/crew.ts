@@ -1,6 +1,6 @@
 /** Processes that do as they are told, and are replaced when they die or do not answer: what a peer does to its process harms nobody else. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"

@@ -1,5 +1,5 @@
 /** Acquire and release, against the others: through Promises, as programs use them all. And what the server is asked for it. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { cycleAlone, cycleWide, type Failure, reasonOf, width } from "./names.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
 import { leaseMillis, type Locker, type Place, type Server, type StorageSubject, type Way } from "./subjects/Subject.js"
@@ -143,7 +143,7 @@ export const requests = (
           roundTrips: roundTrips === undefined ? undefined : roundTrips / times
         })
       }))
-      yield* Effect.catchAllCause(one, (cause) =>
+      yield* Effect.catchCause(one, (cause) =>
         Effect.sync(() =>
           failed({ storage: subject.title, scenario: "requests", subject: way.name, reason: reasonOf(String(cause)) })
         ))

@@ -2,7 +2,7 @@
  * From one process to another: one holds the lock, the other waits for it. The time is from just before the release is issued, in the one, to the acquire's
  * return, in the other, both by `process.hrtime`, which is one clock for all processes of a machine.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as crews from "./crew.js"
 import { type Failure, reasonOf } from "./names.js"
 import { type Spread, spread } from "./statistics.js"

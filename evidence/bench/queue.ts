@@ -2,8 +2,9 @@
  * From fiber to fiber within one process: so many fibers want one lock again and again, over a memory storage, so that what is measured is the taking of turns and nothing of a
  * server. Beside it Effect's own semaphore, which is no distributed lock, and the floor: one fiber that nobody contends with. `npm run bench:queue -- --seconds 2`
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
+import * as Layer from "#effect/Layer"
 import { MemoryStorage, StorageLock } from "../../src/index.js"
 import { short } from "./lines.js"
 
@@ -28,7 +29,7 @@ const measure = <E>(fibers: number, once: (body: Effect.Effect<void>) => Effect.
     const loop = (index: number) =>
       Effect.whileLoop({
         while: () => performance.now() < ends,
-        body: () => Effect.zipLeft(once(Effect.sync(() => void counts[index]!++)), Effect.yieldNow()),
+        body: () => Effect.tap(once(Effect.sync(() => void counts[index]!++)), Effect.yieldNow),
         step: () => {}
       })
     yield* Effect.forEach(counts.keys(), loop, { concurrency: "unbounded", discard: true })
@@ -41,7 +42,7 @@ const program = Effect.gen(function*() {
   const locks = yield* StorageLock.StorageLock
   console.log(`hand-overs within one process, ${seconds} s each, after as long to warm up`)
   for (const fibers of sizes) {
-    const semaphore = yield* Effect.makeSemaphore(1)
+    const semaphore = yield* Semaphore.make(1)
     const lock = (body: Effect.Effect<void>) => locks.withLock(() => body, "queue")
     yield* measure(fibers, lock)
     const ours = yield* measure(fibers, lock)

@@ -2,10 +2,10 @@
  * How many statements a PostgreSQL server ran for us, by its own count (pg_stat_statements, all statements of the database), and how many round trips it
  * took, by a proxy between that counts the requests (Sync and Query messages) on the wire.
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as Storage from "../../src/Storage.js"
@@ -86,7 +86,7 @@ export const measure = (server: PostgresServer, times: number, progress: (text: 
       yield* count(
         "acquire + release of a lock whose holder's lease is over (takeover)",
         2,
-        (i) => Effect.delay(Effect.succeed(`expired ${i}`), 2).pipe((later) => Effect.zipRight(claim(`expired ${i}`, "dead", 1_000), later)),
+        (i) => Effect.delay(Effect.succeed(`expired ${i}`), 2).pipe((later) => Effect.andThen(claim(`expired ${i}`, "dead", 1_000), later)),
         cycle
       )
       yield* Effect.scoped(Effect.gen(function*() {

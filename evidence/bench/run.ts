@@ -1,7 +1,7 @@
 /** All that is measured, one storage after the other. What fails is told, and the rest goes on. */
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as Postgres from "../../test/harness/postgres.js"
 import * as comparables from "./comparables.js"
 import * as contention from "./contention.js"
@@ -71,8 +71,8 @@ export const run = (options: Options) =>
     const scenario = <A, E>(storage: string, name: string, effect: Effect.Effect<A, E, Scope.Scope>, use: (found: A) => void) =>
       Effect.scoped(effect).pipe(
         Effect.map(use),
-        Effect.catchAllCause((cause) =>
-          Cause.isInterruptedOnly(cause)
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
             ? Effect.interrupt
             : Effect.sync(() => failed({ storage, scenario: name, subject: "all", reason: reasonOf(Cause.squash(cause)) }))
         )

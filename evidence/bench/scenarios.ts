@@ -1,7 +1,7 @@
 /** What is compared: the floor, the storage port, and the lock as a program uses it. */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import * as StorageLock from "../../src/StorageLock.js"
 import type { Hold } from "./floor.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
@@ -122,7 +122,7 @@ const renewal = async (subject: Subject, size: number, scope: Scope.Scope): Prom
     { name: names.port, run: (operations) => Effect.runPromise(loop(operations, port)) }
   ]
   if (size === 1) {
-    const lock = await Effect.runPromise(StorageLock.acquire(freshId(), owner).pipe(Effect.provide(context), Scope.extend(scope)))
+    const lock = await Effect.runPromise(StorageLock.acquire(freshId(), owner).pipe(Effect.provide(context), Scope.provide(scope)))
     contenders.push({ name: names.lock, run: (operations) => Effect.runPromise(loop(operations, lock.renew)) })
   }
   return contenders

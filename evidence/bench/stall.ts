@@ -1,5 +1,5 @@
 /** A storage that answers nobody for longer than a lease: when is the holder told? */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as crews from "./crew.js"
 import { type Failure, reasonOf } from "./names.js"
 import { type Spread, spread } from "./statistics.js"

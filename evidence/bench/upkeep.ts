@@ -1,5 +1,5 @@
 /** What holds cost while nothing happens: renewals per interval, and memory. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as crews from "./crew.js"
 import { type Failure, reasonOf } from "./names.js"
 import { type Spread, spread } from "./statistics.js"

@@ -1,10 +1,11 @@
 /** What a program does with locks: waits, holds, looks, writes, enters again, gives up, fails, and is interrupted at any moment. */
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as fibers from "#effect/fibers"
 import type { Rng } from "../simulate/random.js"
 import type { LockError } from "../../src/LockError.js"
 import type { Lock, Service } from "../../src/StorageLock.js"
@@ -68,8 +69,8 @@ const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
   Exit.match(exit, {
     onSuccess: (value) => Option.isOption(value) && Option.isNone(value) ? "not available" : "ok",
     onFailure: (cause) => {
-      if (Cause.isInterruptedOnly(cause)) return "interrupted"
-      const failure = Option.getOrUndefined(Cause.failureOption(cause))
+      if (Cause.hasInterruptsOnly(cause)) return "interrupted"
+      const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
       return failure === undefined ? `died: ${String(Cause.squash(cause))}` : failure._tag === "StorageError" ? `StorageError ${failure.reason}` : failure._tag
     }
   })
@@ -83,7 +84,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
     const n = stage.next()
     const { lock: lockId } = action
     let body: string | undefined
-    const watchers: Array<Fiber.RuntimeFiber<void>> = []
+    const watchers: Array<Fiber.Fiber<void>> = []
     const told = new Set<string>()
     const over = new Set<string>()
 
@@ -107,7 +108,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
       })
     let held: Lock | undefined
     const lost = (lock: Lock, how: Exit.Exit<unknown, LockError | Failed>) => {
-      const error = Exit.isFailure(how) ? Option.getOrUndefined(Cause.failureOption(how.cause)) : undefined
+      const error = Exit.isFailure(how) ? Option.getOrUndefined(Cause.findErrorOption(how.cause)) : undefined
       if (error?._tag !== "LockLost" || told.has(lock.holdId)) return
       told.add(lock.holdId)
       record({ type: "lost", t: now(), p, hold: lock.holdId, reason: error.reason })
@@ -126,7 +127,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         stage.holding(1)
         // The watcher outlives the body, which the loss of a hold interrupts.
         held = lock
-        watchers.push(yield* Effect.forkDaemon(Effect.interruptible(Effect.ignore(Effect.onExit(lock.lost, (how) => Effect.sync(() => lost(lock, how)))))))
+        watchers.push(yield* Effect.forkDetach(Effect.interruptible(Effect.ignore(Effect.onExit(lock.lost, (how) => Effect.sync(() => lost(lock, how)))))))
         for (let i = 0; i < action.looks; i++) {
           yield* write(lock)
           yield* millis(action.body / action.looks)
@@ -144,7 +145,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         }
         body = action.fails ? "Failed" : "ok"
         return action.fails ? yield* Effect.fail(new Failed()) : "ok"
-      }).pipe(Effect.onExit(() => Effect.zipRight(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
+      }).pipe(Effect.onExit(() => Effect.andThen(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
 
     const options = action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }
     const use = (): Effect.Effect<unknown, LockError | Failed> => {
@@ -174,7 +175,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
           // Its watcher may not have had its turn yet.
           if (held !== undefined && exit === "LockLost") lost(held, how)
           record({ type: "done", t: now(), p, n, body, exit })
-          for (const watcher of watchers) watcher.unsafeInterruptAsFork(watcher.id())
+          for (const watcher of watchers) fibers.interrupt(watcher)
         })),
       Effect.ignore
     )
@@ -184,7 +185,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
 
 const interruptLater = (stage: Stage, after: number, n: number, self: Effect.Effect<void>): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const fiber = yield* Effect.fork(self)
+    const fiber = yield* Effect.forkChild(self)
     const ended = yield* Effect.raceFirst(Effect.as(Fiber.await(fiber), true), Effect.as(millis(after), false))
     if (ended) return
     stage.record({ type: "interrupt", t: stage.now(), p: stage.p, n })

@@ -1,6 +1,6 @@
 /** One process with a wall clock of its own, by libfaketime: its monotonic clock, and with it the common clock of the logs, stays true. */
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Debian from "../../test/harness/debian.js"
@@ -25,18 +25,18 @@ const found = (folder: string): string | undefined => {
 }
 
 /** Left: why it cannot be had. */
-export const get: Effect.Effect<Either.Either<Faketime, string>> = Debian.fetch({
+export const get: Effect.Effect<Result.Result<Faketime, string>> = Debian.fetch({
   server: "libfaketime",
   package: "libfaketime",
   keep: (name) => name === "libfaketime"
 }).pipe(
-  Effect.map(({ root }): Either.Either<Faketime, string> => {
+  Effect.map(({ root }): Result.Result<Faketime, string> => {
     const library = found(root)
-    return library === undefined ? Either.left("its package has no libfaketime.so.1") : Either.right({
+    return library === undefined ? Result.fail("its package has no libfaketime.so.1") : Result.succeed({
       env: (file) => ({ LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" })
     })
   }),
-  Effect.catchAll((error) => Effect.succeed(Either.left(error.reason.split("\n")[0]!)))
+  Effect.catch((error) => Effect.succeed(Result.fail(error.reason.split("\n")[0]!)))
 )
 
 /** What libfaketime leaves in shared memory for a process that was killed. */

@@ -1,5 +1,6 @@
 /** What goes wrong, by name. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
+import type * as Semaphore from "#effect/Semaphore"
 import type { Rng } from "../simulate/random.js"
 import type { Proxy } from "../../test/harness/proxy.js"
 import type { Fleet, Place } from "./fleet.js"
@@ -17,7 +18,7 @@ export interface World {
   readonly log: Log
   readonly now: () => number
   /** The server is one: what is done to it is done one after another. */
-  readonly server: Effect.Semaphore
+  readonly server: Semaphore.Semaphore
 }
 
 /** What was done, when it began and ended, and the process it was done to, if it was one. */
@@ -67,7 +68,7 @@ export const kindsOf = (world: World): ReadonlyArray<Kind> => {
       Effect.sync(() => {
         place.killedAt = now()
         place.child.kill("SIGKILL")
-      }).pipe(Effect.zipRight(Effect.repeat(Effect.delay(Effect.sync(() => place.killedAt === undefined), 10), { until: (replaced) => replaced })))),
+      }).pipe(Effect.andThen(Effect.repeat(Effect.delay(Effect.sync(() => place.killedAt === undefined), 10), { until: (replaced) => replaced })))),
     toOne("worker stopped beyond its lease", (place) =>
       Effect.suspend(() => {
         const t = now()
@@ -104,7 +105,7 @@ export const kindsOf = (world: World): ReadonlyArray<Kind> => {
       const from = now()
       say("network", `${name}, for ${hit.length === 1 ? hit[0]!.name : "all"}`)
       return Effect.forEach(proxies, act).pipe(
-        Effect.zipRight(millis(time())),
+        Effect.andThen(millis(time())),
         Effect.ensuring(heal === undefined ? Effect.void : Effect.forEach(proxies, heal)),
         Effect.map(() => ({ kind: name, from, until: now(), p: undefined }))
       )
@@ -115,7 +116,7 @@ export const kindsOf = (world: World): ReadonlyArray<Kind> => {
   const networks: ReadonlyArray<Kind> = running.address === undefined ? [] : [
     network("network slow", (proxy) => proxy.delay(rng.between(0.05, 0.5) * lease), (proxy) => proxy.delay(0), long),
     network("connections cut", (proxy) => proxy.cut, undefined, () => 0),
-    network("connections refused", (proxy) => Effect.zipRight(proxy.refuse(true), proxy.cut), (proxy) => proxy.refuse(false), short),
+    network("connections refused", (proxy) => Effect.andThen(proxy.refuse(true), proxy.cut), (proxy) => proxy.refuse(false), short),
     network("connections hang, then go on", (proxy) => proxy.hang(true), (proxy) => proxy.hang(false), long),
     network("connections half open", (proxy) => proxy.halfOpen, undefined, () => 0),
     network("replies swallowed", (proxy) => proxy.swallowReplies(true), (proxy) => proxy.swallowReplies(false), long),
@@ -133,8 +134,8 @@ export const kindsOf = (world: World): ReadonlyArray<Kind> => {
   const { killConnections, server } = running
   const servers: ReadonlyArray<Kind> = [
     ...(server === undefined ? [] : [
-      toServer("server stopped", Effect.suspend(() => server.suspend.pipe(Effect.zipRight(millis(long())), Effect.ensuring(server.resume)))),
-      toServer("server killed and started", Effect.suspend(() => server.kill.pipe(Effect.zipRight(millis(short())), Effect.ensuring(server.start))))
+      toServer("server stopped", Effect.suspend(() => server.suspend.pipe(Effect.andThen(millis(long())), Effect.ensuring(server.resume)))),
+      toServer("server killed and started", Effect.suspend(() => server.kill.pipe(Effect.andThen(millis(short())), Effect.ensuring(server.start))))
     ]),
     ...(killConnections === undefined ? [] : [toServer("connections killed by an administrator", killConnections)]),
     ...Object.entries(running.own).map(([name, act]) => toServer(name, Effect.suspend(() => act(lease))))

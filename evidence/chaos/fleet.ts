@@ -1,6 +1,6 @@
 /** The workers: each in its place, behind a proxy and a clock of its own, with a successor as soon as it dies. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -175,7 +175,7 @@ export class Fleet {
     return Effect.suspend(() => {
       this.over = true
       return Effect.forEach(this.places, ({ child }) =>
-        Effect.async<void>((resume) => {
+        Effect.callback<void>((resume) => {
           if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
           child.once("exit", () => resume(Effect.void))
           // Also ends one that is stopped.

@@ -1,8 +1,8 @@
 /** Chaos: see `help` in options.ts, and docs/chaos.md. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as options from "./options.js"
@@ -36,7 +36,7 @@ const main = Effect.gen(function*() {
     Effect.tapErrorCause((cause) =>
       Effect.sync(() => {
         process.exitCode = 1
-        if (!Cause.isInterruptedOnly(cause)) process.stderr.write(`\n${Cause.pretty(cause)}\n`)
+        if (!Cause.hasInterruptsOnly(cause)) process.stderr.write(`\n${Cause.pretty(cause)}\n`)
       }))
   )
   const report = toMarkdown(tally)

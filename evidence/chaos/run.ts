@@ -1,10 +1,11 @@
 /** A run: windows of chaos, each followed by quiet in which everybody must get on, and by the judgement of all that happened in it. */
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Semaphore from "#effect/Semaphore"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import { fork } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -38,7 +39,7 @@ const startResource = (directory: string, log: string, base: bigint): Effect.Eff
       (child) => Effect.sync(() => void child.kill("SIGKILL"))
     ),
     (child) =>
-      Effect.async<number, Error>((resume) => {
+      Effect.callback<number, Error>((resume) => {
         child.once("message", (port) => resume(Effect.succeed(Number(port))))
         child.once("exit", () => resume(Effect.fail(new Error("the resource did not start"))))
       })
@@ -66,7 +67,7 @@ export const run = (options: Options, onProgress: (tally: Tally, state: string) 
     const running = yield* entry.start
     const resourcePort = yield* startResource(directory, logFile, base)
     const tally = new Tally(options, running.title)
-    if (faketime._tag === "Left") tally.notDone.push(`wall clock of a worker set: libfaketime cannot be had: ${faketime.left}`)
+    if (faketime._tag === "Failure") tally.notDone.push(`wall clock of a worker set: libfaketime cannot be had: ${faketime.failure}`)
 
     // An id of this run's own: the storage may be somebody's.
     const locks = Array.from({ length: options.locks }, (_, i) => `chaos ${process.pid} lock${i}`)
@@ -76,7 +77,7 @@ export const run = (options: Options, onProgress: (tally: Tally, state: string) 
       log,
       now,
       running,
-      faketime: faketime._tag === "Right" ? faketime.right : undefined,
+      faketime: faketime._tag === "Success" ? faketime.success : undefined,
       workers: options.workers,
       config: {
         storage: options.storage, resourcePort, log: logFile, base: String(base), lease, margin, locks, fibers: options.fibers
@@ -84,10 +85,10 @@ export const run = (options: Options, onProgress: (tally: Tally, state: string) 
       seed: String(options.seed)
     })
     const observer = yield* Layer.build(StorageLock.layer({ leaseExpireAfter: lease, clockMargin: margin }).pipe(
-      Layer.provide(Layer.unwrapEffect(Effect.promise(() => entry.layer({ url: running.url }))))
+      Layer.provide(Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url }))))
     ))
     const kinds = kindsOf({
-      fleet, running, judges: entry.judges, faketime: faketime._tag === "Right", lease, margin, rng, log, now, server: yield* Effect.makeSemaphore(1)
+      fleet, running, judges: entry.judges, faketime: faketime._tag === "Success", lease, margin, rng, log, now, server: yield* Semaphore.make(1)
     })
     for (const { name } of kinds) tally.faults.set(name, { count: 0, longest: 0, beyond: 0 })
     const nextKind = roundRobin(kinds, rng)
@@ -112,20 +113,20 @@ export const run = (options: Options, onProgress: (tally: Tally, state: string) 
       Effect.as([] as ReadonlyArray<string>),
       Effect.timeoutTo({ duration: 3 * lease + 5000, onSuccess: () => Effect.succeed([] as ReadonlyArray<string>), onTimeout: () => stillHeld }),
       Effect.flatten,
-      Effect.catchAll((error) => Effect.succeed([`the storage does not say: ${error.message}`]))
+      Effect.catch((error) => Effect.succeed([`the storage does not say: ${error.message}`]))
     )
 
     const injected: Array<Injected> = []
     const chaos = (millis: number) =>
       Effect.gen(function*() {
         const end = now() + millis
-        const fibers: Array<Fiber.RuntimeFiber<void, unknown>> = []
+        const fibers: Array<Fiber.Fiber<void, unknown>> = []
         for (;;) {
           const pause = rng.between(0.5, 1.5) * options.spacing
           if (now() + pause > end) break
           yield* Effect.sleep(pause)
           const { inject } = nextKind()
-          fibers.push(yield* Effect.fork(Effect.gen(function*() {
+          fibers.push(yield* Effect.forkChild(Effect.gen(function*() {
             while (now() < end) {
               const done = yield* inject
               if (done !== undefined) return void injected.push(done)
@@ -172,7 +173,7 @@ export const run = (options: Options, onProgress: (tally: Tally, state: string) 
 
     const began = now()
     const total = options.millis
-    const progress = yield* Effect.fork(Effect.repeat(
+    const progress = yield* Effect.forkChild(Effect.repeat(
       Effect.sync(() => onProgress(tally, `${((now() - began) / 1000).toFixed(0)} of ${(total / 1000).toFixed(0)} s, ${fleet.acquisitions} acquisitions, ${tally.injected + injected.length} faults`)),
       Schedule.spaced(process.stdout.isTTY ? "500 millis" : "10 seconds")
     ))

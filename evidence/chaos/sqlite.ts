@@ -1,7 +1,7 @@
 /** A SQLite file, and what other programs do to it: keep it locked for longer than anybody waits, and die in the middle of a write. */
 import Database from "better-sqlite3"
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -14,13 +14,13 @@ const writerFile = fileURLToPath(new URL("./sqliteWriter.ts", import.meta.url))
 /** Another program writes in the file. Done when its transaction is open. */
 const open = (filename: string) =>
   Effect.acquireRelease(
-    Effect.async<ChildProcess>((resume) => {
+    Effect.callback<ChildProcess>((resume) => {
       const child = fork(writerFile, [filename], { execArgv: tsx, cwd: Path.dirname(filename), stdio: ["ignore", "ignore", "inherit", "ipc"] })
       child.once("message", () => resume(Effect.succeed(child)))
       child.once("exit", () => resume(Effect.succeed(child)))
     }),
     (child) =>
-      Effect.async<void>((resume) => {
+      Effect.callback<void>((resume) => {
         if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
         child.once("exit", () => resume(Effect.void))
         child.kill("SIGKILL")
@@ -28,7 +28,7 @@ const open = (filename: string) =>
   )
 
 const ended = (child: ChildProcess) =>
-  Effect.async<void>((resume) => {
+  Effect.callback<void>((resume) => {
     if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
     child.once("exit", () => resume(Effect.void))
   })
@@ -55,7 +55,7 @@ export const start: Effect.Effect<Running, never, Scope.Scope> = Effect.gen(func
           yield* ended(child)
         })),
       // Closing the scope kills it: what it wrote is in the file, and committed never.
-      "writer killed": (lease) => Effect.scoped(Effect.zipRight(open(filename), Effect.sleep(0.3 * lease)))
+      "writer killed": (lease) => Effect.scoped(Effect.andThen(open(filename), Effect.sleep(0.3 * lease)))
     }
   }
 })

@@ -7,10 +7,10 @@
  * proxy how requests are told apart: `"bytes"` suits all but PostgreSQL. `judges` names whose clock judges leases: `"server"`, or `"client"` where it is the wall
  * clock of the worker's own machine, which then is only set as far as the margin covers. That is all: faults, workers and checks follow from it.
  */
-import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import type * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
 import type { InvalidOptions, StorageError } from "../../src/LockError.js"
 import type * as Storage from "../../src/Storage.js"
 import type * as Instance from "../../test/harness/instance.js"
@@ -120,7 +120,7 @@ const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"): En
       server,
       // One that has ended meanwhile is no failure.
       killConnections: Effect.flatMap(sessions, (all) =>
-        Effect.forEach(all, ({ id }) => Effect.catchAllDefect(server.admin(`KILL ${id}`), () => Effect.void), { discard: true })),
+        Effect.forEach(all, ({ id }) => Effect.catchDefect(server.admin(`KILL ${id}`), () => Effect.void), { discard: true })),
       own: {}
     }
   })

@@ -1,13 +1,12 @@
 /** One of the processes that contend. It is killed, stopped, blocked and cut off, and knows nothing of it. */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as logs from "#harness/logs"
 import { Rng } from "../simulate/random.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import { type Action, attempt, draw, type Stage } from "./actor.js"
@@ -79,12 +78,12 @@ const haveEach = (stage: Stage) =>
 
 const main = Effect.gen(function*() {
   const entry = storages[config.storage]!
-  const storage = Layer.unwrapEffect(Effect.promise(() => entry.layer(config.storageConfig)))
+  const storage = Layer.unwrap(Effect.promise(() => entry.layer(config.storageConfig)))
   const layer = StorageLock.layer({ leaseExpireAfter: lease, clockMargin: config.margin }).pipe(Layer.provide(storage))
   const scope = yield* Scope.make()
   // The storage may be down just now.
   const context = yield* Layer.build(layer).pipe(
-    Scope.extend(scope),
+    Scope.provide(scope),
     Effect.tapError((error) => Effect.sync(() => log.write({ type: "message", t: now(), p, text: `has no storage yet: ${error.message}` }))),
     Effect.retry(Schedule.spaced("100 millis"))
   )
@@ -93,7 +92,7 @@ const main = Effect.gen(function*() {
     if (message.type !== "close") return
     log.write({ type: "message", t: now(), p, text: "closes its layer" })
     Effect.runFork(Scope.close(scope, Exit.void).pipe(
-      Effect.zipRight(Effect.sync(() => {
+      Effect.andThen(Effect.sync(() => {
         tell({ type: "closed" })
         stage.writer.close()
         process.disconnect?.()
@@ -102,7 +101,7 @@ const main = Effect.gen(function*() {
   })
   for (;;) {
     yield* untilPhase("going", "finishing")
-    const fibers = yield* Effect.forEach(Array.from({ length: config.fibers }), () => Effect.fork(contend(stage)))
+    const fibers = yield* Effect.forEach(Array.from({ length: config.fibers }), () => Effect.forkChild(contend(stage)))
     yield* Fiber.joinAll(fibers)
     yield* untilPhase("finishing")
     yield* haveEach(stage)
@@ -112,13 +111,13 @@ const main = Effect.gen(function*() {
 })
 
 // Faults are worth a warning; an error that is logged is a finding.
-const logger = Logger.make(({ logLevel, message }) => {
-  if (LogLevel.lessThan(logLevel, LogLevel.Warning)) return
-  const text = `${logLevel.label} ${String(message)}`
-  log.write(LogLevel.lessThan(logLevel, LogLevel.Error) ? { type: "message", t: now(), p, text: `logged: ${text}` } : { type: "log", t: now(), p, text })
+const logger = logs.to(({ level, message }) => {
+  if (["Debug", "Info"].includes(level)) return
+  const text = `${level} ${message}`
+  log.write(level === "Warning" ? { type: "message", t: now(), p, text: `logged: ${text}` } : { type: "log", t: now(), p, text })
 })
 Effect.runFork(main.pipe(
-  Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+  Effect.provide(logger),
   Effect.tapErrorCause((cause) => Effect.sync(() => log.write({ type: "log", t: now(), p, text: `the worker failed: ${String(cause)}` })))
 ))
 

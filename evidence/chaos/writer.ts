@@ -1,5 +1,5 @@
 /** A worker's way to the resource. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Net from "node:net"
 import { createInterface } from "node:readline"
 import type { FromResource, ToResource } from "./protocol.js"
@@ -28,7 +28,7 @@ export const connect = (port: number): Writer => {
   return {
     send: (write) => {
       socket.write(`${JSON.stringify(write)}\n`)
-      return Effect.async<FromResource>((resume) => {
+      return Effect.callback<FromResource>((resume) => {
         const answer = answers.get(write.id)
         answers.delete(write.id)
         if (answer !== undefined) return resume(Effect.succeed(answer))

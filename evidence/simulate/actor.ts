@@ -1,10 +1,11 @@
 /** What a program does with locks: waits, holds, looks, writes, enters again, gives up, fails, and is interrupted at any moment. */
-import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as fibers from "#effect/fibers"
 import type { LockError } from "../../src/LockError.js"
 import type * as Storage from "../../src/Storage.js"
 import type { Lock, Service } from "../../src/StorageLock.js"
@@ -33,15 +34,15 @@ const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
   Exit.match(exit, {
     onSuccess: (value) => Option.isOption(value) && Option.isNone(value) ? "not available" : "ok",
     onFailure: (cause) => {
-      if (Cause.isInterruptedOnly(cause)) return "interrupted"
-      const failure = Option.getOrUndefined(Cause.failureOption(cause))
+      if (Cause.hasInterruptsOnly(cause)) return "interrupted"
+      const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
       return failure === undefined ? `died: ${String(Cause.squash(cause))}` : failure._tag === "StorageError" ? `StorageError ${failure.reason}` : failure._tag
     }
   })
 
 /** What a failure of the storage says of its effect. */
 const effectOf = (exit: Exit.Exit<unknown, LockError | Failed>): { readonly applied?: "no" | "unknown" } => {
-  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.failureOption(exit.cause)) : undefined
+  const failure = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
   return failure?._tag === "StorageError" ? { applied: failure.applied } : {}
 }
 
@@ -64,7 +65,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     const inside = (lock: Lock): Effect.Effect<string, Failed> =>
       Effect.gen(function*() {
         // The watcher outlives the body, which the loss of a hold interrupts.
-        const watcher = yield* Effect.forkDaemon(Effect.interruptible(Effect.catchAll(lock.lost, (error) => Effect.sync(() => lost(lock, error.reason)))))
+        const watcher = yield* Effect.forkDetach(Effect.interruptible(Effect.catch(lock.lost, (error) => Effect.sync(() => lost(lock, error.reason)))))
         held.push(lock)
         watchers.push(watcher)
         const left = lock.unsafeRemainingMillis()
@@ -85,7 +86,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
         }
         body = action.fails ? "Failed" : "ok"
         return action.fails ? yield* Effect.fail(new Failed()) : "ok"
-      }).pipe(Effect.onExit(() => Effect.zipRight(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
+      }).pipe(Effect.onExit(() => Effect.andThen(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
 
     const held: Array<Lock> = []
     const told = new Set<string>()
@@ -96,10 +97,10 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     }
     /** The end of a body may be what finds the loss: then who watches would hear of it only after this. */
     const lookBack = () => Effect.forEach(held, (lock) =>
-      Effect.catchAll(lock.check, (error) => Effect.sync(() => {
+      Effect.catch(lock.check, (error) => Effect.sync(() => {
         if (error.reason !== "Released") lost(lock, error.reason)
       })), { discard: true })
-    const watchers: Array<Fiber.RuntimeFiber<void>> = []
+    const watchers: Array<Fiber.Fiber<void>> = []
     const over = new Set<string>()
     const ended = (lock: Lock) => {
       if (over.has(lock.holdId)) return
@@ -135,7 +136,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       Effect.onExit((exit) =>
         Effect.map(Effect.suspend(lookBack), () => {
           record({ type: "done", t: world.now, p, n, body, exit: describe(exit), ...effectOf(exit) })
-          for (const watcher of watchers) watcher.unsafeInterruptAsFork(machine.observer)
+          for (const watcher of watchers) fibers.interrupt(watcher)
         })),
       Effect.ignore,
       (self) => within === undefined ? interruptLater(stage, action, n, self) : self
@@ -144,7 +145,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
 
 const interruptLater = (stage: Stage, action: Action, n: number, self: Effect.Effect<void>): Effect.Effect<void> =>
   action.interruptAfter === undefined ? self : Effect.gen(function*() {
-    const fiber = yield* Effect.fork(self)
+    const fiber = yield* Effect.forkChild(self)
     const { machine, record, world } = stage
     const ended = yield* Effect.raceFirst(Effect.as(Fiber.await(fiber), true), Effect.as(millis(action.interruptAfter!), false))
     if (ended) return
@@ -163,7 +164,7 @@ const force = (stage: Stage, action: Action): Effect.Effect<void> =>
   }).pipe(Effect.ignore)
 
 export const act = (stage: Stage, action: Action): Effect.Effect<void> =>
-  Effect.zipRight(
+  Effect.andThen(
     millis(action.pause),
     Effect.suspend(() => {
       switch (action.kind) {
@@ -171,7 +172,7 @@ export const act = (stage: Stage, action: Action): Effect.Effect<void> =>
           return force(stage, action)
         case "purge":
           // The port itself does not bound its answers: the lock does, where it asks.
-          return Effect.catchAllCause(Effect.timeout(stage.storage.purge(0), Duration.millis(300)), () => Effect.void)
+          return Effect.catchCause(Effect.timeout(stage.storage.purge(0), Duration.millis(300)), () => Effect.void)
         case "get":
           return Effect.ignore(stage.locks.get(`lock${action.lock}`))
         case "withLock":

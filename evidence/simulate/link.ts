@@ -1,8 +1,8 @@
 /** The way of one process to the storage, on which everything may go wrong that goes wrong on networks. */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Queue from "effect/Queue"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Queue from "#effect/Queue"
+import * as Stream from "#effect/Stream"
 import { StorageError } from "../../src/LockError.js"
 import * as Storage from "../../src/Storage.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
@@ -89,7 +89,7 @@ export class Link {
   }
 
   private deliver(lockId: string, millis: number): void {
-    this.world.after(millis, () => this.machine.whenRunning(() => this.hints.unsafeOffer(lockId)))
+    this.world.after(millis, () => this.machine.whenRunning(() => Queue.offerUnsafe(this.hints, lockId)))
   }
 
   private latency(): number {
@@ -107,7 +107,7 @@ export class Link {
   }
 
   private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {
-    return Effect.async<A, E | StorageError>((resume) => {
+    return Effect.callback<A, E | StorageError>((resume) => {
       const { machine, network, rng, world } = this
       const sent = world.now
       // All draws at once, whatever comes of them: then a fault more or less changes little else.
@@ -181,7 +181,7 @@ export class Link {
         update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
         delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
         get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
-        list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromChunk)),
+        list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromIterable)),
         time: this.plan.storage === "observed" ? undefined : call("time", [], (_) => _.time!),
         wakeUps,
         guarantees
@@ -196,7 +196,7 @@ export class Link {
       release: (request) => call(`release ${request.holdId}`, [request.lockId], (_) => _.release(request)),
       revoke: (request) => call(`revoke ${request.token}`, [request.lockId], (_) => _.revoke(request)),
       get: (lockId) => call("get", [lockId], (_) => _.get(lockId)),
-      list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromChunk)),
+      list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromIterable)),
       purge: (olderThan) => call("purge", all, (_) => _.purge(olderThan)),
       wakeUps,
       guarantees: { ...guarantees, clock: "storage" }

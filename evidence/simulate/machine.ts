@@ -1,83 +1,16 @@
 /**
  * A process of its own: its own scheduler, its own clocks, its own chance. It can be paused, suspended and killed, and none of its code knows that it is simulated.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import { globalValue } from "effect/GlobalValue"
-import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
-import * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
-import * as Logger from "effect/Logger"
-import type * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Runtime from "effect/Runtime"
-import type * as Scheduler from "effect/Scheduler"
-import { defaultShouldYield } from "effect/Scheduler"
-import * as Supervisor from "effect/Supervisor"
-import * as StorageLock from "../../src/StorageLock.js"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type * as Fiber from "#effect/Fiber"
+import * as clocks from "#effect/clocks"
+import * as logs from "#harness/logs"
+import * as machines from "#harness/machine"
 import type { Cancel, Runnable, Task, World } from "./world.js"
 
 /** Wall clocks start here, in milliseconds; small, so that times and tokens can be read. */
 export const epoch = 1_000_000
-
-class MachineClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  constructor(private readonly machine: Machine) {}
-
-  /** Cut to whole milliseconds, as `Date.now` is. */
-  unsafeCurrentTimeMillis = () => Math.floor(this.machine.wall())
-  /** It runs while it is read: of two readings the second is later. */
-  unsafeCurrentTimeNanos = () => BigInt(Math.round(this.machine.tick() * 1e6))
-  readonly currentTimeMillis = Effect.sync(() => this.unsafeCurrentTimeMillis())
-  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
-
-  sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
-      const timer = this.machine.timer(Duration.toMillis(duration), () => resume(Effect.void))
-      return Effect.sync(timer.cancel)
-    })
-  }
-}
-
-/** Counts the fibers that live, and knows them. */
-class Census extends Supervisor.AbstractSupervisor<void> {
-  readonly alive = new Set<Fiber.RuntimeFiber<unknown, unknown>>()
-  readonly value = Effect.void
-
-  override onStart<A, E, R>(
-    _context: Context.Context<R>,
-    _effect: Effect.Effect<A, E, R>,
-    _parent: Option.Option<Fiber.RuntimeFiber<any, any>>,
-    fiber: Fiber.RuntimeFiber<A, E>
-  ): void {
-    this.alive.add(fiber)
-  }
-
-  override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {
-    this.alive.delete(fiber)
-  }
-}
-
-/** Where Effect keeps the root fibers of the whole program. */
-const global = globalValue<{ roots?: Set<unknown> }>(Symbol.for("effect/FiberScope/Global"), () => ({}))
-
-/** Those of a killed machine never end: they would stay for ever. One set for all runs would also tie each run's garbage to the next one's. */
-export const withRootsOfItsOwn = <A>(run: () => A): A => {
-  const { roots } = global
-  if (roots === undefined) return run()
-  global.roots = new Set()
-  try {
-    return run()
-  } finally {
-    global.roots = roots
-  }
-}
 
 export class Machine implements Runnable {
   private tasks: Array<Task> = []
@@ -89,10 +22,8 @@ export class Machine implements Runnable {
   /** By how much its readings have moved the monotonic clock on. */
   private ticked = 0
   dead = false
-  readonly census = new Census()
   readonly timers = new Set<object>()
-  readonly observer = FiberId.none
-  private readonly runtime: Runtime.Runtime<never>
+  private readonly machine: machines.Machine
 
   constructor(
     readonly name: string,
@@ -103,26 +34,30 @@ export class Machine implements Runnable {
     private readonly startOfClock: number,
     log: (text: string) => void
   ) {
-    const scheduler: Scheduler.Scheduler = {
-      shouldYield: defaultShouldYield,
-      scheduleTask: (task) => {
+    let ids = 0
+    this.machine = machines.make({
+      seed,
+      clock: clocks.make({
+        // Cut to whole milliseconds, as `Date.now` is.
+        wallMillis: () => Math.floor(this.wall()),
+        // It runs while it is read: of two readings the second is later.
+        monotonicNanos: () => BigInt(Math.round(this.tick() * 1e6)),
+        sleep: (duration) =>
+          Effect.callback<void>((resume) => {
+            const timer = this.timer(Duration.toMillis(duration), () => resume(Effect.void))
+            return Effect.sync(timer.cancel)
+          })
+      }),
+      ids: Effect.sync(() => `${name}-${++ids}`.padEnd(22, "_")),
+      logger: logs.to(({ annotations, cause, message }) => {
+        // What is said of a hold in trouble is as it should be: there are faults.
+        if ("leaseEnd" in annotations) return
+        log(cause === "" ? message : `${message} ${cause}`)
+      }),
+      schedule: (task) => {
         if (!this.dead) this.tasks.push(task)
       }
-    }
-    let ids = 0
-    const logger = Logger.make(({ annotations, cause, message }) => {
-      // What is said of a hold in trouble is as it should be: there are faults.
-      if (HashMap.has(annotations, "leaseEnd")) return
-      log(`${String(message)}${Cause.isEmpty(cause) ? "" : ` ${Cause.pretty(cause)}`}`)
     })
-    this.runtime = Effect.runSync(Effect.runtime<never>().pipe(
-      Effect.supervised(this.census),
-      Effect.locally(FiberRef.currentLoggers, HashSet.make(logger)),
-      Effect.provideService(StorageLock.Ids, Effect.sync(() => `${name}-${++ids}`.padEnd(22, "_"))),
-      Effect.withRandom(Random.make(seed)),
-      Effect.withClock(new MachineClock(this)),
-      Effect.withScheduler(scheduler)
-    ))
     world.add(this)
   }
 
@@ -228,7 +163,12 @@ export class Machine implements Runnable {
     this.world.remove(this)
   }
 
-  fork<A, E>(self: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
-    return Runtime.runFork(this.runtime, self, { immediate: false })
+  fork<A, E>(self: Effect.Effect<A, E>): Fiber.Fiber<A, E> {
+    return this.machine.fork(self)
+  }
+
+  /** How many fibers have not ended. */
+  get fibers(): number {
+    return this.machine.alive()
   }
 }

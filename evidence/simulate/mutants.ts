@@ -110,7 +110,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "core.listen.ring()", "void core.listen"),
   mutant("hint-is-ownership", "whoever hears that the lock is free believes to have it", "core/acquire.ts",
     "if (ticket.hinted || !line.mayGo(ticket)) continue",
-    "if (ticket.hinted && holder !== undefined) return Either.right(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket)) continue"),
+    "if (ticket.hinted && holder !== undefined) return Result.succeed(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket)) continue"),
   mutant("waits-through-interruption", "who waits for an answer cannot be interrupted", "core/acquire.ts",
     "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.wait)", "while (attempt.answer === undefined) {\n          yield* ticket.bell.wait"),
   mutant("abandoned-is-forgotten", "a claim whose caller has left is not released", "core/acquire.ts",

@@ -1,10 +1,10 @@
 /** One process of the plan, through its crashes and restarts: a machine, a link and a layer at a time. */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import { act } from "./actor.js"
@@ -47,7 +47,7 @@ export class Process {
   machine!: Machine
   link!: Link
   private locks: StorageLock.Service | undefined
-  private scope: Scope.CloseableScope | undefined
+  private scope: Scope.Closeable | undefined
   private incarnation = 0
   private restarting = false
   /** How far each actor has come; a restarted process goes on there. */
@@ -145,7 +145,7 @@ export class Process {
     this.closing = true
     record({ type: "closing", t: world.now, p: machine.name })
     const since = world.now
-    machine.fork(Effect.zipRight(Scope.close(scope!, Exit.void), Effect.sync(() => {
+    machine.fork(Effect.andThen(Scope.close(scope!, Exit.void), Effect.sync(() => {
       // Bodies that were told have ended by then; what was interrupted needs a moment.
       const look = (tries: number) => {
         if (machine.dead) return
@@ -153,9 +153,8 @@ export class Process {
           world.after(this.around.plan.lease, () => look(tries - 1))
           return
         }
-        const { size } = machine.census.alive
-        if (size > 0 || machine.timers.size > 0) {
-          record({ type: "leak", t: world.now, p: machine.name, text: `${size} fibers and ${machine.timers.size} timers, after its layer was closed` })
+        if (machine.fibers > 0 || machine.timers.size > 0) {
+          record({ type: "leak", t: world.now, p: machine.name, text: `${machine.fibers} fibers and ${machine.timers.size} timers, after its layer was closed` })
         }
         machine.kill()
         this.closing = false
@@ -172,9 +171,9 @@ export class Process {
     const { locks, machine } = this
     const acquireTimeout = Duration.millis(Math.min(900, plan.lease * 0.9))
     const lockIds = Array.from({ length: plan.locks }, (_, i) => `lock${i}`)
-    machine.fork(Effect.zipRight(
+    machine.fork(Effect.andThen(
       Effect.forEach(lockIds, (lockId) =>
-        Effect.catchAll(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
+        Effect.catch(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
           Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}: ${error.message}` }))), { discard: true }),
       Effect.sync(then)
     ))

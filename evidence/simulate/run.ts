@@ -1,7 +1,7 @@
 /** One run of a plan, from its first event to its last. */
 import { check, type Violation } from "./checker.js"
 import type { Event, History, Rules } from "./history.js"
-import { withRootsOfItsOwn } from "./machine.js"
+import { withRootsOfItsOwn } from "#harness/machine"
 import { clockBound, type Fault, longestFinalizer, type Plan } from "./plan.js"
 import { Process } from "./process.js"
 import { Rng } from "./random.js"

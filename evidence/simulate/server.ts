@@ -1,8 +1,8 @@
 /** The storage of a simulation: the library's own memory storages, behind a clock that can be wrong, stalls, and a replica that lags. */
-import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import type * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import type { LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"

@@ -2,7 +2,7 @@
  * Leases: how long they last, that they only grow, and whose clock ends them.
  */
 import * as Effect from "#effect/Effect"
-import { wallMillis, withClock, withWall } from "#effect/clocks"
+import * as clocks from "#effect/clocks"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
@@ -19,7 +19,11 @@ const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b
  */
 export const shiftClock = <A, E, R>(self: Effect.Effect<A, E, R>, millis: number): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
-    return withClock(self, withWall(clock, () => wallMillis(clock) + millis))
+    return clocks.withClock(self, clocks.make({
+      wallMillis: () => clocks.wallMillis(clock) + millis,
+      monotonicNanos: () => clocks.monotonicNanos(clock),
+      sleep: (duration) => clock.sleep(duration)
+    }))
   })
 
 /**

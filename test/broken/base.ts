@@ -2,22 +2,22 @@
  * A correct storage made of parts, each of which can be put in broken. It has every hook of the kit: a clock that is moved, a program's
  * transaction, replies that get lost, a server that hangs or restarts, hints that cannot be sent, a server that is full; and the smaller port over the same data.
  */
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { LockError, LockRecord, Storage, VersionedStore } from "../../src/index.js"
 import type * as Conformance from "../../src/testing/index.js"
 
 type Records = Map<string, LockRecord.LockRecord>
 
 /** What the transaction of the program would undo. */
-class Journal extends Context.Reference<Journal>()("test/Journal", {
+const Journal: Context.Reference<{ readonly undo: Array<() => void> } | undefined> = Context.Reference("test/Journal", {
   defaultValue: (): { readonly undo: Array<() => void> } | undefined => undefined
-}) {}
+})
 
 export interface World {
   readonly records: Records
@@ -125,7 +125,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
         }
         yield* Effect.sleep("20 millis")
       }
-      yield* Effect.yieldNow()
+      yield* Effect.yieldNow
       if (world.poisoned > 0) {
         world.poisoned--
         return yield* failure("Unknown", "unknown")
@@ -156,7 +156,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       const key = parts.key(lockId)
       parts.onRead(world.records, key)
       const found = world.records.get(key)
-      if ((parts.torn as ReadonlyArray<string>).includes(operation)) yield* Effect.yieldNow()
+      if ((parts.torn as ReadonlyArray<string>).includes(operation)) yield* Effect.yieldNow
       const { outcome, record } = step(found, now)
       if (world.full && record !== found && parts.refusedWhenFull.includes(operation)) return yield* failure("Unknown", "no")
       store(journal, key, record)
@@ -193,7 +193,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
     get: (lockId) =>
       trip(Effect.map(parts.time(world), (now) => {
         parts.onRead(world.records, parts.key(lockId))
-        return Option.flatMap(Option.fromNullable(world.records.get(parts.key(lockId))), (record) => Option.map(snapshot(record, now), parts.get))
+        return Option.flatMap(Option.fromNullishOr(world.records.get(parts.key(lockId))), (record) => Option.map(snapshot(record, now), parts.get))
       })),
     list: Stream.unwrap(trip(Effect.map(parts.time(world), (now) =>
       Stream.fromIterable(parts.list([...world.records.values()].flatMap((record) => Option.toArray(snapshot(record, now)))))))),
@@ -221,7 +221,7 @@ const versioned = (world: World, { key }: Parts): VersionedStore.Service => {
     create: (lockId, _, record) => at(lockId, undefined, () => world.records.set(key(lockId), record)),
     update: (lockId, expected, record) => at(lockId, expected, () => world.records.set(key(lockId), record)),
     delete: (lockId, expected) => at(lockId, expected, () => world.records.delete(key(lockId))),
-    get: (lockId) => Effect.sync(() => Option.fromNullable(world.records.get(key(lockId)))),
+    get: (lockId) => Effect.sync(() => Option.fromNullishOr(world.records.get(key(lockId)))),
     list: Stream.suspend(() => Stream.fromIterable(Array.from(world.records.values()))),
     time: Effect.sync(() => world.now),
     guarantees: { name: "made of parts", leaseGranularity: 1, shortestLease: 1_000, longestId: 1_020 }

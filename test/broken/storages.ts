@@ -1,6 +1,6 @@
 /** Storages that break one rule in how they compare, tell time, answer, list, remember, or stand among others. */
 import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { LockRecord } from "../../src/index.js"
 import { shiftDate } from "../../src/testing/index.js"
 import type { Broken } from "./transitions.js"

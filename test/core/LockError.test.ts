@@ -1,7 +1,7 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, describe, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as LockError from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -39,7 +39,7 @@ describe("orDieIfInvalid", () => {
       assert.strictEqual(yield* LockError.orDieIfInvalid(Effect.succeed(1)), 1)
     }))
 
-  it.scoped("leaves nothing typed of `get` but what the storage does", () =>
+  it.effect("leaves nothing typed of `get` but what the storage does", () =>
     Effect.gen(function*() {
       const { run } = yield* Process.make(yield* MemoryStorage.make())
       const typed: Effect.Effect<unknown, LockError.StorageError, StorageLock.StorageLock> = StorageLock.get("foo").pipe(LockError.orDieIfInvalid)

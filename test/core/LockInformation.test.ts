@@ -1,17 +1,17 @@
 /** Who holds a lock, as a value that can be sent, and in the same words wherever it is told. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import * as Schedule from "effect/Schedule"
+import * as Option from "#effect/Option"
+import * as Schema from "#effect/Schema"
+import * as Schedule from "#effect/Schedule"
 import * as LockError from "../../src/LockError.js"
 import * as LockInformation from "../../src/LockInformation.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Process from "../support/process.js"
 
 describe("LockInformation", () => {
-  it.scoped("goes through JSON and comes back as it was", () =>
+  it.effect("goes through JSON and comes back as it was", () =>
     Effect.gen(function*() {
       const { locks } = yield* Process.make(yield* MemoryStorage.make())
       const lock = yield* locks.acquire("foo", { ownerId: "me", ownerLabel: "the night shift" })
@@ -42,7 +42,7 @@ describe("LockInformation", () => {
 })
 
 describe("LockTimeout", () => {
-  it.scoped("names the holder as `get` does", () =>
+  it.effect("names the holder as `get` does", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const [a, b] = [yield* Process.make(storage), yield* Process.make(storage)]
@@ -60,7 +60,7 @@ describe("LockTimeout", () => {
       assert.strictEqual((yield* Schema.decodeUnknown(LockError.LockTimeout)(sent)).message, error.message)
     }))
 
-  it.scoped("knows the lock by the id that the program gave, without the namespace", () =>
+  it.effect("knows the lock by the id that the program gave, without the namespace", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const [a, b] = [yield* Process.make(storage, { namespace: "mine" }), yield* Process.make(storage, { namespace: "mine" })]

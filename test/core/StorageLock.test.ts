@@ -1,18 +1,19 @@
-import { assert, describe, expect, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
-import * as Config from "effect/Config"
+import { assert, describe, expect, it } from "#effect/vitest"
+import * as Config from "#effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
+import { resultOf } from "#harness/outcomes"
 import type { LockLost, StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -26,7 +27,7 @@ const twoProcesses = (options?: StorageLock.Options) =>
   })
 
 describe("acquire", () => {
-  it.scoped("holds until the scope closes, and frees it then", () =>
+  it.effect("holds until the scope closes, and frees it then", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       yield* a.run(Effect.scoped(Effect.gen(function*() {
@@ -44,11 +45,11 @@ describe("acquire", () => {
       assert.isFalse(yield* b.locks.isLocked("foo"))
     }))
 
-  it.scoped("waits for a holder in another process, and has a greater token", () =>
+  it.effect("waits for a holder in another process, and has a greater token", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       const first = yield* a.locks.acquire("foo", "a")
-      const waiter = yield* Effect.fork(Effect.scoped(b.locks.acquire("foo", "b")))
+      const waiter = yield* Effect.forkChild(Effect.scoped(b.locks.acquire("foo", "b")))
       yield* TestClock.adjust("5 seconds")
       assert.isNull(yield* Fiber.poll(waiter).pipe(Effect.map(Option.getOrNull)))
       yield* first.release
@@ -56,19 +57,19 @@ describe("acquire", () => {
       assert.isAbove(second.token, first.token)
     }))
 
-  it.scoped("without hints and polls takes over at the end of a dead holder's lease, and not before", () =>
+  it.effect("without hints and polls takes over at the end of a dead holder's lease, and not before", () =>
     Effect.gen(function*() {
       const storage = { ...(yield* MemoryStorage.make()), wakeUps: Stream.never }
       const b = yield* Process.make(storage, { retry: Schedule.spaced("1 hour") })
       yield* storage.claim({ lockId: "foo", ownerId: "dead", holdId: "d".repeat(22), lease: 10_000_000 })
-      const waiter = yield* Effect.fork(Effect.scoped(b.locks.acquire("foo", "b")))
+      const waiter = yield* Effect.forkChild(Effect.scoped(b.locks.acquire("foo", "b")))
       yield* TestClock.adjust("9999 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(waiter)))
+      assert.isTrue(fibers.exitOf(waiter) === undefined)
       yield* TestClock.adjust("2 millis")
       yield* Fiber.join(waiter)
     }))
 
-  it.scoped("is kept alive for many leases by renewals", () =>
+  it.effect("is kept alive for many leases by renewals", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses({ leaseExpireAfter: "3 seconds" })
       const lock = yield* a.locks.acquire("foo")
@@ -79,12 +80,12 @@ describe("acquire", () => {
       }
     }))
 
-  it.scoped("a time-out names the holder, since when, and until when", () =>
+  it.effect("a time-out names the holder, since when, and until when", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       yield* a.locks.acquire("foo", "the holder")
       for (const process of [a, b]) {
-        const waiter = yield* Effect.fork(Effect.flip(Effect.scoped(process.locks.acquire("foo", "w", { acquireTimeout: "2 seconds" }))))
+        const waiter = yield* Effect.forkChild(Effect.flip(Effect.scoped(process.locks.acquire("foo", "w", { acquireTimeout: "2 seconds" }))))
         yield* TestClock.adjust("2 seconds")
         const error = yield* Fiber.join(waiter)
         assert(error._tag === "LockTimeout")
@@ -96,30 +97,30 @@ describe("acquire", () => {
       }
     }))
 
-  it.scoped("ends with LockTimeout when its retry schedule ends", () =>
+  it.effect("ends with LockTimeout when its retry schedule ends", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       yield* a.locks.acquire("foo", "the holder")
-      const waiter = yield* Effect.fork(
+      const waiter = yield* Effect.forkChild(
         Effect.flip(Effect.scoped(b.locks.acquire("foo", "w", { retry: Schedule.recurs(3).pipe(Schedule.addDelay(() => "1 second")) })))
       )
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual((yield* Fiber.join(waiter))._tag, "LockTimeout")
     }))
 
-  it.scoped("interrupted while waiting, it leaves at once and the next in line is served", () =>
+  it.effect("interrupted while waiting, it leaves at once and the next in line is served", () =>
     Effect.gen(function*() {
       const { a } = yield* twoProcesses()
       const holder = yield* a.locks.acquire("foo", "holder")
-      const first = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo", "first")))
-      const second = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo", "second")))
+      const first = yield* Effect.forkChild(Effect.scoped(a.locks.acquire("foo", "first")))
+      const second = yield* Effect.forkChild(Effect.scoped(a.locks.acquire("foo", "second")))
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(first)
       yield* holder.release
       assert.strictEqual((yield* Fiber.join(second)).ownerId, "second")
     }))
 
-  it.scoped("children forked into the scope end before the release", () =>
+  it.effect("children forked into the scope end before the release", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       let heldAtEnd: boolean | undefined
@@ -127,7 +128,7 @@ describe("acquire", () => {
         yield* a.locks.acquire("foo")
         const started = yield* Deferred.make<void>()
         yield* Deferred.succeed(started, undefined).pipe(
-          Effect.zipRight(Effect.never),
+          Effect.andThen(Effect.never),
           Effect.onInterrupt(() => Effect.map(Effect.orDie(b.locks.isLocked("foo")), (held) => heldAtEnd = held)),
           Effect.forkScoped
         )
@@ -139,7 +140,7 @@ describe("acquire", () => {
 })
 
 describe("reentrancy", () => {
-  it.scoped("goes by owner: deeper with the same token, free after the last release", () =>
+  it.effect("goes by owner: deeper with the same token, free after the last release", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       const outer = yield* a.locks.acquire("foo", "me")
@@ -156,35 +157,35 @@ describe("reentrancy", () => {
       assert.isFalse(yield* b.locks.isLocked("foo"))
     }))
 
-  it.scoped("passes by waiters of other owners, whether they came here or the owner holds it elsewhere", () =>
+  it.effect("passes by waiters of other owners, whether they came here or the owner holds it elsewhere", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       yield* a.locks.acquire("foo", "me")
       for (const process of [a, b]) {
-        yield* Effect.fork(Effect.scoped(process.locks.acquire("foo", "other")))
+        yield* Effect.forkChild(Effect.scoped(process.locks.acquire("foo", "other")))
         yield* TestClock.adjust("2 seconds")
         yield* Effect.scoped(process.locks.acquire("foo", "me"))
       }
     }))
 
-  it.scoped("a reentry that queued before its owner was known to hold the lock passes too", () =>
+  it.effect("a reentry that queued before its owner was known to hold the lock passes too", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const a = yield* Process.make(storage)
       const hold = yield* a.locks.acquire("foo", "x")
-      const waiting = yield* Effect.forEach(["y", "z", "y"], (owner) => Effect.forkScoped(Effect.scoped(Effect.zipRight(a.locks.acquire("foo", owner), Effect.sleep("10 seconds")))))
+      const waiting = yield* Effect.forEach(["y", "z", "y"], (owner) => Effect.forkScoped(Effect.scoped(Effect.andThen(a.locks.acquire("foo", owner), Effect.sleep("10 seconds")))))
       yield* TestClock.adjust("1 second")
       yield* hold.release
       yield* TestClock.adjust("10 seconds")
       // Both of "y" ran together, before "z".
-      assert.isTrue(Option.isSome(yield* Fiber.poll(waiting[0]!)))
-      assert.isTrue(Option.isSome(yield* Fiber.poll(waiting[2]!)))
-      assert.isTrue(Option.isNone(yield* Fiber.poll(waiting[1]!)))
+      assert.isTrue(fibers.exitOf(waiting[0]!) !== undefined)
+      assert.isTrue(fibers.exitOf(waiting[2]!) !== undefined)
+      assert.isTrue(fibers.exitOf(waiting[1]!) === undefined)
     }))
 })
 
 describe("tryAcquire and withLockIfAvailable", () => {
-  it.scoped("none if somebody else has it, by one claim and no waiting", () =>
+  it.effect("none if somebody else has it, by one claim and no waiting", () =>
     Effect.gen(function*() {
       const faulty = Faulty.make(yield* MemoryStorage.make())
       const a = yield* Process.make(faulty.storage)
@@ -197,27 +198,27 @@ describe("tryAcquire and withLockIfAvailable", () => {
 })
 
 describe("tryAcquireOrHolder", () => {
-  it.scoped("gives the lock, or who has it, by one claim each", () =>
+  it.effect("gives the lock, or who has it, by one claim each", () =>
     Effect.gen(function*() {
       const faulty = Faulty.make(yield* MemoryStorage.make())
       const a = yield* Process.make(faulty.storage, { namespace: "shop", ownerLabel: "till 1" })
       const b = yield* Process.make(faulty.storage, { namespace: "shop" })
       const program = StorageLock.tryAcquireOrHolder("foo", { ownerId: "ada" })
-      const lock = Either.getOrThrow(yield* a.run(program))
+      const lock = Result.getOrThrow(resultOf(yield* a.run(program)))
       for (let i = 0; i < 2; i++) {
-        const holder = yield* Effect.flip(yield* b.run(StorageLock.tryAcquireOrHolder("foo")))
+        const holder = Result.getOrThrow(Result.flip(resultOf(yield* b.run(StorageLock.tryAcquireOrHolder("foo")))))
         const { lockId, ownerId, ownerLabel, token } = Option.getOrThrow(holder)
         assert.deepStrictEqual({ lockId, ownerId, ownerLabel, token }, { lockId: "foo", ownerId: "ada", ownerLabel: "till 1", token: lock.token })
       }
       assert.deepInclude(faulty.calls, { claim: 3, get: 0 })
       // Its owner enters again.
-      assert.isTrue(Either.isRight(yield* b.run(program)))
+      assert.isTrue(Result.isSuccess(resultOf(yield* b.run(program))))
       assert.strictEqual((yield* Effect.flip(b.locks.tryAcquireOrHolder("")))._tag, "InvalidLockId")
     }))
 })
 
 describe("withLock", () => {
-  it.scoped("data-first and data-last, with an effect and with a function, each succeed", () =>
+  it.effect("data-first and data-last, with an effect and with a function, each succeed", () =>
     Effect.gen(function*() {
       const { a } = yield* twoProcesses()
       const token = (lock: StorageLock.Lock) => Effect.succeed(lock.token > 0)
@@ -227,18 +228,18 @@ describe("withLock", () => {
       assert.isTrue(yield* a.run(StorageLock.withLock("foo")(token)))
     }))
 
-  it.scoped("failures, defects and interruption of the body pass through, and the lock is free after each", () =>
+  it.effect("failures, defects and interruption of the body pass through, and the lock is free after each", () =>
     Effect.gen(function*() {
       const { a } = yield* twoProcesses()
       for (const body of [Effect.fail("e"), Effect.die("d"), Effect.interrupt]) {
         const exit = yield* Effect.exit(a.run(StorageLock.withLock(body, "foo")))
-        assert.deepStrictEqual(exit, yield* Effect.exit(body).pipe(Effect.map((e) => Exit.isInterrupted(e) ? exit : e)))
+        assert.deepStrictEqual(exit, yield* Effect.exit(body).pipe(Effect.map((e) => Exit.hasInterrupts(e) ? exit : e)))
         assert.isTrue(Exit.isFailure(exit))
         assert.isFalse(yield* a.locks.isLocked("foo"))
       }
     }))
 
-  it.scoped("a release that fails does not mask the result", () =>
+  it.effect("a release that fails does not mask the result", () =>
     Effect.gen(function*() {
       const faulty = Faulty.make(yield* MemoryStorage.make())
       const a = yield* Process.make(faulty.storage)
@@ -249,25 +250,25 @@ describe("withLock", () => {
       assert.isFalse(yield* a.locks.isLocked("foo"))
     }))
 
-  it.scoped("children forked by the body end before the release", () =>
+  it.effect("children forked by the body end before the release", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       let heldAtEnd: boolean | undefined
       yield* a.run(StorageLock.withLock(
         Effect.never.pipe(
           Effect.onInterrupt(() => Effect.map(Effect.orDie(b.locks.isLocked("foo")), (held) => heldAtEnd = held)),
-          Effect.fork,
-          Effect.zipRight(Effect.yieldNow()),
-          Effect.zipRight(Effect.sleep(0))
-        ).pipe(Effect.asVoid, (self) => Effect.zipLeft(self, Effect.yieldNow())),
+          Effect.forkChild,
+          Effect.andThen(Effect.yieldNow),
+          Effect.andThen(Effect.sleep(0))
+        ).pipe(Effect.asVoid, (self) => Effect.tap(self, Effect.yieldNow)),
         "foo"
-      )).pipe(Effect.fork, Effect.tap(() => TestClock.adjust("1 second")), Effect.flatMap(Fiber.join))
+      )).pipe(Effect.forkChild, Effect.tap(() => TestClock.adjust("1 second")), Effect.flatMap(Fiber.join))
       assert.isTrue(heldAtEnd)
     }))
 })
 
 describe("the lock handle", () => {
-  it.scoped("release is early and idempotent; then check, renew and guard say Released, and lost keeps silent", () =>
+  it.effect("release is early and idempotent; then check, renew and guard say Released, and lost keeps silent", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       const lock = yield* a.locks.acquire("foo", "a")
@@ -282,12 +283,12 @@ describe("the lock handle", () => {
         assert.strictEqual(error.reason, "Released")
       }
       assert.isAtMost(lock.unsafeRemainingMillis(), 0)
-      const lost = yield* Effect.fork(lock.lost)
+      const lost = yield* Effect.forkChild(lock.lost)
       yield* TestClock.adjust("1 minute")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(lost)))
+      assert.isTrue(fibers.exitOf(lost) === undefined)
     }))
 
-  it.scoped("renew pushes the lease out and tells the time surely left", () =>
+  it.effect("renew pushes the lease out and tells the time surely left", () =>
     Effect.gen(function*() {
       const { a } = yield* twoProcesses()
       const lock = yield* a.locks.acquire("foo")
@@ -299,7 +300,7 @@ describe("the lock handle", () => {
 })
 
 describe("operators", () => {
-  it.scoped("list shows what is held, in this namespace only", () =>
+  it.effect("list shows what is held, in this namespace only", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const plain = yield* Process.make(storage)
@@ -309,12 +310,12 @@ describe("operators", () => {
       yield* spaced.locks.acquire("bar", "b")
       yield* plain.locks.acquire("app\u001ffoo", "c")
       const ids = (process: typeof plain) =>
-        Stream.runCollect(process.locks.list).pipe(Effect.map((all) => Chunk.toReadonlyArray(all).map((_) => `${_.lockId} ${_.ownerId}`).sort()))
+        Stream.runCollect(process.locks.list).pipe(Effect.map((all) => all.map((_) => `${_.lockId} ${_.ownerId}`).sort()))
       assert.deepStrictEqual(yield* ids(plain), ["app\u001ffoo c", "foo a"])
       assert.deepStrictEqual(yield* ids(spaced), ["bar b", "foo b"])
     }))
 
-  it.scoped("forceRelease now: free at once, the holder learns it at its next renewal", () =>
+  it.effect("forceRelease now: free at once, the holder learns it at its next renewal", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       const lock = yield* a.locks.acquire("foo", "a")
@@ -328,28 +329,28 @@ describe("operators", () => {
       assert.isTrue(yield* b.locks.isLocked("foo"))
     }))
 
-  it.scoped("forceRelease in the holder's own process: it learns at once, and so does the next in line", () =>
+  it.effect("forceRelease in the holder's own process: it learns at once, and so does the next in line", () =>
     Effect.gen(function*() {
       const { a } = yield* twoProcesses()
       const lock = yield* a.locks.acquire("foo", "a")
-      const waiter = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo", "b")))
+      const waiter = yield* Effect.forkChild(Effect.scoped(a.locks.acquire("foo", "b")))
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* a.locks.forceRelease("foo", { token: lock.token, when: "now" }))
       assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Forced")
       assert.isAbove((yield* Fiber.join(waiter)).token, lock.token)
     }))
 
-  it.scoped("forceRelease at lease end: blocked until then, the holder loses it by force", () =>
+  it.effect("forceRelease at lease end: blocked until then, the holder loses it by force", () =>
     Effect.gen(function*() {
       const { a, b } = yield* twoProcesses()
       const lock = yield* a.locks.acquire("foo", "a")
       assert.isTrue(yield* b.locks.forceRelease("foo", { token: lock.token, when: "leaseEnd" }))
       assert.isTrue(Option.isNone(yield* Effect.scoped(b.locks.tryAcquire("foo", "a"))))
-      const waiter = yield* Effect.fork(Effect.scoped(b.locks.acquire("foo", "b")))
+      const waiter = yield* Effect.forkChild(Effect.scoped(b.locks.acquire("foo", "b")))
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Forced")
       yield* TestClock.adjust("19 seconds")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(waiter)))
+      assert.isTrue(fibers.exitOf(waiter) === undefined)
       yield* TestClock.adjust("2 seconds")
       yield* Fiber.join(waiter)
     }))
@@ -366,7 +367,7 @@ describe("configuration", () => {
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["LEASE", "10 seconds"]])))
     ))
 
-  it.scoped("a thousand waiters are one contender, served in order", () =>
+  it.effect("a thousand waiters are one contender, served in order", () =>
     Effect.gen(function*() {
       const faulty = Faulty.make(yield* MemoryStorage.make())
       const remote = yield* Process.make(faulty.storage)
@@ -375,7 +376,7 @@ describe("configuration", () => {
       const order: Array<number> = []
       const waiters = yield* Effect.forEach(
         Array.from({ length: 1000 }, (_, i) => i),
-        (i) => Effect.fork(a.run(StorageLock.withLock(Effect.sync(() => order.push(i)), "foo", `w${i}`)))
+        (i) => Effect.forkChild(a.run(StorageLock.withLock(Effect.sync(() => order.push(i)), "foo", `w${i}`)))
       )
       yield* TestClock.adjust("10 seconds")
       // The remote's claim, the head's first, and one per poll.

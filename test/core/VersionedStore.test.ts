@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
 import * as LockRecord from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
@@ -32,9 +32,9 @@ describe("toStorage", () => {
     Effect.gen(function*() {
       const store = VersionedStore.toStorage(yield* MemoryStorage.makeVersioned())
       // All of one owner: each must get its own change in.
-      const claims = yield* Effect.fork(Effect.forEach(
+      const claims = yield* Effect.forkChild(Effect.forEach(
         Array.from({ length: 50 }, (_, i) => i),
-        (i) => Effect.zipRight(Effect.yieldNow(), store.claim(claim("a", 10_000_000, id(`hold ${i}`)))),
+        (i) => Effect.andThen(Effect.yieldNow, store.claim(claim("a", 10_000_000, id(`hold ${i}`)))),
         { concurrency: "unbounded" }
       ))
       yield* TestClock.adjust("5 seconds")
@@ -115,13 +115,13 @@ describe("observed expiry, without any clock of the store", () => {
       assert.deepInclude({ ...record }, { token: 1, lockBeginTime: 0, leaseExpireTime: 10_000_000 })
     }))
 
-  it.scoped("locks over it work, and a dead holder's is taken over", () =>
+  it.effect("locks over it work, and a dead holder's is taken over", () =>
     Effect.gen(function*() {
       const { a, b } = yield* observed
       const alive = yield* Process.make(a, { leaseExpireAfter: "10 seconds" })
       const other = yield* Process.make(b, { leaseExpireAfter: "10 seconds" })
       const lock = yield* alive.locks.acquire("foo", "a")
-      const waiter = yield* Effect.fork(Effect.scoped(other.locks.acquire("foo", "b")))
+      const waiter = yield* Effect.forkChild(Effect.scoped(other.locks.acquire("foo", "b")))
       yield* TestClock.adjust("60 seconds")
       assert.deepStrictEqual(yield* Fiber.poll(waiter), Option.none())
       yield* lock.check

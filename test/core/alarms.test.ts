@@ -1,10 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import type * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import { withClock } from "#effect/clocks"
 import * as FastCheck from "fast-check"
 import * as Alarms from "../../src/core/alarms.js"
 import type { Timeline } from "../../src/core/timeline.js"
@@ -14,10 +15,10 @@ import type * as StorageLock from "../../src/StorageLock.js"
 import * as Process from "../support/process.js"
 
 const running = Effect.gen(function*() {
-  const timeline: Timeline = timelines.make(yield* Effect.clock)
+  const timeline: Timeline = timelines.make(yield* Effect.clockWith(Effect.succeed))
   const alarms = Alarms.make(timeline)
   yield* Effect.forkScoped(alarms.run)
-  yield* Effect.yieldNow()
+  yield* Effect.yieldNow
   return { timeline, alarms }
 })
 
@@ -27,7 +28,7 @@ describe("alarms", () => {
     20
   )
   for (const [index, plan] of plans.entries()) {
-    it.scoped(`ring once each, in order of time, never early, and not when cancelled (plan ${index} of ${plan.length})`, () =>
+    it.effect(`ring once each, in order of time, never early, and not when cancelled (plan ${index} of ${plan.length})`, () =>
       Effect.gen(function*() {
         const { alarms, timeline } = yield* running
         const start = timeline.now()
@@ -42,7 +43,7 @@ describe("alarms", () => {
       }))
   }
 
-  it.scoped("one set while the fiber sleeps for a later one rings in time; one set in a callback too", () =>
+  it.effect("one set while the fiber sleeps for a later one rings in time; one set in a callback too", () =>
     Effect.gen(function*() {
       const { alarms, timeline } = yield* running
       const start = timeline.now()
@@ -58,7 +59,7 @@ describe("alarms", () => {
       assert.deepStrictEqual(rung, [150, 170, 900])
     }))
 
-  it.scoped("a callback that throws stops nothing", () =>
+  it.effect("a callback that throws stops nothing", () =>
     Effect.gen(function*() {
       const { alarms, timeline } = yield* running
       let rung = false
@@ -72,7 +73,7 @@ describe("alarms", () => {
       assert.isTrue(rung)
     }))
 
-  it.scoped("the cancelled do not pile up", () =>
+  it.effect("the cancelled do not pile up", () =>
     Effect.gen(function*() {
       const { alarms, timeline } = yield* running
       const before = process.memoryUsage().heapUsed
@@ -84,9 +85,9 @@ describe("alarms", () => {
   /** Under a test clock each sleep costs milliseconds of real time. */
   const sleepsOf = (options: StorageLock.Options) =>
     Effect.gen(function*() {
-      const clock = yield* TestClock.testClock()
+      const clock = yield* Effect.clockWith(Effect.succeed)
       let sleeps = 0
-      const counted: TestClock.TestClock = Object.create(clock, {
+      const counted: Clock.Clock = Object.create(clock, {
         sleep: {
           value: (duration: Duration.Duration) => {
             sleeps++
@@ -101,11 +102,11 @@ describe("alarms", () => {
         yield* lock.check
         const other = yield* Process.make(yield* MemoryStorage.make(), options)
         assert.isTrue(Option.isSome(yield* other.locks.tryAcquire("lock")))
-      }).pipe(Effect.scoped, Effect.withClock(counted))
+      }).pipe(Effect.scoped, (self) => withClock(self, counted))
       return sleeps
     })
 
-  it.scoped("under a test clock an hour of a hold takes a sleep for each renewal, and no others", () =>
+  it.effect("under a test clock an hour of a hold takes a sleep for each renewal, and no others", () =>
     Effect.gen(function*() {
       assert.isAtMost(yield* sleepsOf({}), 360 + 10)
       assert.isAtMost(yield* sleepsOf({ leaseExpireAfter: "10 minutes" }), 18 + 10)
@@ -114,20 +115,20 @@ describe("alarms", () => {
 
   it.live("under a real clock it never sleeps for long: a suspend must be noticed", () =>
     Effect.gen(function*() {
-      const real = yield* Effect.clock
+      const real = yield* Effect.clockWith(Effect.succeed)
       const longest: Array<number> = []
       const woken = yield* Deferred.make<void>()
       const clock: Clock.Clock = Object.create(real, {
         sleep: {
           value: (duration: Duration.Duration) => {
             longest.push(Duration.toMillis(duration))
-            return longest.length < 3 ? Effect.void : Effect.zipRight(Deferred.succeed(woken, void 0), Effect.never)
+            return longest.length < 3 ? Effect.void : Effect.andThen(Deferred.succeed(woken, void 0), Effect.never)
           }
         }
       })
       const timeline = timelines.make(clock)
       const alarms = Alarms.make(timeline)
-      yield* Effect.forkScoped(Effect.withClock(alarms.run, clock))
+      yield* Effect.forkScoped(withClock(alarms.run, clock))
       alarms.set(timeline.now() + 3_600_000, () => {})
       yield* Deferred.await(woken)
       assert.isAtMost(Math.max(...longest), 1000)

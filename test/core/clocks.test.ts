@@ -1,11 +1,11 @@
 /** A lock over a storage that lives in real time is not fooled by a program's clock that stands still. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as logs from "#harness/logs"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -19,11 +19,11 @@ const directory = Effect.acquireRelease(
 
 const listening = () => {
   const lines: Array<string> = []
-  return { lines, layer: Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void lines.push(String(message)))) }
+  return { lines, layer: logs.to(({ message }) => void lines.push(message)) }
 }
 
 describe("a lock under a clock that stands still", () => {
-  it.scoped("over a file: a waiter times out in real time, a hold is renewed, and a warning says so once", () =>
+  it.effect("over a file: a waiter times out in real time, a hold is renewed, and a warning says so once", () =>
     Effect.gen(function*() {
       const heard = listening()
       const filename = join(yield* directory, "locks.db")
@@ -33,14 +33,14 @@ describe("a lock under a clock that stands still", () => {
       )
       yield* Effect.scoped(Effect.gen(function*() {
         const lock = yield* StorageLock.acquire("j", "one")
-        const waited = yield* Effect.either(StorageLock.acquire("j", "two", { acquireTimeout: "1500 millis" }))
-        assert.strictEqual(waited._tag === "Left" && waited.left._tag, "LockTimeout")
+        const waited = yield* Effect.result(StorageLock.acquire("j", "two", { acquireTimeout: "1500 millis" }))
+        assert.strictEqual(waited._tag === "Failure" && waited.failure._tag, "LockTimeout")
         assert.isAbove(Duration.toMillis(yield* lock.check), 0)
       })).pipe(Effect.provide(locks))
       assert.strictEqual(heard.lines.filter((line) => line.includes("go by the real clock")).length, 1)
     }))
 
-  it.scoped("over memory: goes by that clock, and nothing is said", () =>
+  it.effect("over memory: goes by that clock, and nothing is said", () =>
     Effect.gen(function*() {
       const heard = listening()
       yield* Effect.scoped(Effect.gen(function*() {

@@ -1,7 +1,7 @@
 /** However often a living layer is used, and however that ends, it keeps nothing of it: alarms, lines, workers, work in the background. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import { type Counts, Inspector } from "../../src/core/inspect.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
@@ -20,7 +20,7 @@ interface Parts {
 const rounds = 500
 
 const faulty = (link: Faulty.Faulty, operations: ReadonlyArray<Faulty.Operation>, fault: Faulty.Fault, self: Effect.Effect<unknown, unknown>) =>
-  link.set(operations, fault).pipe(Effect.zipRight(Effect.exit(self)), Effect.zipRight(link.set(operations, undefined)))
+  link.set(operations, fault).pipe(Effect.andThen(Effect.exit(self)), Effect.andThen(link.set(operations, undefined)))
 
 /** One use each. */
 const uses: Record<string, (parts: Parts, i: number) => Effect.Effect<unknown, unknown>> = {
@@ -31,7 +31,7 @@ const uses: Record<string, (parts: Parts, i: number) => Effect.Effect<unknown, u
   "tryAcquire of a storage that fails": ({ link, locks }, i) => faulty(link, ["claim"], Faulty.refuse, Effect.scoped(locks.tryAcquire(`lock ${i}`, { acquireTimeout: "20 millis" }))),
   "a time-out": ({ locks }) => Effect.exit(locks.withLock(() => Effect.void, "theirs", { acquireTimeout: "10 millis" })),
   "an interruption": ({ locks }) =>
-    Effect.flatMap(Effect.fork(locks.withLock(() => Effect.void, "theirs")), (fiber) => Effect.zipRight(Effect.sleep("10 millis"), Fiber.interrupt(fiber))),
+    Effect.flatMap(Effect.forkChild(locks.withLock(() => Effect.void, "theirs")), (fiber) => Effect.andThen(Effect.sleep("10 millis"), Fiber.interrupt(fiber))),
   "a body that fails": ({ locks }, i) => Effect.exit(locks.withLock(() => Effect.fail("of the test"), `lock ${i}`)),
   "a reentry": ({ locks }, i) =>
     locks.withLock(() => locks.withLock(() => Effect.void, `lock ${i}`, "me"), `lock ${i}`, "me"),
@@ -40,14 +40,14 @@ const uses: Record<string, (parts: Parts, i: number) => Effect.Effect<unknown, u
   "a loss": ({ link, locks }, i) =>
     i % 10 > 0 ? Effect.void : faulty(link, ["renew"], Faulty.refuse, locks.withLock(() => Effect.never, `lock ${i}`, { leaseExpireAfter: "1 second" })),
   "an operator": ({ locks }, i) =>
-    Effect.exit(locks.withLock((lock) => Effect.zipRight(locks.forceRelease(lock.lockId, { token: lock.token, when: "now" }), Effect.never), `lock ${i}`)),
+    Effect.exit(locks.withLock((lock) => Effect.andThen(locks.forceRelease(lock.lockId, { token: lock.token, when: "now" }), Effect.never), `lock ${i}`)),
   "a claim whose reply is lost": ({ link, locks }, i) =>
     faulty(link, ["claim"], { after: Faulty.failure("Connection", "unknown", false) }, locks.withLock(() => Effect.void, `lock ${i}`)),
   "a claim that hangs": ({ link, locks }, i) => faulty(link, ["claim"], Faulty.hang, locks.withLock(() => Effect.void, `lock ${i}`, { acquireTimeout: "10 millis" })),
   "a release that fails at first": ({ link, locks }, i) =>
     Effect.suspend(() => {
       let n = 0
-      return faulty(link, ["release"], { before: Effect.suspend(() => n++ === 0 ? Faulty.failure("Connection", "no") : Effect.void) }, Effect.zipRight(locks.withLock(() => Effect.void, `lock ${i}`), Effect.sleep("100 millis")))
+      return faulty(link, ["release"], { before: Effect.suspend(() => n++ === 0 ? Faulty.failure("Connection", "no") : Effect.void) }, Effect.andThen(locks.withLock(() => Effect.void, `lock ${i}`), Effect.sleep("100 millis")))
     }),
   "an id that is none": ({ locks }) => Effect.exit(locks.withLock(() => Effect.void, ""))
 }

@@ -1,10 +1,10 @@
 /** How many requests contending processes make, how fair they are, and how fast: in virtual time, with latencies drawn from a seed. */
-import { expect, it } from "@effect/vitest"
+import { expect, it } from "#effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as PubSub from "effect/PubSub"
-import * as Random from "effect/Random"
-import * as Stream from "effect/Stream"
+import * as Random from "#effect/Random"
+import * as Stream from "#effect/Stream"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as Process from "../support/process.js"
@@ -21,19 +21,19 @@ const contend = (processes: number, hold: number, away: number, fibers: Readonly
     const shared = yield* MemoryStorage.make()
     const hints = yield* PubSub.unbounded<string>()
     let requests = 0
-    const travel = (base: number) => Effect.flatMap(Random.nextRange(0.7, 1.5), (factor) => Effect.sleep(base * factor))
+    const travel = (base: number) => Effect.flatMap(Random.nextBetween(0.7, 1.5), (factor) => Effect.sleep(base * factor))
     const far = <A, E>(call: Effect.Effect<A, E>) =>
       travel(0.3).pipe(
-        Effect.zipRight(Effect.suspend(() => {
+        Effect.andThen(Effect.suspend(() => {
           requests++
           return call
         })),
-        Effect.zipLeft(travel(0.3))
+        Effect.tap(travel(0.3))
       )
     const storage: Storage.Service = {
       ...shared,
       claim: (request) => far(shared.claim(request)),
-      release: (request) => far(Effect.zipLeft(shared.release(request), PubSub.publish(hints, "lock"))),
+      release: (request) => far(Effect.tap(shared.release(request), PubSub.publish(hints, "lock"))),
       wakeUps: hinted ? Stream.mapEffect(Stream.fromPubSub(hints), (key) => Effect.as(travel(0.5), key), { concurrency: 8 }) : Stream.never
     }
     const counts = Array.from({ length: processes }, () => 0)
@@ -53,7 +53,7 @@ const contend = (processes: number, hold: number, away: number, fibers: Readonly
         yield* locks.withLock(() => body, "lock")
         yield* Effect.sleep(away)
       })
-      for (let n = fibers[index] ?? 1; n > 0; n--) yield* Effect.fork(Effect.forever(once))
+      for (let n = fibers[index] ?? 1; n > 0; n--) yield* Effect.forkChild(Effect.forever(once))
     }
     yield* Effect.sleep(millis)
     const acquisitions = counts.reduce((sum, count) => sum + count, 0)

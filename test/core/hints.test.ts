@@ -1,11 +1,11 @@
 /** Waiters that do not poll: what wakes them, and who passes by whom. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as PubSub from "effect/PubSub"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as Process from "../support/process.js"
@@ -22,22 +22,22 @@ const processes = (change: (storage: Storage.Service) => Storage.Service = (same
   })
 
 describe("a waiter that does not poll", () => {
-  it.scoped("has the lock at once when an operator frees it in another process", () =>
+  it.effect("has the lock at once when an operator frees it in another process", () =>
     Effect.gen(function*() {
       const { a, b, operator } = yield* processes()
       const lock = yield* a.acquire("x")
-      const waiter = yield* Effect.fork(b.acquire("x"))
+      const waiter = yield* Effect.forkChild(b.acquire("x"))
       yield* TestClock.adjust("1 second")
       yield* operator.forceRelease("x", { token: lock.token, when: "now" })
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* isDone(waiter))
     }))
 
-  it.scoped("has it when the lease ends, if the operator keeps all out until then", () =>
+  it.effect("has it when the lease ends, if the operator keeps all out until then", () =>
     Effect.gen(function*() {
       const { a, b, operator } = yield* processes()
       const lock = yield* a.acquire("x")
-      const waiter = yield* Effect.fork(b.acquire("x"))
+      const waiter = yield* Effect.forkChild(b.acquire("x"))
       yield* TestClock.adjust("1 second")
       yield* operator.forceRelease("x", { token: lock.token, when: "leaseEnd" })
       yield* TestClock.adjust("50 minutes")
@@ -46,12 +46,12 @@ describe("a waiter that does not poll", () => {
       assert.isTrue(yield* isDone(waiter))
     }))
 
-  it.scoped("has it at the hint \"all\", for whatever lock it waits", () =>
+  it.effect("has it at the hint \"all\", for whatever lock it waits", () =>
     Effect.gen(function*() {
       const hints = yield* PubSub.unbounded<string>()
       const { a, b } = yield* processes((storage) => ({ ...storage, wakeUps: Stream.fromPubSub(hints) }))
       const [x, y] = [yield* a.acquire("x"), yield* a.acquire("y")]
-      const waiters = [yield* Effect.fork(b.acquire("x")), yield* Effect.fork(b.acquire("y"))]
+      const waiters = [yield* Effect.forkChild(b.acquire("x")), yield* Effect.forkChild(b.acquire("y"))]
       yield* TestClock.adjust("1 second")
       yield* x.release
       yield* y.release
@@ -64,13 +64,13 @@ describe("a waiter that does not poll", () => {
 })
 
 describe("a reentry in line", () => {
-  it.scoped("behind others enters as soon as its owner gets the lock, in this process or another", () =>
+  it.effect("behind others enters as soon as its owner gets the lock, in this process or another", () =>
     Effect.gen(function*() {
       const { a, b } = yield* processes()
       const first = yield* a.acquire("x")
-      const stranger = yield* Effect.fork(a.acquire("x"))
-      const owner = yield* Effect.fork(a.acquire("x", "me"))
-      const again = yield* Effect.fork(a.acquire("x", "me"))
+      const stranger = yield* Effect.forkChild(a.acquire("x"))
+      const owner = yield* Effect.forkChild(a.acquire("x", "me"))
+      const again = yield* Effect.forkChild(a.acquire("x", "me"))
       yield* TestClock.adjust("1 second")
       yield* first.release
       yield* TestClock.adjust("1 second")
@@ -82,17 +82,17 @@ describe("a reentry in line", () => {
       assert.strictEqual(mine.token, too.token)
 
       // In another process its owner queues behind a stranger, who learns who has it.
-      const behind = yield* Effect.fork(b.acquire("x"))
+      const behind = yield* Effect.forkChild(b.acquire("x"))
       yield* TestClock.adjust("1 second")
-      const there = yield* Effect.fork(b.acquire("x", "me"))
+      const there = yield* Effect.forkChild(b.acquire("x", "me"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual([yield* isDone(behind), yield* isDone(there)], [false, true])
     }))
 
-  it.scoped("behind a stranger that waits for its owner ends", () =>
+  it.effect("behind a stranger that waits for its owner ends", () =>
     Effect.gen(function*() {
       const { a } = yield* processes()
-      const done = yield* Effect.fork(a.withLock(
+      const done = yield* Effect.forkChild(a.withLock(
         () =>
           Effect.gen(function*() {
             yield* Effect.sleep("1 second")
@@ -101,7 +101,7 @@ describe("a reentry in line", () => {
         "x",
         "me"
       ))
-      const strangers = yield* Effect.all(Array.from({ length: 3 }, () => Effect.fork(a.withLock(() => Effect.void, "x"))))
+      const strangers = yield* Effect.all(Array.from({ length: 3 }, () => Effect.forkChild(a.withLock(() => Effect.void, "x"))))
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(yield* isDone(done))
       yield* Fiber.joinAll(strangers)

@@ -1,10 +1,10 @@
 /** What need not take time takes none. In virtual time, which passes only where somebody waits for it. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -66,7 +66,7 @@ const cases: Record<string, Case> = {
   },
   "with a hold whose body takes a moment to end": {
     before: ({ a }) =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.forkScoped(a.run(StorageLock.withLock(Effect.onInterrupt(Effect.never, () => Effect.sleep("300 millis")), "foo"))),
         Effect.sleep("1 second")
       ),
@@ -211,7 +211,7 @@ describe("a release", () => {
         const { a, link, storage } = yield* setup()
         const lock = yield* a.locks.acquire("foo")
         yield* link.set(["release"], { before: Effect.sleep("4 seconds"), uninterruptible })
-        const releasing = yield* Effect.fork(lock.release)
+        const releasing = yield* Effect.forkChild(lock.release)
         yield* Effect.sleep("100 millis")
         assert.isAtMost(yield* timed(Fiber.interrupt(releasing)), 1)
         assert.isFalse(yield* isFree(storage))

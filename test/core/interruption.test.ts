@@ -1,12 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Random from "#effect/Random"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -45,7 +44,7 @@ describe("interruption", () => {
               () => Effect.flatMap(Random.nextIntBetween(0, 300), (millis) => lock.guard(Effect.sleep(millis))),
               () => Effect.sync(() => inside.set(lockId, inside.get(lockId)! - 1))
             )
-          const fiber = yield* Effect.fork(process.run(StorageLock.withLock(body, lockId)))
+          const fiber = yield* Effect.forkChild(process.run(StorageLock.withLock(body, lockId)))
           yield* Effect.sleep(yield* Random.nextIntBetween(0, 400))
           yield* Fiber.interrupt(fiber)
         })
@@ -53,7 +52,7 @@ describe("interruption", () => {
       for (let round = 0; round < rounds; round += atOnce) {
         const batch = yield* Effect.forEach(
           Array.from({ length: atOnce }, (_, i) => round + i),
-          (i) => Effect.fork(one(i))
+          (i) => Effect.forkChild(one(i))
         )
         yield* Effect.forEach(batch, Fiber.join)
       }
@@ -61,7 +60,7 @@ describe("interruption", () => {
       yield* Effect.sleep("200 millis")
 
       assert.isAbove(ran, rounds / 20)
-      assert.deepStrictEqual(Chunk.toReadonlyArray(yield* Stream.runCollect(storage.list)), [])
+      assert.deepStrictEqual(yield* Stream.runCollect(storage.list), [])
       // The lines are empty: every lock can be had at once.
       for (let i = 0; i < 20; i++) {
         for (const process of processes) assert.isTrue(Option.isSome(yield* Effect.scoped(process.locks.tryAcquire(`lock ${i}`))))
@@ -71,13 +70,13 @@ describe("interruption", () => {
       assert.deepStrictEqual(link.calls, calls)
     }).pipe(Effect.scoped, VirtualTime.run, Effect.withRandom(Random.make(seed))))
 
-  it.scoped("of an acquire whose claim hangs returns at once, and what it may have claimed is released later", () =>
+  it.effect("of an acquire whose claim hangs returns at once, and what it may have claimed is released later", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const link = Faulty.make(storage)
       const a = yield* Process.make(link.storage)
       yield* link.set(["claim"], Faulty.late("3 seconds"))
-      const fiber = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo")))
+      const fiber = yield* Effect.forkChild(Effect.scoped(a.locks.acquire("foo")))
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(fiber)
       assert.isTrue(Option.isSome(yield* storage.get("foo")))
@@ -85,7 +84,7 @@ describe("interruption", () => {
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
     }))
 
-  it.scoped("a claim whose fate is unknown, and that arrives after its release, is released again", () =>
+  it.effect("a claim whose fate is unknown, and that arrives after its release, is released again", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       let delayed: Effect.Effect<unknown> = Effect.void
@@ -104,27 +103,27 @@ describe("interruption", () => {
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
     }))
 
-  it.scoped("the release is completed though the closing fiber is interrupted", () =>
+  it.effect("the release is completed though the closing fiber is interrupted", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const link = Faulty.make(storage)
       const a = yield* Process.make(link.storage)
       yield* link.set(["release"], Faulty.slow("2 seconds"))
-      const fiber = yield* Effect.fork(Effect.scoped(a.locks.acquire("foo")))
+      const fiber = yield* Effect.forkChild(Effect.scoped(a.locks.acquire("foo")))
       yield* TestClock.adjust("1 second")
-      fiber.unsafeInterruptAsFork(FiberId.none)
+      fibers.interrupt(fiber)
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
     }))
 
-  it.scoped("of waiters, and of the layer, leaves no fiber of ours", () =>
+  it.effect("of waiters, and of the layer, leaves no fiber of ours", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const before = Array.from(yield* roots)
       yield* Effect.scoped(Effect.gen(function*() {
         const a = yield* Process.make(storage)
         yield* a.locks.acquire("foo", "a")
-        const waiters = yield* Effect.forEach(Array.from({ length: 10 }), () => Effect.fork(Effect.scoped(a.locks.acquire("foo"))))
+        const waiters = yield* Effect.forEach(Array.from({ length: 10 }), () => Effect.forkChild(Effect.scoped(a.locks.acquire("foo"))))
         yield* TestClock.adjust("1 second")
         yield* Effect.forEach(waiters, Fiber.interrupt)
       }))

@@ -1,13 +1,15 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
+import { assert, describe, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
+import { withClock } from "#effect/clocks"
 import { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -34,24 +36,24 @@ const faults: Record<string, Faulty.Fault> = {
 
 describe("a hold is lost before another process can have the lock", () => {
   for (const [name, fault] of Object.entries(faults)) {
-    it.scoped(`storage ${name}`, () =>
+    it.effect(`storage ${name}`, () =>
       Effect.gen(function*() {
         const { a, b, link } = yield* contest
         const events: Array<string> = []
         const note = (event: string) => Effect.map(Clock.currentTimeMillis, (now) => events.push(`${event}@${now}`))
 
-        const body = yield* Effect.fork(Effect.exit(a.run(StorageLock.withLock(
+        const body = yield* Effect.forkChild(Effect.exit(a.run(StorageLock.withLock(
           Effect.never.pipe(Effect.onInterrupt(() => note("body ended"))),
           "foo",
           "a"
         ))))
         yield* TestClock.adjust("1500 millis")
         yield* link.set(["renew"], fault)
-        const other = yield* Effect.fork(Effect.scoped(Effect.zipRight(b.locks.acquire("foo", "b"), note("taken"))))
+        const other = yield* Effect.forkChild(Effect.scoped(Effect.andThen(b.locks.acquire("foo", "b"), note("taken"))))
         for (let i = 0; i < 100; i++) yield* TestClock.adjust("100 millis")
 
         const exit = yield* Fiber.join(body)
-        const error = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+        const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : Option.none()
         assert(Option.isSome(error) && error.value._tag === "LockLost")
         assert.strictEqual(error.value.reason, "Expired")
         yield* Fiber.join(other)
@@ -64,14 +66,14 @@ describe("a hold is lost before another process can have the lock", () => {
       }))
   }
 
-  it.scoped("lost, check, guard and unsafeRemainingMillis agree, at the deadline to the millisecond, and for ever after", () =>
+  it.effect("lost, check, guard and unsafeRemainingMillis agree, at the deadline to the millisecond, and for ever after", () =>
     Effect.gen(function*() {
       const { a, link } = yield* contest
       const lock = yield* a.locks.acquire("foo", "a")
       yield* link.set(["renew"], Faulty.hang)
-      const lost = yield* Effect.fork(Effect.flip(lost_(lock)))
+      const lost = yield* Effect.forkChild(Effect.flip(lost_(lock)))
       yield* TestClock.adjust("2699 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(lost)))
+      assert.isTrue(fibers.exitOf(lost) === undefined)
       assert.strictEqual(lock.unsafeRemainingMillis(), 1)
       assert.strictEqual(Duration.toMillis(yield* lock.check), 1)
       yield* TestClock.adjust("1 millis")
@@ -84,10 +86,10 @@ describe("a hold is lost before another process can have the lock", () => {
       assert.isAtMost(lock.unsafeRemainingMillis(), 0)
     }))
 
-  it.scoped("a blocked event loop is seen by check though no timer could fire", () =>
+  it.effect("a blocked event loop is seen by check though no timer could fire", () =>
     Effect.gen(function*() {
       const hands = { wall: 0, monotonic: 0 }
-      yield* Effect.withClock(
+      yield* withClock(
         Effect.gen(function*() {
           const a = yield* Process.make(yield* MemoryStorage.make(), options)
           const lock = yield* a.locks.acquire("foo")
@@ -100,10 +102,10 @@ describe("a hold is lost before another process can have the lock", () => {
       )
     }))
 
-  it.scoped("a renewal that is answered after the deadline revives nothing, though no timer has fired", () =>
+  it.effect("a renewal that is answered after the deadline revives nothing, though no timer has fired", () =>
     Effect.gen(function*() {
       const hands = { wall: 0, monotonic: 0 }
-      yield* Effect.withClock(
+      yield* withClock(
         Effect.gen(function*() {
           const gate = yield* Deferred.make<void>()
           const storage = yield* MemoryStorage.make()
@@ -111,13 +113,13 @@ describe("a hold is lost before another process can have the lock", () => {
           const a = yield* Process.make({
             ...storage,
             renew: (requests) =>
-              Effect.tap(Effect.zipRight(Deferred.await(gate), storage.renew(requests)), ([outcome]) =>
+              Effect.tap(Effect.andThen(Deferred.await(gate), storage.renew(requests)), ([outcome]) =>
                 Effect.sync(() => renewed = outcome?._tag))
           }, options)
           const lock = yield* a.locks.acquire("foo")
           hands.wall = hands.monotonic = 1000
-          const renewing = yield* Effect.fork(Effect.flip(lock.renew))
-          yield* Effect.yieldNow()
+          const renewing = yield* Effect.forkChild(Effect.flip(lock.renew))
+          yield* Effect.yieldNow
           hands.wall = hands.monotonic = 2750
           yield* Deferred.succeed(gate, undefined)
           const error = yield* Fiber.join(renewing)
@@ -129,7 +131,7 @@ describe("a hold is lost before another process can have the lock", () => {
       )
     }))
 
-  it.scoped("a hold that cannot be renewed is lost alone, though it travels with others", () =>
+  it.effect("a hold that cannot be renewed is lost alone, though it travels with others", () =>
     Effect.gen(function*() {
       const store = yield* MemoryStorage.makeVersioned()
       const broken = new StorageError({ reason: "Schema", operation: "Test.get", isRetryable: false, applied: "no", message: "cannot read it" })
@@ -146,10 +148,10 @@ describe("a hold is lost before another process can have the lock", () => {
       yield* good.check
     }))
 
-  it.scoped("a suspended machine, whose monotonic clock stood still, has lost its holds", () =>
+  it.effect("a suspended machine, whose monotonic clock stood still, has lost its holds", () =>
     Effect.gen(function*() {
       const hands = { wall: 5000, monotonic: 1000 }
-      yield* Effect.withClock(
+      yield* withClock(
         Effect.gen(function*() {
           const storage = yield* MemoryStorage.make({ time: Effect.succeed(1) })
           const a = yield* Process.make(storage, options)
@@ -169,14 +171,14 @@ describe("a hold is lost before another process can have the lock", () => {
 })
 
 describe("withLock", () => {
-  it.scoped("interrupted, keeps the lock until its body has ended", () =>
+  it.effect("interrupted, keeps the lock until its body has ended", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* contest
       let ended = false
       const body = Effect.never.pipe(Effect.onInterrupt(() => Effect.map(Effect.sleep("500 millis"), () => ended = true)))
-      const fiber = yield* Effect.fork(a.run(StorageLock.withLock(body, "foo", "a")))
+      const fiber = yield* Effect.forkChild(a.run(StorageLock.withLock(body, "foo", "a")))
       yield* TestClock.adjust("1 second")
-      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
       yield* TestClock.adjust("400 millis")
       assert.isFalse(ended)
       assert.strictEqual(link.calls.release, 0)
@@ -189,12 +191,12 @@ describe("withLock", () => {
 })
 
 describe("a lost hold", () => {
-  it.scoped("is not released while its body is still ending and its lease lasts", () =>
+  it.effect("is not released while its body is still ending and its lease lasts", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* contest
       yield* link.set(["renew"], Faulty.refuse)
       const body = Effect.never.pipe(Effect.onInterrupt(() => Effect.sleep("200 millis")))
-      const fiber = yield* Effect.fork(Effect.flip(a.run(StorageLock.withLock(body, "foo", "a"))))
+      const fiber = yield* Effect.forkChild(Effect.flip(a.run(StorageLock.withLock(body, "foo", "a"))))
       yield* TestClock.adjust("2850 millis")
       assert.strictEqual(link.calls.release, 0)
       assert.isTrue(Option.isSome(yield* storage.get("foo")))
@@ -207,12 +209,12 @@ describe("a lost hold", () => {
 const lost_ = (lock: StorageLock.Lock) => lock.lost
 
 describe("the deadline", () => {
-  it.scoped("of a claim whose first reply was lost counts from the answered attempt, by the end of the first lease", () =>
+  it.effect("of a claim whose first reply was lost counts from the answered attempt, by the end of the first lease", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* contest
       // Applied at 0, its reply lost at 900: the retry is answered with what is left of the first lease.
-      yield* link.set(["claim"], { after: Effect.zipRight(Effect.sleep("900 millis"), Faulty.failure("Connection", "unknown")) })
-      const acquiring = yield* Effect.fork(a.locks.acquire("foo", "a"))
+      yield* link.set(["claim"], { after: Effect.andThen(Effect.sleep("900 millis"), Faulty.failure("Connection", "unknown")) })
+      const acquiring = yield* Effect.forkChild(a.locks.acquire("foo", "a"))
       yield* TestClock.adjust("890 millis")
       yield* link.set(["claim", "renew"], undefined)
       yield* TestClock.adjust("200 millis")
@@ -223,7 +225,7 @@ describe("the deadline", () => {
       assert.isAtMost(until, 2700)
     }))
 
-  it.scoped("a reply so late that nothing is left is given back, and the lock is claimed anew", () =>
+  it.effect("a reply so late that nothing is left is given back, and the lock is claimed anew", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       // The storage says that hardly anything is left of the lease.
@@ -236,14 +238,14 @@ describe("the deadline", () => {
           return { ...outcome, validFor: 250_000 }
         })
       }, options)
-      const acquiring = yield* Effect.fork(a.locks.acquire("foo", "a"))
+      const acquiring = yield* Effect.forkChild(a.locks.acquire("foo", "a"))
       yield* TestClock.adjust("500 millis")
       const lock = yield* Fiber.join(acquiring)
       const { record } = Option.getOrThrow(yield* storage.get("foo"))
       assert.deepStrictEqual(record.holds, [lock.holdId])
     }))
 
-  it.scoped("a slow storage does not lose a hold as long as one renewal gets through", () =>
+  it.effect("a slow storage does not lose a hold as long as one renewal gets through", () =>
     Effect.gen(function*() {
       const { a, link } = yield* contest
       const lock = yield* a.locks.acquire("foo", "a")
@@ -257,7 +259,7 @@ describe("the deadline", () => {
 })
 
 describe("NotHeld", () => {
-  it.scoped("taken by another owner, it says Taken, and its release does not touch the successor", () =>
+  it.effect("taken by another owner, it says Taken, and its release does not touch the successor", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       let skew = 0
@@ -281,7 +283,7 @@ describe("NotHeld", () => {
 })
 
 describe("one refresher for all holds", () => {
-  it.scoped("renews holds of about one age in one statement, at most a hundred in each", () =>
+  it.effect("renews holds of about one age in one statement, at most a hundred in each", () =>
     Effect.gen(function*() {
       const { a, link } = yield* contest
       for (let i = 0; i < 250; i++) yield* a.locks.acquire(`lock ${i}`, "a")

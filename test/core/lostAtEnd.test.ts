@@ -1,11 +1,12 @@
 /** What a body ends in whose hold was over at its end, or that lasts for longer than it may. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
+import { withClock } from "#effect/clocks"
 import { LockLost } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
@@ -44,109 +45,109 @@ describe("a body that ends after its hold is over", () => {
           hands.wall = hands.monotonic += millis
           return end
         })
-        return yield* Effect.withClock(Effect.scoped(Effect.flatMap(process(), ({ locks }) => Effect.either(run(locks, body, own)))), clock)
+        return yield* withClock(Effect.scoped(Effect.flatMap(process(), ({ locks }) => Effect.result(run(locks, body, own)))), clock)
       })
 
     it.effect(`${name}: blocked beyond the lease, ends in LockLost, with what it gave`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const result = yield* blocked(2700, Effect.succeed("done"))
-          assert(result._tag === "Left" && result.left instanceof LockLost)
-          assert.deepInclude({ ...result.left }, { lockId: "foo", reason: "Expired", completed: true, result: "done" })
-          assert.match(result.left.message, /run to its end/)
-          assert.deepStrictEqual(at(lines, LogLevel.Warning).map(({ annotations }) => annotations.lockId), ["foo"])
+          assert(result._tag === "Failure" && result.failure instanceof LockLost)
+          assert.deepInclude({ ...result.failure }, { lockId: "foo", reason: "Expired", completed: true, result: "done" })
+          assert.match(result.failure.message, /run to its end/)
+          assert.deepStrictEqual(at(lines, "Warning").map(({ annotations }) => annotations.lockId), ["foo"])
         })))
 
     it.effect(`${name}: blocked, but not beyond the lease, ends in what it gave`, () =>
-      Effect.map(blocked(2699, Effect.succeed("done")), (result) => assert.deepInclude({ ...result }, { right: "done" })))
+      Effect.map(blocked(2699, Effect.succeed("done")), (result) => assert.deepInclude({ ...result }, { success: "done" })))
 
     it.effect(`${name}: that failed by itself, fails with its own error`, () =>
-      Effect.map(blocked(2700, Effect.fail("its own")), (result) => assert.deepInclude({ ...result }, { left: "its own" })))
+      Effect.map(blocked(2700, Effect.fail("its own")), (result) => assert.deepInclude({ ...result }, { failure: "its own" })))
 
     it.effect(`${name}: ends in what it gave if its loss at the end is no failure`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const result = yield* blocked(2700, Effect.succeed("done"), { lostAtEnd: "succeed" })
-          assert.deepInclude({ ...result }, { right: "done" })
-          assert.deepStrictEqual(at(lines, LogLevel.Warning).map(({ annotations }) => annotations.lockId), ["foo"])
+          assert.deepInclude({ ...result }, { success: "done" })
+          assert.deepStrictEqual(at(lines, "Warning").map(({ annotations }) => annotations.lockId), ["foo"])
         })))
 
-    it.scoped(`${name}: that was interrupted for the loss, ends in LockLost, as soon as it can be; its own failure stands`, () =>
+    it.effect(`${name}: that was interrupted for the loss, ends in LockLost, as soon as it can be; its own failure stands`, () =>
       Effect.gen(function*() {
         const { link, locks } = yield* process()
         yield* link.set(["renew"], Faulty.refuse)
         const body = Effect.as(Effect.sleep("10 seconds"), "done")
         for (const whole of [true, false]) {
-          const fiber = yield* Effect.fork(Effect.either(run(locks, whole ? Effect.uninterruptible(body) : body)))
+          const fiber = yield* Effect.forkChild(Effect.result(run(locks, whole ? Effect.uninterruptible(body) : body)))
           yield* TestClock.adjust("9 seconds")
-          assert.strictEqual(Option.isNone(yield* Fiber.poll(fiber)), whole)
+          assert.strictEqual(fibers.exitOf(fiber) === undefined, whole)
           yield* TestClock.adjust("11 seconds")
           const result = yield* Fiber.join(fiber)
-          assert(result._tag === "Left" && result.left instanceof LockLost)
-          assert.strictEqual(result.left.reason, "Expired")
+          assert(result._tag === "Failure" && result.failure instanceof LockLost)
+          assert.strictEqual(result.failure.reason, "Expired")
         }
-        const failing = yield* Effect.fork(Effect.either(run(locks, Effect.uninterruptible(Effect.zipRight(body, Effect.fail("its own"))))))
+        const failing = yield* Effect.forkChild(Effect.result(run(locks, Effect.uninterruptible(Effect.andThen(body, Effect.fail("its own"))))))
         yield* TestClock.adjust("20 seconds")
-        assert.deepInclude({ ...(yield* Fiber.join(failing)) }, { left: "its own" })
+        assert.deepInclude({ ...(yield* Fiber.join(failing)) }, { failure: "its own" })
       }))
   }
 
-  it.scoped("that has given the lock back itself, ends in what it gave, however late", () =>
+  it.effect("that has given the lock back itself, ends in what it gave, however late", () =>
     Effect.gen(function*() {
       const { locks } = yield* process()
-      const fiber = yield* Effect.fork(locks.withLock((lock) => Effect.as(Effect.zipRight(lock.release, Effect.sleep("10 seconds")), "done"), "foo"))
+      const fiber = yield* Effect.forkChild(locks.withLock((lock) => Effect.as(Effect.andThen(lock.release, Effect.sleep("10 seconds")), "done"), "foo"))
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(yield* Fiber.join(fiber), "done")
     }))
 
-  it.scoped("whose caller is interrupted, is interrupted", () =>
+  it.effect("whose caller is interrupted, is interrupted", () =>
     Effect.gen(function*() {
       const { locks } = yield* process()
-      const fiber = yield* Effect.fork(locks.withLock(() => Effect.uninterruptible(Effect.sleep("10 seconds")), "foo"))
+      const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.uninterruptible(Effect.sleep("10 seconds")), "foo"))
       yield* TestClock.adjust("1 second")
-      const exit = yield* Effect.fork(Fiber.interrupt(fiber))
+      const exit = yield* Effect.forkChild(Fiber.interrupt(fiber))
       yield* TestClock.adjust("10 seconds")
-      assert.isTrue(Exit.isInterrupted(yield* Fiber.join(exit)))
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.join(exit)))
     }))
 
   it.effect("and a scope that closes after its hold is over, leave a word in the log", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const hands = { wall: 0, monotonic: 0 }
-        yield* Effect.withClock(
+        yield* withClock(
           Effect.scoped(Effect.gen(function*() {
             const { locks } = yield* process()
             yield* Effect.scoped(Effect.tap(locks.acquire("foo"), () => Effect.sync(() => hands.wall = hands.monotonic = 5000)))
           })),
           yield* HandClock.make(hands)
         )
-        assert.deepStrictEqual(at(lines, LogLevel.Warning).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Expired"]])
+        assert.deepStrictEqual(at(lines, "Warning").map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Expired"]])
       })))
 })
 
 describe("holdAtMost", () => {
   for (const [name, run] of Object.entries(ways)) {
-    it.scoped(`${name}: a body that hangs is stopped then, to the millisecond, and others have the lock`, () =>
+    it.effect(`${name}: a body that hangs is stopped then, to the millisecond, and others have the lock`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const { locks } = yield* process({ holdAtMost: "1 minute" })
-          const fiber = yield* Effect.fork(Effect.either(run(locks, Effect.never)))
+          const fiber = yield* Effect.forkChild(Effect.result(run(locks, Effect.never)))
           yield* TestClock.adjust("59999 millis")
-          assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
+          assert.isTrue(fibers.exitOf(fiber) === undefined)
           yield* TestClock.adjust("1 millis")
           const result = yield* Fiber.join(fiber)
-          assert(result._tag === "Left" && result.left instanceof LockLost)
-          assert.strictEqual(result.left.reason, "HeldTooLong")
-          assert.match(result.left.message, /`holdAtMost` allows \(1m\)/)
+          assert(result._tag === "Failure" && result.failure instanceof LockLost)
+          assert.strictEqual(result.failure.reason, "HeldTooLong")
+          assert.match(result.failure.message, /`holdAtMost` allows \(1m\)/)
           assert.isTrue(Option.isSome(yield* locks.tryAcquire("foo")))
-          assert.deepStrictEqual(at(lines, LogLevel.Warning).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "HeldTooLong"]])
+          assert.deepStrictEqual(at(lines, "Warning").map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "HeldTooLong"]])
         })))
   }
 
-  it.scoped("a body that does not end keeps the lock until its lease ends, and no longer", () =>
+  it.effect("a body that does not end keeps the lock until its lease ends, and no longer", () =>
     Effect.gen(function*() {
       const { link, locks, storage } = yield* process({ holdAtMost: "10500 millis" })
-      const fiber = yield* Effect.fork(Effect.exit(locks.withLock(() => Effect.uninterruptible(Effect.sleep("1 minute")), "foo")))
+      const fiber = yield* Effect.forkChild(Effect.exit(locks.withLock(() => Effect.uninterruptible(Effect.sleep("1 minute")), "foo")))
       yield* TestClock.adjust("10500 millis")
       const renewals = link.calls.renew
       // Renewed last at 10 seconds.
@@ -159,7 +160,7 @@ describe("holdAtMost", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(fiber)))
     }))
 
-  it.scoped("a hold of a scope is lost, and check says for how long it may last", () =>
+  it.effect("a hold of a scope is lost, and check says for how long it may last", () =>
     Effect.gen(function*() {
       const { locks } = yield* process()
       const lock = yield* locks.acquire("foo", { holdAtMost: "2 seconds" })
@@ -171,7 +172,7 @@ describe("holdAtMost", () => {
       assert.strictEqual((yield* Effect.flip(lock.check)).reason, "HeldTooLong")
     }))
 
-  it.scoped("a lease that cannot be renewed is over before", () =>
+  it.effect("a lease that cannot be renewed is over before", () =>
     Effect.gen(function*() {
       const { link, locks } = yield* process({ holdAtMost: "1 minute" })
       const lock = yield* locks.acquire("foo")
@@ -180,7 +181,7 @@ describe("holdAtMost", () => {
       assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Expired")
     }))
 
-  it.scoped("each hold of an owner has its own", () =>
+  it.effect("each hold of an owner has its own", () =>
     Effect.gen(function*() {
       const { locks } = yield* process()
       const outer = yield* locks.acquire("foo", { ownerId: "ada", holdAtMost: "1 minute" })
@@ -201,7 +202,7 @@ describe("holdAtMost", () => {
       assert.isTrue(Option.isNone(yield* locks.tryAcquire("foo", { ownerId: "grace" })))
     }))
 
-  it.scoped("of one acquire, also to have none", () =>
+  it.effect("of one acquire, also to have none", () =>
     Effect.gen(function*() {
       const { locks } = yield* process({ holdAtMost: "1 second" })
       const lock = yield* locks.acquire("foo", { holdAtMost: "infinity" })
@@ -209,7 +210,7 @@ describe("holdAtMost", () => {
       yield* lock.check
     }))
 
-  it.scoped("that makes no sense is refused before any I/O, by the layer and by one acquire; lostAtEnd too", () =>
+  it.effect("that makes no sense is refused before any I/O, by the layer and by one acquire; lostAtEnd too", () =>
     Effect.gen(function*() {
       const { link, locks } = yield* process()
       for (const value of [0, -1, Number.NaN, "soon", null, "0 millis", {}]) {

@@ -1,8 +1,8 @@
 /** Hundreds of holds with leases of all lengths: each is renewed in its own time, whatever goes wrong with the statements that they share. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Storage from "../../src/Storage.js"
 import type { Renew } from "../../src/LockRecord.js"
@@ -31,7 +31,7 @@ const setup = (before: (call: Call, n: number) => Effect.Effect<void>) =>
         Effect.flatMap(Storage.TimeLimit, (limit) => {
           const call = { requests, limit: Duration.toMillis(limit) }
           calls.push(call)
-          return Effect.zipRight(before(call, calls.length), storage.renew(requests))
+          return Effect.andThen(before(call, calls.length), storage.renew(requests))
         })
     }
     return { storage, calls, a: yield* Process.make(noted) }
@@ -47,7 +47,7 @@ const acquireAll = (a: Effect.Effect.Success<ReturnType<typeof Process.make>>, c
 const most = (lease: number): number => Math.min(lease / 3, 10_000)
 
 describe("700 holds of mixed leases", () => {
-  it.scopedLive("are all renewed, at most a hundred in a statement, each within the time of its most urgent hold", () =>
+  it.live("are all renewed, at most a hundred in a statement, each within the time of its most urgent hold", () =>
     VirtualTime.run(Effect.scoped(Effect.gen(function*() {
       const { a, calls, storage } = yield* setup(() => Effect.sleep("20 millis"))
       const locks = yield* acquireAll(a, 700)
@@ -65,7 +65,7 @@ describe("700 holds of mixed leases", () => {
       assert.isBelow(calls.length, leases.reduce((sum, lease) => sum + 2 * (3 * 180_000) / lease + 20, 0))
     }))))
 
-  it.scopedLive("though every other statement for each of them hangs, or fails", () =>
+  it.live("though every other statement for each of them hangs, or fails", () =>
     VirtualTime.run(heard(() => Effect.scoped(Effect.gen(function*() {
       /** Those whose last statement was a failure. */
       const spared = new Set<string>()
@@ -85,7 +85,7 @@ describe("700 holds of mixed leases", () => {
       assert.strictEqual(lost.join(), "")
     })))))
 
-  it.scopedLive("a storage that is too slow for a short lease costs the long ones nothing", () =>
+  it.live("a storage that is too slow for a short lease costs the long ones nothing", () =>
     VirtualTime.run(heard(() => Effect.scoped(Effect.gen(function*() {
       const { a, calls } = yield* setup(() => Effect.sleep("900 millis"))
       const locks = yield* Effect.forEach(ids(50), (id) => a.locks.acquire(id, { leaseExpireAfter: "1 minute" }))

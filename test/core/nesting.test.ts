@@ -1,11 +1,11 @@
 /** Work that waits for a lock that it has itself: told at once where it is certain, and after a moment where it may be. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as logs from "#harness/logs"
 import { InvalidOptions } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type { Lock } from "../../src/StorageLock.js"
@@ -21,8 +21,8 @@ const setup = Effect.gen(function*() {
 const logging = <A, E, R>(self: (said: ReadonlyArray<string>) => Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const said: Array<string> = []
-    const logger = Logger.make(({ message }) => void said.push(String(message)))
-    return Effect.provide(self(said), Logger.replace(Logger.defaultLogger, logger))
+    const logger = logs.to(({ message }) => void said.push(message))
+    return Effect.provide(self(said), logger)
   })
 
 const isRefused = (error: unknown, ownerId: string) => {
@@ -33,7 +33,7 @@ const isRefused = (error: unknown, ownerId: string) => {
 }
 
 describe("a nested acquire of one lock without an owner id", () => {
-  it.scoped("in the body of withLock is refused at once, and the body may go on", () =>
+  it.effect("in the body of withLock is refused at once, and the body may go on", () =>
     Effect.gen(function*() {
       const { locks } = yield* setup
       const result = yield* locks.withLock(
@@ -51,7 +51,7 @@ describe("a nested acquire of one lock without an owner id", () => {
       assert.strictEqual(result, "entered again")
     }))
 
-  it.scoped("is refused also through bodies of other locks, another layer, and a body with an owner id of its own", () =>
+  it.effect("is refused also through bodies of other locks, another layer, and a body with an owner id of its own", () =>
     Effect.gen(function*() {
       const { locks, storage } = yield* setup
       const other = yield* Process.make(storage)
@@ -60,16 +60,16 @@ describe("a nested acquire of one lock without an owner id", () => {
       isRefused(yield* Effect.flip(locks.withLockIfAvailable(() => other.locks.withLock(() => Effect.void, "x"), "x", "me")), "me")
     }))
 
-  it.scoped("is not refused for another lock, another storage, after an early release, or outside", () =>
+  it.effect("is not refused for another lock, another storage, after an early release, or outside", () =>
     Effect.gen(function*() {
       const { locks } = yield* setup
       const elsewhere = (yield* setup).locks
       yield* locks.withLock(
         (lock) =>
           locks.withLock(() => Effect.void, "y").pipe(
-            Effect.zipRight(elsewhere.withLock(() => Effect.void, "x")),
-            Effect.zipRight(lock.release),
-            Effect.zipRight(locks.withLock(() => Effect.void, "x"))
+            Effect.andThen(elsewhere.withLock(() => Effect.void, "x")),
+            Effect.andThen(lock.release),
+            Effect.andThen(locks.withLock(() => Effect.void, "x"))
           ),
         "x"
       )
@@ -79,17 +79,17 @@ describe("a nested acquire of one lock without an owner id", () => {
       yield* Effect.provide(locks.withLock(() => Effect.void, "x"), runtime)
     }))
 
-  it.scoped("in a forked child waits, for the body may end without it; after a moment that is said, once, with both places", () =>
+  it.effect("in a forked child waits, for the body may end without it; after a moment that is said, once, with both places", () =>
     logging((said) =>
       Effect.gen(function*() {
         const { locks } = yield* setup
         const go = yield* Deferred.make<Lock>()
         const end = yield* Deferred.make<void>()
         let entered = false
-        const outer = yield* Effect.fork(Effect.withSpan(
+        const outer = yield* Effect.forkChild(Effect.withSpan(
           locks.withLock((lock) =>
             Effect.gen(function*() {
-              yield* Effect.forkDaemon(Effect.withSpan(locks.withLock(() => Effect.sync(() => (entered = true)), "x"), "the inner one"))
+              yield* Effect.forkDetach(Effect.withSpan(locks.withLock(() => Effect.sync(() => (entered = true)), "x"), "the inner one"))
               yield* Deferred.succeed(go, lock)
               yield* Deferred.await(end)
             }), "x"),
@@ -105,18 +105,18 @@ describe("a nested acquire of one lock without an owner id", () => {
         }
         yield* Deferred.succeed(end, undefined)
         yield* Fiber.join(outer)
-        yield* Effect.yieldNow()
+        yield* Effect.yieldNow
         yield* TestClock.adjust("1 second")
         assert.isTrue(entered)
       })
     ))
 
-  it.scoped("of a scope that has it already waits, and is told of", () =>
+  it.effect("of a scope that has it already waits, and is told of", () =>
     logging((said) =>
       Effect.gen(function*() {
         const { locks } = yield* setup
         const first = yield* locks.acquire("x")
-        const second = yield* Effect.fork(locks.acquire("x"))
+        const second = yield* Effect.forkChild(locks.acquire("x"))
         yield* TestClock.adjust("2 seconds")
         assert.strictEqual(said.length, 1)
         assert.include(said[0], first.ownerId)
@@ -125,14 +125,14 @@ describe("a nested acquire of one lock without an owner id", () => {
       })
     ))
 
-  it.scoped("ordinary waiting for others is not told of", () =>
+  it.effect("ordinary waiting for others is not told of", () =>
     logging((said) =>
       Effect.gen(function*() {
         const { locks } = yield* setup
-        const holder = yield* Effect.fork(locks.withLock(() => Effect.sleep("1 minute"), "x"))
-        yield* Effect.yieldNow()
-        const waiter = yield* Effect.fork(locks.withLock(() => Effect.void, "x"))
-        const reentry = yield* Effect.fork(locks.withLock(() => locks.withLock(() => Effect.void, "y", "me"), "y", "me"))
+        const holder = yield* Effect.forkChild(locks.withLock(() => Effect.sleep("1 minute"), "x"))
+        yield* Effect.yieldNow
+        const waiter = yield* Effect.forkChild(locks.withLock(() => Effect.void, "x"))
+        const reentry = yield* Effect.forkChild(locks.withLock(() => locks.withLock(() => Effect.void, "y", "me"), "y", "me"))
         yield* TestClock.adjust("2 minutes")
         yield* Fiber.joinAll([holder, waiter, reentry])
         assert.deepStrictEqual(said, [])

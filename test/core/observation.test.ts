@@ -1,8 +1,8 @@
 /** Observed expiry: how much of it is remembered, and from when on it is counted. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as TestClock from "#effect/testing/TestClock"
 import * as Observation from "../../src/common/observation.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
@@ -61,11 +61,11 @@ describe("a read that takes its time", () => {
           ...store,
           get: (lockId) => {
             const wait = Effect.suspend(() => Effect.sleep(`${delay} seconds`))
-            return slow === "request" ? Effect.zipRight(wait, store.get(lockId)) : Effect.zipLeft(store.get(lockId), wait)
+            return slow === "request" ? Effect.andThen(wait, store.get(lockId)) : Effect.tap(store.get(lockId), wait)
           }
         })
         if (slow === "reply") yield* holder.claim(claim("a"))
-        const first = yield* Effect.fork(waiter.claim(claim("b")))
+        const first = yield* Effect.forkChild(waiter.claim(claim("b")))
         yield* TestClock.adjust("8 seconds")
         // The lock is taken, or renewed, while the read is under way: its lease ends 18 seconds after the read was asked for.
         if (slow === "request") yield* holder.claim(claim("a"))

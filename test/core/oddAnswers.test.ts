@@ -1,10 +1,10 @@
 /** A storage is other people's code: one that throws, or answers with something that is no answer, fails that one call, with a typed error, and nothing else. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
 import { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
@@ -81,7 +81,7 @@ const isTyped = (error: unknown): boolean =>
 
 describe("a storage that answers oddly fails that call alone", () => {
   for (const [name, answer] of Object.entries(oddClaims)) {
-    it.scoped(`claim ${name}`, () =>
+    it.effect(`claim ${name}`, () =>
       Effect.gen(function*() {
         const { a, instead, storage } = yield* setup
         const other = yield* a.locks.acquire("other")
@@ -108,7 +108,7 @@ describe("a storage that answers oddly fails that call alone", () => {
     "answers half an error": (requests) => Effect.succeed(requests.map(() => ({ _tag: "StorageError" })))
   }
   for (const [name, answer] of Object.entries(oddRenewals)) {
-    it.scoped(`renew ${name}: the hold stays while its lease lasts, and is renewed by the next answer`, () =>
+    it.effect(`renew ${name}: the hold stays while its lease lasts, and is renewed by the next answer`, () =>
       Effect.gen(function*() {
         const { a, instead } = yield* setup
         const lock = yield* a.locks.acquire("foo")
@@ -127,7 +127,7 @@ describe("a storage that answers oddly fails that call alone", () => {
       }))
   }
 
-  it.scoped("renew answers one of three oddly: the others are renewed", () =>
+  it.effect("renew answers one of three oddly: the others are renewed", () =>
     Effect.gen(function*() {
       const { a, instead, storage } = yield* setup
       const locks = yield* Effect.forEach(["a", "b", "c"], (id) => a.locks.acquire(id))
@@ -139,7 +139,7 @@ describe("a storage that answers oddly fails that call alone", () => {
     }))
 
   for (const [name, answer] of Object.entries({ ...nonsense, "answers Released without a count": () => Effect.succeed({ _tag: "Released" }) })) {
-    it.scoped(`release ${name}: it is tried again until the storage answers`, () =>
+    it.effect(`release ${name}: it is tried again until the storage answers`, () =>
       Effect.gen(function*() {
         const { a, instead, storage } = yield* setup
         const lock = yield* a.locks.acquire("foo")
@@ -152,7 +152,7 @@ describe("a storage that answers oddly fails that call alone", () => {
   }
 
   for (const [name, answer] of Object.entries({ ...nonsense, "answers half a record": () => Effect.succeed(Option.some({ record: { token: 1 } })) })) {
-    it.scoped(`get and revoke: ${name}`, () =>
+    it.effect(`get and revoke: ${name}`, () =>
       Effect.gen(function*() {
         const { a, instead } = yield* setup
         instead.set("get", answer).set("revoke", answer)
@@ -173,7 +173,7 @@ describe("a storage that answers oddly fails that call alone", () => {
       "tells half a record": () => Stream.make({ record: { token: 1 } })
     })
   ) {
-    it.scoped(`list ${name}`, () =>
+    it.effect(`list ${name}`, () =>
       Effect.gen(function*() {
         const { a, instead } = yield* setup
         instead.set("list", list)
@@ -181,16 +181,16 @@ describe("a storage that answers oddly fails that call alone", () => {
       }))
   }
 
-  it.scoped("an error of another copy of this library is taken at its word", () =>
+  it.effect("an error of another copy of this library is taken at its word", () =>
     Effect.gen(function*() {
       const { a, instead, storage } = yield* setup
       const foreign = { _tag: "StorageError", reason: "Connection", operation: "x", isRetryable: true, applied: "no", message: "away" }
       let calls = 0
       instead.set("claim", (request) => ++calls === 1 ? Effect.fail(foreign) : storage.claim(request as never))
-      const lock = yield* Effect.flatMap(Effect.fork(a.locks.acquire("foo")), (fiber) => Effect.zipRight(TestClock.adjust("1 second"), fiber))
+      const lock = yield* Effect.flatMap(Effect.forkChild(a.locks.acquire("foo")), (fiber) => Effect.andThen(TestClock.adjust("1 second"), fiber))
       assert.strictEqual(calls, 2)
       instead.set("renew", (requests) => Effect.succeed((requests as ReadonlyArray<unknown>).map(() => foreign)))
-      const renewed = yield* Effect.either(lock.renew)
-      assert.isTrue(Either.isLeft(renewed) && renewed.left._tag === "StorageError" && renewed.left.reason === "Connection")
+      const renewed = yield* Effect.result(lock.renew)
+      assert.isTrue(Result.isFailure(renewed) && renewed.failure._tag === "StorageError" && renewed.failure.reason === "Connection")
     }))
 })

@@ -1,7 +1,7 @@
 /** A misspelt option must not be taken for one that was left out. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import type { InvalidOptions } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"

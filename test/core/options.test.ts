@@ -1,9 +1,9 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
 import { hostname } from "node:os"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Storage from "../../src/Storage.js"
@@ -26,16 +26,16 @@ const refused = (options: StorageLock.Options) =>
 
 const nonsense: ReadonlyArray<readonly [field: string, options: StorageLock.Options]> = [
   ...[0, -1, NaN, Infinity, -Infinity, "0 seconds", "-5 seconds", "soon", Duration.infinity, Duration.zero, {}, null, -1n, "400 days"].map((lease) =>
-    ["leaseExpireAfter", { leaseExpireAfter: lease as Duration.DurationInput }] as const
+    ["leaseExpireAfter", { leaseExpireAfter: lease as Duration.Input }] as const
   ),
   ["leaseExpireAfter", { leaseExpireAfter: "0.5 millis" }],
   ["leaseExpireAfter", { leaseExpireAfter: "120 millis" }],
   ...[0, -1, NaN, Infinity, "30 seconds", "31 seconds"].map((interval) =>
-    ["leaseRefreshInterval", { leaseRefreshInterval: interval as Duration.DurationInput }] as const
+    ["leaseRefreshInterval", { leaseRefreshInterval: interval as Duration.Input }] as const
   ),
   ["leaseRefreshInterval", { leaseRefreshInterval: "20 seconds", clockMargin: "10 seconds" }],
-  ...[-1, NaN, Infinity, "30 seconds"].map((margin) => ["clockMargin", { clockMargin: margin as Duration.DurationInput }] as const),
-  ...[0, -1, NaN, "x"].map((timeout) => ["acquireTimeout", { acquireTimeout: timeout as Duration.DurationInput }] as const),
+  ...[-1, NaN, Infinity, "30 seconds"].map((margin) => ["clockMargin", { clockMargin: margin as Duration.Input }] as const),
+  ...[0, -1, NaN, "x"].map((timeout) => ["acquireTimeout", { acquireTimeout: timeout as Duration.Input }] as const),
   ["retry", { retry: "often" as never }],
   ...["\ud800", "n\0", "x".repeat(256), 7 as never].map((ownerLabel) => ["ownerLabel", { ownerLabel }] as const),
   ...["", "a\u001fb", "\ud800", "n\0", "x".repeat(65), 7 as never].map((namespace) => ["namespace", { namespace }] as const)
@@ -44,7 +44,7 @@ const nonsense: ReadonlyArray<readonly [field: string, options: StorageLock.Opti
 describe("options that make no sense", () => {
   for (const [field, options] of nonsense) {
     const shown = Object.entries(options).map(([key, value]) => `${key}: ${typeof value === "bigint" ? `${value}n` : JSON.stringify(value) ?? String(value)} ${String(value).slice(0, 20)}`).join(", ")
-    it.scoped(`are refused by layer and acquire, before any I/O: ${shown}`, () =>
+    it.effect(`are refused by layer and acquire, before any I/O: ${shown}`, () =>
       Effect.gen(function*() {
         const error = yield* refused(options)
         assert.strictEqual(error._tag, "InvalidOptions")
@@ -58,7 +58,7 @@ describe("options that make no sense", () => {
       }))
   }
 
-  it.scoped("a namespace is of the layer only", () =>
+  it.effect("a namespace is of the layer only", () =>
     Effect.gen(function*() {
       const { locks } = yield* counted
       const error = yield* Effect.flip(Effect.scoped(locks.acquire("foo", "me", { namespace: "mine" } as object)))
@@ -66,7 +66,7 @@ describe("options that make no sense", () => {
       assert.strictEqual(error.field, "namespace")
     }))
 
-  it.scoped("forceRelease wants a token and a when", () =>
+  it.effect("forceRelease wants a token and a when", () =>
     Effect.gen(function*() {
       const { link, locks } = yield* counted
       for (const token of [0, -1, 1.5, NaN, 2 ** 53]) {
@@ -76,7 +76,7 @@ describe("options that make no sense", () => {
       assert.strictEqual(link.calls.revoke, 0)
     }))
 
-  it.scoped("undefined is the default, and a lease of one acquire brings its own refresh and margin", () =>
+  it.effect("undefined is the default, and a lease of one acquire brings its own refresh and margin", () =>
     Effect.gen(function*() {
       const { locks } = yield* counted
       const all = { leaseExpireAfter: undefined, leaseRefreshInterval: undefined, acquireTimeout: undefined, retry: undefined, clockMargin: undefined, namespace: undefined }
@@ -86,7 +86,7 @@ describe("options that make no sense", () => {
 })
 
 describe("owner ids and labels", () => {
-  it.scoped("options may be given in the owner's place, the owner id among them, but not twice", () =>
+  it.effect("options may be given in the owner's place, the owner id among them, but not twice", () =>
     Effect.gen(function*() {
       const { link, locks } = yield* counted
       const other = yield* Process.make(link.storage)
@@ -105,7 +105,7 @@ describe("owner ids and labels", () => {
       assert.include(timeout.message, "it is held by the night shift (owner \"me\") since")
     }))
 
-  it.scoped("a label is host and pid by default", () =>
+  it.effect("a label is host and pid by default", () =>
     Effect.gen(function*() {
       const { locks } = yield* counted
       assert.strictEqual((yield* (yield* locks.acquire("foo")).info).ownerLabel, `${hostname()} pid ${process.pid}`)
@@ -126,7 +126,7 @@ describe("lock ids", () => {
     ["an object", {} as never]
   ]
   for (const [kind, id] of bad) {
-    it.scoped(`${kind}: refused before any I/O, as lock id and as owner id`, () =>
+    it.effect(`${kind}: refused before any I/O, as lock id and as owner id`, () =>
       Effect.gen(function*() {
         const { link, locks } = yield* counted
         const body = () => Effect.die("must not run")
@@ -153,7 +153,7 @@ describe("lock ids", () => {
       }))
   }
 
-  it.scoped("all others are locks of their own, byte for byte", () =>
+  it.effect("all others are locks of their own, byte for byte", () =>
     Effect.gen(function*() {
       const { locks } = yield* counted
       const ids = ["Foo", "foo", "foo ", " foo", "é", "e\u0301", "'; DROP TABLE x; --", "\"", "`", "\\", "😀", "%", "__proto__", "constructor", "all", "x".repeat(255), "a\nb", "\u001f", "a\u001fb"]
@@ -165,7 +165,7 @@ describe("lock ids", () => {
       }
     }))
 
-  it.scoped("no two pairs of namespace and id are stored alike", () =>
+  it.effect("no two pairs of namespace and id are stored alike", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const processes = yield* Effect.forEach([undefined, "a", "b"], (namespace) => Process.make(storage, { namespace }))

@@ -1,11 +1,12 @@
 /** What is told, and what is left behind, when the storage fails under those who want a lock. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
@@ -28,8 +29,8 @@ const acquired = (locks: Locks, owner: string, options: StorageLock.AcquireOptio
 const timed = <A, E>(self: Effect.Effect<A, E>) =>
   Effect.gen(function*() {
     const began = yield* Clock.currentTimeMillis
-    const fiber = yield* Effect.fork(Effect.zip(Effect.exit(self), Clock.currentTimeMillis))
-    for (let i = 0; i < 400 && Option.isNone(yield* Fiber.poll(fiber)); i++) yield* TestClock.adjust("50 millis")
+    const fiber = yield* Effect.forkChild(Effect.zip(Effect.exit(self), Clock.currentTimeMillis))
+    for (let i = 0; i < 400 && fibers.exitOf(fiber) === undefined; i++) yield* TestClock.adjust("50 millis")
     const [exit, ended] = yield* Fiber.join(fiber)
     return { exit, took: ended - began }
   })
@@ -42,12 +43,12 @@ describe("an outage is never told as contention", () => {
     "that loses replies": Faulty.loseReply
   }
   for (const [name, fault] of Object.entries(outages)) {
-    it.scoped(`by a storage ${name}: also those who queue behind the one that asks get a StorageError`, () =>
+    it.effect(`by a storage ${name}: also those who queue behind the one that asks get a StorageError`, () =>
       Effect.gen(function*() {
         const { a, link } = yield* setup()
         yield* link.set(["claim"], fault)
         const waiters = yield* Effect.forEach(["1", "2", "3", "4", "5"], (owner) =>
-          Effect.fork(acquired(a.locks, owner, { acquireTimeout: "3 seconds" })))
+          Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "3 seconds" })))
         yield* TestClock.adjust("3100 millis")
         for (const [index, waiter] of waiters.entries()) {
           const error = yield* Fiber.join(waiter)
@@ -58,7 +59,7 @@ describe("an outage is never told as contention", () => {
       }))
   }
 
-  it.scoped("however often one tries, and in every order of time-outs", () =>
+  it.effect("however often one tries, and in every order of time-outs", () =>
     Effect.gen(function*() {
       const { a, link } = yield* setup()
       yield* Effect.scoped(a.locks.acquire("foo"))
@@ -70,19 +71,19 @@ describe("an outage is never told as contention", () => {
         assert.isAtMost(took, seconds * 1000 + 50)
       }
       // The one behind has less time than the one that asks.
-      const first = yield* Effect.fork(acquired(a.locks, "first", { acquireTimeout: "5 seconds" }))
+      const first = yield* Effect.forkChild(acquired(a.locks, "first", { acquireTimeout: "5 seconds" }))
       yield* TestClock.adjust("10 millis")
       const { exit } = yield* timed(acquired(a.locks, "second", { acquireTimeout: "300 millis" }))
       assert(Exit.isSuccess(exit) && exit.value._tag === "StorageError")
       yield* Fiber.interrupt(first)
     }))
 
-  it.scoped("when the holder's release hangs, those who wait behind it are told of the storage", () =>
+  it.effect("when the holder's release hangs, those who wait behind it are told of the storage", () =>
     Effect.gen(function*() {
       const { a, link } = yield* setup()
       const lock = yield* a.locks.acquire("foo", "holder")
       yield* link.set(["claim", "release"], Faulty.hang)
-      const releasing = yield* Effect.fork(lock.release)
+      const releasing = yield* Effect.forkChild(lock.release)
       const { exit } = yield* timed(acquired(a.locks, "waiter", { acquireTimeout: "3 seconds" }))
       assert(Exit.isSuccess(exit))
       assert.strictEqual(exit.value._tag, "StorageError")
@@ -91,22 +92,22 @@ describe("an outage is never told as contention", () => {
       yield* Fiber.join(releasing)
     }))
 
-  it.scoped("a storage that fell silent after it had named a holder is an outage, too", () =>
+  it.effect("a storage that fell silent after it had named a holder is an outage, too", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* setup()
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
-      const waiting = yield* Effect.fork(acquired(a.locks, "waiter", { acquireTimeout: "8 seconds" }))
+      const waiting = yield* Effect.forkChild(acquired(a.locks, "waiter", { acquireTimeout: "8 seconds" }))
       yield* TestClock.adjust("2 seconds")
       yield* link.set(["claim"], Faulty.hang)
       yield* TestClock.adjust("7 seconds")
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "StorageError")
     }))
 
-  it.scoped("but LockTimeout, which names the holder, is right where somebody has it", () =>
+  it.effect("but LockTimeout, which names the holder, is right where somebody has it", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* setup()
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
-      const waiters = yield* Effect.forEach(["1", "2", "3"], (owner) => Effect.fork(acquired(a.locks, owner, { acquireTimeout: "2 seconds" })))
+      const waiters = yield* Effect.forEach(["1", "2", "3"], (owner) => Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "2 seconds" })))
       yield* TestClock.adjust("2100 millis")
       for (const waiter of waiters) {
         const error = yield* Fiber.join(waiter)
@@ -124,7 +125,7 @@ describe("an outage is never told as contention", () => {
 
 describe("tryAcquire through an outage", () => {
   for (const [name, fault] of Object.entries({ hanging: Faulty.hang, refusing: Faulty.refuse, losing: Faulty.loseReply, slow: Faulty.slow("20 seconds") })) {
-    it.scoped(`of a ${name} storage takes half a second in all, or its acquireTimeout`, () =>
+    it.effect(`of a ${name} storage takes half a second in all, or its acquireTimeout`, () =>
       Effect.gen(function*() {
         const { a, link } = yield* setup()
         yield* Effect.scoped(a.locks.acquire("bar"))
@@ -145,7 +146,7 @@ describe("tryAcquire through an outage", () => {
       }))
   }
 
-  it.scoped("is more patient before the storage was ever heard of: it may have to be connected to", () =>
+  it.effect("is more patient before the storage was ever heard of: it may have to be connected to", () =>
     Effect.gen(function*() {
       const { a, link } = yield* setup()
       yield* link.set(["claim"], Faulty.slow("2 seconds"))
@@ -180,7 +181,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
     })
   const unknown = Faulty.failure("Connection", "unknown")
 
-  it.scoped("though tryAcquire was told afterwards that somebody else has the lock", () =>
+  it.effect("though tryAcquire was told afterwards that somebody else has the lock", () =>
     Effect.gen(function*() {
       const { a, late, storage } = yield* withLateClaims((n) => n === 1 ? unknown : undefined)
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
@@ -193,7 +194,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isFalse(yield* isHeld(storage))
     }))
 
-  it.scoped("though the hold that it asked for was had and released, and a late copy comes after that", () =>
+  it.effect("though the hold that it asked for was had and released, and a late copy comes after that", () =>
     Effect.gen(function*() {
       const { a, late, storage } = yield* withLateClaims((n) => n === 1 ? unknown : undefined)
       const { exit } = yield* timed(Effect.scoped(a.locks.acquire("foo")))
@@ -206,7 +207,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isFalse(yield* isHeld(storage))
     }))
 
-  it.scoped("though it was released once already, and a second copy of the one claim comes", () =>
+  it.effect("though it was released once already, and a second copy of the one claim comes", () =>
     Effect.gen(function*() {
       const { a, late, storage } = yield* withLateClaims(() => Faulty.failure("Connection", "unknown", false))
       yield* Effect.exit(Effect.scoped(a.locks.acquire("foo")))
@@ -219,7 +220,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isFalse(yield* isHeld(storage))
     }))
 
-  it.scoped("though the claim hung for longer than the lease, and the first releases fail", () =>
+  it.effect("though the claim hung for longer than the lease, and the first releases fail", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* setup({ leaseExpireAfter: "3 seconds" })
       yield* link.set(["claim"], { ...Faulty.slow("8 seconds"), uninterruptible: true })
@@ -232,7 +233,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isFalse(yield* isHeld(storage))
     }))
 
-  it.scoped("though the storage failed for longer than a lease, where it has deepened a hold that lives on", () =>
+  it.effect("though the storage failed for longer than a lease, where it has deepened a hold that lives on", () =>
     Effect.gen(function*() {
       const { a, link, storage } = yield* setup({ leaseExpireAfter: "3 seconds" })
       yield* a.locks.acquire("foo", "me")
@@ -245,7 +246,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.strictEqual(Option.getOrThrow(yield* storage.get("foo")).record.holds.length, 1)
     }))
 
-  it.scoped("and the error says so: `applied` is \"unknown\" if any claim's fate is", () =>
+  it.effect("and the error says so: `applied` is \"unknown\" if any claim's fate is", () =>
     Effect.gen(function*() {
       const { a } = yield* withLateClaims((n) => n === 1 ? unknown : Faulty.failure("Permission", "no", false))
       const { exit } = yield* timed(acquired(a.locks, "a", {}))
@@ -257,7 +258,7 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.deepInclude({ ...certain.value }, { _tag: "StorageError", reason: "Permission", applied: "no" })
     }))
 
-  it.scoped("a time-out while a claim is under way says \"unknown\"", () =>
+  it.effect("a time-out while a claim is under way says \"unknown\"", () =>
     Effect.gen(function*() {
       const { a, link } = yield* setup()
       yield* link.set(["claim"], Faulty.hang)

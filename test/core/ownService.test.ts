@@ -1,6 +1,11 @@
 /** How to test a service that takes locks: in virtual time, with as many processes as the test needs, and with faults. */
-import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, TestClock } from "effect"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
 import { LockError, MemoryStorage, Storage, StorageLock } from "effect-storage-lock"
 
 /** The service under test. */
@@ -10,18 +15,18 @@ const report = (write: Effect.Effect<void>) => StorageLock.withLockIfAvailable(w
 const process = (storage: Storage.Service) =>
   Layer.build(StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage))))
 
-it.scoped("one process of two writes the report", () =>
+it.effect("one process of two writes the report", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
-    const writing = yield* Effect.fork(report(Effect.sleep("1 hour")).pipe(Effect.provide(a)))
+    const writing = yield* Effect.forkChild(report(Effect.sleep("1 hour")).pipe(Effect.provide(a)))
     yield* TestClock.adjust("1 minute")
     assert.isTrue(Option.isNone(yield* report(Effect.void).pipe(Effect.provide(b))))
     yield* TestClock.adjust("1 hour")
     assert.isTrue(Option.isSome(yield* Fiber.join(writing)))
   }))
 
-it.scoped("after the process that writes it was killed, another can", () =>
+it.effect("after the process that writes it was killed, another can", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const a = yield* process(storage)
@@ -32,12 +37,12 @@ it.scoped("after the process that writes it was killed, another can", () =>
     assert.isTrue(Option.isSome(yield* report(Effect.void).pipe(Effect.provide(a))))
   }))
 
-it.scoped("a report is not written on when the lock is lost", () =>
+it.effect("a report is not written on when the lock is lost", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
     let stopped = false
-    const writing = yield* Effect.fork(
+    const writing = yield* Effect.forkChild(
       report(Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => stopped = true)))).pipe(Effect.flip, Effect.provide(a))
     )
     yield* TestClock.adjust("1 second")
@@ -51,7 +56,7 @@ it.scoped("a report is not written on when the lock is lost", () =>
     assert.isTrue(stopped)
   }))
 
-it.scoped("an outage shorter than the lease does no harm, and a longer one stops the report", () =>
+it.effect("an outage shorter than the lease does no harm, and a longer one stops the report", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     let isOut = false
@@ -64,19 +69,19 @@ it.scoped("an outage shorter than the lease does no harm, and a longer one stops
       release: (request) => unlessOut(storage.release(request)),
       get: (lockId) => unlessOut(storage.get(lockId))
     })
-    const writing = yield* Effect.fork(report(Effect.never).pipe(Effect.flip, Effect.provide(a)))
+    const writing = yield* Effect.forkChild(report(Effect.never).pipe(Effect.flip, Effect.provide(a)))
     yield* TestClock.adjust("1 minute")
     isOut = true
     yield* TestClock.adjust("15 seconds")
     isOut = false
     yield* TestClock.adjust("1 minute")
-    assert.isTrue(Option.isNone(yield* Fiber.poll(writing)))
+    assert.isTrue(fibers.exitOf(writing) === undefined)
     isOut = true
     yield* TestClock.adjust("30 seconds")
     const error = yield* Fiber.join(writing)
     assert.strictEqual(error._tag === "LockLost" ? error.reason : error._tag, "Expired")
     // Who asks now is told that the storage is out, not that somebody has the lock.
-    const asking = yield* Effect.fork(report(Effect.void).pipe(Effect.flip, Effect.provide(a)))
+    const asking = yield* Effect.forkChild(report(Effect.void).pipe(Effect.flip, Effect.provide(a)))
     yield* TestClock.adjust("10 seconds")
     assert.strictEqual((yield* Fiber.join(asking))._tag, "StorageError")
   }))

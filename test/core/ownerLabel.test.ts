@@ -1,8 +1,8 @@
 /** Who a holder is, for people, and that it decides nothing: fibers of one process that give no owner id exclude each other. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Process from "../support/process.js"
 
@@ -67,7 +67,7 @@ describe("the label of an owner", () => {
       assert.strictEqual((yield* lock.info).ownerLabel, "worker A")
       yield* plain.locks.acquire("y")
       yield* named.locks.acquire("z", { ownerLabel: "this one" })
-      const labels = new Map(Array.from(yield* Stream.runCollect(plain.locks.list), ({ lockId, ownerLabel }) => [lockId, ownerLabel]))
+      const labels = new Map((yield* Stream.runCollect(plain.locks.list)).map(({ lockId, ownerLabel }) => [lockId, ownerLabel]))
       assert.deepStrictEqual([labels.get("x"), labels.get("z")], ["worker A", "this one"])
       assert.include(labels.get("y"), `pid ${process.pid}`)
       const none = yield* named.locks.acquire("w", { ownerLabel: "" })

@@ -1,14 +1,15 @@
 /** The records of free locks are dropped: late enough, by one process at a time, in the background. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import Database from "better-sqlite3"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import * as Deferred from "#effect/Deferred"
+import * as Duration from "#effect/Duration"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
+import * as logs from "#harness/logs"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -35,11 +36,11 @@ const counted = Effect.map(MemoryStorage.make(), (storage) => {
 const logging = <A, E, R>(self: (said: ReadonlyArray<string>) => Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const said: Array<string> = []
-    return Effect.provide(self(said), Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void said.push(String(message)))))
+    return Effect.provide(self(said), logs.to(({ message }) => void said.push(message)))
   })
 
 describe("purgeAfter", () => {
-  it.scoped("20 000 free records are dropped after a day; what is held, and what was free for less, stays", () =>
+  it.effect("20 000 free records are dropped after a day; what is held, and what was free for less, stays", () =>
     Effect.gen(function*() {
       const { dropped, storage } = yield* counted
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "10 minutes" })
@@ -59,7 +60,7 @@ describe("purgeAfter", () => {
       assert.deepStrictEqual(shown, ["held"])
     }))
 
-  it.scoped("of several processes over one storage, whatever their namespaces, one purges at a time", () =>
+  it.effect("of several processes over one storage, whatever their namespaces, one purges at a time", () =>
     Effect.gen(function*() {
       const { dropped, storage } = yield* counted
       for (const namespace of [undefined, "a", "b", undefined]) yield* Process.make(storage, { namespace })
@@ -69,7 +70,7 @@ describe("purgeAfter", () => {
       assert.isAtMost(dropped.length, 10)
     }))
 
-  it.scoped("\"infinity\" and false switch it off", () =>
+  it.effect("\"infinity\" and false switch it off", () =>
     Effect.gen(function*() {
       const { dropped, storage } = yield* counted
       for (const purgeAfter of ["infinity", false, Duration.infinity] as const) yield* Process.make(storage, { purgeAfter })
@@ -77,7 +78,7 @@ describe("purgeAfter", () => {
       assert.deepStrictEqual(dropped, [])
     }))
 
-  it.scoped("a purge that fails harms nobody, and is warned of once until it works again", () =>
+  it.effect("a purge that fails harms nobody, and is warned of once until it works again", () =>
     logging((said) =>
       Effect.gen(function*() {
         const storage = yield* MemoryStorage.make()
@@ -108,11 +109,11 @@ describe("purgeAfter", () => {
       })
     ), 60_000)
 
-  it.scoped("a purge that hangs does not keep the layer from closing", () =>
+  it.effect("a purge that hangs does not keep the layer from closing", () =>
     Effect.gen(function*() {
       const storage = yield* MemoryStorage.make()
       const begun = yield* Deferred.make<void>()
-      const hanging = { ...storage, purge: () => Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never) }
+      const hanging = { ...storage, purge: () => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never) }
       const process = yield* Process.make(hanging)
       yield* TestClock.adjust("1 hour")
       yield* Deferred.await(begun)
@@ -120,7 +121,7 @@ describe("purgeAfter", () => {
       yield* process.close
     }))
 
-  it.scoped("has no effect on a store without a clock, which is said to who asks for it", () =>
+  it.effect("has no effect on a store without a clock, which is said to who asks for it", () =>
     logging((said) =>
       Effect.gen(function*() {
         const observed = VersionedStore.toStorage(yield* MemoryStorage.makeVersioned({ time: "none" }))
@@ -153,7 +154,7 @@ describe("purgeAfter", () => {
     for (const namespace of [undefined, "", "effect-storage-lock/purge"]) assert.isUndefined(publicId(purgeKey, namespace))
   })
 
-  it.scoped("on a file of SQLite, the old records go and the others stay", () =>
+  it.effect("on a file of SQLite, the old records go and the others stay", () =>
     Effect.gen(function*() {
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "purging-"))),
@@ -161,7 +162,7 @@ describe("purgeAfter", () => {
       )
       const filename = join(folder, "locks.db")
       const context = yield* Layer.build(SqliteStorage.layer({ filename }))
-      const storage = context.unsafeMap.get(Storage.Storage.key) as Storage.Service
+      const storage = Context.get(context, Storage.Storage)
       for (const lockId of ["old", "older", "young"]) {
         const holdId = lockId.padEnd(22, "h")
         yield* storage.claim({ lockId, ownerId: "o", holdId, lease: 10_000_000 })

@@ -1,14 +1,14 @@
 /** The service takes what its accessors take. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import type { InvalidOptions } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 
-it.scoped("the service's withLock and withLockIfAvailable run an effect, or a function of the lock", () =>
+it.effect("the service's withLock and withLockIfAvailable run an effect, or a function of the lock", () =>
   Effect.gen(function*() {
     const { locks } = yield* Process.make(yield* MemoryStorage.make())
     const who = Effect.map(Effect.map(locks.get("foo"), Option.getOrThrow), ({ ownerId }) => ownerId)
@@ -21,7 +21,7 @@ it.scoped("the service's withLock and withLockIfAvailable run an effect, or a fu
     assert.strictEqual(service, locks)
   }))
 
-it.scoped("a body that is neither is refused before any I/O", () =>
+it.effect("a body that is neither is refused before any I/O", () =>
   Effect.gen(function*() {
     const link = Faulty.make(yield* MemoryStorage.make())
     const { locks, run } = yield* Process.make(link.storage)

@@ -1,8 +1,7 @@
 /** What is logged of holds, in virtual time. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as LogLevel from "effect/LogLevel"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as TestClock from "#effect/testing/TestClock"
 import type { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
@@ -20,12 +19,12 @@ const process = Effect.gen(function*() {
   return { link, ...(yield* Process.make(link.storage, options)) }
 })
 
-const warnings = (lines: ReadonlyArray<Line>) => at(lines, LogLevel.Warning)
-const infos = (lines: ReadonlyArray<Line>) => at(lines, LogLevel.Info)
+const warnings = (lines: ReadonlyArray<Line>) => at(lines, "Warning")
+const infos = (lines: ReadonlyArray<Line>) => at(lines, "Info")
 
 describe("renewals that fail", () => {
   for (const [name, fault] of Object.entries({ "refused": Faulty.refuse, "hanging": Faulty.hang })) {
-    it.scoped(`${name}: one warning when half of what was left has passed, and one when the hold is lost`, () =>
+    it.effect(`${name}: one warning when half of what was left has passed, and one when the hold is lost`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const { link, locks } = yield* process
@@ -59,13 +58,13 @@ describe("renewals that fail", () => {
           yield* TestClock.adjust("1 minute")
           assert.strictEqual(warnings(lines).length, 2)
           assert.deepStrictEqual(infos(lines), [])
-          const debug = at(lines, LogLevel.Debug).filter(({ message }) => message.includes("a renewal failed"))
+          const debug = at(lines, "Debug").filter(({ message }) => message.includes("a renewal failed"))
           assert.isAtLeast(debug.length, 2)
           assert.isTrue(debug.every(({ annotations }) => annotations.lockId === "foo"))
         })))
   }
 
-  it.scoped("that recover: one warning, and one line when they do; each time anew", () =>
+  it.effect("that recover: one warning, and one line when they do; each time anew", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
@@ -84,7 +83,7 @@ describe("renewals that fail", () => {
         }
       })))
 
-  it.scoped("once, before half of what was left has passed, are a matter of debugging", () =>
+  it.effect("once, before half of what was left has passed, are a matter of debugging", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
@@ -95,7 +94,7 @@ describe("renewals that fail", () => {
         yield* link.set(["renew"], undefined)
         yield* TestClock.adjust("10 seconds")
         yield* lock.check
-        assert.isAtLeast(at(lines, LogLevel.Debug).length, 1)
+        assert.isAtLeast(at(lines, "Debug").length, 1)
         assert.deepStrictEqual([...warnings(lines), ...infos(lines)], [])
       })))
 
@@ -116,9 +115,9 @@ describe("renewals that fail", () => {
         const lost = warnings(lines).filter(({ message }) => message.includes("lost, since"))
         assert.strictEqual(lost.reduce((sum, { annotations }) => sum + (typeof annotations.locks === "number" ? annotations.locks : 1), 0), 1000)
         assert.isAtMost(Math.max(...lines.map(({ message }) => message.length)), 1500)
-      }))), LogLevel.Info))
+      }))), "Info"))
 
-  it.scoped("for two reasons are told apart", () =>
+  it.effect("for two reasons are told apart", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const store = yield* MemoryStorage.makeVersioned()
@@ -142,7 +141,7 @@ describe("renewals that fail", () => {
 })
 
 describe("a hold that is lost", () => {
-  it.scoped("because an operator took it away, is told once", () =>
+  it.effect("because an operator took it away, is told once", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { locks } = yield* process
@@ -152,12 +151,12 @@ describe("a hold that is lost", () => {
         assert.deepStrictEqual(warnings(lines).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Forced"]])
       })))
 
-  it.scoped("because its layer was closed, is no warning", () =>
+  it.effect("because its layer was closed, is no warning", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { close, locks } = yield* process
         yield* locks.acquire("foo")
-        const closing = yield* Effect.fork(close)
+        const closing = yield* Effect.forkChild(close)
         yield* TestClock.adjust("10 seconds")
         yield* closing.await
         assert.deepStrictEqual(warnings(lines), [])
@@ -165,21 +164,21 @@ describe("a hold that is lost", () => {
       })))
 })
 
-it.scoped("a hold that lives and ends in order says nothing", () =>
+it.effect("a hold that lives and ends in order says nothing", () =>
   heard((lines) =>
     Effect.gen(function*() {
       const { locks } = yield* process
-      const fiber = yield* Effect.fork(locks.withLock(() => Effect.sleep("1 minute"), "foo"))
+      const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.sleep("1 minute"), "foo"))
       yield* TestClock.adjust("2 minutes")
       yield* fiber.await
       assert.deepStrictEqual(lines, [])
-    }), LogLevel.All))
+    }), "All"))
 
 describe("a lock that cannot be given back", () => {
   const done = (locks: StorageLock.Service, lockId: string) => locks.withLock(() => Effect.succeed("done"), lockId)
   const broken: Faulty.Fault = { before: Faulty.failure("Permission", "no", false) }
 
-  it.scoped("for good is warned of at once and once, with until when it blocks; and once more when it could be after all", () =>
+  it.effect("for good is warned of at once and once, with until when it blocks; and once more when it could be after all", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
@@ -198,7 +197,7 @@ describe("a lock that cannot be given back", () => {
         assert.match(infos(lines)[0]!.message, /given back after all/)
       })))
 
-  it.scoped("until its lease has ended, is warned of once", () =>
+  it.effect("until its lease has ended, is warned of once", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
@@ -210,32 +209,32 @@ describe("a lock that cannot be given back", () => {
       })))
 
   for (const [name, fault] of Object.entries({ "refused": Faulty.refuse, "hanging": Faulty.hang, "hanging, in a driver that cannot be interrupted": { ...Faulty.slow("20 seconds"), uninterruptible: true } })) {
-    it.scoped(`${name}: is warned of after a third of the lease, and not if it could be given back before`, () =>
+    it.effect(`${name}: is warned of after a third of the lease, and not if it could be given back before`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const { link, locks } = yield* process
           yield* link.set(["release"], fault)
-          const short = yield* Effect.fork(done(locks, "short"))
+          const short = yield* Effect.forkChild(done(locks, "short"))
           yield* TestClock.adjust("900 millis")
           yield* link.set(["release"], undefined)
           yield* TestClock.adjust("30 seconds")
           yield* short.await
           assert.deepStrictEqual(warnings(lines), [])
           yield* link.set(["release"], fault)
-          const long = yield* Effect.fork(done(locks, "long"))
+          const long = yield* Effect.forkChild(done(locks, "long"))
           yield* TestClock.adjust("1 minute")
           assert.deepStrictEqual(yield* Effect.map(long.await, (exit) => exit._tag), "Success")
           assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["long"])
         })))
 
-    it.scoped(`${name}: is warned of when its layer closes`, () =>
+    it.effect(`${name}: is warned of when its layer closes`, () =>
       heard((lines) =>
         Effect.gen(function*() {
           const { close, link, locks } = yield* process
           yield* link.set(["release"], fault)
-          const body = yield* Effect.fork(done(locks, "foo"))
+          const body = yield* Effect.forkChild(done(locks, "foo"))
           yield* TestClock.adjust("100 millis")
-          const closing = yield* Effect.fork(close)
+          const closing = yield* Effect.forkChild(close)
           yield* TestClock.adjust("1 minute")
           yield* closing.await
           yield* body.await
@@ -243,19 +242,19 @@ describe("a lock that cannot be given back", () => {
         })))
   }
 
-  it.scoped("and was never had: a claim whose reply was lost", () =>
+  it.effect("and was never had: a claim whose reply was lost", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
         yield* link.set(["claim"], Faulty.loseReply)
         yield* link.set(["release"], broken)
-        const failing = yield* Effect.fork(Effect.flip(Effect.scoped(locks.acquire("foo", { acquireTimeout: "1 second" }))))
+        const failing = yield* Effect.forkChild(Effect.flip(Effect.scoped(locks.acquire("foo", { acquireTimeout: "1 second" }))))
         yield* TestClock.adjust("1 minute")
         yield* failing.await
         assert.deepStrictEqual(warnings(lines).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Permission"]])
       })))
 
-  it.scoped("since the storage is out, is no more news where the loss of the hold was told and its lease is over", () =>
+  it.effect("since the storage is out, is no more news where the loss of the hold was told and its lease is over", () =>
     heard((lines) =>
       Effect.gen(function*() {
         const { link, locks } = yield* process
@@ -278,5 +277,5 @@ describe("a lock that cannot be given back", () => {
         yield* Effect.sleep("1 minute")
         assert.isAtMost(lines.length, 6)
         assert.strictEqual(warnings(lines).reduce((sum, { annotations }) => sum + (typeof annotations.locks === "number" ? annotations.locks : 1), 0), 500)
-      }))), LogLevel.Info))
+      }))), "Info"))
 })

@@ -1,19 +1,21 @@
 /** This process's time: the monotonic clock, or the wall clock where that moved further. */
-import { assert, describe, it } from "@effect/vitest"
-import type * as Clock from "effect/Clock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as clocks from "#effect/clocks"
 import * as Timeline from "../../src/core/timeline.js"
 
 /** Two clocks, and what happens between a reading of the first and one of the second. */
 const setup = () => {
   const hands = { monotonic: 5_000, wall: 1_000_000, between: () => {} }
-  const clock = {
-    unsafeCurrentTimeNanos: () => {
+  const clock = clocks.make({
+    monotonicNanos: () => {
       const nanos = BigInt(Math.round(hands.monotonic * 1e6))
       hands.between()
       return nanos
     },
-    unsafeCurrentTimeMillis: () => Math.floor(hands.wall)
-  } as Clock.Clock
+    wallMillis: () => Math.floor(hands.wall),
+    sleep: () => Effect.never
+  })
   const timeline = Timeline.make(clock)
   const pass = (millis: number) => {
     hands.monotonic += millis

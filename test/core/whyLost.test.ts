@@ -1,8 +1,8 @@
 /** Why a hold is gone is judged by the record that the storage shows in its place, and by nothing else. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as TestClock from "effect/TestClock"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as TestClock from "#effect/testing/TestClock"
 import type { LostReason } from "../../src/LockError.js"
 import { type LockRecord, revokedHold } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
@@ -49,7 +49,7 @@ const cases: Record<string, Case> = {
 
 describe("a renewal that finds", () => {
   for (const [name, { detail, reason, shows }] of Object.entries(cases)) {
-    it.scoped(`${name} tells ${reason}`, () =>
+    it.effect(`${name} tells ${reason}`, () =>
       heard(() =>
         Effect.gen(function*() {
           const storage = yield* MemoryStorage.make()

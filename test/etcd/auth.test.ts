@@ -1,10 +1,10 @@
 /** etcd that asks who one is: by name and password, with the least rights, and with tokens that end. */
-import { assert, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import * as Schedule from "#effect/Schedule"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import type { StorageError } from "../../src/LockError.js"
 import * as Etcd from "../harness/etcd.js"
@@ -13,7 +13,7 @@ import { describeServer } from "../harness/server.js"
 const second = 1_000_000
 
 await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-token-ttl=1"]), (server) => {
-  it.scopedLive("a user with rights on the prefix alone is enough; tokens are renewed; others are refused", () =>
+  it.live("a user with rights on the prefix alone is enough; tokens are renewed; others are refused", () =>
     Effect.gen(function*() {
       const prefix = "least/"
       const admin = server.admin
@@ -59,7 +59,7 @@ await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-t
       assert.isTrue(Option.isSome(yield* storage.get("a")))
     }))
 
-  it.scopedLive("a password that changes while the layer lives is asked for at the next login", () =>
+  it.live("a password that changes while the layer lives is asked for at the next login", () =>
     Effect.gen(function*() {
       // Authentication is on since the test before.
       const root = { name: "root", password: "root" }

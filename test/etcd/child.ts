@@ -1,6 +1,6 @@
 /** A process of its own that adds to a number in a file, with nothing but the lock between it and its rivals. Prints the tokens under which it did. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { readFileSync, writeFileSync } from "node:fs"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"

@@ -1,10 +1,10 @@
 /** Connections to etcd, by a driver that misbehaves as no server can make it. */
-import { assert, describe, it, vi } from "@effect/vitest"
+import { assert, describe, it, vi } from "#effect/vitest"
 import type * as Grpc from "@grpc/grpc-js"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
 import { EventEmitter } from "node:events"
 import * as client from "../../src/backends/etcd/client.js"
 import * as engine from "../../src/backends/etcd/engine.js"
@@ -27,7 +27,7 @@ const driver = (connects: boolean, onClose: () => void): Grpc.Client =>
   }) as unknown as Grpc.Client
 
 describe("a channel that never tries again", () => {
-  it.scopedLive("is left for a new one, and not before it had time to connect", () =>
+  it.live("is left for a new one, and not before it had time to connect", () =>
     Effect.gen(function*() {
       let now = 1_000
       yield* Effect.acquireRelease(
@@ -80,7 +80,7 @@ describe("answers that no etcd gives", () => {
       return { etcd, core, storage: ports.storage(core, keys, Stream.empty) }
     })
 
-  it.scopedLive("fail the call that they come to, as an error, whatever their shape", () =>
+  it.live("fail the call that they come to, as an error, whatever their shape", () =>
     Effect.gen(function*() {
       const request = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 }
       for (const value of odd) {
@@ -97,7 +97,7 @@ describe("answers that no etcd gives", () => {
       }
     }))
 
-  it.scopedLive("end a watch, and nothing else", () =>
+  it.live("end a watch, and nothing else", () =>
     Effect.gen(function*() {
       const events: ReadonlyArray<unknown> = [null, undefined, 5, {}, { events: null }, { events: [null] }, { events: [{ type: 0, kv: null }] }, {
         events: [{ type: 0, kv: { key: "text", value: null } }]
@@ -105,8 +105,8 @@ describe("answers that no etcd gives", () => {
       for (const value of events) {
         const stream = new EventEmitter()
         const { etcd } = yield* over(answering({}, stream))
-        const watching = yield* Effect.fork(Effect.flip(etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => undefined, 5_000)))
-        yield* Effect.repeat(Effect.yieldNow(), { until: () => stream.listenerCount("data") > 0 })
+        const watching = yield* Effect.forkChild(Effect.flip(etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => undefined, 5_000)))
+        yield* Effect.repeat(Effect.yieldNow, { until: () => stream.listenerCount("data") > 0 })
         stream.emit("data", value)
         assert.strictEqual((yield* Fiber.join(watching))._tag, "StorageError")
       }
@@ -115,8 +115,8 @@ describe("answers that no etcd gives", () => {
       const throwing = etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => {
         throw new Error("a hearer that throws")
       }, 5_000)
-      const watching = yield* Effect.fork(Effect.flip(throwing))
-      yield* Effect.repeat(Effect.yieldNow(), { until: () => stream.listenerCount("data") > 0 })
+      const watching = yield* Effect.forkChild(Effect.flip(throwing))
+      yield* Effect.repeat(Effect.yieldNow, { until: () => stream.listenerCount("data") > 0 })
       stream.emit("data", { header: null, events: [] })
       assert.include((yield* Fiber.join(watching)).message, "a hearer that throws")
     }))

@@ -1,10 +1,10 @@
 /** etcd as it is run in earnest: a cluster whose leader dies or stands still, encrypted links, and several processes. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import * as Schedule from "#effect/Schedule"
 import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -45,14 +45,14 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
     })
 
   const through = (name: string, fail: (member: Etcd.EtcdServer) => Effect.Effect<void>, heal: (member: Etcd.EtcdServer) => Effect.Effect<void>) =>
-    it.scopedLive(name, () =>
+    it.live(name, () =>
       Effect.gen(function*() {
         const failing = yield* leader
         const prefix = `${yield* failing.freshPrefix}`
         const [ours, theirs] = yield* Effect.all([process(prefix, failing), process(prefix, failing)])
         const lock = yield* ours.locks.acquire("a", "ada")
         let entered = false
-        const waiting = yield* Effect.fork(Effect.scoped(Effect.map(theirs.locks.acquire("a", "bob", { acquireTimeout: "60 seconds" }), ({ token }) => {
+        const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(theirs.locks.acquire("a", "bob", { acquireTimeout: "60 seconds" }), ({ token }) => {
           entered = true
           return token
         })))
@@ -73,7 +73,7 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
   through("a lock outlives the death of the leader, and its waiter comes in after the release", (member) => member.kill, (member) => member.start)
   through("a lock outlives a leader that stands still", (member) => member.suspend, (member) => member.resume)
 
-  it.scopedLive("never two are inside while leaders die", () =>
+  it.live("never two are inside while leaders die", () =>
     Effect.gen(function*() {
       const first = yield* leader
       const prefix = yield* first.freshPrefix
@@ -92,7 +92,7 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
             assert.strictEqual(inside--, 1)
             turns++
           }), "b")
-      const working = yield* Effect.fork(Effect.forEach(processes, ({ locks }) =>
+      const working = yield* Effect.forkChild(Effect.forEach(processes, ({ locks }) =>
         Effect.whileLoop({
           while: () => !over,
           body: () => Effect.retry(turn(locks), { schedule: stubborn, while: (error) => error._tag === "StorageError" }),
@@ -117,7 +117,7 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
 })
 
 await describeServer("processes on one etcd", Shared.etcd, (server) => {
-  it.scopedLive("hand one lock over to each other, and no turn is lost", () =>
+  it.live("hand one lock over to each other, and no turn is lost", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const file = join(yield* folder, "counter")
@@ -141,7 +141,7 @@ const encrypted = Effect.gen(function*() {
 
 // Of the same name and id as before, and of another history, further back: as after a restore from a backup.
 await describeServer("a store that has gone back", Etcd.own("etcd 3.4"), (server) => {
-  it.scopedLive("is noticed: nothing that was remembered counts, and tokens go on growing", () =>
+  it.live("is noticed: nothing that was remembered counts, and tokens go on growing", () =>
     Effect.gen(function*() {
       const { storage } = yield* EtcdStorage.make({ url: Redacted.make(server.url), prefix: "p/", operationTimeout: "2 seconds" })
       const request = (ownerId: string) => ({ lockId: "a", ownerId, holdId: ownerId.padEnd(22, "-"), lease: 30_000_000 })
@@ -175,7 +175,7 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
   const given = { ca: read("ca.pem"), ...client() }
   const claim = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 }
 
-  it.scopedLive("serves who shows a certificate and trusts its authority, and nobody else; the error says what to do", () =>
+  it.live("serves who shows a certificate and trusts its authority, and nobody else; the error says what to do", () =>
     Effect.gen(function*() {
       const { storage } = yield* EtcdStorage.make({ url, tls: given })
       const outcome = yield* storage.claim(claim)
@@ -197,7 +197,7 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
       }
     }))
 
-  it.scopedLive("certificates that are renewed are those of the next connection; the layer lives on", () =>
+  it.live("certificates that are renewed are those of the next connection; the layer lives on", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server, { protocol: "bytes" })
       let present = "client"

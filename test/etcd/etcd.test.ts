@@ -1,16 +1,16 @@
 /** What the conformance kit does not see of etcd: trips, keys, options, errors, wake-ups, and how leases are observed. */
-import { assert, it } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Queue from "effect/Queue"
+import { assert, it } from "#effect/vitest"
+import * as Context from "#effect/Context"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Queue from "#effect/Queue"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import { randomBytes } from "node:crypto"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import type { InvalidOptions, StorageError } from "../../src/LockError.js"
@@ -39,7 +39,7 @@ const open = (server: { readonly url: string }, prefix: string, more: Partial<Et
   EtcdStorage.make({ url: Redacted.make(server.url), prefix, ...more })
 
 await describeServer("EtcdStorage", Shared.etcd, (server) => {
-  it.scopedLive("ids are keys under the prefix, byte for byte, and the values are told from foreign ones", () =>
+  it.live("ids are keys under the prefix, byte for byte, and the values are told from foreign ones", () =>
     Effect.gen(function*() {
       const prefix = `${yield* server.freshPrefix}鍵 "x"/`
       const { storage } = yield* open(server, prefix)
@@ -76,7 +76,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(storage.list))).reason, "Schema")
     }))
 
-  it.scopedLive("a label of an odd kind is none, and decides nothing", () =>
+  it.live("a label of an odd kind is none, and decides nothing", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage } = yield* open(server, prefix)
@@ -87,7 +87,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       }
     }))
 
-  it.scopedLive("a list is read in pages, past five hundred", () =>
+  it.live("a list is read in pages, past five hundred", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage, versioned } = yield* open(server, prefix)
@@ -98,7 +98,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual((yield* Stream.runCollect(versioned.list)).length, ids.length)
     }))
 
-  it.scopedLive("tokens and versions grow over keys that were deleted by hand, in any process that has heard of the deletion", () =>
+  it.live("tokens and versions grow over keys that were deleted by hand, in any process that has heard of the deletion", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const one = yield* open(server, prefix)
@@ -116,7 +116,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.isAbove(outcome._tag === "Claimed" ? outcome.record.version : 0, last)
     }))
 
-  it.scopedLive("a key that was made anew is observed anew, though its record counts from the same version", () =>
+  it.live("a key that was made anew is observed anew, though its record counts from the same version", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage } = yield* open(server, prefix)
@@ -131,7 +131,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.isAbove((again._tag === "Held" ? again.retryAfter : undefined) ?? 0, 0.9 * record.leaseExpireTime)
     }))
 
-  it.scopedLive("who comes late to a dead holder's lock waits for one whole lease; who watches has seen it from its last renewal", () =>
+  it.live("who comes late to a dead holder's lock waits for one whole lease; who watches has seen it from its last renewal", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const [dead, watcher, late] = yield* Effect.all([open(server, prefix), open(server, prefix), open(server, prefix)])
@@ -150,7 +150,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.isAbove(unseen, 29.9 * second)
     }))
 
-  it.scopedLive("a hold that is over for an observer is not taken if it was renewed meanwhile", () =>
+  it.live("a hold that is over for an observer is not taken if it was renewed meanwhile", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const [holder, other] = yield* Effect.all([open(server, prefix), open(server, prefix)])
@@ -165,7 +165,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual(outcome._tag === "Held" && outcome.holder?.ownerId, "holder")
     }))
 
-  it.scopedLive("a lock of another kind over the smaller port keeps exclusive ones out, and its changes wake who waits", () =>
+  it.live("a lock of another kind over the smaller port keeps exclusive ones out, and its changes wake who waits", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const [one, other] = yield* Effect.all([open(server, prefix), open(server, prefix)])
@@ -187,7 +187,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual((yield* Effect.flip(one.versioned.update("a", 3, permits(4, [first]))))._tag, "VersionMiss")
     }))
 
-  it.scopedLive("bad options are told before any I/O, and say nothing of secrets", () =>
+  it.live("bad options are told before any I/O, and say nothing of secrets", () =>
     Effect.gen(function*() {
       const refuse = (options: unknown, field: string) =>
         Effect.gen(function*() {
@@ -227,7 +227,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual((noChannel as InvalidOptions).field, "channel")
     }))
 
-  it.scopedLive("a server that cannot be reached is told soon, and certainly has applied nothing", () =>
+  it.live("a server that cannot be reached is told soon, and certainly has applied nothing", () =>
     Effect.gen(function*() {
       const port = yield* freePort
       const error = yield* Effect.flip(EtcdStorage.make({ url: Redacted.make(`etcd://user:sesame@127.0.0.1:${port}`) })) as Effect.Effect<StorageError>
@@ -241,7 +241,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       tokenOf((yield* claim(storage, "a", "me")).outcome)
     }))
 
-  it.scopedLive("where authentication is not enabled, a user and password do no harm", () =>
+  it.live("where authentication is not enabled, a user and password do no harm", () =>
     Effect.gen(function*() {
       const { storage } = yield* EtcdStorage.make({
         url: Redacted.make(`etcd://nobody:se%2Fsame@${server.host}:${server.port}`),
@@ -250,7 +250,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       tokenOf((yield* claim(storage, "a", "me")).outcome)
     }))
 
-  it.scopedLive("a connection that is dead without a word is given up after one time-out", () =>
+  it.live("a connection that is dead without a word is given up after one time-out", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server, { protocol: Etcd.grpc })
       const { storage } = yield* open({ url: `etcd://127.0.0.1:${proxy.port}` }, yield* server.freshPrefix, { operationTimeout: "500 millis" })
@@ -263,7 +263,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual(proxy.accepted(), 2)
     }))
 
-  it.scopedLive("a reply that is lost leaves the outcome unknown, and the repeat has the effect of one", () =>
+  it.live("a reply that is lost leaves the outcome unknown, and the repeat has the effect of one", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server, { protocol: Etcd.grpc })
       const { storage } = yield* open({ url: `etcd://127.0.0.1:${proxy.port}` }, yield* server.freshPrefix)
@@ -276,7 +276,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.deepStrictEqual(outcome._tag === "Claimed" && outcome.record.holds, [request.holdId])
     }))
 
-  it.scopedLive("a closed layer says so", () =>
+  it.live("a closed layer says so", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const prefix = yield* server.freshPrefix
@@ -288,14 +288,14 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Closed", false, "no"])
     }))
 
-  it.scopedLive("with nobody to try again, a race that is lost is a conflict", () =>
+  it.live("with nobody to try again, a race that is lost is a conflict", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const both = yield* Effect.all([1, 2, 3].map(() => open(server, prefix, { versionMissRetry: Schedule.stop })))
       const errors: Array<StorageError> = []
       for (let i = 0; i < 200 && errors.length === 0; i++) {
-        const results = yield* Effect.forEach(both, ({ storage }) => Effect.either(claim(storage, "a", "me")), { concurrency: "unbounded" })
-        for (const result of results) if (result._tag === "Left") errors.push(result.left)
+        const results = yield* Effect.forEach(both, ({ storage }) => Effect.result(claim(storage, "a", "me")), { concurrency: "unbounded" })
+        for (const result of results) if (result._tag === "Failure") errors.push(result.failure)
       }
       assert.deepStrictEqual([errors[0]!.reason, errors[0]!.isRetryable, errors[0]!.applied], ["Conflict", true, "no"])
     }))
@@ -315,7 +315,7 @@ const written = { Range: 0, Txn: 1 }
 
 // Others would be counted too on the shared one.
 await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", ["--max-txn-ops=24"]), (server) => {
-  it.scopedLive("claims, contended or not, renewals of many and releases are one round trip, counted at the server", () =>
+  it.live("claims, contended or not, renewals of many and releases are one round trip, counted at the server", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage } = yield* open(server, prefix)
@@ -356,7 +356,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
       assert.strictEqual(taken.outcome._tag, "Claimed")
     }))
 
-  it.scopedLive("a transaction that is too large for the server goes in parts", () =>
+  it.live("a transaction that is too large for the server goes in parts", () =>
     Effect.gen(function*() {
       const { storage } = yield* open(server, yield* server.freshPrefix)
       const held = yield* Effect.forEach(
@@ -368,7 +368,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
       assert.strictEqual(outcomes.filter((_) => _._tag === "Renewed").length, 100)
     }))
 
-  it.scopedLive("wake-ups name the lock, and come back after the server's restart and a compaction", () =>
+  it.live("wake-ups name the lock, and come back after the server's restart and a compaction", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const [one, other] = yield* Effect.all([open(server, prefix), open(server, prefix)])
@@ -397,7 +397,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
       assert.strictEqual(renewed[0]!._tag, "Renewed")
     }))
 
-  it.scopedLive("an alarm is told at the start, and what it refuses is an error that may pass", () =>
+  it.live("an alarm is told at the start, and what it refuses is an error that may pass", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const before = yield* open(server, prefix)
@@ -410,7 +410,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
           assert.deepStrictEqual([error.reason, error.isRetryable], ["Unknown", true])
           assert.include(error.message, "quota")
           const told: Array<string> = []
-          yield* Effect.provide(open(server, prefix), Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => told.push(String(message)))))
+          yield* Effect.provide(open(server, prefix), logs.to(({ message }) => told.push(message)))
           assert.match(told.join(), /EtcdStorage: the cluster reports: .*NOSPACE/)
         }), () => alarm("DEACTIVATE"))
       yield* before.storage.renew([{ lockId: "a", holdId, lease: second }])

@@ -1,11 +1,12 @@
 /** etcd that has reached its quota: what it still does, and what becomes of holds. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import * as fibers from "#effect/fibers"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as Etcd from "../harness/etcd.js"
 import { describeServer } from "../harness/server.js"
@@ -15,7 +16,7 @@ const hold = (letter: string) => letter.repeat(22)
 
 for (const release of ["etcd 3.4", "etcd 3.5"] as const) {
   await describeServer(`${release} with a full database`, Etcd.own(release, ["--quota-backend-bytes=400000"]), (server) => {
-    it.scopedLive("locks are kept and freed while nobody can take one, and what is refused says why", () =>
+    it.live("locks are kept and freed while nobody can take one, and what is refused says why", () =>
       Effect.gen(function*() {
         const { storage } = yield* EtcdStorage.make({ url: Redacted.make(server.url), prefix: "p/" })
         const request = (lockId: string, holdId: string) => ({ lockId, ownerId: "me", holdId: hold(holdId), lease: 120 * second })
@@ -51,12 +52,12 @@ for (const release of ["etcd 3.4", "etcd 3.5"] as const) {
 }
 
 await describeServer("a channel of the program that ends", Etcd.own("etcd 3.4"), (server) => {
-  it.scopedLive("is no closing of the layer: what follows may be tried again, and wake-ups go on trying", () =>
+  it.live("is no closing of the layer: what follows may be tried again, and wake-ups go on trying", () =>
     Effect.gen(function*() {
       const Grpc = yield* Effect.promise(() => import("@grpc/grpc-js"))
       const channel = new Grpc.Channel(`${server.host}:${server.port}`, Grpc.credentials.createInsecure(), {})
       const { storage } = yield* EtcdStorage.makeFromChannel({ channel, prefix: "p/" })
-      const listening = yield* Effect.fork(Stream.runDrain(storage.wakeUps))
+      const listening = yield* Effect.forkChild(Stream.runDrain(storage.wakeUps))
       yield* storage.get("a")
       channel.close()
       for (let i = 0; i < 3; i++) {
@@ -64,7 +65,7 @@ await describeServer("a channel of the program that ends", Etcd.own("etcd 3.4"),
         assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Connection", true, "no"])
       }
       yield* Effect.sleep("300 millis")
-      assert.isTrue(Option.isNone(yield* Fiber.poll(listening)))
+      assert.isTrue(fibers.exitOf(listening) === undefined)
       yield* Fiber.interrupt(listening)
     }))
 })

@@ -1,9 +1,9 @@
 /** Which etcd it is that answers: another cluster behind the name, a store that was emptied, restored or cut down by hand, a member that cannot serve. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import * as Schedule from "#effect/Schedule"
 import { randomBytes } from "node:crypto"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import type { LockLost, StorageError } from "../../src/LockError.js"
@@ -28,7 +28,7 @@ const name = (first: Etcd.EtcdServer) =>
     const target = { host: first.host, port: first.port }
     const proxy = yield* Proxy.make(target, { protocol: Etcd.grpc })
     const leadTo = (server: Etcd.EtcdServer) =>
-      Effect.zipRight(
+      Effect.andThen(
         Effect.sync(() => {
           target.port = server.port
         }),
@@ -40,13 +40,13 @@ const name = (first: Etcd.EtcdServer) =>
 const two = Effect.all([Etcd.own("etcd 3.4"), Etcd.own("etcd 3.5")], { concurrency: "unbounded" })
 
 await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
-  it.scopedLive("a name that leads to another cluster ends holds at their next renewal, and writes nothing there", () =>
+  it.live("a name that leads to another cluster ends holds at their next renewal, and writes nothing there", () =>
     Effect.gen(function*() {
       const { address, leadTo } = yield* name(ours)
       const { storage } = yield* open(address)
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
       const lock = yield* locks.acquire("a", "ada")
-      const lost = yield* Effect.fork(Effect.flip(lock.lost))
+      const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
       yield* leadTo(theirs)
       // Its connection is gone: the first request may still be told that.
       yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(Effect.ignore)
@@ -66,7 +66,7 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       yield* ours.admin("kv/deleterange", Etcd.under("p/"))
     }))
 
-  it.scopedLive("endpoints of two clusters are refused at the start", () =>
+  it.live("endpoints of two clusters are refused at the start", () =>
     Effect.gen(function*() {
       const error = (yield* Effect.flip(open(ours, theirs))) as StorageError
       assert.deepStrictEqual([error._tag, error.reason, error.isRetryable], ["StorageError", "Schema", false])
@@ -74,7 +74,7 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       assert.include(error.message, `:${theirs.port}`)
     }))
 
-  it.scopedLive("one that was down at the start is passed by when it turns out to be of another cluster", () =>
+  it.live("one that was down at the start is passed by when it turns out to be of another cluster", () =>
     Effect.gen(function*() {
       const [first, other] = [yield* name(ours), yield* name(theirs)]
       yield* other.leadTo({ ...theirs, port: 1 })
@@ -97,7 +97,7 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
 })
 
 await describeServer("a URL that changes", Shared.etcd, (server) => {
-  it.scopedLive("is asked for at each new connection, by all at once, and at no other time", () =>
+  it.live("is asked for at each new connection, by all at once, and at no other time", () =>
     Effect.gen(function*() {
       const [first, second] = [yield* Proxy.make(server, { protocol: Etcd.grpc }), yield* Proxy.make(server, { protocol: Etcd.grpc })]
       let url: unknown = Redacted.make(`etcd://127.0.0.1:${first.port}`)
@@ -131,14 +131,14 @@ await describeServer("a URL that changes", Shared.etcd, (server) => {
 })
 
 await describeServer("etcd whose keys are deleted by hand", Shared.etcd, (server) => {
-  it.scopedLive("a hold is lost at its next renewal, and another may have the lock before; tokens grow", () =>
+  it.live("a hold is lost at its next renewal, and another may have the lock before; tokens grow", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const make = EtcdStorage.make({ url: Redacted.make(server.url), prefix })
       const [mine, yours] = [yield* make, yield* make]
       const { locks } = yield* Process.make(mine.storage, { leaseExpireAfter: "30 seconds" })
       const lock = yield* locks.acquire("a", "ada")
-      const lost = yield* Effect.fork(Effect.flip(lock.lost))
+      const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
       yield* server.admin("kv/deleterange", Etcd.under(prefix))
       yield* Effect.ignore(lock.renew)
       const error: LockLost = yield* Fiber.join(lost)
@@ -156,12 +156,12 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
     yield* server.start
   })
 
-  it.scopedLive("a store that was emptied ends the hold at the next renewal, though its cluster has the same id", () =>
+  it.live("a store that was emptied ends the hold at the next renewal, though its cluster has the same id", () =>
     Effect.gen(function*() {
       const { storage } = yield* open(server)
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
       const lock = yield* locks.acquire("a", "ada")
-      const lost = yield* Effect.fork(Effect.flip(lock.lost))
+      const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
       yield* anew
       yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(Effect.ignore)
       const error: LockLost = yield* Fiber.join(lost)
@@ -170,7 +170,7 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
       assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
     }))
 
-  it.scopedLive("a revision that is given anew, to another's claim, is not taken for the one that was seen", () =>
+  it.live("a revision that is given anew, to another's claim, is not taken for the one that was seen", () =>
     Effect.gen(function*() {
       yield* anew
       const { storage } = yield* open(server)
@@ -191,7 +191,7 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
 
 await describeServer("a cluster with a learner", Effect.flatMap(Etcd.own("etcd 3.5"), (voter) =>
   Effect.map(Etcd.learner("etcd 3.5", voter), (learner) => ({ voter, learner }))), ({ learner, voter }) => {
-  it.scopedLive("it is passed by, at the start and later, and alone it is told for what it is", () =>
+  it.live("it is passed by, at the start and later, and alone it is told for what it is", () =>
     Effect.gen(function*() {
       const { storage } = yield* open(learner, voter)
       const held = request("me")
@@ -204,7 +204,7 @@ await describeServer("a cluster with a learner", Effect.flatMap(Etcd.own("etcd 3
 })
 
 await describeServer("a cluster whose members lose each other", Etcd.cluster("etcd 3.5", 3), (members) => {
-  it.scopedLive("the first request after the failover is served, wherever the layer was", () =>
+  it.live("the first request after the failover is served, wherever the layer was", () =>
     Effect.gen(function*() {
       const leader = Effect.gen(function*() {
         for (const member of members) {

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { describe, expect, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -214,7 +214,7 @@ describe("the processes of the benchmark", () => {
   const opening = { do: "open", key: "k", storage: "sqlite", way: "StorageLock", settings: { leaseMillis: 10_000 } } as const
   const folder = () => mkdtempSync(join(tmpdir(), "bench-test-"))
 
-  it.scopedLive("one that does not answer is ended, and the next has open what it had", () =>
+  it.live("one that does not answer is ended, and the next has open what it had", () =>
     Effect.gen(function*() {
       const [worker] = yield* crews.make(1, new URL("../../evidence/bench/worker.ts", import.meta.url))
       const path = folder()
@@ -232,7 +232,7 @@ describe("the processes of the benchmark", () => {
       expect(unknown.message).toContain("other is not open here")
     }))
 
-  it.scopedLive("two holders at a time are counted", () =>
+  it.live("two holders at a time are counted", () =>
     Effect.gen(function*() {
       const [worker] = yield* crews.make(1, new URL("../../evidence/bench/worker.ts", import.meta.url))
       const path = folder()

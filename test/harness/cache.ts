@@ -1,5 +1,5 @@
 /** Where fetched servers are kept, and how they are fetched. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -42,7 +42,7 @@ export const command = (
   env: Record<string, string>,
   millis = 180_000
 ) =>
-  Effect.async<string, ServerUnavailable>((resume) => {
+  Effect.callback<string, ServerUnavailable>((resume) => {
     const child = ChildProcess.execFile(
       name,
       args,
@@ -73,8 +73,8 @@ export const folder = (
     const work = Fs.mkdtempSync(Path.join(cache, "fetch-"))
     Fs.chmodSync(work, 0o755)
     return make(work).pipe(
-      Effect.zipRight(Effect.try(() => Fs.renameSync(work, final))),
-      Effect.catchAll((error) =>
+      Effect.andThen(Effect.try(() => Fs.renameSync(work, final))),
+      Effect.catch((error) =>
         Fs.existsSync(final)
           ? Effect.void
           : error._tag === "ServerUnavailable"

@@ -1,7 +1,7 @@
 /** Authorities, and certificates of a server and its clients, in PEM; readable for a server that runs as another user. */
 import { execFileSync } from "node:child_process"
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -2,7 +2,7 @@
  * Servers from the packages of a Debian-like system, unpacked into a cache folder: needs no root and changes nothing of the system.
  * The mirror is the one that the system's own sources name.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Cache from "./cache.js"

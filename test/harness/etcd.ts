@@ -1,6 +1,6 @@
 /** A real etcd for tests: one named by the environment, else a private instance or cluster, with durable writes as in earnest. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -42,7 +42,7 @@ const built: Effect.Effect<Command, ServerUnavailable> = Effect.suspend(() => {
     Cache.folder(server, name, (work) => {
       const go = (...args: ReadonlyArray<string>) => Cache.command(server, "nice", ["-n", "19", "go", ...args], work, { GOFLAGS: "-mod=mod" }, 1_200_000)
       Fs.writeFileSync(Path.join(work, "go.mod"), "module storagelock/etcd\n\ngo 1.23\n")
-      return go("get", "-tool", `${goModule}@${goVersion}`).pipe(Effect.zipRight(go("build", "-o", "etcd", "-ldflags", "-s -w", goModule)))
+      return go("get", "-tool", `${goModule}@${goVersion}`).pipe(Effect.andThen(go("build", "-o", "etcd", "-ldflags", "-s -w", goModule)))
     }),
     (folder): Command => ({ file: Path.join(folder, "etcd"), args: [], env: {} })
   )
@@ -154,7 +154,7 @@ const member = (release: Release, found: Command, name: string, { more, peers, r
       ...instance,
       ...using(`${Instance.host}:${instance.port}`),
       peer,
-      erase: Effect.zipRight(instance.kill, Effect.sync(() => Fs.rmSync(Path.join(sandbox.directory, "data"), { recursive: true, force: true })))
+      erase: Effect.andThen(instance.kill, Effect.sync(() => Fs.rmSync(Path.join(sandbox.directory, "data"), { recursive: true, force: true })))
     } satisfies EtcdServer & OwnMember
   })
 

@@ -1,7 +1,7 @@
 /** Gives all test files of a run one server of each kind, started when the first of them asks. */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 import type { TestProject } from "vitest/node"
 import { type Kind, kinds, type Reply } from "./shared.js"
@@ -22,12 +22,12 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
     return given !== undefined && given !== ""
       ? Promise.resolve({ url: given })
       : Effect.runPromise(
-        Scope.extend(kind.own, scope).pipe(
+        Scope.provide(kind.own, scope).pipe(
           Effect.match({
             onSuccess: ({ url }) => ({ url }),
             onFailure: ({ reason }) => ({ unavailable: reason })
           }),
-          Effect.catchAllDefect((defect) => Effect.succeed({ unavailable: String(defect) }))
+          Effect.catchDefect((defect) => Effect.succeed({ unavailable: String(defect) }))
         )
       )
   }

@@ -1,7 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
+import * as fibers from "#effect/fibers"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -20,7 +21,7 @@ describe("a sandbox", () => {
   it.live("ends its processes and removes its directory with the scope", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const sandbox = yield* Scope.extend(Sandbox.make("sleep"), scope)
+      const sandbox = yield* Scope.provide(Sandbox.make("sleep"), scope)
       const child = sandbox.spawn("sh", ["-c", "sleep 1000 & sleep 1000"], { logFile: Path.join(sandbox.directory, "log") })
       yield* eventually(() => Processes.members(sandbox.directory, [child.pid!]).length >= 3)
       yield* Scope.close(scope, Exit.void)
@@ -36,7 +37,7 @@ describe("a sandbox", () => {
           ["--import", "tsx", fileURLToPath(new URL("./owner.ts", import.meta.url))],
           { stdio: ["ignore", "pipe", "inherit"] }
         )
-        const { directory, pids } = yield* Effect.async<{ directory: string; pids: ReadonlyArray<number> }>((resume) => {
+        const { directory, pids } = yield* Effect.callback<{ directory: string; pids: ReadonlyArray<number> }>((resume) => {
           owner.stdout.setEncoding("utf8").once("data", (line: string) => resume(Effect.succeed(JSON.parse(line))))
         })
         assert.isAtLeast(pids.length, 3)
@@ -67,7 +68,7 @@ describe("a server that cannot be had", () => {
 })
 
 describe("the system's package sources", () => {
-  it.scopedLive("are taken as far as they are of its own release", () =>
+  it.live("are taken as far as they are of its own release", () =>
     Effect.gen(function*() {
       const { directory } = yield* Sandbox.make("sources")
       Fs.mkdirSync(Path.join(directory, "sources.list.d"))
@@ -128,9 +129,9 @@ await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
   it.live("is silent while it is suspended, and answers after", () =>
     Effect.gen(function*() {
       yield* server.suspend
-      const fiber = yield* Effect.fork(server.admin("SELECT 7 AS seven"))
+      const fiber = yield* Effect.forkChild(server.admin("SELECT 7 AS seven"))
       yield* Effect.sleep("300 millis")
-      assert.isNull(fiber.unsafePoll())
+      assert.isUndefined(fibers.exitOf(fiber))
       yield* server.resume
       assert.deepStrictEqual(yield* fiber, [{ seven: 7 }])
     }))
@@ -147,7 +148,7 @@ await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
 })
 
 await describeServer("the shared PostgreSQL", Shared.postgres, (server) => {
-  it.scopedLive("gives each that asks a database of its own", () =>
+  it.live("gives each that asks a database of its own", () =>
     Effect.gen(function*() {
       const other = yield* Shared.postgres
       assert.notStrictEqual(server.url, other.url)

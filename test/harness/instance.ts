@@ -1,7 +1,7 @@
 /** The life of a private server in a sandbox: started, suspended, killed and started again on the same port and the same data. */
-import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import type * as Scope from "#effect/Scope"
 import type * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -94,7 +94,7 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
       pid: () => running() ? child!.pid : undefined,
       suspend: Effect.asVoid(sandbox.signalAll("SIGSTOP")),
       resume: Effect.asVoid(sandbox.signalAll("SIGCONT")),
-      kill: Effect.zipRight(sandbox.killAll, Effect.asVoid(ended)),
+      kill: Effect.andThen(sandbox.killAll, Effect.asVoid(ended)),
       stop,
       start: Effect.asVoid(Effect.orDie(start))
     }

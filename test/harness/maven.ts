@@ -1,5 +1,5 @@
 /** Servers from Maven Central, by the machine's own Maven and its settings. Needs a JDK and `mvn`. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"

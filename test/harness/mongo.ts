@@ -2,8 +2,8 @@
  * Servers of the MongoDB protocol for tests: a real MongoDB that the environment names, through databases of our own; and mongo-java-server, private and in memory, which
  * knows no update pipelines and forgets everything when it ends.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { type Db, type MongoClientOptions, MongoClient } from "mongodb"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"

@@ -2,7 +2,7 @@
  * An evaluator of MongoDB commands in JavaScript, over one collection in memory, with a clock that the test moves: the queries, update pipelines and projections are those that the
  * storage sends, evaluated by `mingo`. It is no MongoDB: it shows that the pipelines mean what they must, not that a server evaluates them so.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { Aggregator } from "mingo/aggregator"
 import { Context } from "mingo/core"
 import { Query } from "mingo/query"

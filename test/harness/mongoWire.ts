@@ -2,8 +2,8 @@
  * Members of a replica set as a driver sees them over the wire, each of which answers as a test says: for failovers, logins and answers that no server to be had can make. What it
  * evaluates is what `mongoEvaluator` does.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { BSON } from "mongodb"
 import * as Net from "node:net"
 
@@ -71,9 +71,9 @@ export const member = (answer: Answer): Effect.Effect<Member, never, Scope.Scope
     })
     const cut = () => sockets.forEach((socket) => socket.destroy())
     yield* Effect.acquireRelease(
-      Effect.async<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+      Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
       () =>
-        Effect.async<void>((resume) => {
+        Effect.callback<void>((resume) => {
           server.close(() => resume(Effect.void))
           cut()
         })

@@ -1,8 +1,8 @@
 /**
  * A real SQL Server for tests, which only the environment can name: there is none to fetch. Each test gets a database of its own in it.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as Tedious from "tedious"
 import type * as Instance from "./instance.js"
@@ -46,7 +46,7 @@ export const config = (url: string): Tedious.ConnectionConfiguration => {
 }
 
 const query = (url: string, sql: string): Effect.Effect<ReadonlyArray<Record<string, any>>, Error> =>
-  Effect.async((resume) => {
+  Effect.callback((resume) => {
     const connection = new Tedious.Connection(config(url))
     connection.on("error", () => {})
     connection.connect((refused) => {

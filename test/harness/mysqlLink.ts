@@ -1,9 +1,9 @@
 /** A server of one's own behind a link that fails: the hooks of the conformance kit for it. */
-import { afterAll, beforeAll } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import { afterAll, beforeAll } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
+import * as Scope from "#effect/Scope"
 import * as Conformance from "../../src/testing/index.js"
 import type * as Mysql from "./mysql.js"
 import * as Frames from "./mysqlFrames.js"
@@ -14,7 +14,7 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A 
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
   return () => Option.getOrThrow(made)
@@ -37,7 +37,7 @@ export const failingLink = (server: Mysql.MysqlServer): { readonly url: () => st
           () => link().proxy.hang(false)
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
-      restart: Effect.zipRight(server.kill, server.start)
+      restart: Effect.andThen(server.kill, server.start)
     }
   }
 }

@@ -1,5 +1,5 @@
 /** A process that owns a PostgreSQL, says where, and waits for its end: see harness.test.ts. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Path from "node:path"
 import * as Postgres from "./postgres.js"
 import * as Processes from "./processes.mjs"

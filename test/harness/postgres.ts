@@ -1,8 +1,8 @@
 /**
  * A real PostgreSQL for tests: one named by the environment, else a private instance, with durable writes as in earnest.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { randomBytes } from "node:crypto"
 import * as Path from "node:path"
 import Pg from "pg"

@@ -1,5 +1,5 @@
 /** Where PostgreSQL's programs are: on this machine, else fetched. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Debian from "./debian.js"

@@ -1,7 +1,8 @@
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as fibers from "#effect/fibers"
 import * as Net from "node:net"
 import Pg from "pg"
 import * as Frames from "./frames.js"
@@ -12,7 +13,7 @@ import { describeServer } from "./server.js"
 /** Answers each chunk with itself in capitals, and remembers what it was asked. */
 const echo = Effect.map(
   Effect.acquireRelease(
-    Effect.async<{ server: Net.Server; heard: Array<string> }>((resume) => {
+    Effect.callback<{ server: Net.Server; heard: Array<string> }>((resume) => {
       const heard: Array<string> = []
       const server = Net.createServer((socket) => {
         socket.on("error", () => {})
@@ -23,7 +24,7 @@ const echo = Effect.map(
       })
       server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, heard })))
     }),
-    ({ server }) => Effect.async<void>((resume) => void server.close(() => resume(Effect.void)))
+    ({ server }) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
   ),
   ({ heard, server }) => ({ heard, target: { host: "127.0.0.1", port: (server.address() as Net.AddressInfo).port } })
 )
@@ -36,7 +37,7 @@ interface Client {
 const connect = (port: number) =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.async<Net.Socket, Error>((resume) => {
+      Effect.callback<Net.Socket, Error>((resume) => {
         const socket = Net.connect(port, "127.0.0.1", () => resume(Effect.succeed(socket)))
         socket.on("error", (error) => resume(Effect.fail(error)))
       }),
@@ -44,7 +45,7 @@ const connect = (port: number) =>
     ),
     (socket): Client => ({
       ask: (text) =>
-        Effect.async<string, Error>((resume) => {
+        Effect.callback<string, Error>((resume) => {
           const data = (reply: Buffer) => settle(Effect.succeed(reply.toString()))
           const close = () => settle(Effect.fail(new Error("closed")))
           const settle = (exit: Effect.Effect<string, Error>) => {
@@ -68,7 +69,7 @@ const until = (holds: () => boolean) =>
   Effect.sync(holds).pipe(Effect.delay("5 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"))
 
 describe("the proxy", () => {
-  it.scopedLive("is transparent, and counts", () =>
+  it.live("is transparent, and counts", () =>
     Effect.gen(function*() {
       const { client, proxy } = yield* setting
       assert.strictEqual(yield* client.ask("a"), "A")
@@ -80,7 +81,7 @@ describe("the proxy", () => {
       assert.strictEqual(proxy.url("postgres://me@there:5432/db?x=1"), `postgres://me@127.0.0.1:${proxy.port}/db?x=1`)
     }))
 
-  it.scopedLive("cuts, and takes new connections", () =>
+  it.live("cuts, and takes new connections", () =>
     Effect.gen(function*() {
       const { client, proxy } = yield* setting
       yield* client.ask("a")
@@ -90,14 +91,14 @@ describe("the proxy", () => {
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("b"), "B")
     }))
 
-  it.scopedLive("forgets a connection that its client closed", () =>
+  it.live("forgets a connection that its client closed", () =>
     Effect.gen(function*() {
       const { proxy } = yield* setting
       yield* Effect.scoped(Effect.flatMap(connect(proxy.port), (client) => client.ask("a")))
       yield* until(() => proxy.connections() === 1)
     }))
 
-  it.scopedLive("refuses new connections while open ones go on", () =>
+  it.live("refuses new connections while open ones go on", () =>
     Effect.gen(function*() {
       const { client, proxy } = yield* setting
       yield* proxy.refuse(true)
@@ -108,36 +109,36 @@ describe("the proxy", () => {
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("b"), "B")
     }))
 
-  it.scopedLive("hangs with connections open, and then goes on where it stood", () =>
+  it.live("hangs with connections open, and then goes on where it stood", () =>
     Effect.gen(function*() {
       const { client, heard, proxy } = yield* setting
       yield* client.ask("a")
       yield* proxy.hang(true)
-      const reply = yield* Effect.fork(client.ask("b"))
+      const reply = yield* Effect.forkChild(client.ask("b"))
       yield* Effect.sleep("200 millis")
       assert.deepStrictEqual(heard, ["a"])
-      assert.isNull(reply.unsafePoll())
+      assert.isUndefined(fibers.exitOf(reply))
       assert.isFalse(client.closed())
       yield* proxy.hang(false)
       assert.strictEqual(yield* reply, "B")
     }))
 
-  it.scopedLive("swallows replies of requests that arrived, on that connection for good", () =>
+  it.live("swallows replies of requests that arrived, on that connection for good", () =>
     Effect.gen(function*() {
       const { client, heard, proxy } = yield* setting
       yield* proxy.swallowReplies(true)
-      const reply = yield* Effect.fork(client.ask("a"))
+      const reply = yield* Effect.forkChild(client.ask("a"))
       yield* until(() => heard.length === 1)
       yield* proxy.swallowReplies(false)
       const another = yield* connect(proxy.port)
       assert.strictEqual(yield* another.ask("b"), "B")
-      assert.isNull(reply.unsafePoll())
+      assert.isUndefined(fibers.exitOf(reply))
       assert.isFalse(client.closed())
       yield* proxy.cut
       assert.isTrue(Exit.isFailure(yield* Effect.exit(reply)))
     }))
 
-  it.scopedLive("loses the next reply and no other", () =>
+  it.live("loses the next reply and no other", () =>
     Effect.gen(function*() {
       const { client, heard, proxy } = yield* setting
       yield* client.ask("a")
@@ -148,22 +149,22 @@ describe("the proxy", () => {
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("c"), "C")
     }))
 
-  it.scopedLive("delays, and keeps the order when the delay ends", () =>
+  it.live("delays, and keeps the order when the delay ends", () =>
     Effect.gen(function*() {
       const { client, heard, proxy } = yield* setting
       yield* proxy.delay(150)
       const [took] = yield* Effect.timed(client.ask("a"))
       assert.isAtLeast(Duration.toMillis(took), 149)
-      const slow = yield* Effect.fork(client.ask("b"))
+      const slow = yield* Effect.forkChild(client.ask("b"))
       yield* Effect.sleep("30 millis")
       yield* proxy.delay(0)
-      const fast = yield* Effect.fork(client.ask("c"))
+      const fast = yield* Effect.forkChild(client.ask("c"))
       yield* slow
       yield* fast
       assert.strictEqual(heard.join(""), "abc")
     }))
 
-  it.scopedLive("ends what it has when its scope closes", () =>
+  it.live("ends what it has when its scope closes", () =>
     Effect.gen(function*() {
       const { target } = yield* echo
       const client = yield* Effect.scoped(Effect.gen(function*() {
@@ -230,7 +231,7 @@ await describeServer("the proxy before PostgreSQL", Shared.postgres, (server) =>
       (client) => Effect.promise(() => client.end().catch(() => {}))
     )
 
-  it.scopedLive("counts one round trip a statement, with parameters or without", () =>
+  it.live("counts one round trip a statement, with parameters or without", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server)
       const pg = yield* client(proxy.port)
@@ -242,7 +243,7 @@ await describeServer("the proxy before PostgreSQL", Shared.postgres, (server) =>
       assert.strictEqual(proxy.roundTrips(), 3)
     }))
 
-  it.scopedLive("a lost reply is that of a statement that was applied", () =>
+  it.live("a lost reply is that of a statement that was applied", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server)
       yield* server.admin("CREATE TABLE IF NOT EXISTS lost (i int)")

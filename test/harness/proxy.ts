@@ -1,8 +1,8 @@
 /**
  * A TCP proxy that does to connections what networks do: cuts, hangs, delays, and loses replies.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 import * as Frames from "./frames.js"
 
@@ -164,12 +164,12 @@ export const make = (
     }
 
     const listener = yield* Effect.acquireRelease(
-      Effect.async<Net.Server>((resume) => {
+      Effect.callback<Net.Server>((resume) => {
         const listener = Net.createServer({ allowHalfOpen: true }, accept)
         listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
       }),
       (listener) =>
-        Effect.async<void>((resume) => {
+        Effect.callback<void>((resume) => {
           listener.close(() => resume(Effect.void))
           links.forEach(reset)
         })

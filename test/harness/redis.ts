@@ -1,6 +1,6 @@
 /** A real Redis or Valkey for tests: one named by the environment, else a private instance, with durable writes as in earnest. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import { Redis } from "ioredis"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"

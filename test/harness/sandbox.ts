@@ -2,8 +2,8 @@
  * A temporary directory and the processes that run in it. Both are gone when the scope closes, when the process exits, and, by a
  * watchdog, even when it is killed.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -94,7 +94,7 @@ export const make = (server: string): Effect.Effect<Sandbox, never, Scope.Scope>
       return {
         directory,
         run: (command, args, env) =>
-          Effect.async<string, ServerUnavailable>((resume) => {
+          Effect.callback<string, ServerUnavailable>((resume) => {
             const fail = (reason: string) => resume(new ServerUnavailable({ server, reason }))
             const child = track(
               ChildProcess.execFile(command, args, { ...options(env), maxBuffer: 1 << 26 }, (error, out, err) =>

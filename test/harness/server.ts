@@ -2,10 +2,10 @@
  * Tests against real servers. One that cannot be had is named as not tested on a developer's machine, and fails the run in CI.
  */
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 
 export class ServerUnavailable extends Data.TaggedError("ServerUnavailable")<{
@@ -22,7 +22,7 @@ export const required = (env: NodeJS.ProcessEnv = process.env): boolean =>
   (env["CI"] ?? "false") !== "false" || env["EFFECT_STORAGE_LOCK_REQUIRE_SERVERS"] === "1"
 
 /** A loopback port that was free just now. */
-export const freePort: Effect.Effect<number> = Effect.async<number>((resume) => {
+export const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
   const server = Net.createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as Net.AddressInfo
@@ -47,17 +47,17 @@ export const describeServer = async <A>(
   // Loaded here, so that programs outside vitest can use the harness too.
   const { afterAll, describe, it } = await import("vitest")
   const scope = Effect.runSync(Scope.make())
-  const obtained = await Effect.runPromise(Effect.either(Scope.extend(server, scope)))
+  const obtained = await Effect.runPromise(Effect.result(Scope.provide(server, scope)))
   describe(name, () => {
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
-    if (Either.isRight(obtained)) {
-      tests(obtained.right)
+    if (Result.isSuccess(obtained)) {
+      tests(obtained.success)
     } else if (required() && options.optional !== true) {
       it("is available", () => {
-        throw obtained.left
+        throw obtained.failure
       })
     } else {
-      it("not tested", (context) => context.skip(obtained.left.message))
+      it("not tested", (context) => context.skip(obtained.failure.message))
     }
   })
 }

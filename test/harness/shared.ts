@@ -2,8 +2,8 @@
  * The servers that all test files of one run share: each is started when the first file asks for it (see `globalSetup.ts`), and ends with the run.
  * For tests that neither suspend nor stop their server, and that stay within a database or a prefix of their own.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 import * as Etcd from "./etcd.js"
 import * as Mongo from "./mongo.js"
@@ -42,7 +42,7 @@ export type Name = keyof typeof kinds
 export type Reply = { readonly url: string } | { readonly unavailable: string }
 
 const ask = (port: number, name: string) =>
-  Effect.async<string>((resume) => {
+  Effect.callback<string>((resume) => {
     let text = ""
     Net.connect(port, "127.0.0.1", function(this: Net.Socket) {
       this.end(`${name}\n`)

@@ -2,8 +2,8 @@
  * What stands where a SQL Server should, and does what a test tells it: refuse, hang, answer in odd shapes, fail over. It speaks the driver's protocol (TDS 7.4) and runs no SQL, so it shows
  * what the storage does of its own accord, and nothing of what a server does.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 import { Duplex } from "node:stream"
 import * as Tls from "node:tls"
@@ -281,7 +281,7 @@ const serve = (raw: Net.Socket, session: Session, options: Options) => {
 
 export const make = (options: Options): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.async<Server & { readonly close: Effect.Effect<void> }>((resume) => {
+    Effect.callback<Server & { readonly close: Effect.Effect<void> }>((resume) => {
       const sessions: Array<Session> = []
       const sockets = new Set<Net.Socket>()
       const server = Net.createServer((socket) => {
@@ -297,7 +297,7 @@ export const make = (options: Options): Effect.Effect<Server, never, Scope.Scope
           port: (server.address() as Net.AddressInfo).port,
           sessions,
           open: () => sockets.size,
-          close: Effect.async<void>((resume) => {
+          close: Effect.callback<void>((resume) => {
             for (const socket of sockets) socket.destroy()
             server.close(() => resume(Effect.void))
           })

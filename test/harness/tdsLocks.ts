@@ -1,6 +1,6 @@
 /** As much of a SQL Server with a table of locks as the storage asks for at its start; what its batches then get is the test's affair. */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as Tds from "./tds.js"
 
 export interface Options extends Omit<Tds.Options, "answer"> {

@@ -2,8 +2,8 @@
  * A real TiDB with its embedded store, built from its published Go module. The build takes ten minutes: it is done where `EFFECT_STORAGE_LOCK_BUILD=1` asks for it, and its result is
  * kept; no other run waits for it.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -37,7 +37,7 @@ const hour = 3_600_000
 const build = (work: string) => {
   Fs.writeFileSync(Path.join(work, "go.mod"), goMod)
   const go = (...args: ReadonlyArray<string>) => Cache.command(server, "nice", ["-n", "19", "go", ...args], work, {}, hour)
-  return Effect.zipRight(
+  return Effect.andThen(
     go("get", "-tool", `${program}@${version}`),
     go("build", "-o", "tidb-server", "-ldflags", "-s -w", program)
   )

@@ -1,7 +1,7 @@
 /** The memory storage keeps every promise: as itself, and over compare-and-set with and without a clock. */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import { MemoryStorage, Storage, VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import { underClock } from "../support/underClock.js"

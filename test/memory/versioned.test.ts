@@ -1,11 +1,11 @@
 /** The smaller port of every storage keeps its promises, and the cases can fail: each broken store is caught by its rule. */
-import { describe, expect, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { describe, expect, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -60,7 +60,7 @@ const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store)
   ["compares, and sets later", "atomic", (store) => ({
     ...store,
     update: (lockId, expected, record) =>
-      Effect.flatMap(Effect.tap(store.get(lockId), () => Effect.yieldNow()), (found) =>
+      Effect.flatMap(Effect.tap(store.get(lockId), () => Effect.yieldNow), (found) =>
         Option.isSome(found) && found.value.version === expected
           ? Effect.flatMap(store.get(lockId), (now) => Option.isSome(now) ? store.update(lockId, now.value.version, record) : Effect.void)
           : new VersionedStore.VersionMiss({ lockId }))
@@ -76,7 +76,7 @@ const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store)
   ["reads in two steps", "whole", (store) => ({
     ...store,
     get: (lockId) =>
-      Effect.zipWith(Effect.tap(store.get(lockId), () => Effect.yieldNow()), store.get(lockId), (before, after) =>
+      Effect.zipWith(Effect.tap(store.get(lockId), () => Effect.yieldNow), store.get(lockId), (before, after) =>
         Option.map(before, (record) => ({ ...record, version: Option.getOrElse(after, () => record).version })))
   })],
   ["folds case", "ids", (store) => ({

@@ -1,6 +1,6 @@
 /** A process of `mongo.test.ts`: adds to a counter under the lock, by a read and a write that only the lock makes one. */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import { MongoClient } from "mongodb"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"

@@ -1,11 +1,11 @@
 /** What becomes of MongoStorage when things go wrong around it: failovers, logins and certificates that change, collections that go away, answers and documents of odd shape. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import type { Db } from "mongodb"
 import { mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
@@ -54,7 +54,7 @@ const pass = { pass: true }
 
 describe("a failover", () => {
   for (const code of [10107, 13435, 11602, 189, 91, 11600, 10058, 13436]) {
-    it.scopedLive(`the first try after it succeeds, though the former primary says ${code}`, () =>
+    it.live(`the first try after it succeeds, though the former primary says ${code}`, () =>
       Effect.gen(function*() {
         const evaluate = evaluated(Evaluator.make())
         let primary = 0
@@ -91,7 +91,7 @@ describe("passwords that change", () => {
     })
   const urlOf = (port: number, password: string) => Redacted.make(`mongodb://app:${password}@127.0.0.1:${port}/app?authMechanism=PLAIN&authSource=$external&replicaSet=rs0`)
 
-  it.scopedLive("are asked for when a login fails, within the same call", () =>
+  it.live("are asked for when a login fails, within the same call", () =>
     Effect.gen(function*() {
       const passwords = { now: "one" }
       const server = yield* member(passwords)
@@ -123,7 +123,7 @@ describe("passwords that change", () => {
       assert.deepStrictEqual([fixed.reason, fixed.isRetryable, fixed.applied], ["Permission", false, "no"])
     }))
 
-  it.scopedLive("that cannot be asked for, or make no sense, are another try; the database stays that of the start", () =>
+  it.live("that cannot be asked for, or make no sense, are another try; the database stays that of the start", () =>
     Effect.gen(function*() {
       const server = yield* member({ now: "one" })
       const failing = (url: () => unknown) => Effect.flip(MongoStorage.make({ url: url as never, wakeUps: false })) as Effect.Effect<StorageError>
@@ -141,14 +141,14 @@ describe("passwords that change", () => {
       passwords.now = "two"
       url = Redacted.make(Redacted.value(urlOf(server.port, "one")).replace("/app?", "/elsewhere?"))
       other.cut()
-      const error = yield* Effect.flip(Effect.retry(storage.get("a"), { schedule: stubborn, while: (error) => !error.message.includes("another database") })).pipe(Effect.timeout("20 seconds"), Effect.either)
+      const error = yield* Effect.flip(Effect.retry(storage.get("a"), { schedule: stubborn, while: (error) => !error.message.includes("another database") })).pipe(Effect.timeout("20 seconds"), Effect.result)
       assert.notInclude(server.heard, "find")
-      assert.strictEqual(error._tag, "Right")
+      assert.strictEqual(error._tag, "Success")
     }))
 })
 
 describe("answers of odd shape", () => {
-  it.scopedLive("fail the call that they come to, whatever they are", () =>
+  it.live("fail the call that they come to, whatever they are", () =>
     Effect.gen(function*() {
       let answer: Wire.Document | undefined
       const server = yield* alone(() => answer ?? pass)
@@ -175,7 +175,7 @@ describe("answers of odd shape", () => {
       assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
     }))
 
-  it.scopedLive("a document that was changed by hand costs no other lock its renewal", () =>
+  it.live("a document that was changed by hand costs no other lock its renewal", () =>
     Effect.gen(function*() {
       const evaluator = Evaluator.make()
       const evaluate = evaluated(evaluator)
@@ -213,7 +213,7 @@ describe("settings of the URL", () => {
         assert.match(message, new RegExp(`\\b${name}\\b`))
       }
     }))
-  it.scopedLive("that agree with what locks need are taken", () =>
+  it.live("that agree with what locks need are taken", () =>
     Effect.gen(function*() {
       const query = "w=majority&journal=true&readPreference=primary&readConcernLevel=majority&retryWrites=true&serverSelectionTimeoutMS=100"
       const error = yield* Effect.flip(MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:1/app?${query}`) }))
@@ -222,20 +222,20 @@ describe("settings of the URL", () => {
 })
 
 describe("wake-ups without the right to them", () => {
-  it.scopedLive("are warned of once, with what is missing; releases know nothing of it", () =>
+  it.live("are warned of once, with what is missing; releases know nothing of it", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
+      const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
       const server = yield* alone((command) => "aggregate" in command ? { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" } : pass)
       const storage = yield* Effect.map(MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`) }), (_) => _.storage).pipe(
         Effect.tap((storage) => Effect.forkScoped(Stream.runDrain(storage.wakeUps))),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(logger)
       )
       yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => server.heard.filter((name) => name === "aggregate").length > 1 })
       yield* storage.claim(request)
       assert.strictEqual((yield* storage.release(request))._tag, "Released")
       assert.strictEqual(lines.length, 1)
-      assert.match(lines[0]!, /^WARN MongoStorage: .*waiters poll.*changeStream/)
+      assert.match(lines[0]!, /^Warning MongoStorage: .*waiters poll.*changeStream/)
     }))
 })
 
@@ -246,13 +246,13 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
     ["emptied", (db) => db.collection("storage_lock").deleteMany({})],
     ["gone with its database", (db) => db.dropDatabase()]
   ] as ReadonlyArray<readonly [string, (db: Db) => Promise<unknown>]>) {
-    it.scopedLive(`${name}: the hold is lost at its next renewal, and the next token is higher`, () =>
+    it.live(`${name}: the hold is lost at its next renewal, and the next token is higher`, () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { storage } = yield* MongoStorage.make({ url: Redacted.make(url), mode: "versioned", wakeUps: false })
         const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
         const lock = yield* locks.acquire("a", "ada")
-        const lost = yield* Effect.fork(Effect.flip(lock.lost))
+        const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
         const client = yield* Mongo.client(url)
         yield* Effect.promise(() => remove(client.db()))
         yield* Effect.ignore(lock.renew)
@@ -263,7 +263,7 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
       }))
   }
 
-  it.scopedLive("documents of older versions have no label, and one of an odd kind is none", () =>
+  it.live("documents of older versions have no label, and one of an odd kind is none", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const { storage } = yield* MongoStorage.make({ url: Redacted.make(url), mode: "versioned", wakeUps: false })
@@ -278,7 +278,7 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
       assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
     }))
 
-  it.scopedLive("a client that the program closes and uses again is no closing of the layer", () =>
+  it.live("a client that the program closes and uses again is no closing of the layer", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const client = yield* Mongo.client(url)
@@ -296,7 +296,7 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
 /** A server behind TLS that asks for a certificate. */
 const encrypted = (server: Mongo.MongoServer, certificates: Certificates.Certificates) =>
   Effect.acquireRelease(
-    Effect.async<Tls.Server>((resume) => {
+    Effect.callback<Tls.Server>((resume) => {
       const { read } = certificates
       const listener = Tls.createServer({ cert: read("server.pem"), key: read("server.key"), ca: read("ca.pem"), requestCert: true, rejectUnauthorized: true }, (socket) => {
         const behind = Net.connect(server.port, server.host)
@@ -311,7 +311,7 @@ const encrypted = (server: Mongo.MongoServer, certificates: Certificates.Certifi
   )
 
 await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
-  it.scopedLive("verifies the server and shows its certificate, errors say what to do, and renewed files are read", () =>
+  it.live("verifies the server and shows its certificate, errors say what to do, and renewed files are read", () =>
     Effect.gen(function*() {
       const directory = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-"))),
@@ -345,7 +345,7 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
       assert.strictEqual(missing._tag, "StorageError")
       // A layer that starts while its certificate is out of date has the renewed one as soon as it is there.
       pair("stranger")
-      const late = yield* Effect.fork(Effect.retry(open(ours), stubborn))
+      const late = yield* Effect.forkChild(Effect.retry(open(ours), stubborn))
       yield* Effect.sleep("100 millis")
       pair("client")
       const { storage: theirs } = yield* Fiber.join(late)
@@ -354,13 +354,13 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
 })
 
 await describeServer("a change stream in trouble", Shared.mongo, (server) => {
-  it.scopedLive("slows nobody's release down and fails none; what it lacks is said once", () =>
+  it.live("slows nobody's release down and fails none; what it lacks is said once", () =>
     Effect.gen(function*() {
       const lines: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
+      const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
       const storage = yield* Effect.map(MongoStorage.make({ url: Redacted.make(yield* server.freshDatabase), mode: "versioned" }), (_) => _.storage).pipe(
         Effect.tap((storage) => Effect.forkScoped(Stream.runDrain(storage.wakeUps))),
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(logger)
       )
       yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => lines.length > 0 })
       for (let i = 0; i < 20; i++) {

@@ -1,14 +1,15 @@
 /** What the conformance kit does not see of MongoStorage, on a server of its protocol. */
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as fibers from "#effect/fibers"
+import * as logs from "#harness/logs"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -32,8 +33,8 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
 const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
     const lines: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
-    return Effect.map(Effect.provide(effect, Logger.replace(Logger.defaultLogger, logger)), (value) => ({ value, lines }))
+    const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
+    return Effect.map(Effect.provide(effect, logger), (value) => ({ value, lines }))
   })
 
 const until = (what: () => boolean) => Effect.repeat(Effect.sleep(10), { until: what })
@@ -56,13 +57,13 @@ it.effect("a server that is not there is a Connection error, and nothing was app
 await describeServer("MongoStorage", Shared.mongo, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => Redacted.make(url))
 
-  it.scopedLive("a server without update pipelines is recognised, and said to be", () =>
+  it.live("a server without update pipelines is recognised, and said to be", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const { lines, value } = yield* logged(MongoStorage.make({ url, wakeUps: false }))
       assert.strictEqual(value.mode, "versioned")
       assert.strictEqual(lines.length, 1)
-      assert.match(lines[0]!, /^WARN MongoStorage: this server cannot be trusted to run update pipelines/)
+      assert.match(lines[0]!, /^Warning MongoStorage: this server cannot be trusted to run update pipelines/)
       const told = yield* logged(MongoStorage.make({ url, wakeUps: false, mode: "versioned" }))
       assert.deepStrictEqual(told.lines, [])
       const error = yield* Effect.flip(MongoStorage.make({ url, wakeUps: false, mode: "pipeline" }))
@@ -71,7 +72,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(yield* Stream.runCount(value.versioned.list), 0)
     }))
 
-  it.scopedLive("commands ask for a majority, the primary and a time limit, whatever the program's client is set to", () =>
+  it.live("commands ask for a majority, the primary and a time limit, whatever the program's client is set to", () =>
     Effect.gen(function*() {
       const url = Redacted.value(yield* fresh)
       const client = yield* Mongo.client(url, {
@@ -101,7 +102,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       }
     }))
 
-  it.scopedLive("64-bit integers are what is stored", () =>
+  it.live("64-bit integers are what is stored", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const { storage } = yield* MongoStorage.make({ url, mode: "versioned", wakeUps: false })
@@ -111,7 +112,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       for (const field of ["token", "version", "began", "expires", "wake"]) assert.strictEqual(stored![field]._bsontype, "Long", field)
     }))
 
-  it.scopedLive("races of eight have one winner, always an answer, and never name anybody else", () =>
+  it.live("races of eight have one winner, always an answer, and never name anybody else", () =>
     Effect.gen(function*() {
       const { storage } = yield* MongoStorage.make({ url: yield* fresh, poolSize: 8, mode: "versioned", wakeUps: false })
       for (let round = 0; round < 30; round++) {
@@ -127,7 +128,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       }
     }))
 
-  it.scopedLive("many set it up at once, in a database that is not there yet", () =>
+  it.live("many set it up at once, in a database that is not there yet", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const all = yield* Effect.forEach(Array.range(1, 6), () => MongoStorage.make({ url, wakeUps: false, mode: "versioned" }), { concurrency: "unbounded" })
@@ -135,7 +136,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(outcomes.filter(({ outcome }) => outcome._tag === "Claimed").length, 1)
     }))
 
-  it.scopedLive("an id is never of two kinds at once, and comes back as exclusive", () =>
+  it.live("an id is never of two kinds at once, and comes back as exclusive", () =>
     Effect.gen(function*() {
       const { storage, versioned } = yield* MongoStorage.make({ url: yield* fresh, mode: "versioned", wakeUps: false })
       const now = yield* versioned.time!
@@ -155,7 +156,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.isTrue(taken.outcome._tag === "Claimed" && taken.outcome.record.kind === "exclusive" && taken.outcome.record.token > now)
     }))
 
-  it.scopedLive("a hung server ends in Timeout within the caller's limit, its connection is closed, and others come", () =>
+  it.live("a hung server ends in Timeout within the caller's limit, its connection is closed, and others come", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const { storage } = yield* MongoStorage.make({ url, mode: "versioned", wakeUps: false })
@@ -170,7 +171,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(outcome._tag, "Claimed")
     }))
 
-  it.scopedLive("a broken connection is a Connection error of unknown effect, and the next operation has another", () =>
+  it.live("a broken connection is a Connection error of unknown effect, and the next operation has another", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const { storage } = yield* MongoStorage.make({ url, mode: "versioned", wakeUps: false })
@@ -180,11 +181,11 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.isTrue(Option.isNone(yield* storage.get("a").pipe(Effect.retry({ times: 3 }))))
     }))
 
-  it.scopedLive("when the layer closes, its connections do, and operations end in Closed", () =>
+  it.live("when the layer closes, its connections do, and operations end in Closed", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(MongoStorage.make({ url, mode: "versioned" }), scope)
+      const { storage } = yield* Scope.provide(MongoStorage.make({ url, mode: "versioned" }), scope)
       yield* claim(storage, "a", "me")
       assert.isAbove(proxy.connections(), 0)
       yield* Scope.close(scope, Exit.void)
@@ -193,21 +194,21 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(proxy.connections(), 0)
     }))
 
-  it.scopedLive("the layer closes in time though the server hangs", () =>
+  it.live("the layer closes in time though the server hangs", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(MongoStorage.make({ url, mode: "versioned", wakeUps: false }), scope)
+      const { storage } = yield* Scope.provide(MongoStorage.make({ url, mode: "versioned", wakeUps: false }), scope)
       yield* claim(storage, "a", "me")
       yield* proxy.hang(true)
-      const pending = yield* Effect.fork(Effect.flip(storage.get("a")))
+      const pending = yield* Effect.forkChild(Effect.flip(storage.get("a")))
       yield* Effect.sleep(50)
       yield* Effect.timeout(Scope.close(scope, Exit.void), "20 seconds")
       const error = yield* pending
       assert.include(["Closed", "Timeout"], error.reason)
     }))
 
-  it.scopedLive("the program's client stays open", () =>
+  it.live("the program's client stays open", () =>
     Effect.gen(function*() {
       const client = yield* Mongo.client(Redacted.value(yield* fresh))
       yield* Effect.scoped(Effect.gen(function*() {
@@ -217,7 +218,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(yield* Effect.promise(() => client.db().collection("storage_lock").countDocuments()), 1)
     }))
 
-  it.scopedLive("processes hand a lock over to each other, and nothing that is done under it is lost", () =>
+  it.live("processes hand a lock over to each other, and nothing that is done under it is lost", () =>
     Effect.gen(function*() {
       const url = Redacted.value(yield* fresh)
       const child = fileURLToPath(new URL("./child.ts", import.meta.url))
@@ -231,7 +232,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(counter!.value, 45)
     }))
 
-  it.scopedLive("who holds a lock on a server that hangs is told before its lease ends, and another process has it afterwards", () =>
+  it.live("who holds a lock on a server that hangs is told before its lease ends, and another process has it afterwards", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const storage = (url: Redacted.Redacted) => MongoStorage.make({ url, mode: "versioned", wakeUps: false })
@@ -240,16 +241,16 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       const other = yield* Process.make((yield* storage(direct)).storage, { leaseExpireAfter: "2 seconds" })
       const lock = yield* one.locks.acquire("a", "one")
       yield* proxy.hang(true)
-      const waiting = yield* Effect.fork(other.locks.acquire("a", "other"))
+      const waiting = yield* Effect.forkChild(other.locks.acquire("a", "other"))
       const lost = yield* Effect.flip(lock.lost)
       assert.strictEqual(lost.reason, "Expired")
-      assert.isNull(waiting.unsafePoll())
+      assert.isUndefined(fibers.exitOf(waiting))
       const next = yield* Fiber.join(waiting)
       assert.isAbove(next.token, lock.token)
       yield* proxy.hang(false)
     }))
 
-  it.scopedLive("where there are no change streams nobody is woken, and it is said once", () =>
+  it.live("where there are no change streams nobody is woken, and it is said once", () =>
     Effect.gen(function*() {
       const heard: Array<string> = []
       const { lines } = yield* logged(Effect.gen(function*() {
@@ -265,15 +266,15 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
 
 // It tells changes other than MongoDB does, so what a change means is shown in `mongoPipelines.test.ts`; here it is the life of the stream.
 await describeServer("MongoStorage with change streams", Mongo.withChangeStreams, (server) => {
-  it.scopedLive("the change stream opens at the first wait, heals itself, says \"all\" after a gap, and ends with the layer", () =>
+  it.live("the change stream opens at the first wait, heals itself, says \"all\" after a gap, and ends with the layer", () =>
     Effect.gen(function*() {
       const { proxy, url } = yield* linked(server)
       const heard: Array<string> = []
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(MongoStorage.make({ url, mode: "versioned" }), scope)
+      const { storage } = yield* Scope.provide(MongoStorage.make({ url, mode: "versioned" }), scope)
       yield* claim(storage, "a", "me")
       const idle = proxy.connections()
-      const listening = yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkDaemon)
+      const listening = yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkDetach)
       yield* until(() => heard.length === 1)
       assert.isAtLeast(proxy.connections(), idle)
       // With the server there, the driver resumes; with the server away, the stream is opened anew.
@@ -288,10 +289,10 @@ await describeServer("MongoStorage with change streams", Mongo.withChangeStreams
       assert.deepStrictEqual([...new Set(heard)], ["all"])
       yield* Scope.close(scope, Exit.void)
       yield* until(() => proxy.connections() === 0)
-      yield* Effect.sync(() => listening.unsafeInterruptAsFork(listening.id()))
+      yield* Effect.sync(() => fibers.interrupt(listening))
     }))
 
-  it.scopedLive("waiters are woken after the server was away", () =>
+  it.live("waiters are woken after the server was away", () =>
     Effect.gen(function*() {
       const heard: Array<string> = []
       const { lines } = yield* logged(Effect.gen(function*() {

@@ -2,12 +2,12 @@
  * The update pipelines for MongoDB, evaluated in JavaScript by `mingo` with a clock that is moved: they agree with `LockRecord.step`, and with the whole conformance
  * kit. How a MongoDB evaluates them is not shown here: see `conformance.mongo.test.ts`.
  */
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import * as FastCheck from "fast-check"
 import { LockRecord, Storage, VersionedStore } from "../../src/index.js"
 import * as ports from "../../src/backends/mongo/ports.js"

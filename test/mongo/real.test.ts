@@ -2,11 +2,11 @@
  * What only a real MongoDB can show: its own evaluation of the pipelines, its change streams, its collations. Runs if `EFFECT_STORAGE_LOCK_MONGO_URL` names one; of another server
  * of the protocol, what is promised there, too.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { randomBytes } from "node:crypto"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import type * as Storage from "../../src/Storage.js"
@@ -22,7 +22,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
 const tests = (server: Mongo.MongoServer) => {
   const fresh = Effect.map(server.freshDatabase, (url) => Redacted.make(url))
 
-  it.scopedLive.runIf(server.isMongo)("every operation is one command, whatever it finds; a renewal of many is two", () =>
+  it.live.runIf(server.isMongo)("every operation is one command, whatever it finds; a renewal of many is two", () =>
     Effect.gen(function*() {
       const client = yield* Mongo.client(Redacted.value(yield* fresh), { monitorCommands: true })
       const { mode, storage } = yield* MongoStorage.makeFromClient({ client, database: client.options.dbName, wakeUps: false })
@@ -58,7 +58,7 @@ const tests = (server: Mongo.MongoServer) => {
       yield* trips(1, storage.get("a"))
     }))
 
-  it.scopedLive("a contended claim, and a repeated one, change nothing", () =>
+  it.live("a contended claim, and a repeated one, change nothing", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const { storage } = yield* MongoStorage.make({ url, wakeUps: false })
@@ -74,7 +74,7 @@ const tests = (server: Mongo.MongoServer) => {
       assert.notDeepEqual(yield* stored, before)
     }))
 
-  it.scopedLive("ids and owners that look like expressions are what they are", () =>
+  it.live("ids and owners that look like expressions are what they are", () =>
     Effect.gen(function*() {
       const { storage } = yield* MongoStorage.make({ url: yield* fresh, wakeUps: false })
       for (const text of ["$$NOW", "$owner", "$$ROOT", "$literal", "{\"$gt\":\"\"}", "a.b", "$", "$$", "__proto__"]) {
@@ -86,14 +86,14 @@ const tests = (server: Mongo.MongoServer) => {
       }
     }))
 
-  it.scopedLive.skipIf(server.isMongo)("what is not MongoDB is not trusted with pipelines", () =>
+  it.live.skipIf(server.isMongo)("what is not MongoDB is not trusted with pipelines", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       assert.strictEqual((yield* MongoStorage.make({ url, wakeUps: false })).mode, "versioned")
       assert.deepInclude(yield* Effect.flip(MongoStorage.make({ url, wakeUps: false, mode: "pipeline" })), { reason: "Schema", isRetryable: false })
     }))
 
-  it.scopedLive("races of eight have one winner and always an answer, by pipelines and by compare-and-set over one collection", () =>
+  it.live("races of eight have one winner and always an answer, by pipelines and by compare-and-set over one collection", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const storages = yield* Effect.forEach([server.isMongo ? "pipeline" : "versioned", "versioned"] as const, (mode) =>
@@ -111,7 +111,7 @@ const tests = (server: Mongo.MongoServer) => {
       }
     }))
 
-  it.scopedLive.runIf(server.isMongo)("a collection with a collation is refused", () =>
+  it.live.runIf(server.isMongo)("a collection with a collation is refused", () =>
     Effect.gen(function*() {
       const url = yield* fresh
       const client = yield* Mongo.client(Redacted.value(url))

@@ -1,11 +1,11 @@
 /** What MongoStorage refuses before it does anything, what it finds out at start, and what it makes of the driver's errors. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as logs from "#harness/logs"
 import { BSON, MongoClient, MongoNetworkError, MongoServerError } from "mongodb"
 import { Aggregator } from "mingo/aggregator"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
@@ -130,11 +130,11 @@ describe("at start", () => {
       }
     }
     const lines: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel.label} ${String(message)}`))
+    const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
     return ports.over(recording, config, { ...settings, ...change }, undefined).pipe(
-      Effect.either,
+      Effect.result,
       Effect.map((result) => ({ result, lines, sent, evaluator })),
-      Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      Effect.provide(logger)
     )
   }
 
@@ -147,7 +147,7 @@ describe("at start", () => {
     it.effect(`${name} is refused`, () =>
       Effect.gen(function*() {
         const { evaluator, result } = yield* start((evaluator) => (evaluator.collectionInfo = [{ name: "locks", ...info }]))
-        assert.isTrue(result._tag === "Left" && result.left.reason === "Schema" && !result.left.isRetryable)
+        assert.isTrue(result._tag === "Failure" && result.failure.reason === "Schema" && !result.failure.isRetryable)
         assert.strictEqual(evaluator.writes, 0)
       }))
   }
@@ -156,7 +156,7 @@ describe("at start", () => {
     Effect.gen(function*() {
       for (const options of [{}, { collation: { locale: "simple" } }]) {
         const { lines, result } = yield* start((evaluator) => (evaluator.collectionInfo = [{ name: "locks", type: "collection", options }]))
-        assert.isTrue(result._tag === "Right" && result.right.mode === "pipeline")
+        assert.isTrue(result._tag === "Success" && result.success.mode === "pipeline")
         assert.deepStrictEqual(lines, [])
       }
     }))
@@ -172,9 +172,9 @@ describe("at start", () => {
               : run(operation, command, millis)
         })
       })
-      assert.strictEqual(result._tag, "Right")
+      assert.strictEqual(result._tag, "Success")
       assert.strictEqual(lines.length, 1)
-      assert.match(lines[0]!, /^WARN MongoStorage: cannot check/)
+      assert.match(lines[0]!, /^Warning MongoStorage: cannot check/)
     }))
 
   it.effect("through a router, only a collection that is sharded by its _id, or not at all", () =>
@@ -186,18 +186,18 @@ describe("at start", () => {
         return config
       }
       const wrong = yield* start(router, {}, sharded({ tenant: 1 }))
-      assert.isTrue(wrong.result._tag === "Left" && wrong.result.left.reason === "Schema")
+      assert.isTrue(wrong.result._tag === "Failure" && wrong.result.failure.reason === "Schema")
       assert.strictEqual(wrong.evaluator.writes, 0)
       for (const config of [sharded({ _id: 1 }), sharded({ _id: "hashed" }), Evaluator.make()]) {
-        assert.strictEqual((yield* start(router, {}, config)).result._tag, "Right")
+        assert.strictEqual((yield* start(router, {}, config)).result._tag, "Success")
       }
     }))
 
   it.effect("a replica set is asked for what a majority has, and writes are for a majority", () =>
     Effect.gen(function*() {
       const { result, sent } = yield* start((evaluator) => (evaluator.hello = { setName: "rs0" }))
-      if (result._tag === "Left") return assert.fail("it does not start")
-      const { storage, versioned } = result.right
+      if (result._tag === "Failure") return assert.fail("it does not start")
+      const { storage, versioned } = result.success
       yield* storage.claim({ lockId: "a", ownerId: "me", holdId: "h1", lease: 1_000_000 })
       yield* storage.renew([{ lockId: "a", holdId: "h1", lease: 1_000_000 }, { lockId: "b", holdId: "h1", lease: 1_000_000 }])
       yield* storage.release({ lockId: "a", holdId: "h1" })
@@ -242,8 +242,8 @@ describe("at start", () => {
               "findAndModify" in command ? Effect.succeed({ value }) : run(operation, command, millis)
           })
         })
-        assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
-        assert.match(lines[0]!, /^WARN MongoStorage: this server cannot be trusted to run update pipelines/)
+        assert.isTrue(result._tag === "Success" && result.success.mode === "versioned")
+        assert.match(lines[0]!, /^Warning MongoStorage: this server cannot be trusted to run update pipelines/)
       }
     }))
 
@@ -257,7 +257,7 @@ describe("at start", () => {
               "find" in command ? Effect.succeed(answer) : run(operation, command, millis)
           })
         })
-        assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
+        assert.isTrue(result._tag === "Success" && result.success.mode === "versioned")
       }
     }))
 
@@ -265,15 +265,15 @@ describe("at start", () => {
     Effect.gen(function*() {
       const own = { topologyVersion: undefined }
       const router = yield* start((evaluator) => void (evaluator.hello = own))
-      assert.isTrue(router.result._tag === "Right" && router.result.right.mode === "pipeline")
+      assert.isTrue(router.result._tag === "Success" && router.result.success.mode === "pipeline")
       for (const buildInfo of [{ version: "7.0.0" }, { gitVersion: "unknown", ferretdb: { version: "2.5.0" } }]) {
         const other = (evaluator: Evaluator.Evaluator) => void Object.assign(evaluator, { hello: own, buildInfo })
         const { evaluator, lines, result } = yield* start(other)
-        assert.isTrue(result._tag === "Right" && result.right.mode === "versioned")
-        assert.match(lines[0]!, /^WARN MongoStorage: .* does not show itself as MongoDB/)
+        assert.isTrue(result._tag === "Success" && result.success.mode === "versioned")
+        assert.match(lines[0]!, /^Warning MongoStorage: .* does not show itself as MongoDB/)
         assert.strictEqual(evaluator.writes, 0)
         const forced = yield* start(other, { mode: "pipeline" })
-        assert.isTrue(forced.result._tag === "Left" && forced.result.left.reason === "Schema" && forced.result.left.message.includes("mode: \"auto\""))
+        assert.isTrue(forced.result._tag === "Failure" && forced.result.failure.reason === "Schema" && forced.result.failure.message.includes("mode: \"auto\""))
       }
     }))
 
@@ -289,7 +289,7 @@ describe("at start", () => {
               : run(operation, command, millis)
         })
       })
-      assert.isTrue(result._tag === "Left" && result.left.reason === "Schema" && result.left.message.includes("enableMajorityReadConcern"))
+      assert.isTrue(result._tag === "Failure" && result.failure.reason === "Schema" && result.failure.message.includes("enableMajorityReadConcern"))
     }))
 
   it.effect("a warning says why in the server's own words", () =>
@@ -309,8 +309,8 @@ describe("at start", () => {
   it.effect("a clock that is told as milliseconds is one", () =>
     Effect.gen(function*() {
       const { result } = yield* start((evaluator) => void (evaluator.hello = { localTime: 1_700_000_000_123 }), { mode: "versioned" })
-      if (result._tag === "Left") return assert.fail("it does not start")
-      assert.strictEqual(yield* result.right.versioned.time!, 1_700_000_000_123_000)
+      if (result._tag === "Failure") return assert.fail("it does not start")
+      assert.strictEqual(yield* result.success.versioned.time!, 1_700_000_000_123_000)
     }))
 
   it.effect("no right to write, and no answer, are told, not taken for another kind of server", () =>
@@ -323,14 +323,14 @@ describe("at start", () => {
               "findAndModify" in command ? errors.fromDriver(operation, { name: "MongoServerError", code, message: "x" }) : run(operation, command, millis)
           })
         })
-        assert.isTrue(result._tag === "Left" && result.left.reason === reason)
+        assert.isTrue(result._tag === "Failure" && result.failure.reason === reason)
       }
     }))
 
   it.effect("a server that does not tell its clock is refused", () =>
     Effect.gen(function*() {
       const { result } = yield* start((evaluator) => (evaluator.hello = { localTime: null }))
-      assert.isTrue(result._tag === "Left" && result.left.reason === "Schema")
+      assert.isTrue(result._tag === "Failure" && result.failure.reason === "Schema")
     }))
 })
 

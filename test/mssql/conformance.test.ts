@@ -1,13 +1,13 @@
 /** SQL Server keeps every promise: over a pool of its own, over the program's client, and over compare-and-set; whatever the database is set to. */
 import { MssqlClient } from "@effect/sql-mssql"
-import { afterAll, beforeAll, describe } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { afterAll, beforeAll, describe } from "#effect/vitest"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
@@ -20,7 +20,7 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => Option.getOrThrow(made)

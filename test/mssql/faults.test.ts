@@ -1,13 +1,13 @@
 /** Faults that people met, shown by what stands where a SQL Server should: it speaks the driver's protocol, and runs no SQL. */
 import { MssqlClient } from "@effect/sql-mssql"
-import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
+import { assert, describe, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import type * as Scope from "#effect/Scope"
+import * as logs from "#harness/logs"
 import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -63,7 +63,7 @@ const unheard = Effect.acquireRelease(
 )
 
 describe("a connection serves nothing until the server has confirmed it", () => {
-  it.scopedLive("the harness is enough of a server", () =>
+  it.live("the harness is enough of a server", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make()
       const storage = yield* open(server)
@@ -72,7 +72,7 @@ describe("a connection serves nothing until the server has confirmed it", () => 
       assert.strictEqual(server.sessions[0]!.login?.database, "app")
     }))
 
-  it.scopedLive("another database than the one asked for is refused, and told", () =>
+  it.live("another database than the one asked for is refused, and told", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ database: () => "master" })
       const error = yield* refused(open(server))
@@ -81,14 +81,14 @@ describe("a connection serves nothing until the server has confirmed it", () => 
       assert.strictEqual(server.batches.length, 0)
     }))
 
-  it.scopedLive("the server's own spelling of the database is the same database", () =>
+  it.live("the server's own spelling of the database is the same database", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ database: () => "App" })
       assert.strictEqual((yield* claim(yield* open(server)))._tag, "Claimed")
       assert.include(server.batches[0]!.text, "DB_NAME() <> N'App' COLLATE")
     }))
 
-  it.scopedLive("a setting that the server refuses is an error, and not passed over", () =>
+  it.live("a setting that the server refuses is an error, and not passed over", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ settings: () => Tds.failed(2740, "SET LANGUAGE failed because 'nonsense' is not an official language name.") })
       const error = yield* refused(open(server))
@@ -96,7 +96,7 @@ describe("a connection serves nothing until the server has confirmed it", () => 
       assert.include(error.message, "refused a setting of the connection: SET LANGUAGE failed")
     }))
 
-  it.scopedLive("a reconnect that leads elsewhere serves nothing", () =>
+  it.live("a reconnect that leads elsewhere serves nothing", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ database: ({ number }) => number === 1 ? "app" : "tenant", answer: ({ session }) => session.number === 1 ? "close" : undefined })
       const storage = yield* open(server)
@@ -107,7 +107,7 @@ describe("a connection serves nothing until the server has confirmed it", () => 
       assert.deepStrictEqual(server.batches.map(({ session }) => session.number), [1])
     }))
 
-  it.scopedLive("a connection that was moved to another database is not used again", () =>
+  it.live("a connection that was moved to another database is not used again", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ answer: (asked) => asked.values.length === 5 && asked.session.number === 1 ? Buffer.concat([Tds.databaseChange("tenant"), Locks.claimed(asked)]) : undefined })
       const storage = yield* open(server)
@@ -116,7 +116,7 @@ describe("a connection serves nothing until the server has confirmed it", () => 
       assert.deepStrictEqual(server.batches.map(({ session }) => session.number), [1, 2])
     }))
 
-  it.scopedLive("a batch that finds itself in another database is done on a new connection", () =>
+  it.live("a batch that finds itself in another database is done on a new connection", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ answer: ({ session }) => session.number === 1 ? Tds.failed(50713, "in another database") : undefined })
       const storage = yield* open(server)
@@ -137,7 +137,7 @@ describe("no answer can do more than fail its call", () => {
     ["a login in the middle of things", { settings: () => Tds.loginAck }]
   ]
   for (const [name, options] of cases) {
-    it.scopedLive(name, () =>
+    it.live(name, () =>
       Effect.gen(function*() {
         const { heard } = yield* unheard
         const server = yield* Locks.make(options)
@@ -158,7 +158,7 @@ describe("no answer can do more than fail its call", () => {
     ["the end", "close"]
   ]
   for (const [name, answer] of answers) {
-    it.scopedLive(`${name} to a batch`, () =>
+    it.live(`${name} to a batch`, () =>
       Effect.gen(function*() {
         const { heard } = yield* unheard
         let odd = true
@@ -174,7 +174,7 @@ describe("no answer can do more than fail its call", () => {
       }))
   }
 
-  it.scopedLive("a set-up that is answered without rows is a typed error", () =>
+  it.live("a set-up that is answered without rows is a typed error", () =>
     Effect.gen(function*() {
       const server = yield* Tds.make({ answer: ({ kind, text }) => kind === "call" || !text.includes("SET LOCK_TIMEOUT") ? Tds.done() : Tds.done() })
       const error = yield* refused(MssqlStorage.make({ url: Redacted.make(`mssql://sa:x@127.0.0.1:${server.port}/app?encrypt=false`) }))
@@ -185,7 +185,7 @@ describe("no answer can do more than fail its call", () => {
 
 describe("a server that does not do it any more", () => {
   for (const number of [3906, 3908, 976, 978, 983]) {
-    it.scopedLive(`${number}: the connection is left, and the first try after the failover succeeds`, () =>
+    it.live(`${number}: the connection is left, and the first try after the failover succeeds`, () =>
       Effect.gen(function*() {
         let primary = 1
         const server = yield* Locks.make({ answer: ({ session }) => session.number < primary ? Tds.failed(number, "not here") : undefined })
@@ -203,7 +203,7 @@ describe("a server that does not do it any more", () => {
       }))
   }
 
-  it.scopedLive("a database that moves is worth another try, and its connection is left", () =>
+  it.live("a database that moves is worth another try, and its connection is left", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ answer: ({ session }) => session.number === 1 ? Tds.failed(40613, "not currently available", 17) : undefined })
       const storage = yield* open(server)
@@ -214,7 +214,7 @@ describe("a server that does not do it any more", () => {
     }))
 
   for (const number of [4060, 40613, 18456, 10928]) {
-    it.scopedLive(`a login that is refused with ${number} tells the number`, () =>
+    it.live(`a login that is refused with ${number} tells the number`, () =>
       Effect.gen(function*() {
         const server = yield* Locks.make({ login: () => Tds.failed(number, "no login", 14) })
         const error = yield* refused(open(server))
@@ -223,7 +223,7 @@ describe("a server that does not do it any more", () => {
       }))
   }
 
-  it.scopedLive("a full log fails what writes, keeps the connection, and says what to do", () =>
+  it.live("a full log fails what writes, keeps the connection, and says what to do", () =>
     Effect.gen(function*() {
       let full = true
       const server = yield* Locks.make({ answer: () => full ? Tds.failed(9002, "The transaction log is full", 17) : undefined })
@@ -238,7 +238,7 @@ describe("a server that does not do it any more", () => {
 })
 
 describe("what is given up", () => {
-  it.scopedLive("a batch that is out of time is cancelled, and its place is free when that is confirmed", () =>
+  it.live("a batch that is out of time is cancelled, and its place is free when that is confirmed", () =>
     Effect.gen(function*() {
       let silent = true
       const server = yield* Locks.make({ answer: () => silent ? "silence" : undefined })
@@ -253,7 +253,7 @@ describe("what is given up", () => {
       while (server.open() > 1) yield* Effect.sleep("5 millis")
     }))
 
-  it.scopedLive("what cannot be stopped is at the server twice the pool's size at most, however often it is tried", () =>
+  it.live("what cannot be stopped is at the server twice the pool's size at most, however often it is tried", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ answer: () => "silence", attention: () => "silence" })
       const storage = yield* open(server, { poolSize: 2, operationTimeout: "2 seconds" })
@@ -267,7 +267,7 @@ describe("what is given up", () => {
       assert.isAtLeast(server.sessions.length, 2)
     }))
 
-  it.scopedLive("a session has a lock time-out of its own, for what waits before its batch has set one", () =>
+  it.live("a session has a lock time-out of its own, for what waits before its batch has set one", () =>
     Effect.gen(function*() {
       const texts: Array<string> = []
       const server = yield* Tds.make({
@@ -280,10 +280,10 @@ describe("what is given up", () => {
       assert.include(texts[1], "SET LOCK_TIMEOUT 2700;")
     }))
 
-  it.scopedLive("a layer that closes while it connects leaves nothing", () =>
+  it.live("a layer that closes while it connects leaves nothing", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ login: () => "silence" })
-      const fiber = yield* Effect.fork(Effect.scoped(open(server)))
+      const fiber = yield* Effect.forkChild(Effect.scoped(open(server)))
       while (server.sessions[0]?.login === undefined) yield* Effect.sleep("5 millis")
       yield* Fiber.interrupt(fiber)
       while (server.open() > 0) yield* Effect.sleep("5 millis")
@@ -310,19 +310,19 @@ describe("what changes while a layer lives", () => {
       assert.strictEqual((yield* claim(storage))._tag, "Claimed")
     })
 
-  it.scopedLive("a password is asked for at each connection", () =>
+  it.live("a password is asked for at each connection", () =>
     rotating((server, present) => ({ url: Redacted.make(server.url().replace(":secret-pw", "")), password: () => Promise.resolve(Redacted.make(present())) }), ({ password }) => password))
 
-  it.scopedLive("a URL is asked for at each connection", () =>
+  it.live("a URL is asked for at each connection", () =>
     rotating((server, present) => ({ url: Effect.sync(() => Redacted.make(server.url().replace("secret-pw", present()))) }), ({ password }) => password))
 
-  it.scopedLive("a connection is asked for at each connection", () =>
+  it.live("a connection is asked for at each connection", () =>
     rotating((server, present) => ({
       url: undefined,
       connection: () => ({ server: "127.0.0.1", authentication: { type: "default", options: { userName: "sa", password: present() } }, options: { port: server.port, database: "app", encrypt: false } })
     }), ({ password }) => password))
 
-  it.scopedLive("a token of Microsoft Entra is asked for at each connection, and goes over TLS", () =>
+  it.live("a token of Microsoft Entra is asked for at each connection, and goes over TLS", () =>
     Effect.gen(function*() {
       const { key, cert } = yield* certificates
       yield* rotating(
@@ -332,7 +332,7 @@ describe("what changes while a layer lives", () => {
       )
     }))
 
-  it.scopedLive("what fails or is nonsense when asked is a failure to connect, worth another try", () =>
+  it.live("what fails or is nonsense when asked is a failure to connect, worth another try", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make()
       for (const [url, told] of [
@@ -354,7 +354,7 @@ describe("what changes while a layer lives", () => {
 })
 
 describe("encryption", () => {
-  it.scopedLive("where it was asked for and the server has none, nothing is told it", () =>
+  it.live("where it was asked for and the server has none, nothing is told it", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make()
       for (const parameters of ["", "encrypt=true", "encrypt=true&trustServerCertificate=true"]) {
@@ -365,7 +365,7 @@ describe("encryption", () => {
       assert.deepStrictEqual(server.sessions.map(({ login }) => login), [undefined, undefined, undefined])
     }))
 
-  it.scopedLive("a server that wants it says so", () =>
+  it.live("a server that wants it says so", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ encryption: "required" })
       const error = yield* refused(open(server))
@@ -374,7 +374,7 @@ describe("encryption", () => {
       assert.isUndefined(server.sessions[0]!.login)
     }))
 
-  it.scopedLive("a certificate is looked at, unless any is trusted; and what is wrong with it is told with what to do", () =>
+  it.live("a certificate is looked at, unless any is trusted; and what is wrong with it is told with what to do", () =>
     Effect.gen(function*() {
       const { ca, cert, key } = yield* certificates
       const server = yield* Locks.make({ encryption: "required", tls: { key, cert } })
@@ -393,7 +393,7 @@ describe("encryption", () => {
       assert.deepStrictEqual(server.sessions.flatMap(({ login }) => login === undefined ? [] : [login.encrypted]), [true, true])
     }))
 
-  it.scopedLive("strict is TLS from the first byte on, and trusts nothing unseen", () =>
+  it.live("strict is TLS from the first byte on, and trusts nothing unseen", () =>
     Effect.gen(function*() {
       const { ca, cert, key } = yield* certificates
       const server = yield* Locks.make({ tls: { key, cert, strict: true } })
@@ -420,7 +420,7 @@ describe("the program's own client", () => {
   const fromClient = (server: Locks.Server) =>
     Effect.flatMap(Layer.build(client(server)), (context) => Effect.map(Effect.provide(MssqlStorage.makeFromClient(), context), ({ storage }) => storage))
 
-  it.scopedLive("one that was moved to another database is refused, and not believed", () =>
+  it.live("one that was moved to another database is refused, and not believed", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ database: () => "tenant" })
       const error = yield* refused(fromClient(server))
@@ -428,7 +428,7 @@ describe("the program's own client", () => {
       assert.include(error.message, "in the database \"tenant\", not in \"app\"")
     }))
 
-  it.scopedLive("each batch looks where it is, and a call with little time waits as little", () =>
+  it.live("each batch looks where it is, and a call with little time waits as little", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make()
       const storage = yield* fromClient(server)
@@ -439,7 +439,7 @@ describe("the program's own client", () => {
       assert.include(text, "FROM [dbo].[storage_lock]")
     }))
 
-  it.scopedLive("a login that fails later is worth another try: the driver does not tell the number", () =>
+  it.live("a login that fails later is worth another try: the driver does not tell the number", () =>
     Effect.gen(function*() {
       let down = false
       const server = yield* Locks.make({
@@ -455,7 +455,7 @@ describe("the program's own client", () => {
 })
 
 describe("the table", () => {
-  it.scopedLive("of a version before labels is told by its columns, whatever it is called", () =>
+  it.live("of a version before labels is told by its columns, whatever it is called", () =>
     Effect.gen(function*() {
       const before = Object.fromEntries(Object.entries(Locks.types).filter(([name]) => name !== "owner_label"))
       const server = yield* Locks.make({ columns: before })
@@ -467,7 +467,7 @@ describe("the table", () => {
       assert.deepStrictEqual(server.batches.map(({ text }) => text.includes("sp_getapplock")), [true])
     }))
 
-  it.scopedLive("that is another's, and says the words of an older one, is not altered", () =>
+  it.live("that is another's, and says the words of an older one, is not altered", () =>
     Effect.gen(function*() {
       const { holds: _, owner_label: __, ...others } = Locks.types
       const server = yield* Locks.make({ columns: others })
@@ -477,13 +477,13 @@ describe("the table", () => {
       assert.strictEqual(server.batches.length, 0)
     }))
 
-  it.scopedLive("of the same name in another schema is warned of, unless a schema is named", () =>
+  it.live("of the same name in another schema is warned of, unless a schema is named", () =>
     Effect.gen(function*() {
       const server = yield* Locks.make({ table: { others: 1 } })
       const warned = (options: Partial<MssqlStorage.Options>) =>
         Effect.gen(function*() {
           const lines: Array<string> = []
-          const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void lines.push(String(message))))
+          const logger = logs.to(({ message }) => void lines.push(message))
           yield* Effect.provide(Effect.scoped(open(server, options)), logger)
           return lines.join("\n")
         })
@@ -496,7 +496,7 @@ describe("the table", () => {
     ["dropped", () => Tds.failed(208, "Invalid object name"), "Expired"]
   ]
   for (const [name, answer, lost] of gone) {
-    it.scopedLive(`${name} under a hold: it is lost as ${lost}`, () =>
+    it.live(`${name} under a hold: it is lost as ${lost}`, () =>
       Effect.gen(function*() {
         const server = yield* Locks.make({ answer: ({ text, values }) => values.length === 3 && text.includes("CROSS APPLY") ? answer() : undefined })
         const locks = StorageLock.layer({ leaseExpireAfter: "1 seconds", clockMargin: "100 millis" }).pipe(Layer.provide(MssqlStorage.layer({ url: Redacted.make(server.url()) })))

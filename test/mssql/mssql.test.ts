@@ -1,11 +1,11 @@
 /** What of SQL Server can be known without one: the batches and their parameters, errors, options, and a server that hangs or is not there. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import * as Net from "node:net"
 import * as Tedious from "tedious"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
@@ -126,7 +126,7 @@ describe("batches of MssqlStorage", () => {
         width: 1,
         run: (_, { statement }, __, done) => {
           texts.push(statement.text)
-          done(Either.right([{ found: 0, database: "app" }]))
+          done(Result.succeed([{ found: 0, database: "app" }]))
         }
       }
       yield* Effect.exit(setup.prepare(executor, { table: "storage_lock", schema: "dbo", database: "app", setup: true, millis: 5000, lockTimeout: 4500 }))
@@ -371,7 +371,7 @@ it("a call that has little time waits as little for a lock, by one of few texts"
 /** A server that does with each connection what it is told to. */
 const listening = (onConnection: (socket: Net.Socket) => void) =>
   Effect.acquireRelease(
-    Effect.async<{ readonly server: Net.Server; readonly port: number; readonly sockets: Set<Net.Socket> }>((resume) => {
+    Effect.callback<{ readonly server: Net.Server; readonly port: number; readonly sockets: Set<Net.Socket> }>((resume) => {
       const sockets = new Set<Net.Socket>()
       const server = Net.createServer((socket) => {
         sockets.add(socket)
@@ -381,7 +381,7 @@ const listening = (onConnection: (socket: Net.Socket) => void) =>
       server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, sockets, port: (server.address() as Net.AddressInfo).port })))
     }),
     ({ server, sockets }) =>
-      Effect.async<void>((resume) => {
+      Effect.callback<void>((resume) => {
         for (const socket of sockets) socket.destroy()
         server.close(() => resume(Effect.void))
       })
@@ -390,7 +390,7 @@ const listening = (onConnection: (socket: Net.Socket) => void) =>
 const at = (port: number, parameters = "encrypt=false") => Redacted.make(`mssql://sa:secret-pw@127.0.0.1:${port}/db?${parameters}`)
 
 describe("a server that is not as it should be", () => {
-  it.scopedLive("one that accepts and hangs ends in Timeout, and leaves no connection", () =>
+  it.live("one that accepts and hangs ends in Timeout, and leaves no connection", () =>
     Effect.gen(function*() {
       const { port, sockets } = yield* listening(() => {})
       const error = yield* Effect.flip(Effect.scoped(MssqlStorage.make({ url: at(port), operationTimeout: "200 millis" })))
@@ -400,7 +400,7 @@ describe("a server that is not as it should be", () => {
       while (sockets.size > 0) yield* Effect.sleep("5 millis")
     }))
 
-  it.scopedLive("one that is not there ends in Connection, and says so", () =>
+  it.live("one that is not there ends in Connection, and says so", () =>
     Effect.gen(function*() {
       const { port, server } = yield* Effect.scoped(listening(() => {}))
       assert.isFalse(server.listening)
@@ -410,7 +410,7 @@ describe("a server that is not as it should be", () => {
       assert.include(error.message, "nothing listens there")
     }))
 
-  it.scopedLive("one that hangs up ends in Connection", () =>
+  it.live("one that hangs up ends in Connection", () =>
     Effect.gen(function*() {
       const { port } = yield* listening((socket) => socket.destroy())
       const error = yield* Effect.flip(Layer.build(MssqlStorage.layer({ url: at(port) })))
@@ -418,11 +418,11 @@ describe("a server that is not as it should be", () => {
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Connection", true, "no"])
     }))
 
-  it.scopedLive("operations beyond the pool wait in their time, and a closed pool refuses them", () =>
+  it.live("operations beyond the pool wait in their time, and a closed pool refuses them", () =>
     Effect.gen(function*() {
       const { port, sockets } = yield* listening(() => {})
       const scope = yield* Scope.make()
-      const executor = yield* Scope.extend(
+      const executor = yield* Scope.provide(
         pool.make({
           source: source.make({ connection: { server: "127.0.0.1", options: { port, encrypt: false, connectTimeout: 60_000 } } }, 60_000) as source.Source,
           poolSize: 2,
@@ -431,13 +431,13 @@ describe("a server that is not as it should be", () => {
         scope
       )
       const run = (millis: number) =>
-        Effect.async<string>((resume) =>
-          executor.run("get", queries.get!, millis, (result) => resume(Effect.succeed(Either.isLeft(result) ? result.left.reason : "answered")))
+        Effect.callback<string>((resume) =>
+          executor.run("get", queries.get!, millis, (result) => resume(Effect.succeed(Result.isFailure(result) ? result.failure.reason : "answered")))
         )
       assert.deepStrictEqual(yield* Effect.all(Array.from({ length: 5 }, () => run(100)), { concurrency: "unbounded" }), new Array(5).fill("Timeout"))
       assert.isAtMost(sockets.size, 2)
-      const waiting = yield* Effect.fork(run(60_000))
-      yield* Effect.yieldNow()
+      const waiting = yield* Effect.forkChild(run(60_000))
+      yield* Effect.yieldNow
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(yield* waiting, "Closed")
       assert.strictEqual(yield* run(1_000), "Closed")

@@ -1,13 +1,13 @@
 /** What the kit does not see of SQL Server. Runs where the environment names a server. */
 import { MssqlClient } from "@effect/sql-mssql"
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import { randomBytes } from "node:crypto"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
 import { StorageLock } from "../../src/index.js"
@@ -40,7 +40,7 @@ const clientOf = (url: string, maxConnections: number) => {
 await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
   const fresh = Effect.map(server.freshDatabase(), (url) => ({ url, redacted: Redacted.make(url) }))
 
-  it.scopedLive("every operation is one round trip, whatever it finds", () =>
+  it.live("every operation is one round trip, whatever it finds", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server, { protocol: server.protocol })
@@ -82,7 +82,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.isAbove(yield* trips(versioned.time!), 1_700_000_000 * second)
     }))
 
-  it.scopedLive("ids are bytes: no collation folds, pads or cuts them", () =>
+  it.live("ids are bytes: no collation folds, pads or cuts them", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase("COLLATE Latin1_General_CI_AI")
       const { storage } = yield* MssqlStorage.make({ url: Redacted.make(url) })
@@ -93,7 +93,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual((yield* claim(storage, "foo", "owner of FOO")).outcome._tag, "Held")
     }))
 
-  it.scopedLive("hold ids that differ in case alone are different holds", () =>
+  it.live("hold ids that differ in case alone are different holds", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase("COLLATE Latin1_General_CI_AI")
       const { storage } = yield* MssqlStorage.make({ url: Redacted.make(url) })
@@ -106,7 +106,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.deepStrictEqual(Option.getOrThrow(yield* storage.get("x")).record.holds, [lower])
     }))
 
-  it.scopedLive("a connection of the program gets back what it was set to, and no transaction stays open", () =>
+  it.live("a connection of the program gets back what it was set to, and no transaction stays open", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const context = yield* Layer.build(clientOf(url, 1))
@@ -126,7 +126,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       }).pipe(Effect.provide(context))
     }))
 
-  it.scopedLive("on a table with triggers", () =>
+  it.live("on a table with triggers", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* MssqlStorage.make({ url: redacted })
@@ -140,7 +140,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual((yield* server.query(url, "SELECT COUNT(*) AS n FROM audit"))[0]!.n, 3)
     }))
 
-  it.scopedLive("many set-ups at once make one table, in a name of any characters", () =>
+  it.live("many set-ups at once make one table, in a name of any characters", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       yield* server.query(url, "CREATE SCHEMA [a.b]")
@@ -152,7 +152,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       yield* MssqlStorage.make({ url: redacted, setup: false, ...where })
     }))
 
-  it.scopedLive("a table of a newer format, a foreign one and none at all are told", () =>
+  it.live("a table of a newer format, a foreign one and none at all are told", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const reasonOf = (options: Partial<MssqlStorage.Options>) =>
@@ -166,7 +166,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual(yield* reasonOf({}), "Schema")
     }))
 
-  it.scopedLive("four rights on the table are enough", () =>
+  it.live("four rights on the table are enough", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       yield* server.query(url, MssqlStorage.ddl({ schema: "dbo" }))
@@ -192,14 +192,14 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.deepStrictEqual([refused.reason, refused.applied], ["Permission", "no"])
     }))
 
-  it.scopedLive("a read-only database and delayed durability are warned of", () =>
+  it.live("a read-only database and delayed durability are warned of", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase("", "SET DELAYED_DURABILITY = FORCED")
       yield* server.query(url, MssqlStorage.ddl())
       const warned = (target: string) =>
         Effect.gen(function*() {
           const lines: Array<string> = []
-          const logger = Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void lines.push(String(message))))
+          const logger = logs.to(({ message }) => void lines.push(message))
           yield* Effect.provide(Effect.scoped(MssqlStorage.make({ url: Redacted.make(target) })), logger)
           return lines.join("\n")
         })
@@ -211,7 +211,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.deepStrictEqual([refused.reason, refused.applied], ["Connection", "no"])
     }))
 
-  it.scopedLive("a wrong password is Permission, a database that is not there is Connection, and neither shows the password", () =>
+  it.live("a wrong password is Permission, a database that is not there is Connection, and neither shows the password", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const wrong = new URL(url)
@@ -226,7 +226,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       }
     }))
 
-  it.scopedLive("renewals and claims of the same locks by many do not fail", () =>
+  it.live("renewals and claims of the same locks by many do not fail", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const [a, b] = yield* Effect.all([MssqlStorage.make({ url: redacted }), MssqlStorage.make({ url: redacted })])
@@ -251,7 +251,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
     ["made anew", "Vanished", "DROP TABLE storage_lock", MssqlStorage.ddl()],
     ["dropped", "Expired", "DROP TABLE storage_lock"]
   ] as const) {
-    it.scopedLive(`a table that is ${how} under a hold loses it as ${lost}`, () =>
+    it.live(`a table that is ${how} under a hold loses it as ${lost}`, () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const locks = StorageLock.layer({ leaseExpireAfter: "3 seconds" }).pipe(Layer.provide(MssqlStorage.layer({ url: redacted })))
@@ -266,14 +266,14 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       }))
   }
 
-  it.scopedLive("a long reader and an ALTER that waits leave few sessions of ours, and none after them", () =>
+  it.live("a long reader and an ALTER that waits leave few sessions of ours, and none after them", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* MssqlStorage.make({ url: redacted, poolSize: 2, operationTimeout: "1 seconds" })
       yield* claim(storage, "a", "me")
-      const reader = yield* Effect.fork(server.query(url, "BEGIN TRANSACTION; SELECT COUNT(*) AS n FROM storage_lock WITH (HOLDLOCK, TABLOCK); WAITFOR DELAY '00:00:08'; COMMIT"))
+      const reader = yield* Effect.forkChild(server.query(url, "BEGIN TRANSACTION; SELECT COUNT(*) AS n FROM storage_lock WITH (HOLDLOCK, TABLOCK); WAITFOR DELAY '00:00:08'; COMMIT"))
       yield* Effect.sleep("500 millis")
-      const altering = yield* Effect.fork(server.query(url, "ALTER TABLE storage_lock ADD extra int NULL"))
+      const altering = yield* Effect.forkChild(server.query(url, "ALTER TABLE storage_lock ADD extra int NULL"))
       yield* Effect.sleep("500 millis")
       yield* Effect.forEach(Array.from({ length: 20 }, (_, i) => i), () => Effect.exit(claim(storage, "a", "you")), { concurrency: 8 })
       const [row] = yield* server.query(url, "SELECT COUNT(*) AS n FROM sys.dm_exec_sessions WHERE program_name = N'effect-storage-lock' AND database_id = DB_ID()")
@@ -283,7 +283,7 @@ await describeServer("MssqlStorage on a server", Mssql.scoped, (server) => {
       assert.strictEqual((yield* claim(storage, "a", "you")).outcome._tag, "Held")
     }))
 
-  it.scopedLive("StorageLock hands over from one process's connections to another's", () =>
+  it.live("StorageLock hands over from one process's connections to another's", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const locks = StorageLock.layer({ leaseExpireAfter: "5 seconds" }).pipe(Layer.provide(MssqlStorage.layer({ url: redacted })))

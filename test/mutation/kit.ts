@@ -1,8 +1,8 @@
 /** The memory storage and the adapter by a clock that is moved: the conformance kit in seconds, for mutants. */
-import { describe } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import { describe } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import { MemoryStorage, Storage, VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import { skip } from "./withoutLife.js"

@@ -1,6 +1,6 @@
 /** The statements that all SQL storages share, on the one that needs no server, for mutants. */
-import { afterAll, describe } from "@effect/vitest"
-import * as Layer from "effect/Layer"
+import { afterAll, describe } from "#effect/vitest"
+import * as Layer from "#effect/Layer"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

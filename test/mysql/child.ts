@@ -1,8 +1,8 @@
 /**
  * A process of its own that takes one lock again and again and adds one to a number in a table, in two statements that only the lock keeps together. Reports one JSON line.
  */
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import Mysql from "mysql2/promise"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
@@ -32,6 +32,6 @@ const program = Effect.gen(function*() {
   Effect.provide(StorageLock.layer({ leaseExpireAfter: "20 seconds" }).pipe(Layer.provide(MysqlStorage.layer({ url: Redacted.make(url) }))))
 )
 
-void Effect.runPromise(Effect.either(program)).then((result) => {
-  process.stdout.write(`${JSON.stringify(result._tag === "Right" ? { tokens: result.right } : { failed: result.left.message })}\n`)
+void Effect.runPromise(Effect.result(program)).then((result) => {
+  process.stdout.write(`${JSON.stringify(result._tag === "Success" ? { tokens: result.success } : { failed: result.failure.message })}\n`)
 })

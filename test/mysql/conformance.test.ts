@@ -1,9 +1,9 @@
 /** MySQL 8.0 keeps every promise: over a pool of its own, over the program's client, and over compare-and-set. Its relatives: `mysqlMariadb.test.ts`, `mysqlOthers.test.ts`. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { describe } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import { describe } from "#effect/vitest"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import { VersionedStore } from "../../src/index.js"

@@ -1,18 +1,18 @@
 /** What becomes of MysqlStorage when its connections do not serve; what it refuses; and locks of processes over it. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Config from "effect/Config"
+import * as Config from "#effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import Mysql from "mysql2"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -55,7 +55,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
 
   const transactions = "FROM information_schema.innodb_trx JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE()"
 
-  it.scopedLive("hundreds of interruptions harm no other query of the pool, and leak no connection", () =>
+  it.live("hundreds of interruptions harm no other query of the pool, and leak no connection", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const pool = yield* Effect.acquireRelease(
@@ -67,14 +67,14 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       let ran = 0
       const bystander = yield* Effect.promise(() => pool.promise().query("SELECT SLEEP(0.001)").then(() => void ran++, (error) => void failed.push(error))).pipe(
         Effect.forever,
-        Effect.fork
+        Effect.forkChild
       )
       let interrupted = 0
       yield* Effect.forEach(Array.range(1, 400), (i) =>
         Effect.gen(function*() {
-          const fiber = yield* Effect.fork(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
           yield* Effect.sleep(Math.random() * 6)
-          if (Exit.isInterrupted(yield* Fiber.interrupt(fiber))) interrupted++
+          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
         }), { concurrency: 8 })
       yield* Fiber.interrupt(bystander)
       assert.isAbove(interrupted, 10)
@@ -85,7 +85,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.strictEqual((yield* query(url, `SELECT COUNT(*) AS n ${transactions} AND trx_query IS NULL`))[0].n, 0)
     }))
 
-  it.scopedLive("a lost reply is unknown, and the same claim again has the effect of one", () =>
+  it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
     Effect.gen(function*() {
       const { proxy, redacted } = yield* linked
       const { storage } = yield* MysqlStorage.make({ url: redacted, poolSize: 1 })
@@ -99,11 +99,11 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
     }))
 
-  it.scopedLive("a server that does not answer ends in time, and is used again when it does; a closed layer says so", () =>
+  it.live("a server that does not answer ends in time, and is used again when it does; a closed layer says so", () =>
     Effect.gen(function*() {
       const { proxy, redacted } = yield* linked
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(MysqlStorage.make({ url: redacted, operationTimeout: "2 seconds", poolSize: 3 }), scope)
+      const { storage } = yield* Scope.provide(MysqlStorage.make({ url: redacted, operationTimeout: "2 seconds", poolSize: 3 }), scope)
       // Three idle connections, which all die in silence.
       yield* Effect.forEach([1, 2, 3], (i) => storage.get(`${i}`), { concurrency: 3 })
       yield* proxy.swallowReplies(true)
@@ -121,7 +121,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
     }))
 
-  it.scopedLive("a connection that is not made in the time of who waits for it is given up: others do not wait for it", () =>
+  it.live("a connection that is not made in the time of who waits for it is given up: others do not wait for it", () =>
     Effect.gen(function*() {
       const { proxy, redacted } = yield* linked
       const { storage } = yield* MysqlStorage.make({ url: redacted, operationTimeout: "1 hour", poolSize: 1 })
@@ -133,12 +133,12 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       const busy = Effect.sync(() => {
         for (const until = performance.now() + 50; performance.now() < until;);
       })
-      assert.deepInclude(yield* Effect.flip(Effect.zipRight(busy, impatient)), { reason: "Timeout", applied: "no" })
+      assert.deepInclude(yield* Effect.flip(Effect.andThen(busy, impatient)), { reason: "Timeout", applied: "no" })
       yield* proxy.swallowReplies(false)
       assert.isTrue(Option.isNone(yield* storage.get("a")))
     }))
 
-  it.scopedLive("an administrator who ends its sessions harms one operation at most", () =>
+  it.live("an administrator who ends its sessions harms one operation at most", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* MysqlStorage.make({ url: redacted, poolSize: 3 })
@@ -157,7 +157,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       other.on("error", () => {})
       yield* Effect.promise(() => other.promise().query("START TRANSACTION"))
       yield* Effect.promise(() => other.promise().query("SELECT * FROM storage_lock FOR UPDATE"))
-      const fiber = yield* Effect.fork(Effect.flip(claim(storage, "a", "me")))
+      const fiber = yield* Effect.forkChild(Effect.flip(claim(storage, "a", "me")))
             yield* eventually(Effect.map(query(url, `SELECT 1 ${transactions} AND trx_state = 'LOCK WAIT'`), (rows) => rows.length > 0))
       yield* kill
       assert.deepInclude(yield* Fiber.join(fiber), { reason: "Connection", isRetryable: true })
@@ -165,7 +165,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
     }))
 
-  it.scopedLive("speaks TLS where the URL says so", () =>
+  it.live("speaks TLS where the URL says so", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const accepted = Effect.map(query(url, "SHOW GLOBAL STATUS LIKE 'Ssl_accepts'"), (rows) => Number(rows[0].Value))
@@ -181,11 +181,11 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
     }))
 
-  it.scopedLive("closing leaves no connection at the server", () =>
+  it.live("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(MysqlStorage.make({ url: redacted }), scope)
+      const { storage } = yield* Scope.provide(MysqlStorage.make({ url: redacted }), scope)
       yield* Effect.forEach(Array.range(1, 20), (i) => claim(storage, `lock-${i}`, "me"), { concurrency: 8 })
       yield* eventually(Effect.map(sessions(url), (all) => all.length >= 3))
       assert.deepStrictEqual(Array.fromIterable(yield* Stream.runCollect(storage.wakeUps)), [])
@@ -193,7 +193,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       yield* eventually(Effect.map(sessions(url), (all) => all.length === 0))
     }))
 
-  it.scopedLive("a refused connection is not applied, and no error shows the password", () =>
+  it.live("a refused connection is not applied, and no error shows the password", () =>
     Effect.gen(function*() {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const { url } = yield* fresh
@@ -217,7 +217,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       }
     }))
 
-  it.scopedLive("options that make no sense are refused before any I/O, and a URL is never shown", () =>
+  it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server)
       const base = { url: Redacted.make(`mysql://me@127.0.0.1:${proxy.port}/db`) }
@@ -242,7 +242,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.strictEqual(proxy.accepted(), 0)
     }))
 
-  it.scopedLive("reads its options from Config, and gives both ports as layers", () =>
+  it.live("reads its options from Config, and gives both ports as layers", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const configured = MysqlStorage.layerConfig({ url: Config.redacted("DATABASE_URL"), table: Config.string("LOCKS") }).pipe(
@@ -264,13 +264,13 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.isTrue(Option.isSome(same))
     }))
 
-  it.scopedLive("processes hand one lock over: no increment is lost, and tokens are given once", () =>
+  it.live("processes hand one lock over: no increment is lost, and tokens are given once", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       yield* query(url, "CREATE TABLE counter (n INT NOT NULL) SELECT 0 AS n")
       const child = fileURLToPath(new URL("./child.ts", import.meta.url))
       const results = yield* Effect.forEach(["one", "two"], (owner) =>
-        Effect.async<{ readonly tokens?: ReadonlyArray<number>; readonly failed?: string }>((resume) => {
+        Effect.callback<{ readonly tokens?: ReadonlyArray<number>; readonly failed?: string }>((resume) => {
           execFile(process.execPath, ["--import", "tsx", child, url, owner, "20"], { encoding: "utf8" }, (error, out) =>
             resume(error === null ? Effect.succeed(JSON.parse(out.trim())) : Effect.die(error)))
         }), { concurrency: "unbounded" })

@@ -1,17 +1,16 @@
 /** Faults that people met, on MySQL and MariaDB: each must harm no more than what it hits, and be told. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import Mysql from "mysql2"
 import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
@@ -41,7 +40,7 @@ const ask = (connection: Mysql.Connection, sql: string) =>
 const programPool = (url: string, connectionLimit: number): Effect.Effect<Mysql.Pool, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => Mysql.createPool({ uri: url, connectionLimit, multipleStatements: true })),
-    (pool) => Effect.async<void>((resume) => pool.end(() => resume(Effect.void)))
+    (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
   )
 
 const databaseOf = (url: string) => new URL(url).pathname.slice(1)
@@ -64,7 +63,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
   await describeServer(`faults around MysqlStorage on ${name}`, kind, (server) => {
     const sessions = (where: string) => Effect.map(server.admin(`SELECT COUNT(*) AS n FROM information_schema.processlist WHERE ${where}`), (rows) => Number(rows[0].n))
 
-    it.scopedLive("a parameter that is not honoured is refused by name, before any I/O", () =>
+    it.live("a parameter that is not honoured is refused by name, before any I/O", () =>
       Effect.gen(function*() {
         const proxy = yield* Proxy.make(server)
         const cases = [
@@ -89,7 +88,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.strictEqual(proxy.accepted(), 0)
       }))
 
-    it.scopedLive("parameters that are honoured", () =>
+    it.live("parameters that are honoured", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         for (const parameters of ["charset=utf8mb4", "charset=UTF8MB4_BIN", "connectTimeout=3000", "compress=false", "timezone=Z&dateStrings=true", "multipleStatements=true&supportBigNumbers=true"]) {
@@ -98,7 +97,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }
       }))
 
-    it.scopedLive("no shape of an answer does more than fail that call", () =>
+    it.live("no shape of an answer does more than fail that call", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const pool = yield* programPool(url, 2)
@@ -141,7 +140,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.strictEqual((yield* claim(storage, "a", "you"))._tag, "Held")
       }))
 
-    it.scopedLive("a server whose sessions give no rows by themselves (sql_select_limit) gives them to us", () =>
+    it.live("a server whose sessions give no rows by themselves (sql_select_limit) gives them to us", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         yield* Effect.acquireUseRelease(
@@ -163,7 +162,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
       }))
 
     for (const way of ["layer", "layerFromPool"] as const) {
-      it.scopedLive(`a reader and a migration that wait for each other cost the server a few sessions, not all (${way})`, () =>
+      it.live(`a reader and a migration that wait for each other cost the server a few sessions, not all (${way})`, () =>
         Effect.gen(function*() {
           const url = yield* server.freshDatabase
           const { name, url: theirs } = yield* user(server, url)
@@ -180,7 +179,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           yield* Effect.forEach(Array.range(1, 8), worker, { concurrency: 8, discard: true }).pipe(
             Effect.provide(StorageLock.layer({ leaseExpireAfter: "3 seconds" })),
             Effect.provideService(Storage.Storage, made.storage),
-            Logger.withMinimumLogLevel(LogLevel.None),
+            logs.atLeast("None"),
             Effect.forkScoped
           )
           let most = 0
@@ -201,7 +200,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }))
     }
 
-    it.scopedLive("the first try after a failover succeeds, with a pool of our own, with the program's, and with its client", () =>
+    it.live("the first try after a failover succeeds, with a pool of our own, with the program's, and with its client", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { url: theirs } = yield* user(server, url)
@@ -231,7 +230,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }
       }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0"))))
 
-    it.scopedLive("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
+    it.live("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { url: theirs } = yield* user(server, url)
@@ -261,7 +260,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }
       }))
 
-    it.scopedLive("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
+    it.live("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const other = databaseOf(yield* server.freshDatabase)
@@ -297,12 +296,12 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         )
       }))
 
-    it.scopedLive("what a pool resets when a connection is given back does not matter", () =>
+    it.live("what a pool resets when a connection is given back does not matter", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const pool = yield* Effect.acquireRelease(
           Effect.sync(() => Mysql.createPool({ uri: url, connectionLimit: 2, multipleStatements: true, resetOnRelease: true } as Mysql.PoolOptions)),
-          (pool) => Effect.async<void>((resume) => pool.end(() => resume(Effect.void)))
+          (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
         )
         const { storage } = yield* MysqlStorage.makeFromPool({ pool })
         const holdId = hold()
@@ -323,7 +322,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.deepStrictEqual(rows.map(({ id, renewed }) => [String(id), renewed]), [["a", 1], ["b", 0]])
       }))
 
-    it.scopedLive("a password that is rotated is asked for at each new connection", () =>
+    it.live("a password that is rotated is asked for at each new connection", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { name, url: theirs } = yield* user(server, url, "first")
@@ -351,7 +350,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.deepInclude(silent, { _tag: "StorageError", applied: "no", isRetryable: true })
       }))
 
-    it.scopedLive("a password is not looked for in what is said", () =>
+    it.live("a password is not looked for in what is said", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const { name, url: theirs } = yield* user(server, url, "o")
@@ -365,7 +364,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.include(denied.message, name)
       }))
 
-    it.scopedLive("where there is no room for another row, what is held is kept and given back", () =>
+    it.live("where there is no room for another row, what is held is kept and given back", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const admin = yield* connected(url)
@@ -388,7 +387,7 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.strictEqual(yield* sessions(`db = '${databaseOf(url)}'`), connections)
       }))
 
-    it.scopedLive("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
+    it.live("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const admin = yield* connected(url)

@@ -1,5 +1,5 @@
 /** MariaDB keeps every promise: its claim is an INSERT … RETURNING, without a transaction around it. */
-import * as Layer from "effect/Layer"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as Conformance from "../../src/testing/index.js"

@@ -1,13 +1,13 @@
 /** What the conformance kit does not see of MysqlStorage, on each kind of server that has packets of its own. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import Mysql from "mysql2"
 import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
@@ -39,7 +39,7 @@ const programPool = (url: string, max: number, settings = "DO 0") =>
       }))
       return pool
     }),
-    (pool) => Effect.async<void>((resume) => pool.end(() => resume(Effect.void)))
+    (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
   )
 
 const race = (storage: Storage.Service, rounds: number) =>
@@ -79,7 +79,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
   await describeServer(`MysqlStorage on ${Shared.kinds[name].server}`, Shared.mysql(name), (server) => {
     const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
-    it.scopedLive("every operation is one packet, whatever it finds", () =>
+    it.live("every operation is one packet, whatever it finds", () =>
       Effect.gen(function*() {
         const { url } = yield* fresh
         const proxy = yield* Proxy.make(server, { protocol: Frames.watch })
@@ -126,7 +126,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         yield* trips(versioned.time!)
       }))
 
-    it.scopedLive("a contended claim, and a repeated one, wait for no lock and write nothing", () =>
+    it.live("a contended claim, and a repeated one, wait for no lock and write nothing", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const { storage } = yield* MysqlStorage.make({ url: redacted, operationTimeout: "3 seconds" })
@@ -154,7 +154,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.strictEqual((yield* claim(storage, "a", "me")).outcome._tag, "Claimed")
       }))
 
-    it.scopedLive("renewals of the same locks in any order do not block each other", () =>
+    it.live("renewals of the same locks in any order do not block each other", () =>
       Effect.gen(function*() {
         const { redacted } = yield* fresh
         const { storage } = yield* MysqlStorage.make({ url: redacted, poolSize: 8 })
@@ -178,7 +178,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         "SET time_zone = 'SYSTEM', sql_mode = 'TRADITIONAL,NO_ZERO_DATE,HIGH_NOT_PRECEDENCE,PIPES_AS_CONCAT', sql_safe_updates = 1, completion_type = 'CHAIN'"
       ]
     for (const setting of settings) {
-      it.scopedLive(`what a session is set to does not matter: ${setting}`, () =>
+      it.live(`what a session is set to does not matter: ${setting}`, () =>
         Effect.gen(function*() {
           const { redacted, url } = yield* fresh
           const plain = yield* MysqlStorage.make({ url: redacted, poolSize: 1 })
@@ -206,7 +206,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         }))
     }
 
-    it.scopedLive("ids are compared byte for byte, and the longest fit", () =>
+    it.live("ids are compared byte for byte, and the longest fit", () =>
       Effect.gen(function*() {
         const { redacted } = yield* fresh
         const { storage } = yield* MysqlStorage.make({ url: redacted })
@@ -218,7 +218,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.sameMembers(Array.fromIterable(listed).map(({ record }) => record.lockId), ids)
       }))
 
-    it.scopedLive("lists over pages; purge drops what ended long ago, and tokens and versions grow over it", () =>
+    it.live("lists over pages; purge drops what ended long ago, and tokens and versions grow over it", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const { storage, versioned } = yield* MysqlStorage.make({ url: redacted })
@@ -249,7 +249,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.isAbove(after.outcome.record.version, before.outcome.record.version)
       }))
 
-    it.scopedLive("an id is never of two kinds at once, and comes back as exclusive", () =>
+    it.live("an id is never of two kinds at once, and comes back as exclusive", () =>
       Effect.gen(function*() {
         const { redacted } = yield* fresh
         const { storage, versioned } = yield* MysqlStorage.make({ url: redacted })
@@ -273,7 +273,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.isTrue(Option.isNone(yield* versioned.get("a")))
       }))
 
-    it.scopedLive("a row of a newer format is refused and left alone", () =>
+    it.live("a row of a newer format is refused and left alone", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const { storage } = yield* MysqlStorage.make({ url: redacted })
@@ -296,7 +296,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.deepStrictEqual(yield* rows, before)
       }))
 
-    it.scopedLive("ten layers set up at once, and names may hold any character", () =>
+    it.live("ten layers set up at once, and names may hold any character", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const table = `lo.cks' "x"; -- \` ? 鍵`
@@ -308,7 +308,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.deepStrictEqual((yield* query(url, "SHOW TABLES")).map((row) => Object.values(row)[0]), [table])
       }))
 
-    it.scopedLive("a user that may only use the table needs no more, with setup on", () =>
+    it.live("a user that may only use the table needs no more, with setup on", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         yield* Effect.scoped(MysqlStorage.make({ url: redacted }))
@@ -335,7 +335,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         yield* storage.purge(0)
       }))
 
-    it.scopedLive("the printed statement makes the table that setup: false finds, in another database too; foreign tables are refused", () =>
+    it.live("the printed statement makes the table that setup: false finds, in another database too; foreign tables are refused", () =>
       Effect.gen(function*() {
         const { redacted } = yield* fresh
         const { url } = yield* fresh
@@ -370,7 +370,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         assert.deepInclude(nowhere, { _tag: "StorageError", reason: "Schema" })
       }))
 
-    it.scopedLive("a table from before owner labels gets their column, by many at once; without set-up its ALTER is told", () =>
+    it.live("a table from before owner labels gets their column, by many at once; without set-up its ALTER is told", () =>
       Effect.gen(function*() {
         const { redacted, url } = yield* fresh
         const old = MysqlStorage.ddl({ table: "old" }).replace(/ {2}owner_label .*\n/, "")
@@ -391,7 +391,7 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
 await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8"), (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
-  it.scopedLive("a deadlock is retried, and leaves no transaction open", () =>
+  it.live("a deadlock is retried, and leaves no transaction open", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const pool = yield* programPool(url, 2)
@@ -406,7 +406,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       // Much written, so that the server lets the other one die.
       yield* ask(`INSERT INTO storage_lock (${columns}) SELECT CONCAT('x', seq), 'k', 1, '', '', 1, 1, 1, 1, '' FROM (SELECT a.n * 10 + b.n AS seq FROM (SELECT 1 n UNION SELECT 2 UNION SELECT 3) a, (SELECT 0 n UNION SELECT 1 UNION SELECT 2) b) q`)
       yield* ask("SELECT * FROM storage_lock WHERE lock_id = 'b' FOR UPDATE")
-      const renewal = yield* Effect.fork(storage.renew(holds))
+      const renewal = yield* Effect.forkChild(storage.renew(holds))
       yield* Effect.promise(() => other.promise().query("SELECT 1 FROM information_schema.innodb_trx JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE() AND trx_state = 'LOCK WAIT'")).pipe(
         Effect.delay("10 millis"),
         Effect.repeat({ until: ([rows]) => (rows as ReadonlyArray<unknown>).length > 0 })
@@ -419,7 +419,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       assert.deepStrictEqual(open.map(([rows]) => (rows as ReadonlyArray<any>)[0].n), [0, 0])
     }))
 
-  it.scopedLive("a pool of promises serves too; one without several statements in a packet, or without autocommit, is refused", () =>
+  it.live("a pool of promises serves too; one without several statements in a packet, or without autocommit, is refused", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const pool = yield* programPool(url, 2)
@@ -432,7 +432,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       assert.deepInclude(yield* Effect.flip(MysqlStorage.makeFromPool({ pool: manual })), { _tag: "StorageError", reason: "Schema" })
     }))
 
-  it.scopedLive("the client's name transforms do not reach the records, and its full pool ends in time", () =>
+  it.live("the client's name transforms do not reach the records, and its full pool ends in time", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const context = yield* Layer.build(MysqlClient.layer({
@@ -458,12 +458,12 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       for (let i = 0; i < 3; i++) assert.deepStrictEqual(yield* storage.get("z"), Option.none())
     }))
 
-  it.scopedLive("warns of what weakens its promises", () =>
+  it.live("warns of what weakens its promises", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const said: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => said.push(`${logLevel.label} ${globalThis.Array.isArray(message) ? message.join(" ") : message}`))
-      const heard = Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      const logger = logs.to(({ level, message }) => said.push(`${level} ${message}`))
+      const heard = Effect.provide(logger)
       const start = Effect.scoped(MysqlStorage.make({ url: redacted })).pipe(heard)
       yield* start
       assert.deepStrictEqual(said, [])
@@ -473,7 +473,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
         () => query(url, "SET GLOBAL innodb_flush_log_at_trx_commit = 1")
       )
       assert.strictEqual(said.length, 1)
-      assert.match(said[0]!, /^WARN .*innodb_flush_log_at_trx_commit is not 1/)
+      assert.match(said[0]!, /^Warning .*innodb_flush_log_at_trx_commit is not 1/)
 
       const user = `reader_${randomBytes(4).toString("hex")}`
       yield* Effect.acquireRelease(
@@ -485,13 +485,13 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       const error = yield* Effect.acquireUseRelease(
         query(url, "SET GLOBAL read_only = 1"),
         () =>
-          Effect.zipRight(
+          Effect.andThen(
             start,
             Effect.scoped(Effect.flatMap(MysqlStorage.make({ url: Redacted.make(theirs.toString()) }), ({ storage }) => Effect.flip(claim(storage, "a", "me")))).pipe(heard)
           ),
         () => query(url, "SET GLOBAL read_only = 0")
       )
-      assert.match(said[1]!, /^WARN .*the server is read-only/)
+      assert.match(said[1]!, /^Warning .*the server is read-only/)
       // It may be promoted, and another connection may lead to the one that was.
       assert.deepInclude(error, { reason: "Connection", applied: "no", isRetryable: true })
     }))

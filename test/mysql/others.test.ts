@@ -1,5 +1,5 @@
 /** MySQL 9 and TiDB keep every promise. TiDB's packets are its own: they take the time from the cluster, which a transaction only knows. */
-import * as Layer from "effect/Layer"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as Conformance from "../../src/testing/index.js"

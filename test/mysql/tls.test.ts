@@ -1,6 +1,6 @@
 /** TLS with real servers and real certificates: what a URL asks for is what there is, or it is refused; and what is said of it. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -78,7 +78,7 @@ for (const { name, start } of kinds) {
         return error.message
       }))
 
-    it.scopedLive("what a URL asks for is what there is", () =>
+    it.live("what a URL asks for is what there is", () =>
       Effect.gen(function*() {
         const asking: ReadonlyArray<Record<string, string>> = [
           { "ssl-mode": "REQUIRED" }, { sslmode: "require" }, { tls: "skip-verify" }, { ssl: "{\"rejectUnauthorized\":false}" },
@@ -93,7 +93,7 @@ for (const { name, start } of kinds) {
         assert.strictEqual((yield* claim(MysqlStorage.make({ url: yield* at(elsewhere, { "ssl-mode": "VERIFY_CA", "ssl-ca": ca }) })))._tag, "Claimed")
       }))
 
-    it.scopedLive("what is wrong is told, with what to do", () =>
+    it.live("what is wrong is told, with what to do", () =>
       Effect.gen(function*() {
         const own = { ca: certificates.read("ca.pem") }
         const cases: ReadonlyArray<readonly [Mysql.MysqlServer, Record<string, string>, MysqlStorage.TlsOptions | undefined, RegExp]> = [
@@ -108,7 +108,7 @@ for (const { name, start } of kinds) {
         for (const [server, parameters, tls, message] of cases) assert.match(yield* refused(server, parameters, tls), message, JSON.stringify(parameters))
       }))
 
-    it.scopedLive("a server that takes encrypted connections only says what to add", () =>
+    it.live("a server that takes encrypted connections only says what to add", () =>
       Effect.acquireUseRelease(
         good.admin("SET GLOBAL require_secure_transport = ON"),
         () =>
@@ -122,7 +122,7 @@ for (const { name, start } of kinds) {
         () => Effect.orDie(Mysql.query(`${good.url}?ssl={"rejectUnauthorized":false}`, "SET GLOBAL require_secure_transport = OFF"))
       ), 60_000)
 
-    it.scopedLive("certificates are asked for anew at each connection", () =>
+    it.live("certificates are asked for anew at each connection", () =>
       Effect.gen(function*() {
         let authority = certificates.read("ca.pem")
         const url = yield* good.freshDatabase

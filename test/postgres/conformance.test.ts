@@ -1,13 +1,13 @@
 /** PostgreSQL keeps every promise: over a pool of its own, over the program's client, and over compare-and-set. */
 import { PgClient } from "@effect/sql-pg"
-import { afterAll, beforeAll, describe } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { afterAll, beforeAll, describe } from "#effect/vitest"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
@@ -22,7 +22,7 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => Option.getOrThrow(made)
@@ -49,7 +49,7 @@ await describeServer("PostgresStorage on a server of its own", Postgres.own, (se
           () => link().proxy.hang(false)
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
-      restart: Effect.zipRight(server.kill, server.start)
+      restart: Effect.andThen(server.kill, server.start)
     }
   })
 })
@@ -109,7 +109,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
 })
 
 await describeServer("PostgresStorage on PostgreSQL 18", Postgres.newest, (server) => {
-  const database = resource(Effect.zipRight(NotifyQueue.makeSmall(server), server.freshDatabase))
+  const database = resource(Effect.andThen(NotifyQueue.makeSmall(server), server.freshDatabase))
   Conformance.suite({
     name: "at a URL",
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),

@@ -1,17 +1,17 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Config from "#effect/Config"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import { randomBytes } from "node:crypto"
 import { inspect } from "node:util"
 import Pg from "pg"
@@ -46,7 +46,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       )
     )
 
-  it.scopedLive("a thousand interruptions harm no other query of the pool, and leak no connection", () =>
+  it.live("a thousand interruptions harm no other query of the pool, and leak no connection", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const pool = yield* Effect.acquireRelease(
@@ -55,13 +55,13 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       )
       const { storage } = yield* PostgresStorage.makeFromPool({ pool })
       const counts = { ran: 0, failed: [] as Array<unknown> }
-      const standing = yield* Effect.forEach([1, 2], () => Effect.fork(bystanders(pool, counts)))
+      const standing = yield* Effect.forEach([1, 2], () => Effect.forkChild(bystanders(pool, counts)))
       let interrupted = 0
       yield* Effect.forEach(Array.range(1, 1000), (i) =>
         Effect.gen(function*() {
-          const fiber = yield* Effect.fork(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
           yield* Effect.sleep(Math.random() * 6)
-          if (Exit.isInterrupted(yield* Fiber.interrupt(fiber))) interrupted++
+          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
         }), { concurrency: 8 })
       // The pool has what was given up to finish first.
       yield* eventually(Effect.sync(() => counts.ran > 10))
@@ -73,7 +73,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* Effect.forEach(Array.range(1, 8), (i) => storage.get(`lock-${i}`), { concurrency: 8 })
     }))
 
-  it.scopedLive("interruptions on the program's PgClient cancel nothing and leak no connection", () =>
+  it.live("interruptions on the program's PgClient cancel nothing and leak no connection", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const context = yield* Layer.build(PgClient.layer({ url: redacted, maxConnections: 2 }))
@@ -85,14 +85,14 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
         Effect.uninterruptible,
         Effect.matchCause({ onFailure: (cause) => void failed.push(cause), onSuccess: () => void ran++ }),
         Effect.forever,
-        Effect.fork
+        Effect.forkChild
       )
       let interrupted = 0
       yield* Effect.forEach(Array.range(1, 600), (i) =>
         Effect.gen(function*() {
-          const fiber = yield* Effect.fork(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
           yield* Effect.sleep(Math.random() * 6)
-          if (Exit.isInterrupted(yield* Fiber.interrupt(fiber))) interrupted++
+          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
         }), { concurrency: 4 })
       yield* Fiber.interrupt(bystander)
       assert.isAbove(interrupted, 10)
@@ -101,7 +101,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* Effect.forEach(Array.range(1, 4), (i) => storage.get(`lock-${i}`), { concurrency: 4 })
     }))
 
-  it.scopedLive("a lost reply is unknown, and the same claim again has the effect of one", () =>
+  it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
@@ -116,12 +116,12 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
     }))
 
-  it.scopedLive("a storage that does not answer ends in time, and is used again when it does", () =>
+  it.live("a storage that does not answer ends in time, and is used again when it does", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(
+      const { storage } = yield* Scope.provide(
         PostgresStorage.make({ url: Redacted.make(proxy.url(url)), operationTimeout: "2 seconds", poolSize: 3 }),
         scope
       )
@@ -143,7 +143,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.deepInclude(closed, { reason: "Closed", applied: "no", isRetryable: false })
     }))
 
-  it.scopedLive("TimeLimit shortens an operation", () =>
+  it.live("TimeLimit shortens an operation", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
@@ -154,7 +154,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* proxy.hang(false)
     }))
 
-  it.scopedLive("an administrator who ends its sessions harms one operation at most", () =>
+  it.live("an administrator who ends its sessions harms one operation at most", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, poolSize: 3 })
@@ -168,7 +168,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       // One that waits for the row.
       yield* ask(admin, "BEGIN")
       yield* ask(admin, "SELECT * FROM storage_lock FOR UPDATE")
-      const fiber = yield* Effect.fork(Effect.flip(claim(storage, "a", "me")))
+      const fiber = yield* Effect.forkChild(Effect.flip(claim(storage, "a", "me")))
       yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1))
       yield* ask(admin, `SELECT pg_terminate_backend(pid) ${others}`)
       assert.deepInclude(yield* Fiber.join(fiber), { reason: "Connection", applied: "unknown", isRetryable: true })
@@ -176,7 +176,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
     }))
 
-  it.scopedLive("a row that is locked by somebody else ends in a definite time-out", () =>
+  it.live("a row that is locked by somebody else ends in a definite time-out", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, operationTimeout: "1 second" })
@@ -192,7 +192,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* ask(admin, "ROLLBACK")
     }))
 
-  it.scopedLive("wake-ups tell of a freed lock, and say \"all\" whenever their connection comes back", () =>
+  it.live("wake-ups tell of a freed lock, and say \"all\" whenever their connection comes back", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage, versioned } = yield* PostgresStorage.make({ url: redacted })
@@ -232,7 +232,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.deepStrictEqual(second.slice(-4), heard.slice(-4))
     }))
 
-  it.scopedLive("with notify: false nothing listens and nothing is sent", () =>
+  it.live("with notify: false nothing listens and nothing is sent", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const loud = yield* PostgresStorage.make({ url: redacted })
@@ -250,7 +250,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.deepStrictEqual(heard, ["all", "loud"])
     }))
 
-  it.scopedLive("a listener that cannot connect goes on trying, and its stream does not end", () =>
+  it.live("a listener that cannot connect goes on trying, and its stream does not end", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const proxy = yield* Proxy.make(server)
@@ -272,21 +272,21 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.deepStrictEqual(heard, ["all", "all", "a"])
     }))
 
-  it.scopedLive("closing leaves no connection at the server", () =>
+  it.live("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const admin = yield* connected(url)
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(PostgresStorage.make({ url: redacted }), scope)
+      const { storage } = yield* Scope.provide(PostgresStorage.make({ url: redacted }), scope)
       const heard: Array<string> = []
-      const fiber = yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.fork)
+      const fiber = yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkChild)
       yield* eventually(Effect.sync(() => heard.length === 1))
       yield* Effect.forEach(Array.range(1, 20), (i) => claim(storage, `lock-${i}`, "me"), { concurrency: 8 })
       assert.isAtLeast((yield* ask(admin, `SELECT 1 ${others} AND application_name = 'effect-storage-lock'`)).length, 3)
       // One in flight.
       yield* ask(admin, "BEGIN")
       yield* ask(admin, "SELECT * FROM storage_lock FOR UPDATE")
-      const pending = yield* Effect.fork(Effect.exit(claim(storage, "lock-1", "me")))
+      const pending = yield* Effect.forkChild(Effect.exit(claim(storage, "lock-1", "me")))
       yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1))
       yield* Scope.close(scope, Exit.void)
       yield* ask(admin, "COMMIT")
@@ -295,7 +295,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* Fiber.interrupt(fiber)
     }))
 
-  it.scopedLive("a refused connection is not applied, and no error shows the password", () =>
+  it.live("a refused connection is not applied, and no error shows the password", () =>
     Effect.gen(function*() {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const { url } = yield* fresh
@@ -318,7 +318,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       }
     }))
 
-  it.scopedLive("options that make no sense are refused before any I/O, and a URL is never shown", () =>
+  it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server)
       const base = { url: Redacted.make(`postgres://me@127.0.0.1:${proxy.port}/db`) }
@@ -344,7 +344,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.strictEqual(proxy.accepted(), 0)
     }))
 
-  it.scopedLive("reads its options from Config, and gives both ports as layers", () =>
+  it.live("reads its options from Config, and gives both ports as layers", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const configured = PostgresStorage.layerConfig({ url: Config.redacted("DATABASE_URL"), table: Config.string("LOCKS") }).pipe(

@@ -1,8 +1,8 @@
 /** Faults that people met: each must harm no more than what it hits, and be told. */
-import { assert, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
 import * as Net from "node:net"
@@ -28,7 +28,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       (pool) => Effect.promise(() => pool.end())
     )
 
-  it.scopedLive("PGOPTIONS is obeyed by a pool of our own, behind a pooler, and by the program's pool: all use one table", () =>
+  it.live("PGOPTIONS is obeyed by a pool of our own, behind a pooler, and by the program's pool: all use one table", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
@@ -53,7 +53,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [{ schemaname: "tenant" }])
     }))
 
-  it.scopedLive("options of the URL are obeyed by every way to the server, beside ours", () =>
+  it.live("options of the URL are obeyed by every way to the server, beside ours", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
@@ -68,7 +68,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [{ schemaname: "tenant" }])
     }))
 
-  it.scopedLive("a parameter that the driver does not know is refused by name, before any I/O", () =>
+  it.live("a parameter that the driver does not know is refused by name, before any I/O", () =>
     Effect.gen(function*() {
       for (const name of ["pgbouncer=true", "target_session_attrs=read-write", "channel_binding=require", "sslmode=allow", "dbname=other", "service=x"]) {
         const error = yield* Effect.flip(PostgresStorage.make({ url: Redacted.make(`postgres://u@127.0.0.1:1/db?${name}`) }))
@@ -79,12 +79,12 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.match(several.message, /several hosts/)
     }))
 
-  it.scopedLive("a proxy that refuses the settings of a connection is told as that, with what to do", () =>
+  it.live("a proxy that refuses the settings of a connection is told as that, with what to do", () =>
     Effect.gen(function*() {
       // No server refuses them; proxies of clouds do.
       const refusing = (code: string) =>
         Effect.acquireRelease(
-          Effect.async<Net.Server>((resume) => {
+          Effect.callback<Net.Server>((resume) => {
             const fields = `SFATAL\0C${code}\0Munsupported startup parameter: plan_cache_mode\0\0`
             const head = Buffer.alloc(5)
             head.write("E")
@@ -95,7 +95,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
             })
             proxy.listen(0, "127.0.0.1", () => resume(Effect.succeed(proxy)))
           }),
-          (proxy) => Effect.async<void>((resume) => void proxy.close(() => resume(Effect.void)))
+          (proxy) => Effect.callback<void>((resume) => void proxy.close(() => resume(Effect.void)))
         )
       for (const code of ["0A000", "08P01", "42704", "22023"]) {
         const proxy = yield* refusing(code)
@@ -109,7 +109,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       }
     }))
 
-  it.scopedLive("a URL that changes is asked for at each connection", () =>
+  it.live("a URL that changes is asked for at each connection", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       let asked = 0
@@ -125,7 +125,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.deepInclude(bad, { _tag: "StorageError", reason: "Connection", isRetryable: true })
     }))
 
-  it.scopedLive("a hint that may not be sent fails no release and no revocation", () =>
+  it.live("a hint that may not be sent fails no release and no revocation", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
@@ -150,7 +150,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
 
   const ways = ["our own pool", "the program's pool", "a pool of `pooler: true`, straight at a server"] as const
   for (const way of ways) {
-    it.scopedLive(`statements that nobody waits for do not pile up at the server: ${way}`, () =>
+    it.live(`statements that nobody waits for do not pile up at the server: ${way}`, () =>
       Effect.gen(function*() {
         const url = yield* server.freshDatabase
         const size = 2
@@ -176,7 +176,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       }))
   }
 
-  it.scopedLive("rows that row-level security hides do not look free", () =>
+  it.live("rows that row-level security hides do not look free", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
@@ -205,7 +205,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       yield* Effect.scoped(PostgresStorage.make(options))
     }))
 
-  it.scopedLive("a table of an earlier version gets its column, or is refused with the statement that adds it", () =>
+  it.live("a table of an earlier version gets its column, or is refused with the statement that adds it", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
@@ -219,7 +219,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.isTrue(outcome._tag === "Claimed" && outcome.record.ownerLabel === "host pid 7")
     }))
 
-  it.scopedLive("the first try after a failover succeeds, on a connection that is new", () =>
+  it.live("the first try after a failover succeeds, on a connection that is new", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)

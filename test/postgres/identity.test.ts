@@ -1,6 +1,6 @@
 /** What becomes of locks when their table is emptied, made anew, restored, moved, or found elsewhere by a later connection. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
@@ -29,7 +29,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
     ["is restored from before the hold", `${emptied}; INSERT INTO storage_lock SELECT * FROM backup`, "Vanished"]
   ]
   for (const [how, text, reason] of ways) {
-    it.scopedLive(`a hold is lost as ${reason} when its table ${how}, and the next token is greater`, () =>
+    it.live(`a hold is lost as ${reason} when its table ${how}, and the next token is greater`, () =>
       Effect.gen(function*() {
         const { admin, locks } = yield* start
         yield* locks.withLock(() => Effect.void, "a", "before")
@@ -42,7 +42,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
       }))
   }
 
-  it.scopedLive("a table that is gone loses its holds by their deadline, and says what is missing", () =>
+  it.live("a table that is gone loses its holds by their deadline, and says what is missing", () =>
     Effect.gen(function*() {
       const { admin, locks, storage } = yield* start
       const lock = yield* locks.acquire("a", "me")
@@ -53,7 +53,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
       assert.strictEqual(yield* why(lock), "Expired")
     }))
 
-  it.scopedLive("a search_path that changes leads no connection to another table", () =>
+  it.live("a search_path that changes leads no connection to another table", () =>
     Effect.gen(function*() {
       const { admin, storage, url } = yield* start
       const claim = (ownerId: string) => storage.claim({ lockId: "a", ownerId, holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 })

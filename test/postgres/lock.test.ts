@@ -1,20 +1,20 @@
 /** What a lock promises, kept on a real PostgreSQL, under real faults. */
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Random from "effect/Random"
+import { assert, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
+import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
+import * as Random from "#effect/Random"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Schedule from "#effect/Schedule"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as fibers from "#effect/fibers"
 import * as Pg from "pg"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as Storage from "../../src/Storage.js"
@@ -31,7 +31,7 @@ const storageOf = (url: string, options: Partial<PostgresStorage.Options> = {}) 
 const processOf = (url: string, options?: StorageLock.Options, storage?: Partial<PostgresStorage.Options>) =>
   Effect.flatMap(storageOf(url, storage), (_) => Process.make(_, options))
 
-const held = (storage: Storage.Service) => Effect.map(Stream.runCollect(storage.list), Chunk.toReadonlyArray)
+const held = (storage: Storage.Service) => Stream.runCollect(storage.list)
 
 const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
   Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(Effect.timeoutFail({
@@ -40,7 +40,7 @@ const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => bool
   }))
 
 await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (server) => {
-  it.scopedLive("lost fires, and withLock interrupts its body, while the server is stopped and nobody else can have the lock", () =>
+  it.live("lost fires, and withLock interrupts its body, while the server is stopped and nobody else can have the lock", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const options = { leaseExpireAfter: "2 seconds" } as const
@@ -49,14 +49,14 @@ await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (ser
       const b = yield* processOf(url, { leaseExpireAfter: "30 seconds" })
       let bodyEnded = false
       const lock = yield* a.locks.acquire("kept", "a")
-      const lost = yield* Effect.fork(Effect.flip(lock.lost))
-      const body = yield* Effect.fork(Effect.exit(a.run(StorageLock.withLock(
+      const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
+      const body = yield* Effect.forkChild(Effect.exit(a.run(StorageLock.withLock(
         Effect.onInterrupt(Effect.never, () => Effect.sync(() => bodyEnded = true)),
         "foo",
         "a"
       ))))
       yield* eventually(b.locks.isLocked("foo"), (locked) => locked)
-      const other = yield* Effect.fork(Effect.scoped(Effect.zipRight(
+      const other = yield* Effect.forkChild(Effect.scoped(Effect.andThen(
         b.locks.acquire("foo", "b"),
         // What the first holder knew at the moment when the second one had it.
         Effect.sync(() => ({ bodyEnded, remaining: lock.unsafeRemainingMillis() }))
@@ -68,18 +68,18 @@ await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (ser
             // Both end although no answer comes.
             assert.strictEqual((yield* Fiber.join(lost)).reason, "Expired")
             yield* eventually(Effect.sync(() => bodyEnded), (ended) => ended)
-            assert.isTrue(Option.isNone(yield* Fiber.poll(other)))
+            assert.isTrue(fibers.exitOf(other) === undefined)
           }),
         () => server.resume
       )
       const exit = yield* Fiber.join(body)
-      const error = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
+      const error = Exit.isFailure(exit) ? Cause.findErrorOption(exit.cause) : Option.none()
       assert(Option.isSome(error) && error.value._tag === "LockLost")
       assert.strictEqual(error.value.reason, "Expired")
       assert.deepStrictEqual(yield* Fiber.join(other), { bodyEnded: true, remaining: 0 })
     }))
 
-  it.scopedLive("a restart of the server loses no lock, no token goes back, and holders go on", () =>
+  it.live("a restart of the server loses no lock, no token goes back, and holders go on", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const a = yield* processOf(url, { leaseExpireAfter: "20 seconds", leaseRefreshInterval: "200 millis" })
@@ -96,7 +96,7 @@ await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (ser
 })
 
 await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
-  it.scopedLive("a lost reply at any operation, repeated among sibling holds, has the effect of one", () =>
+  it.live("a lost reply at any operation, repeated among sibling holds, has the effect of one", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const direct = yield* storageOf(url)
@@ -128,7 +128,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
           return [outcome.record.holds, outcome.record.token, outcome.record.version]
         }))
         assert.deepStrictEqual(claimed[0], [id(sibling), id("one")])
-        assert.isAbove((yield* Effect.flip(Effect.zipRight(proxy.dropNextReply, storage.renew([{ lockId: "foo", holdId: id("one"), lease }]))))._tag.length, 0)
+        assert.isAbove((yield* Effect.flip(Effect.andThen(proxy.dropNextReply, storage.renew([{ lockId: "foo", holdId: id("one"), lease }]))))._tag.length, 0)
         const [renewed] = yield* storage.renew([{ lockId: "foo", holdId: id("one"), lease }])
         assert.strictEqual(renewed!._tag, "Renewed")
         const released = yield* lossy(storage.release({ lockId: "foo", holdId: id("one") }))
@@ -140,7 +140,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       assert.strictEqual(proxy.dropped(), 6)
     }))
 
-  it.scopedLive("locks live through lost replies: nobody waits for a lease, nobody shares", () =>
+  it.live("locks live through lost replies: nobody waits for a lease, nobody shares", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const direct = yield* storageOf(url)
@@ -149,7 +149,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       const processes = yield* Effect.all([processOf(proxy.url(url), options), processOf(proxy.url(url), options)])
       let inside = 0
       let ran = 0
-      const losing = yield* Effect.fork(Effect.forever(Effect.zipRight(Effect.sleep("120 millis"), proxy.dropNextReply)))
+      const losing = yield* Effect.forkChild(Effect.forever(Effect.andThen(Effect.sleep("120 millis"), proxy.dropNextReply)))
       yield* Effect.forEach(
         Array.from({ length: 60 }, (_, i) => i),
         (i) =>
@@ -170,7 +170,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       yield* eventually(held(direct), (all) => all.length === 0)
     }))
 
-  it.scopedLive("a thousand interruptions leave no row held, no connection, no listener, and cancel nobody's query", () =>
+  it.live("a thousand interruptions leave no row held, no connection, no listener, and cancel nobody's query", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const direct = yield* storageOf(url, { notify: false })
@@ -197,17 +197,17 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
         const options = { leaseExpireAfter: "20 seconds", leaseRefreshInterval: "20 millis" } as const
         const processes = yield* Effect.all([processOf(url, options), Process.make(onClient, options)])
 
-        const bystander = yield* Effect.fork(Effect.forever(Effect.tap(sql`SELECT pg_sleep(0.002)`, () => Effect.sync(() => bystanders++))))
+        const bystander = yield* Effect.forkChild(Effect.forever(Effect.tap(sql`SELECT pg_sleep(0.002)`, () => Effect.sync(() => bystanders++))))
         yield* Effect.forEach(Array.from({ length: 1000 }, (_, i) => i), (i) =>
           Effect.gen(function*() {
-            const fiber = yield* Effect.fork(processes[i % 2]!.run(StorageLock.withLock(
-              Effect.zipRight(Effect.sync(() => ran++), Effect.sleep("30 millis")),
+            const fiber = yield* Effect.forkChild(processes[i % 2]!.run(StorageLock.withLock(
+              Effect.andThen(Effect.sync(() => ran++), Effect.sleep("30 millis")),
               `lock ${i % 16}`
             )))
             yield* Effect.sleep(yield* Random.nextIntBetween(0, 60))
             yield* Fiber.interrupt(fiber)
           }), { concurrency: 12 })
-        assert.isTrue(Option.isNone(yield* Fiber.poll(bystander)), "a bystander's query was cancelled")
+        assert.isTrue(fibers.exitOf(bystander) === undefined, "a bystander's query was cancelled")
         yield* eventually(held(direct), (all) => all.length === 0)
         yield* Fiber.interrupt(bystander)
         // How many bodies ran is a matter of the machine's load; that every lock can be had now is not.
@@ -221,7 +221,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       yield* eventually(connections, (n) => n <= before)
     }))
 
-  it.scopedLive("a lock acquired in the program's own transaction, which rolls back, stays held", () =>
+  it.live("a lock acquired in the program's own transaction, which rolls back, stays held", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 4 }))
@@ -235,7 +235,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
         const exit = yield* Effect.exit(sql.withTransaction(Effect.gen(function*() {
           yield* sql`INSERT INTO work VALUES (1)`
           // Into a scope that outlives the transaction.
-          yield* Scope.extend(a.locks.acquire("foo", "a"), scope)
+          yield* Scope.provide(a.locks.acquire("foo", "a"), scope)
           return yield* Effect.fail("rolled back")
         })))
         assert.deepStrictEqual(exit, Exit.fail("rolled back"))
@@ -246,7 +246,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       assert.isFalse(yield* b.locks.isLocked("foo"))
     }))
 
-  it.scopedLive("where the program's transactions fill its pool, acquire ends in time and says so", () =>
+  it.live("where the program's transactions fill its pool, acquire ends in time and says so", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 }))
@@ -256,7 +256,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
         Context.get(Storage.Storage)
       ).pipe(Effect.provide(context))
       const a = yield* Process.make(storage, { leaseExpireAfter: "2 seconds" })
-      const error = yield* sql.withTransaction(Effect.zipRight(sql`SELECT 1`, Effect.flip(Effect.scoped(a.locks.acquire("foo", "a")))))
+      const error = yield* sql.withTransaction(Effect.andThen(sql`SELECT 1`, Effect.flip(Effect.scoped(a.locks.acquire("foo", "a")))))
       assert(error._tag === "StorageError")
       assert.strictEqual(error.reason, "Timeout")
       assert.strictEqual(error.applied, "no")
@@ -265,7 +265,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       yield* Effect.scoped(a.locks.acquire("foo", "a"))
     }))
 
-  it.scopedLive("a waiter is woken by the release in another process, and when its listener was killed it still gets the lock", () =>
+  it.live("a waiter is woken by the release in another process, and when its listener was killed it still gets the lock", () =>
     Effect.gen(function*() {
       const url = yield* server.freshDatabase
       const never = { retry: Schedule.spaced("1 hour"), leaseExpireAfter: "10 minutes" } as const
@@ -273,7 +273,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       const b = yield* processOf(url, never)
       const waitAndHand = Effect.gen(function*() {
         const lock = yield* a.locks.acquire("foo", "a")
-        const waiter = yield* Effect.fork(Effect.scoped(b.locks.acquire("foo", "b")))
+        const waiter = yield* Effect.forkChild(Effect.scoped(b.locks.acquire("foo", "b")))
         return { lock, waiter }
       })
       const listeners = Effect.map(

@@ -1,14 +1,14 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import { randomBytes } from "node:crypto"
 import Pg from "pg"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
@@ -48,7 +48,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       }
     })
 
-  it.scopedLive("every operation is one round trip, whatever it finds", () =>
+  it.live("every operation is one round trip, whatever it finds", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
@@ -95,7 +95,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       yield* trips(versioned.time!)
     }))
 
-  it.scopedLive("a contended claim, and a repeated one, write nothing", () =>
+  it.live("a contended claim, and a repeated one, write nothing", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted })
@@ -144,7 +144,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       return answers
     })
 
-  it.scopedLive("races of eight have one winner, always an answer, and never name anybody else", () =>
+  it.live("races of eight have one winner, always an answer, and never name anybody else", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, poolSize: 8 })
@@ -152,7 +152,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
     }))
 
   for (const isolation of ["repeatable read", "serializable"]) {
-    it.scopedLive(`races are answered where the database's default isolation is ${isolation}`, () =>
+    it.live(`races are answered where the database's default isolation is ${isolation}`, () =>
       Effect.gen(function*() {
         const { url } = yield* fresh
         yield* query(url, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''${isolation}''', current_database()); END $$`)
@@ -162,7 +162,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       }))
   }
 
-  it.scopedLive("renewals of the same locks in any order do not block each other", () =>
+  it.live("renewals of the same locks in any order do not block each other", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, poolSize: 8 })
@@ -177,7 +177,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
         }), { concurrency: 8 })
     }))
 
-  it.scopedLive("a renewal of an expired or taken hold is refused and names the present holder only", () =>
+  it.live("a renewal of an expired or taken hold is refused and names the present holder only", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted })
@@ -191,7 +191,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.deepStrictEqual(yield* storage.renew([]), [])
     }))
 
-  it.scopedLive("names may hold quotes, dots, spaces and any script", () =>
+  it.live("names may hold quotes, dots, spaces and any script", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const schema = `my "own".schéma`
@@ -211,7 +211,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.deepStrictEqual(tables, [{ nspname: schema, relname: table }])
     }))
 
-  it.scopedLive("ids are compared byte for byte", () =>
+  it.live("ids are compared byte for byte", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted })
@@ -222,7 +222,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.sameMembers(Array.fromIterable(listed).map(({ record }) => record.lockId), ids)
     }))
 
-  it.scopedLive("lists all held locks, over pages, and no free ones", () =>
+  it.live("lists all held locks, over pages, and no free ones", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted })
@@ -239,7 +239,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.strictEqual(new Set(ids).size, ids.length)
     }))
 
-  it.scopedLive("purge drops what ended long ago, at least an hour, and tokens and versions grow over it", () =>
+  it.live("purge drops what ended long ago, at least an hour, and tokens and versions grow over it", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage, versioned } = yield* PostgresStorage.make({ url: redacted })
@@ -261,7 +261,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.isAbove(after.outcome.record.version, before.outcome.record.version)
     }))
 
-  it.scopedLive("an id is never of two kinds at once, and comes back as exclusive", () =>
+  it.live("an id is never of two kinds at once, and comes back as exclusive", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const { storage, versioned } = yield* PostgresStorage.make({ url: redacted })
@@ -285,7 +285,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.isTrue(Option.isNone(yield* versioned.get("a")))
     }))
 
-  it.scopedLive("a row of a newer format is refused and left alone", () =>
+  it.live("a row of a newer format is refused and left alone", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted })
@@ -308,7 +308,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.deepStrictEqual(yield* rows, before)
     }))
 
-  it.scopedLive("ten layers set up at once", () =>
+  it.live("ten layers set up at once", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const made = yield* Effect.forEach(Array.range(1, 10), () => PostgresStorage.make({ url: redacted, poolSize: 1 }), {
@@ -319,14 +319,14 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.strictEqual((yield* query(url, "SELECT 1 FROM pg_class WHERE relname = 'storage_lock'")).length, 1)
     }))
 
-  it.scopedLive("a role that may only use the table needs no more, with setup on", () =>
+  it.live("a role that may only use the table needs no more, with setup on", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       yield* Effect.scoped(PostgresStorage.make({ url: redacted }))
       const role = `locker_${randomBytes(4).toString("hex")}`
       yield* Effect.acquireRelease(
         query(url, `CREATE ROLE ${role} LOGIN`),
-        () => Effect.zipRight(query(url, `DROP OWNED BY ${role}`), query(url, `DROP ROLE ${role}`))
+        () => Effect.andThen(query(url, `DROP OWNED BY ${role}`), query(url, `DROP ROLE ${role}`))
       )
       const theirs = new URL(url)
       theirs.username = role
@@ -346,7 +346,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       yield* storage.purge(0)
     }))
 
-  it.scopedLive("the printed statements make the table that setup: false finds", () =>
+  it.live("the printed statements make the table that setup: false finds", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       yield* query(url, "CREATE SCHEMA app")
@@ -362,7 +362,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.strictEqual((yield* claim(storage, "a", "me")).outcome._tag, "Claimed")
     }))
 
-  it.scopedLive("a table that is foreign, or newer, or of another collation, is refused", () =>
+  it.live("a table that is foreign, or newer, or of another collation, is refused", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       yield* query(url, "CREATE TABLE foreign_one (lock_id text PRIMARY KEY, kind text)")
@@ -379,24 +379,24 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.deepInclude(error, { _tag: "StorageError", reason: "Schema" })
     }))
 
-  it.scopedLive("warns of what weakens its promises", () =>
+  it.live("warns of what weakens its promises", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const weak = new URL(url)
       weak.searchParams.set("options", "-c synchronous_commit=off")
       const said: Array<string> = []
-      const logger = Logger.make(({ logLevel, message }) => said.push(`${logLevel.label} ${globalThis.Array.isArray(message) ? message.join(" ") : message}`))
+      const logger = logs.to(({ level, message }) => said.push(`${level} ${message}`))
       yield* PostgresStorage.make({ url: Redacted.make(weak.toString()) }).pipe(
-        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+        Effect.provide(logger)
       )
       assert.strictEqual(said.length, 1)
-      assert.match(said[0]!, /^WARN .*synchronous_commit is off/)
+      assert.match(said[0]!, /^Warning .*synchronous_commit is off/)
     }))
 
   const client = (url: Redacted.Redacted, config: Partial<PgClient.PgClientConfig> = {}) =>
     Layer.build(PgClient.layer({ url, ...config }))
 
-  it.scopedLive("a rollback of the program's own transaction leaves a claim made inside it", () =>
+  it.live("a rollback of the program's own transaction leaves a claim made inside it", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const context = yield* client(redacted)
@@ -407,7 +407,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
         yield* sql`INSERT INTO theirs VALUES (1)`
         const { outcome } = yield* claim(storage, "a", "me")
         assert.strictEqual(outcome._tag, "Claimed")
-        const inAFork = yield* Effect.forkDaemon(claim(storage, "b", "me"))
+        const inAFork = yield* Effect.forkDetach(claim(storage, "b", "me"))
         yield* inAFork.await
         return yield* Effect.fail("rolled back")
       })))
@@ -416,7 +416,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       for (const id of ["a", "b"]) assert.isTrue(Option.isSome(yield* storage.get(id)))
     }))
 
-  it.scopedLive("the program's name transforms and type parsers do not reach the records", () =>
+  it.live("the program's name transforms and type parsers do not reach the records", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const context = yield* client(redacted, {
@@ -432,7 +432,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.isNumber(yield* versioned.time!)
     }))
 
-  it.scopedLive("a full pool of the program ends in time, says so, and loses no connection", () =>
+  it.live("a full pool of the program ends in time, says so, and loses no connection", () =>
     Effect.gen(function*() {
       const { redacted } = yield* fresh
       const context = yield* client(redacted, { maxConnections: 1 })
@@ -447,7 +447,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.strictEqual((yield* claim(storage, "a", "me")).outcome._tag, "Claimed")
     }))
 
-  it.scopedLive("behind a transaction pooler no statement is named and the connection sets nothing", () =>
+  it.live("behind a transaction pooler no statement is named and the connection sets nothing", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, pooler: true, poolSize: 2 })
@@ -464,12 +464,12 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       assert.isAbove((yield* prepared).rows[0].n, 0)
     }))
 
-  it.scopedLive("the scope of the program's pool is the program's", () =>
+  it.live("the scope of the program's pool is the program's", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       const pool = yield* pgPool(url, 2)
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(PostgresStorage.makeFromPool({ pool }), scope)
+      const { storage } = yield* Scope.provide(PostgresStorage.makeFromPool({ pool }), scope)
       yield* claim(storage, "a", "me")
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual((yield* Effect.promise(() => pool.query("SELECT 1 AS one"))).rows, [{ one: 1 }])

@@ -1,8 +1,8 @@
 /** TLS and passwords that change, with a real server of our own: what a URL asks for is what there is, or it is refused; and what is said of it. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -31,7 +31,7 @@ const made = Effect.gen(function*() {
   }
   const reload = (check: string, value: string) =>
     server.admin("SELECT pg_reload_conf()").pipe(
-      Effect.zipRight(Effect.repeat(Effect.delay(server.admin(check), "20 millis"), { until: (rows) => String(Object.values(rows[0])[0]) === value })),
+      Effect.andThen(Effect.repeat(Effect.delay(server.admin(check), "20 millis"), { until: (rows) => String(Object.values(rows[0])[0]) === value })),
       Effect.asVoid
     )
   /** From now on new connections are served with this certificate, or in the clear alone. */
@@ -47,7 +47,7 @@ const made = Effect.gen(function*() {
   /** Who may come, and how; the superuser of the tests always. */
   const letIn = (...rules: ReadonlyArray<string>) =>
     Effect.sync(() => owned("pg_hba.conf", ["host all postgres 127.0.0.1/32 trust", ...rules, ""].join("\n"))).pipe(
-      Effect.zipRight(reload("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NULL", String(rules.length + 1)))
+      Effect.andThen(reload("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NULL", String(rules.length + 1)))
     )
   return { certificates, server, present, letIn }
 })
@@ -88,7 +88,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
     )
   const cut = (url: string) => server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [new URL(url).pathname.slice(1)])
 
-  it.scopedLive("what a URL asks for is what there is, for the listener, too", () =>
+  it.live("what a URL asks for is what there is, for the listener, too", () =>
     Effect.gen(function*() {
       yield* everybody
       yield* present("server")
@@ -117,7 +117,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       }
     }))
 
-  it.scopedLive("what is wrong is told, with what to do, and nothing goes in the clear", () =>
+  it.live("what is wrong is told, with what to do, and nothing goes in the clear", () =>
     Effect.gen(function*() {
       yield* everybody
       const verify = { sslmode: "verify-full", sslrootcert: ca }
@@ -141,7 +141,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       yield* Effect.scoped(Effect.flatMap(PostgresStorage.make({ url: at(url, { sslmode: "verify-ca", sslrootcert: ca, uselibpqcompat: "true" }) }), ({ storage }) => storage.get("a")))
     }))
 
-  it.scopedLive("a server that takes encrypted connections only says what to add", () =>
+  it.live("a server that takes encrypted connections only says what to add", () =>
     Effect.gen(function*() {
       yield* present("server")
       const url = yield* server.freshDatabase
@@ -154,7 +154,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       assert.strictEqual((yield* claim(storage, "a"))._tag, "Claimed")
     }))
 
-  it.scopedLive("a new authority in the file that the URL names is used by the next connection", () =>
+  it.live("a new authority in the file that the URL names is used by the next connection", () =>
     Effect.gen(function*() {
       yield* everybody
       yield* present("server")
@@ -171,7 +171,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       yield* Effect.retry(storage.get("a"), { times: 20 })
     }))
 
-  it.scopedLive("a password that is rotated is asked for at each connection, by the listener, too", () =>
+  it.live("a password that is rotated is asked for at each connection, by the listener, too", () =>
     Effect.gen(function*() {
       yield* letIn("host all all 127.0.0.1/32 scram-sha-256")
       const url = yield* server.freshDatabase
@@ -193,9 +193,9 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
         // Whoever frees a lock is heard again, once the listener is back.
         yield* Effect.suspend(() => {
           const one = hold()
-          return Effect.zipRight(claim(storage, "b", one), storage.release({ lockId: "b", holdId: one }))
+          return Effect.andThen(claim(storage, "b", one), storage.release({ lockId: "b", holdId: one }))
         }).pipe(
-          Effect.zipRight(Effect.sleep("50 millis")),
+          Effect.andThen(Effect.sleep("50 millis")),
           Effect.repeat({ until: () => heard.slice(before).includes("b") })
         )
       }

@@ -1,11 +1,11 @@
 /** Redis keeps every promise: over a connection of its own, by the program's client, and over compare-and-set. Valkey and a Cluster: `redisReleases.test.ts`. */
-import { afterAll, beforeAll } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { afterAll, beforeAll } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import { Redis as Client } from "ioredis"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import { VersionedStore } from "../../src/index.js"
@@ -20,7 +20,7 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => Option.getOrThrow(made)
@@ -48,7 +48,7 @@ await describeServer("RedisStorage on a server of its own", Redis.own, (server) 
           () => proxy().hang(false)
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
-      restart: Effect.zipRight(server.kill, server.start),
+      restart: Effect.andThen(server.kill, server.start),
       breakHints: between(server.admin("ACL", "SETUSER", "default", "-publish"), server.admin("ACL", "SETUSER", "default", "+publish")),
       refuseWrites: between(server.admin("CONFIG", "SET", "maxmemory", "1"), server.admin("CONFIG", "SET", "maxmemory", "0"))
     }

@@ -1,16 +1,16 @@
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Config from "effect/Config"
+import * as Config from "#effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import { Cluster, Redis as Client } from "ioredis"
 import { randomBytes } from "node:crypto"
 import { inspect } from "node:util"
@@ -41,10 +41,10 @@ const listening = (storage: Storage.Service) =>
 const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function*() {
     const said: Array<string> = []
-    const logger = Logger.make(({ logLevel, message }) => {
-      if (logLevel.label === "WARN") said.push(globalThis.Array.isArray(message) ? message.join(" ") : String(message))
+    const logger = logs.to(({ level, message }) => {
+      if (level === "Warning") said.push(message)
     })
-    yield* effect.pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+    yield* effect.pipe(Effect.provide(logger))
     return said
   })
 
@@ -67,7 +67,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
     }
   })
 
-  it.scopedLive("every operation is one script and one round trip, and a contended or repeated claim writes nothing", () =>
+  it.live("every operation is one script and one round trip, and a contended or repeated claim writes nothing", () =>
     Effect.gen(function*() {
       const { options, proxy } = yield* through
       const { storage, versioned } = yield* RedisStorage.make({ ...options, notify: false })
@@ -117,7 +117,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* trip(versioned.time!, false)
     }))
 
-  it.scopedLive("a lost reply is unknown, and the same claim again has the effect of one", () =>
+  it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
     Effect.gen(function*() {
       const { options, proxy } = yield* through
       const { storage } = yield* RedisStorage.make({ ...options, notify: false })
@@ -131,11 +131,11 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
     }))
 
-  it.scopedLive("a server that does not answer ends in time, is used again when it does, and its layer closes all the same", () =>
+  it.live("a server that does not answer ends in time, is used again when it does, and its layer closes all the same", () =>
     Effect.gen(function*() {
       const { options, proxy } = yield* through
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(RedisStorage.make({ ...options, operationTimeout: "1 second" }), scope)
+      const { storage } = yield* Scope.provide(RedisStorage.make({ ...options, operationTimeout: "1 second" }), scope)
       yield* storage.get("warm")
       yield* proxy.swallowReplies(true)
       const error = yield* Effect.flip(claim(storage, "a", "me"))
@@ -159,7 +159,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
     }))
 
-  it.scopedLive("a thousand interruptions harm nobody", () =>
+  it.live("a thousand interruptions harm nobody", () =>
     Effect.gen(function*() {
       const { storage } = yield* RedisStorage.make(yield* fresh)
       let interrupted = 0
@@ -173,7 +173,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.deepStrictEqual((yield* storage.release({ lockId: "lock-1", holdId: hold() }))._tag, "NotHeld")
     }))
 
-  it.scopedLive("who had too little time to wait for a connection is told why there was none", () =>
+  it.live("who had too little time to wait for a connection is told why there was none", () =>
     Effect.gen(function*() {
       const { options, proxy } = yield* through
       const { storage } = yield* RedisStorage.make(options)
@@ -187,7 +187,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.deepStrictEqual([short.reason, short.isRetryable, short.applied], ["Timeout", true, "no"])
     }))
 
-  it.scopedLive("an administrator who ends its connections harms one operation at most", () =>
+  it.live("an administrator who ends its connections harms one operation at most", () =>
     Effect.gen(function*() {
       const { storage } = yield* RedisStorage.make(yield* fresh)
       const { hears } = yield* listening(storage)
@@ -199,7 +199,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* hears(["all", "all"])
     }))
 
-  it.scopedLive("wake-ups tell of a freed lock, over one connection, and say \"all\" whenever it comes back", () =>
+  it.live("wake-ups tell of a freed lock, over one connection, and say \"all\" whenever it comes back", () =>
     Effect.gen(function*() {
       const options = yield* fresh
       const { storage, versioned } = yield* RedisStorage.make(options)
@@ -238,12 +238,12 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.deepStrictEqual(second.heard.slice(-4), first.heard.slice(-4))
     }))
 
-  it.scopedLive("closing leaves no connection at the server", () =>
+  it.live("closing leaves no connection at the server", () =>
     Effect.gen(function*() {
       const connections = Effect.map(server.admin("CLIENT", "LIST"), (text) => String(text).split("name=effect-storage-lock").length - 1)
       yield* eventually(Effect.map(connections, (count) => count === 0))
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.extend(RedisStorage.make(yield* fresh), scope)
+      const { storage } = yield* Scope.provide(RedisStorage.make(yield* fresh), scope)
       const { hears } = yield* listening(storage)
       yield* hears(["all"])
       assert.strictEqual(yield* connections, 2)
@@ -252,7 +252,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.strictEqual((yield* Effect.flip(claim(storage, "a", "me"))).reason, "Closed")
     }))
 
-  it.scopedLive("what the server refuses is told by its code, and is not applied", () =>
+  it.live("what the server refuses is told by its code, and is not applied", () =>
     Effect.gen(function*() {
       const options = yield* fresh
       const { storage } = yield* RedisStorage.make(options)
@@ -287,7 +287,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
     }))
 
-  it.scopedLive("warns of what weakens its promises, and of nothing else", () =>
+  it.live("warns of what weakens its promises, and of nothing else", () =>
     Effect.gen(function*() {
       const options = yield* fresh
       const said = (settings: Record<string, string>) =>
@@ -305,7 +305,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* said({ appendonly: "yes" })
     }))
 
-  it.scopedLive("a refused connection is not applied, and no error shows the password", () =>
+  it.live("a refused connection is not applied, and no error shows the password", () =>
     Effect.gen(function*() {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const user = `u${randomBytes(4).toString("hex")}`
@@ -328,7 +328,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       }
     }))
 
-  it.scopedLive("options that make no sense are refused before any I/O, and a URL is never shown", () =>
+  it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(server, { protocol: "bytes" })
       const base = { url: Redacted.make(`redis://127.0.0.1:${proxy.port}`) }
@@ -356,7 +356,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.strictEqual(proxy.accepted(), 0)
     }))
 
-  it.scopedLive("reads its options from Config, with the database of the URL", () =>
+  it.live("reads its options from Config, with the database of the URL", () =>
     Effect.gen(function*() {
       const { prefix } = yield* fresh
       const configured = RedisStorage.layerConfig({ url: Config.redacted("REDIS_URL"), prefix: Config.string("LOCKS") }).pipe(
@@ -373,7 +373,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* store.delete("a", record.version)
     }))
 
-  it.scopedLive("a Cluster that is closed by its program is told so, and one that cannot be reached is not applied", () =>
+  it.live("a Cluster that is closed by its program is told so, and one that cannot be reached is not applied", () =>
     Effect.gen(function*() {
       const cluster = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], { lazyConnect: true, clusterRetryStrategy: () => 50 })
       const error = yield* Effect.flip(RedisStorage.makeFromClient({ client: cluster, operationTimeout: "1 second" }))

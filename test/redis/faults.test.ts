@@ -1,13 +1,13 @@
 /** What a connection must be before it serves, what a server refuses, forgets or half allows, and drivers that give up. */
-import { assert, it } from "@effect/vitest"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
+import * as Schedule from "#effect/Schedule"
+import * as Stream from "#effect/Stream"
+import * as logs from "#harness/logs"
 import { Redis as Client, type RedisOptions } from "ioredis"
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
@@ -36,10 +36,10 @@ const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => bool
 /** Collects what is logged as a warning while it is used. */
 const listeningToWarnings = () => {
   const said: Array<string> = []
-  const logger = Logger.make(({ logLevel, message }) => {
-    if (logLevel.label === "WARN") said.push(globalThis.Array.isArray(message) ? message.join(" ") : String(message))
+  const logger = logs.to(({ level, message }) => {
+    if (level === "Warning") said.push(message)
   })
-  return { said, heard: Logger.replace(Logger.defaultLogger, logger) }
+  return { said, heard: logger }
 }
 
 const refusal = (made: Effect.Effect<unknown, unknown, any>) =>
@@ -83,7 +83,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
     assert.strictEqual(line, `app on >password ~storage-lock:* &storage-lock:* ${rights}`)
   })
 
-  it.scopedLive("with the documented rights, word for word, and a database in the URL, everything works there", () =>
+  it.live("with the documented rights, word for word, and a database in the URL, everything works there", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const [user, ...rules] = documented(`d${randomBytes(5).toString("hex")}`, prefix)
@@ -114,7 +114,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       assert.deepStrictEqual(yield* keys(0, prefix), [])
     }))
 
-  it.scopedLive("a database that the server refuses is an error before the first claim, and no lock is in another one", () =>
+  it.live("a database that the server refuses is an error before the first claim, and no lock is in another one", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { set, url, user } = yield* userOf(server, "on", ">s3", "+@all", "~*", "&*")
@@ -140,7 +140,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       for (const db of [0, 9]) assert.deepStrictEqual(yield* keys(db, prefix), [])
     }))
 
-  it.scopedLive("a client of the program is followed to the database in which it is", () =>
+  it.live("a client of the program is followed to the database in which it is", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const theirs = yield* client(`${server.url}/2`)
@@ -156,7 +156,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       for (const db of [0, 2, 6]) assert.deepStrictEqual(yield* keys(db, prefix), [])
     }))
 
-  it.scopedLive("what gives a password is asked for each connection, and the program's client for its present one", () =>
+  it.live("what gives a password is asked for each connection, and the program's client for its present one", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { set, url, user } = yield* userOf(server, "on", ">token-1", "+@all", "~*", "&*")
@@ -195,7 +195,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       yield* eventually(Effect.option(storages[0]!.get("a")), Option.isSome)
     }))
 
-  it.scopedLive("a password that cannot be had, or that is nonsense, is worth another try", () =>
+  it.live("a password that cannot be had, or that is nonsense, is worth another try", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const options: ReadonlyArray<RedisStorage.Options> = [
@@ -228,7 +228,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       assert.deepStrictEqual([yield* keys(3, prefix), yield* keys(4, prefix)], [["a", "b"], []])
     }))
 
-  it.scopedLive("a driver that gives up is not the layer's end, whatever its options say", () =>
+  it.live("a driver that gives up is not the layer's end, whatever its options say", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const proxy = yield* Proxy.make(server, { protocol: "bytes" })
@@ -254,7 +254,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       }
     }))
 
-  it.scopedLive("hints that are refused harm nothing, are warned of once, and come back by themselves", () =>
+  it.live("hints that are refused harm nothing, are warned of once, and come back by themselves", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { set, url, user } = yield* userOf(server, "on", ">s3", "+@all", "~*", "&*", "-publish", "-subscribe")
@@ -291,7 +291,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       }).pipe(Effect.provide(warnings))
     }))
 
-  it.scopedLive("a lock that the server has forgotten is lost as vanished, and so is one of an older state", () =>
+  it.live("a lock that the server has forgotten is lost as vanished, and so is one of an older state", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage } = yield* RedisStorage.make({ url: Redacted.make(server.url), prefix })
@@ -309,7 +309,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Vanished")
     }))
 
-  it.scopedLive("tokens and versions grow over a clock that steps back", () =>
+  it.live("tokens and versions grow over a clock that steps back", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const { storage, versioned } = yield* RedisStorage.make({ url: Redacted.make(server.url), prefix })
@@ -332,7 +332,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       }
     }))
 
-  it.scopedLive("Sentinels that are away for long cost no listeners, and are found again", () =>
+  it.live("Sentinels that are away for long cost no listeners, and are found again", () =>
     Effect.gen(function*() {
       const warned: Array<string> = []
       const hear = (warning: Error) => void warned.push(warning.name)
@@ -359,7 +359,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
           }
         })
       })
-      const listen = Effect.async<void>((resume) => void sentinel.listen(port, "127.0.0.1", () => resume(Effect.void)))
+      const listen = Effect.callback<void>((resume) => void sentinel.listen(port, "127.0.0.1", () => resume(Effect.void)))
       const close = Effect.sync(() => {
         sentinel.close()
         open.forEach((socket) => socket.destroy())
@@ -376,7 +376,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
       assert.deepStrictEqual(warned, [])
     }))
 
-  it.scopedLive("options that would be passed over are refused by name, before any I/O", () =>
+  it.live("options that would be passed over are refused by name, before any I/O", () =>
     Effect.gen(function*() {
       const url = Redacted.make("redis://me:s3cret@h:1/3")
       const cases: ReadonlyArray<readonly [RedisStorage.Options, string, RegExp]> = [
@@ -413,7 +413,7 @@ await describeServer("a connection to Redis", Redis.own, (server) => {
 const kinds: ReadonlyArray<Redis.Release> = ["Redis 6", "Redis", "Redis 8", "Valkey"]
 for (const release of kinds) {
   await describeServer(`a ${release} that is full`, Redis.start(release, ["--maxmemory-policy", "noeviction"]), (server) => {
-    it.scopedLive("keeps and frees what is held, and gives nothing new", () =>
+    it.live("keeps and frees what is held, and gives nothing new", () =>
       Effect.gen(function*() {
         const prefix = yield* server.freshPrefix
         const { storage, versioned } = yield* RedisStorage.make({ url: Redacted.make(server.url), prefix })
@@ -460,7 +460,7 @@ await describeServer(
       return RedisStorage.make({ url: Redacted.make(`redis://:pa55word@${host}:${port}/1`) })
     }
     for (const name of ["EVAL", "EVALSHA", "TIME", "SELECT", "HSET", "AUTH"] as const) {
-      it.scopedLive(`${name}: a refusal that says so, without the text of scripts and passwords`, () =>
+      it.live(`${name}: a refusal that says so, without the text of scripts and passwords`, () =>
         Effect.gen(function*() {
           const tried = Effect.flatMap(withName(name), ({ storage }) => claim(storage, "a"))
           const error = yield* Effect.flip(tried)
@@ -470,7 +470,7 @@ await describeServer(
           assert.notMatch(inspect(error, { depth: 9, showHidden: true }), /pa55word|redis\.call/)
         }))
     }
-    it.scopedLive("what only helps may be missing", () =>
+    it.live("what only helps may be missing", () =>
       Effect.gen(function*() {
         for (const name of ["CLIENT", "PUBLISH", "SUBSCRIBE", "CONFIG", "ROLE"] as const) {
           const { storage } = yield* withName(name)
@@ -488,12 +488,12 @@ const two = Effect.gen(function*() {
 })
 
 await describeServer("a name that leads to another Redis", two, ({ first, second: other }) => {
-  it.scopedLive("the first try after a failover succeeds, whatever the former master says, and what it had not is vanished", () =>
+  it.live("the first try after a failover succeeds, whatever the former master says, and what it had not is vanished", () =>
     Effect.gen(function*() {
       let target = first.port
       const open = new Set<Net.Socket>()
       const name = yield* Effect.acquireRelease(
-        Effect.async<Net.Server>((resume) => {
+        Effect.callback<Net.Server>((resume) => {
           const server = Net.createServer((socket) => {
             const to = Net.connect(target, "127.0.0.1")
             open.add(socket)
@@ -538,12 +538,12 @@ await describeServer("a name that leads to another Redis", two, ({ first, second
 })
 
 await describeServer("something that is no Redis", Effect.void, () => {
-  it.scopedLive("answers of any shape fail their call, and nothing else", () =>
+  it.live("answers of any shape fail their call, and nothing else", () =>
     Effect.gen(function*() {
       let answer = ":1795844773848706\r\n"
       const open = new Set<Net.Socket>()
       const server = yield* Effect.acquireRelease(
-        Effect.async<Net.Server>((resume) => {
+        Effect.callback<Net.Server>((resume) => {
           const server = Net.createServer((socket) => {
             open.add(socket)
             socket.on("error", () => {})
@@ -583,7 +583,7 @@ await describeServer("something that is no Redis", Effect.void, () => {
         for (const [name, call] of Object.entries(calls)) {
           const exit = yield* Effect.exit(call)
           if (Exit.isSuccess(exit)) continue
-          const failure = Cause.failureOption(exit.cause)
+          const failure = Cause.findErrorOption(exit.cause)
           assert.isTrue(Option.isSome(failure), `${name} of ${JSON.stringify(shape)} died: ${String(Cause.squash(exit.cause))}`)
           assert.include(["StorageError", "VersionMiss"], (Option.getOrThrow(failure) as { _tag: string })._tag, name)
         }

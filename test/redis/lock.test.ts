@@ -1,12 +1,13 @@
 /** What a lock promises, kept on a real Redis: over restarts, with replicas, under Sentinel, and between processes. */
-import { assert, it } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { assert, it } from "#effect/vitest"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
+import * as Schedule from "#effect/Schedule"
+import * as fibers from "#effect/fibers"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
@@ -34,12 +35,12 @@ const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => bool
 const field = (info: unknown, name: string) => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(String(info))?.[1]
 
 await describeServer("locks on a Redis that is stopped", Redis.own, (server) => {
-  it.scopedLive("lost fires while the server is stopped, and nobody else has the lock before", () =>
+  it.live("lost fires while the server is stopped, and nobody else has the lock before", () =>
     Effect.gen(function*() {
       const a = yield* processOf(server.url, { leaseExpireAfter: "2 seconds" })
       const b = yield* processOf(server.url, { leaseExpireAfter: "30 seconds" })
       const lock = yield* a.locks.acquire("kept", "a")
-      const other = yield* Effect.fork(Effect.scoped(Effect.zipRight(
+      const other = yield* Effect.forkChild(Effect.scoped(Effect.andThen(
         b.locks.acquire("kept", "b"),
         // What the first holder knew at the moment when the second one had it.
         Effect.sync(() => lock.unsafeRemainingMillis())
@@ -49,19 +50,19 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         () =>
           Effect.gen(function*() {
             assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Expired")
-            assert.isTrue(Option.isNone(yield* Fiber.poll(other)))
+            assert.isTrue(fibers.exitOf(other) === undefined)
           }),
         () => server.resume
       )
       assert.strictEqual(yield* Fiber.join(other), 0)
     }))
 
-  it.scopedLive("a power cut loses no lock, no token goes back, and holders and waiters go on", () =>
+  it.live("a power cut loses no lock, no token goes back, and holders and waiters go on", () =>
     Effect.gen(function*() {
       const a = yield* processOf(server.url, { leaseExpireAfter: "20 seconds", leaseRefreshInterval: "200 millis" })
       const b = yield* processOf(server.url)
       const lock = yield* a.locks.acquire("foo", "a")
-      const waiting = yield* Effect.fork(Effect.scoped(Effect.map(b.locks.acquire("foo", "b"), ({ token }) => token)))
+      const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(b.locks.acquire("foo", "b"), ({ token }) => token)))
       yield* Effect.sleep("100 millis")
       yield* server.kill
       yield* server.start
@@ -72,15 +73,15 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
       assert.isAbove(yield* Fiber.join(waiting), lock.token)
     }))
 
-  it.scopedLive("a process of the operating system that dies is succeeded, and one that ends hands over", () =>
+  it.live("a process of the operating system that dies is succeeded, and one that ends hands over", () =>
     Effect.gen(function*() {
       const code = `
         import { Effect, Layer, Redacted } from "effect"
         import * as StorageLock from "./src/StorageLock.ts"
         import * as RedisStorage from "./src/backends/redis/RedisStorage.ts"
         const locks = StorageLock.layer({ leaseExpireAfter: "2 seconds" }).pipe(Layer.provide(RedisStorage.layer({ url: Redacted.make(process.env.URL) })))
-        const ended = Effect.async((resume) => process.stdin.once("data", () => resume(Effect.void)))
-        await Effect.runPromise(StorageLock.withLock((lock) => Effect.zipRight(Effect.sync(() => console.log(lock.token)), ended), "between", "child").pipe(Effect.provide(locks)))
+        const ended = Effect.callback((resume) => process.stdin.once("data", () => resume(Effect.void)))
+        await Effect.runPromise(StorageLock.withLock((lock) => Effect.andThen(Effect.sync(() => console.log(lock.token)), ended), "between", "child").pipe(Effect.provide(locks)))
         process.exit(0)`
       const child = Effect.acquireRelease(
         Effect.sync(() =>
@@ -98,9 +99,9 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         Effect.scoped(Effect.gen(function*() {
           const process = yield* child
           const token = yield* told(process)
-          const next = yield* Effect.fork(Effect.scoped(here.locks.acquire("between", "here")))
+          const next = yield* Effect.forkChild(Effect.scoped(here.locks.acquire("between", "here")))
           yield* Effect.sleep("200 millis")
-          assert.isTrue(Option.isNone(yield* Fiber.poll(next)))
+          assert.isTrue(fibers.exitOf(next) === undefined)
           end(process)
           assert.isAbove((yield* Fiber.join(next)).token, token)
         }))
@@ -117,7 +118,7 @@ const pair = Effect.gen(function*() {
 })
 
 await describeServer("locks on a Redis with a replica", pair, ({ master, replica }) => {
-  it.scopedLive("with wait, what a replica does not have is not had, even when it is repeated over a new connection", () =>
+  it.live("with wait, what a replica does not have is not had, even when it is repeated over a new connection", () =>
     Effect.gen(function*() {
       const prefix = yield* master.freshPrefix
       const options = { url: Redacted.make(master.url), prefix, wait: { replicas: 1, timeout: 300 } }
@@ -142,8 +143,8 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
             assert.strictEqual((yield* storage.claim({ ...request, ownerId: "you", holdId: hold() }))._tag, "Held")
             assert.deepStrictEqual(yield* storage.release(other), { _tag: "Released", remaining: 0 })
             const { locks } = yield* Process.make(storage)
-            const tried = yield* Effect.either(Effect.scoped(locks.tryAcquire("c", "me")))
-            assert.isTrue(tried._tag === "Left" && tried.left._tag === "StorageError")
+            const tried = yield* Effect.result(Effect.scoped(locks.tryAcquire("c", "me")))
+            assert.isTrue(tried._tag === "Failure" && tried.failure._tag === "StorageError")
             // The core gives it back.
             yield* eventually(storage.get("c"), Option.isNone)
           }),
@@ -152,7 +153,7 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
       assert.strictEqual((yield* Effect.retry(storage.claim(request), { times: 10 }))._tag, "Claimed")
     }))
 
-  it.scopedLive("a replica that is promoted without the last claim lets another in, whose token is the higher one", () =>
+  it.live("a replica that is promoted without the last claim lets another in, whose token is the higher one", () =>
     Effect.gen(function*() {
       const prefix = yield* master.freshPrefix
       const before = yield* storageOf({ url: Redacted.make(master.url), prefix })
@@ -182,7 +183,7 @@ const guarded = Effect.gen(function*() {
 })
 
 await describeServer("locks on a Redis under Sentinel", guarded, ({ master, replica, sentinel }) => {
-  it.scopedLive("a failover is followed: the hold goes on, and so do wake-ups", () =>
+  it.live("a failover is followed: the hold goes on, and so do wake-ups", () =>
     Effect.gen(function*() {
       const storage = yield* storageOf({ redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }, wait: { replicas: 1, timeout: "1 second" } })
       const alone = yield* storageOf({ redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" } })
@@ -192,12 +193,12 @@ await describeServer("locks on a Redis under Sentinel", guarded, ({ master, repl
       const first = yield* storage.claim(request)
       const lock = yield* locks.acquire("b", "me")
       yield* eventually(replica.admin("EXISTS", "storage-lock:b"), (count) => count === 1)
-      const waiting = yield* Effect.fork(Effect.scoped((yield* Process.make(yield* storageOf({
+      const waiting = yield* Effect.forkChild(Effect.scoped((yield* Process.make(yield* storageOf({
         redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }
       }))).locks.acquire("b", "you")))
       yield* master.kill
       yield* eventually(replica.admin("INFO", "replication"), (info) => field(info, "role") === "master")
-      yield* eventually(Effect.either(alone.renew([request])), (result) => result._tag === "Right")
+      yield* eventually(Effect.result(alone.renew([request])), (result) => result._tag === "Success")
       assert.strictEqual((yield* alone.renew([request]))[0]!._tag, "Renewed")
       assert.isTrue(first._tag === "Claimed")
       yield* eventually(Effect.option(lock.renew), Option.isSome)

@@ -1,10 +1,10 @@
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { Redis as Client, type RedisOptions } from "ioredis"
 import { randomBytes } from "node:crypto"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
@@ -36,7 +36,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
     Effect.map(server.admin("HGETALL", key), (pairs: ReadonlyArray<string>) =>
       Object.fromEntries(Array.chunksOf(pairs, 2)) as Record<string, string>)
 
-  it.scopedLive("a record is a hash that never expires, and its numbers have all their digits", () =>
+  it.live("a record is a hash that never expires, and its numbers have all their digits", () =>
     Effect.gen(function*() {
       const { prefix, storage } = yield* fresh
       const year = 365 * 24 * 3600 * second
@@ -59,7 +59,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.strictEqual(yield* server.admin("TTL", `${prefix}a`), -1)
     }))
 
-  it.scopedLive("lock ids are any bytes of text, and never more than a key: braces, patterns, line ends, other locks' keys", () =>
+  it.live("lock ids are any bytes of text, and never more than a key: braces, patterns, line ends, other locks' keys", () =>
     Effect.gen(function*() {
       const base = yield* server.freshPrefix
       // A prefix that, taken for a pattern, would find others.
@@ -94,7 +94,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
   const revoke = (storage: Storage.Service, outcome: LockRecord.ClaimOutcome) =>
     storage.revoke({ lockId: "a", token: outcome._tag === "Claimed" ? outcome.record.token : 0, when: "now" })
 
-  it.scopedLive("races of eight have one winner, always an answer, and never name anybody else", () =>
+  it.live("races of eight have one winner, always an answer, and never name anybody else", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const processes = yield* Effect.forEach(Array.range(1, 8), () => RedisStorage.make({ url: redacted, prefix, notify: false }), { concurrency: 8 })
@@ -116,7 +116,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       }
     }))
 
-  it.scopedLive("lists what is held over many pages, each once, and passes over what is not a lock", () =>
+  it.live("lists what is held over many pages, each once, and passes over what is not a lock", () =>
     Effect.gen(function*() {
       const { prefix, storage, versioned } = yield* fresh
       yield* server.admin(
@@ -157,7 +157,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.deepStrictEqual(yield* hash(`${prefix}other`), { field: "x" })
     }))
 
-  it.scopedLive("purge drops what ended long ago, at least an hour, and tokens and versions grow over it", () =>
+  it.live("purge drops what ended long ago, at least an hour, and tokens and versions grow over it", () =>
     Effect.gen(function*() {
       const { prefix, storage, versioned } = yield* fresh
       const before = yield* claim(storage, "old", "me")
@@ -188,7 +188,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.isAbove(after.outcome.record.version, before.outcome.record.version)
     }))
 
-  it.scopedLive("an id is never of two kinds at once, and comes back as exclusive", () =>
+  it.live("an id is never of two kinds at once, and comes back as exclusive", () =>
     Effect.gen(function*() {
       const { storage, versioned } = yield* fresh
       const now = yield* versioned.time!
@@ -212,7 +212,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.strictEqual((yield* Effect.flip(versioned.delete("a", now + 2)))._tag, "VersionMiss")
     }))
 
-  it.scopedLive("a record of a newer format is refused and left alone", () =>
+  it.live("a record of a newer format is refused and left alone", () =>
     Effect.gen(function*() {
       const { prefix, storage, versioned } = yield* fresh
       const { holdId } = yield* claim(storage, "other", "me")
@@ -238,7 +238,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.deepStrictEqual(yield* both, before)
     }))
 
-  it.scopedLive("scripts that the server has forgotten are sent again, once", () =>
+  it.live("scripts that the server has forgotten are sent again, once", () =>
     Effect.gen(function*() {
       const { storage } = yield* fresh
       const { holdId } = yield* claim(storage, "a", "me")
@@ -248,7 +248,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.strictEqual((yield* storage.renew([{ lockId: "a", holdId, lease: second }]))[0]!._tag, "Renewed")
     }))
 
-  it.scopedLive("by the program's client, whatever it is doing and however it is set", () =>
+  it.live("by the program's client, whatever it is doing and however it is set", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const theirs = yield* client({ keyPrefix: prefix, stringNumbers: true, enableAutoPipelining: true, db: 3, connectionName: "theirs" })
@@ -286,7 +286,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.strictEqual(theirs.status, "ready")
     }))
 
-  it.scopedLive("a user with few rights needs no more, and without them is told which", () =>
+  it.live("a user with few rights needs no more, and without them is told which", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const user = `locker_${randomBytes(4).toString("hex")}`
@@ -326,7 +326,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.isTrue(Option.isNone(yield* storage.get("a")))
     }))
 
-  it.scopedLive("both ports as layers over one record", () =>
+  it.live("both ports as layers over one record", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const theirs = yield* client()

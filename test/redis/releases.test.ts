@@ -1,9 +1,9 @@
 /** The whole suite on Valkey and on a Cluster. */
-import { afterAll, assert, beforeAll, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import { afterAll, assert, beforeAll, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { Cluster, type ClusterOptions } from "ioredis"
 import { randomBytes } from "node:crypto"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
@@ -46,7 +46,7 @@ await describeServer("RedisStorage on a Cluster", Redis.startCluster("Redis"), (
 })
 
 await describeServer("a Cluster", Redis.startCluster("Redis"), (server) => {
-  it.scopedLive("locks of all nodes are renewed, listed, purged and told of, and what a dead node has is not left out in silence", () =>
+  it.live("locks of all nodes are renewed, listed, purged and told of, and what a dead node has is not left out in silence", () =>
     Effect.gen(function*() {
       const client = yield* Effect.acquireRelease(Effect.sync(() => clusterOf(server)), (client) => Effect.sync(() => client.disconnect()))
       const { storage } = yield* RedisStorage.makeFromClient({ client, operationTimeout: "2 seconds" })

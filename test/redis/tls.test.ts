@@ -1,8 +1,8 @@
 /** TLS with a real server and real certificates: what works, what is refused, and what is said of it. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import { Redis as Client, type RedisOptions } from "ioredis"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -86,8 +86,8 @@ await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expire
       const cut = mutual.admin("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
       present = pair("stranger")
       yield* cut
-      const failures = yield* Effect.forEach([1, 2, 3], () => Effect.either(storage.get("a")))
-      assert.isTrue(failures.some(({ _tag }) => _tag === "Left"))
+      const failures = yield* Effect.forEach([1, 2, 3], () => Effect.result(storage.get("a")))
+      assert.isTrue(failures.some(({ _tag }) => _tag === "Failure"))
       present = pair("client")
       yield* Effect.retry(storage.get("a"), { times: 20 })
     })))

@@ -7,13 +7,13 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as Statement from "@effect/sql/Statement"
 import type { SqlError } from "@effect/sql/SqlError"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import { assert, describe, it } from "#effect/vitest"
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
 import type { InvalidOptions } from "../../src/LockError.js"
 import * as SqlFence from "../../src/backends/sql/SqlFence.js"
 import * as Shared from "../harness/shared.js"
@@ -48,7 +48,7 @@ const promises = (layer: () => Layer.Layer<SqlClient.SqlClient, unknown>) => {
 
   it.live("a transaction that fails after its check has not raised the fence", () =>
     run(Effect.gen(function*() {
-      yield* Effect.flip(SqlFence.transaction(Effect.zipRight(write(1), Effect.fail("no")), "foo", 20))
+      yield* Effect.flip(SqlFence.transaction(Effect.andThen(write(1), Effect.fail("no")), "foo", 20))
       yield* SqlFence.transaction(write(2), "foo", 10)
       assert.deepStrictEqual(yield* written, [2])
     })))
@@ -81,7 +81,7 @@ describe("SqlFence on SQLite", () => promises(() => SqliteClient.layer({ filenam
 
 for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
   await describeServer(`SqlFence on ${Shared.kinds[name].server}`, Shared.mysql(name), (server) => {
-    const layer = Layer.unwrapScoped(Effect.map(server.freshDatabase, (url) => MysqlClient.layer({ url: Redacted.make(url) })))
+    const layer = Layer.unwrap(Effect.map(server.freshDatabase, (url) => MysqlClient.layer({ url: Redacted.make(url) })))
     promises(() => layer)
 
     it.live("resources are told apart byte for byte, and one that is too long is refused", () =>
@@ -101,9 +101,9 @@ for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
         yield* SqlFence.setup()
         yield* SqlFence.check("foo", 1)
         const [entered, leave] = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>()])
-        const newer = yield* Effect.fork(SqlFence.transaction(Effect.zipRight(Deferred.succeed(entered, undefined), Deferred.await(leave)), "foo", 20))
+        const newer = yield* Effect.forkChild(SqlFence.transaction(Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(leave)), "foo", 20))
         yield* Deferred.await(entered)
-        const older = yield* Effect.fork(Effect.flip(sql.withTransaction(Effect.zipRight(sql`SELECT * FROM storage_lock_fence`, SqlFence.check("foo", 10)))))
+        const older = yield* Effect.forkChild(Effect.flip(sql.withTransaction(Effect.andThen(sql`SELECT * FROM storage_lock_fence`, SqlFence.check("foo", 10)))))
         yield* Effect.sleep("50 millis")
         yield* Deferred.succeed(leave, undefined)
         yield* Fiber.join(newer)
@@ -128,7 +128,7 @@ describe("SqlFence by its text", () => {
   it.effect("on SQL Server: one MERGE that keeps the row locked", () =>
     Effect.gen(function*() {
       const { layer, said } = silent(MssqlClient.makeCompiler())
-      yield* Effect.provide(Effect.zipRight(SqlFence.setup({ table: "a]'b" }), SqlFence.check("foo", 7, { table: "a]'b" })), layer)
+      yield* Effect.provide(Effect.andThen(SqlFence.setup({ table: "a]'b" }), SqlFence.check("foo", 7, { table: "a]'b" })), layer)
       assert.strictEqual(said[0], "IF OBJECT_ID(N'[a]]''b]', N'U') IS NULL CREATE TABLE [a]]'b] (resource VARBINARY(900) NOT NULL PRIMARY KEY, token BIGINT NOT NULL)")
       assert.match(said[1]!, /^MERGE INTO \[a\]\]'b\] WITH \(HOLDLOCK\) AS fence\nUSING \(VALUES \(CAST\(0x666f6f AS VARBINARY\(900\)\), CAST\(7 AS BIGINT\)\)\)/)
       assert.match(said[1]!, /WHEN MATCHED AND fence\.token <= given\.token THEN UPDATE[^]*OUTPUT 1 AS accepted;$/)
@@ -153,7 +153,7 @@ describe("SqlFence by its text", () => {
 })
 
 await describeServer("SqlFence on PostgreSQL", Shared.postgres, (server) => {
-  const layer = Layer.unwrapScoped(Effect.map(server.freshDatabase, (url) => PgClient.layer({ url: Redacted.make(url) })))
+  const layer = Layer.unwrap(Effect.map(server.freshDatabase, (url) => PgClient.layer({ url: Redacted.make(url) })))
   promises(() => layer)
 
   it.live("of two transactions at once the older one waits for the newer one's end, and is refused", () =>
@@ -163,13 +163,13 @@ await describeServer("SqlFence on PostgreSQL", Shared.postgres, (server) => {
       yield* sql`CREATE TABLE work (n INTEGER)`
       const checked = yield* Deferred.make<void>()
       const go = yield* Deferred.make<void>()
-      const newer = yield* Effect.fork(SqlFence.transaction(
-        Effect.zipRight(Deferred.succeed(checked, undefined), Effect.zipRight(Deferred.await(go), write(2))),
+      const newer = yield* Effect.forkChild(SqlFence.transaction(
+        Effect.andThen(Deferred.succeed(checked, undefined), Effect.andThen(Deferred.await(go), write(2))),
         "foo",
         2
       ))
       yield* Deferred.await(checked)
-      const older = yield* Effect.fork(Effect.flip(SqlFence.transaction(write(1), "foo", 1)))
+      const older = yield* Effect.forkChild(Effect.flip(SqlFence.transaction(write(1), "foo", 1)))
       yield* Effect.repeat(sql`SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted`, { until: (rows) => rows[0]!.n === 1 })
       yield* Deferred.succeed(go, undefined)
       yield* Fiber.join(newer)

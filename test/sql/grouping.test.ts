@@ -1,13 +1,14 @@
 /** Claims and releases that wait for a connection travel together, and none of them knows. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Fiber from "effect/Fiber"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
+import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import * as Stream from "#effect/Stream"
+import * as fibers from "#effect/fibers"
 import Pg from "pg"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
-import type { Executor, Query, Result } from "../../src/backends/sql/executor.js"
+import type { Executor, Query, Answer } from "../../src/backends/sql/executor.js"
 import * as grouping from "../../src/backends/sql/grouping.js"
 import { StorageError } from "../../src/LockError.js"
 import * as Shared from "../harness/shared.js"
@@ -19,7 +20,7 @@ const lease = 30_000_000
 interface Sent {
   readonly statement: string
   readonly ids: ReadonlyArray<string>
-  readonly answer: (result: Result) => void
+  readonly answer: (result: Answer) => void
 }
 
 const setup = (width: number) => {
@@ -30,7 +31,7 @@ const setup = (width: number) => {
       sent.push({ statement, ids: values as ReadonlyArray<string>, answer })
     }
   }
-  const results = new Map<string, Result>()
+  const results = new Map<string, Answer>()
   const submit = grouping.make<string, { readonly lockId: string }>(
     "claim",
     executor,
@@ -41,7 +42,7 @@ const setup = (width: number) => {
   return { sent, results, ask: (lockId: string, name = lockId, millis = 60_000) => submit({ lockId }, millis, (result) => results.set(name, result)) }
 }
 
-const rows = (...ids: ReadonlyArray<string>): Result => Either.right(ids.map((lock_id) => ({ lock_id })))
+const rows = (...ids: ReadonlyArray<string>): Answer => Result.succeed(ids.map((lock_id) => ({ lock_id })))
 const error = (reason: StorageError["reason"], applied: "no" | "unknown") =>
   new StorageError({ reason, operation: "Test.claim", isRetryable: true, applied, message: "test" })
 
@@ -63,7 +64,7 @@ describe("grouping", () => {
     assert.deepStrictEqual([sent[2]!.statement, ...sent[2]!.ids], ["one", "b"])
     sent[2]!.answer(rows("b"))
     assert.deepStrictEqual([...results.keys()], ["a", "b1", "c", "b2"])
-    assert.isTrue([...results.values()].every(Either.isRight))
+    assert.isTrue([...results.values()].every(Result.isSuccess))
   })
 
   it("asks alone for what the group left out", () => {
@@ -73,7 +74,7 @@ describe("grouping", () => {
     sent[1]!.answer(rows("c"))
     assert.deepStrictEqual([...results.keys()], ["a", "c"])
     assert.deepStrictEqual([sent[2]!.statement, ...sent[2]!.ids], ["one", "b"])
-    sent[2]!.answer(Either.right([]))
+    sent[2]!.answer(Result.succeed([]))
     assert.isTrue(results.has("b"))
   })
 
@@ -81,21 +82,21 @@ describe("grouping", () => {
     const { ask, results, sent } = setup(1)
     for (const id of ["a", "b", "c"]) ask(id)
     sent[0]!.answer(rows("a"))
-    sent[1]!.answer(Either.left(error("Conflict", "no")))
+    sent[1]!.answer(Result.fail(error("Conflict", "no")))
     assert.deepStrictEqual(sent.slice(2).map(({ ids, statement }) => [statement, ...ids]), [["one", "b"], ["one", "c"]])
     sent[2]!.answer(rows("b"))
-    sent[3]!.answer(Either.left(error("Permission", "no")))
-    assert.isTrue(Either.isRight(results.get("b")!))
-    assert.isTrue(Either.isLeft(results.get("c")!))
+    sent[3]!.answer(Result.fail(error("Permission", "no")))
+    assert.isTrue(Result.isSuccess(results.get("b")!))
+    assert.isTrue(Result.isFailure(results.get("c")!))
   })
 
   it("tells all of a group of unknown fate that it is unknown", () => {
     const { ask, results, sent } = setup(1)
     for (const id of ["a", "b", "c"]) ask(id)
     sent[0]!.answer(rows("a"))
-    sent[1]!.answer(Either.left(error("Connection", "unknown")))
+    sent[1]!.answer(Result.fail(error("Connection", "unknown")))
     assert.lengthOf(sent, 2)
-    for (const id of ["b", "c"]) assert.deepInclude(Either.flip(results.get(id)!).pipe(Either.getOrThrow), { applied: "unknown" })
+    for (const id of ["b", "c"]) assert.deepInclude(Result.getOrThrow(Result.flip(results.get(id)!)), { applied: "unknown" })
   })
 
   it("goes on after a connection came free with nobody waiting", () => {
@@ -112,18 +113,18 @@ describe("grouping", () => {
       const { ask, results, sent } = setup(1)
       ask("a")
       ask("waits", "waits", 20)
-      yield* Effect.repeat(Effect.yieldNow(), { until: () => results.has("waits") })
+      yield* Effect.repeat(Effect.yieldNow, { until: () => results.has("waits") })
       const never = results.get("waits")!
-      assert.deepInclude(Either.flip(never).pipe(Either.getOrThrow), { reason: "Timeout", applied: "no" })
+      assert.deepInclude(Result.getOrThrow(Result.flip(never)), { reason: "Timeout", applied: "no" })
       ask("b", "b", 20)
       ask("c")
       sent[0]!.answer(rows("a"))
       assert.deepStrictEqual(sent[1]!.ids, ["b", "c"])
-      yield* Effect.repeat(Effect.yieldNow(), { until: () => results.has("b") })
-      assert.deepInclude(Either.flip(results.get("b")!).pipe(Either.getOrThrow), { reason: "Timeout", applied: "unknown" })
+      yield* Effect.repeat(Effect.yieldNow, { until: () => results.has("b") })
+      assert.deepInclude(Result.getOrThrow(Result.flip(results.get("b")!)), { reason: "Timeout", applied: "unknown" })
       sent[1]!.answer(rows("b", "c"))
-      assert.isTrue(Either.isRight(results.get("c")!))
-      assert.isTrue(Either.isLeft(results.get("b")!), "an answer that came too late changes nothing")
+      assert.isTrue(Result.isSuccess(results.get("c")!))
+      assert.isTrue(Result.isFailure(results.get("b")!), "an answer that came too late changes nothing")
     }))
 })
 
@@ -137,7 +138,7 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       return { url, storage, query: (text: string) => Effect.promise(() => admin.query(text)) }
     })
 
-  it.scopedLive("need far fewer statements than there are claims and releases, and one claim alone is one", () =>
+  it.live("need far fewer statements than there are claims and releases, and one claim alone is one", () =>
     Effect.gen(function*() {
       const { query, storage } = yield* fresh(2)
       const calls = (kind: string) =>
@@ -162,7 +163,7 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       assert.isBelow(grouped, 60)
     }))
 
-  for (const notify of [false, true]) it.scopedLive(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
+  for (const notify of [false, true]) it.live(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
     Effect.gen(function*() {
       const { query, storage } = yield* fresh(1, notify)
       const before = (lockId: string, ownerId: string, n: number, span = lease) => storage.claim({ lockId, ownerId, holdId: hold(n), lease: span })
@@ -176,7 +177,7 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       yield* query(`UPDATE storage_lock SET format = 99 WHERE lock_id = 'newer'`)
       yield* query("SELECT pg_sleep(0.01)")
       const claim = (lockId: string, n: number) =>
-        Effect.either(storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease }))
+        Effect.result(storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease }))
       const outcomes = yield* Effect.all({
         busy: claim("busy", 10),
         "other's": claim("other's", 11),
@@ -191,11 +192,11 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       const shown = Object.fromEntries(
         Object.entries(outcomes).map(([name, outcome]) => [
           name,
-          Either.isLeft(outcome)
-            ? outcome.left.reason
-            : outcome.right._tag === "Claimed"
-            ? outcome.right.record.holds
-            : `held by ${outcome.right.holder?.ownerId}`
+          Result.isFailure(outcome)
+            ? outcome.failure.reason
+            : outcome.success._tag === "Claimed"
+            ? outcome.success.record.holds
+            : `held by ${outcome.success.holder?.ownerId}`
         ])
       )
       assert.deepStrictEqual(shown, {
@@ -211,11 +212,11 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       })
       const releases = yield* Effect.forEach(
         [["busy", 10], ["ours", 2], ["other's", 11], ["absent", 16], ["nowhere", 1], ["newer", 5]] as const,
-        ([lockId, n]) => Effect.either(storage.release({ lockId, holdId: hold(n) })),
+        ([lockId, n]) => Effect.result(storage.release({ lockId, holdId: hold(n) })),
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(
-        releases.map((each) => Either.isLeft(each) ? each.left.reason : each.right),
+        releases.map((each) => Result.isFailure(each) ? each.failure.reason : each.success),
         [
           { _tag: "Released", remaining: 0 },
           { _tag: "Released", remaining: 1 },
@@ -227,7 +228,7 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       )
     }))
 
-  it.scopedLive("tell other processes of each lock that they free, and of no other", () =>
+  it.live("tell other processes of each lock that they free, and of no other", () =>
     Effect.gen(function*() {
       const { storage, url } = yield* fresh(2, true)
       const other = yield* PostgresStorage.make({ url: Redacted.make(url) })
@@ -249,7 +250,7 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       assert.deepStrictEqual(heard.filter((hint) => hint !== "all" && hint !== "last").sort(), freed.sort())
     }))
 
-  it.scopedLive("do not wait for a row that somebody has locked: only its own claim does", () =>
+  it.live("do not wait for a row that somebody has locked: only its own claim does", () =>
     Effect.gen(function*() {
       const { query, storage } = yield* fresh(3)
       yield* storage.claim({ lockId: "stuck", ownerId: "b", holdId: hold(1), lease: 1_000 })
@@ -257,13 +258,13 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       yield* query("SELECT 1 FROM storage_lock WHERE lock_id = 'stuck' FOR UPDATE")
       const claim = (lockId: string, n: number) => storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease })
       // The connections are busy with these, so that the others gather.
-      const first = yield* Effect.fork(Effect.forEach([1, 2, 3], (n) => claim(`first ${n}`, n), { concurrency: "unbounded" }))
-      yield* Effect.yieldNow()
-      const stuck = yield* Effect.fork(claim("stuck", 4))
-      const others = yield* Effect.fork(Effect.forEach([5, 6, 7, 8], (n) => claim(`other ${n}`, n), { concurrency: "unbounded" }))
+      const first = yield* Effect.forkChild(Effect.forEach([1, 2, 3], (n) => claim(`first ${n}`, n), { concurrency: "unbounded" }))
+      yield* Effect.yieldNow
+      const stuck = yield* Effect.forkChild(claim("stuck", 4))
+      const others = yield* Effect.forkChild(Effect.forEach([5, 6, 7, 8], (n) => claim(`other ${n}`, n), { concurrency: "unbounded" }))
       yield* Fiber.join(first)
       assert.isTrue((yield* Fiber.join(others)).every(({ _tag }) => _tag === "Claimed"))
-      assert.isNull(stuck.unsafePoll())
+      assert.isUndefined(fibers.exitOf(stuck))
       yield* query("ROLLBACK")
       assert.strictEqual((yield* Fiber.join(stuck))._tag, "Claimed")
     }))

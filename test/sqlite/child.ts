@@ -2,7 +2,7 @@
  * A process of its own that claims one new lock every few milliseconds, each at a time that all its rivals know, so that they meet at a free lock.
  * Begins at the time that it is told on stdin, and reports one JSON line.
  */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import * as Storage from "../../src/Storage.js"
 
@@ -26,7 +26,7 @@ const program = (begin: number) => Effect.gen(function*() {
 process.stdout.write("ready\n")
 process.stdin.once("data", (begin) => {
   process.stdin.pause()
-  void Effect.runPromise(Effect.either(program(Number(begin)))).then((result) => {
-    process.stdout.write(`${JSON.stringify(result._tag === "Right" ? { won: result.right } : { failed: result.left.message })}\n`)
+  void Effect.runPromise(Effect.result(program(Number(begin)))).then((result) => {
+    process.stdout.write(`${JSON.stringify(result._tag === "Success" ? { won: result.success } : { failed: result.failure.message })}\n`)
   })
 })

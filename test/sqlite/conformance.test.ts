@@ -1,10 +1,10 @@
 /** SQLite keeps every promise, by its own statements and over compare-and-set. Each build of a layer is a connection of its own to one file. */
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import * as SqlClient from "@effect/sql/SqlClient"
-import { afterAll } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { afterAll } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
@@ -23,7 +23,7 @@ const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E
     let result: Option.Option<A> = Option.none()
     yield* effect.pipe(
       Effect.tap((value) => Effect.sync(() => (result = Option.some(value)))),
-      Effect.zipRight(Effect.fail("roll back" as const)),
+      Effect.andThen(Effect.fail("roll back" as const)),
       client.withTransaction,
       Effect.provideService(SqlClient.SqlClient, client),
       Effect.catchIf((error) => error === "roll back", () => Effect.void)

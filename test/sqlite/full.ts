@@ -1,6 +1,6 @@
 /** Runs on a file system of one megabyte, in a process of its own: what a full disk does to claims, renewals and releases. Prints one JSON line. */
 import Sqlite from "better-sqlite3"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { appendFileSync } from "node:fs"
 import { join } from "node:path"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
@@ -38,12 +38,12 @@ const program = Effect.gen(function*() {
   return { refused, renewed: new Set(renewals), releases: releases.map((one) => one._tag) }
 }).pipe(Effect.provide(SqliteStorage.layer({ filename: join(directory, "locks.db"), synchronous: "normal" })))
 
-void Effect.runPromise(Effect.either(program)).then((result) => {
+void Effect.runPromise(Effect.result(program)).then((result) => {
   process.stdout.write(`${
     JSON.stringify(
-      result._tag === "Right"
-        ? { ...result.right, renewed: [...result.right.renewed], refused: { tag: result.right.refused._tag, ...result.right.refused, message: result.right.refused.message, cause: undefined } }
-        : { failed: result.left.message }
+      result._tag === "Success"
+        ? { ...result.success, renewed: [...result.success.renewed], refused: { tag: result.success.refused._tag, ...result.success.refused, message: result.success.refused.message, cause: undefined } }
+        : { failed: result.failure.message }
     )
   }\n`)
 })

@@ -1,17 +1,16 @@
 /** A file that cannot be watched: waiters poll, and the log says so. */
-import { assert, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as LogLevel from "effect/LogLevel"
-import * as Stream from "effect/Stream"
-import * as TestClock from "effect/TestClock"
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as Stream from "#effect/Stream"
+import * as TestClock from "#effect/testing/TestClock"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as wakeUps from "../../src/backends/sqlite/wakeUps.js"
 import { at, heard } from "../support/logged.js"
 
-it.scoped("a file that cannot be watched is warned of once, until it can be", () =>
+it.effect("a file that cannot be watched is warned of once, until it can be", () =>
   heard((lines) =>
     Effect.gen(function*() {
       const folder = yield* Effect.acquireRelease(
@@ -20,14 +19,14 @@ it.scoped("a file that cannot be watched is warned of once, until it can be", ()
       )
       const file = join(folder, "locks.db")
       const handle = { run: () => Effect.succeed([{ data_version: 1 }]) } as never
-      const hints = yield* Effect.fork(Stream.runDrain(wakeUps.make(handle, file, "SqliteStorage")))
+      const hints = yield* Effect.forkChild(Stream.runDrain(wakeUps.make(handle, file, "SqliteStorage")))
       yield* TestClock.adjust("9 seconds")
-      assert.deepStrictEqual(at(lines, LogLevel.Warning), [])
+      assert.deepStrictEqual(at(lines, "Warning"), [])
       yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(at(lines, LogLevel.Warning).length, 1)
-      assert.match(at(lines, LogLevel.Warning)[0]!.message, /SqliteStorage: no wake-ups for now, waiters poll: .*ENOENT/)
+      assert.strictEqual(at(lines, "Warning").length, 1)
+      assert.match(at(lines, "Warning")[0]!.message, /SqliteStorage: no wake-ups for now, waiters poll: .*ENOENT/)
       writeFileSync(`${file}-wal`, "")
       yield* TestClock.adjust("10 seconds")
-      assert.match(at(lines, LogLevel.Info)[0]!.message, /wake-ups are heard again/)
+      assert.match(at(lines, "Info")[0]!.message, /wake-ups are heard again/)
       yield* Fiber.interrupt(hints)
     })))

@@ -1,8 +1,8 @@
 /** The file at the path is the storage: one that was deleted or replaced under a holder ends its holds. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import Sqlite from "better-sqlite3"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
 import * as Fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -26,7 +26,7 @@ const remove = (filename: string) => {
 
 describe("the identity of the file", () => {
   for (const how of ["deleted", "replaced by a copy of before"] as const) {
-    it.scopedLive(`a file that was ${how} loses its holders at their next renewal, and serves all in the new file`, () =>
+    it.live(`a file that was ${how} loses its holders at their next renewal, and serves all in the new file`, () =>
       Effect.gen(function*() {
         const filename = yield* file
         const [one, other] = [yield* process(filename), yield* process(filename)]
@@ -45,7 +45,7 @@ describe("the identity of the file", () => {
       }))
   }
 
-  it.scopedLive("a table from before owner labels gets their column; without set-up its ALTER is told", () =>
+  it.live("a table from before owner labels gets their column; without set-up its ALTER is told", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const old = new Sqlite(filename)
@@ -58,7 +58,7 @@ describe("the identity of the file", () => {
       assert.strictEqual((yield* lock.info).ownerLabel, "the night shift")
     }))
 
-  it.scopedLive("the printed statements run in a transaction, as migrations do, and the layer finds their table", () =>
+  it.live("the printed statements run in a transaction, as migrations do, and the layer finds their table", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const database = new Sqlite(filename)
@@ -68,23 +68,23 @@ describe("the identity of the file", () => {
       yield* Effect.provide(StorageLock.acquire("job"), locks)
     }))
 
-  it.scopedLive("what stands at the path and is no lock file fails each call, keeps nothing open, and is over when it is gone", () =>
+  it.live("what stands at the path and is no lock file fails each call, keeps nothing open, and is over when it is gone", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const locks = yield* process(filename)
-      const look = Effect.either(Effect.provide(StorageLock.get("job"), locks))
+      const look = Effect.result(Effect.provide(StorageLock.get("job"), locks))
       const opened = () => Fs.readdirSync("/proc/self/fd").length
       remove(filename)
       Fs.symlinkSync(filename, filename)
       const loop = yield* look
-      assert.strictEqual(loop._tag === "Left" && loop.left._tag, "StorageError")
+      assert.strictEqual(loop._tag === "Failure" && loop.failure._tag, "StorageError")
       Fs.rmSync(filename)
       Fs.writeFileSync(filename, "no database".repeat(1000))
       yield* look
       const before = Fs.existsSync("/proc/self/fd") ? opened() : 0
-      for (let i = 0; i < 20; i++) assert.strictEqual((yield* look)._tag, "Left")
+      for (let i = 0; i < 20; i++) assert.strictEqual((yield* look)._tag, "Failure")
       if (before > 0) assert.isBelow(opened(), before + 10)
       remove(filename)
-      assert.strictEqual((yield* look)._tag, "Right")
+      assert.strictEqual((yield* look)._tag, "Success")
     }))
 })

@@ -1,13 +1,13 @@
 /** The log of a SQLite file (`-wal`, `-shm`) that is deleted under a holder, before another process takes its lock. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#effect/vitest"
 import Sqlite from "better-sqlite3"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Context from "#effect/Context"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as Fs from "node:fs"
@@ -65,12 +65,12 @@ const ownerIn = (filename: string): unknown => {
 
 describe("a log that was deleted alone", () => {
   for (const takerLeaves of [true, false]) {
-    it.scopedLive(`ends its holds at their next renewal, and is never written over what others did (the other process ${takerLeaves ? "is gone" : "stays"})`, () =>
+    it.live(`ends its holds at their next renewal, and is never written over what others did (the other process ${takerLeaves ? "is gone" : "stays"})`, () =>
       Effect.gen(function*() {
         const filename = yield* file
         const scope = yield* Scope.make()
-        const locks = yield* Scope.extend(ours(filename), scope)
-        const lock = yield* Effect.provide(Scope.extend(StorageLock.acquire("job"), scope), locks)
+        const locks = yield* Scope.provide(ours(filename), scope)
+        const lock = yield* Effect.provide(Scope.provide(StorageLock.acquire("job"), scope), locks)
         deleteLog(filename)
         const other = yield* taker(filename, "job")
         assert.strictEqual(other.said, "Claimed", "else there is nothing to see here")
@@ -86,11 +86,11 @@ describe("a log that was deleted alone", () => {
       }))
   }
 
-  it.scopedLive("is not written over what others did by a layer that only ends", () =>
+  it.live("is not written over what others did by a layer that only ends", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const scope = yield* Scope.make()
-      const locks = yield* Scope.extend(ours(filename), scope)
+      const locks = yield* Scope.provide(ours(filename), scope)
       yield* Effect.provide(Effect.scoped(StorageLock.acquire("job")), locks)
       deleteLog(filename)
       const other = yield* taker(filename, "job")
@@ -100,7 +100,7 @@ describe("a log that was deleted alone", () => {
     }))
 
   for (const suffixes of [["-wal"], ["-shm"]]) {
-    it.scopedLive(`also if only ${suffixes[0]} is gone`, () =>
+    it.live(`also if only ${suffixes[0]} is gone`, () =>
       Effect.gen(function*() {
         const filename = yield* file
         const [one, two] = [yield* ours(filename), yield* ours(filename)]
@@ -118,7 +118,7 @@ describe("a log that was deleted alone", () => {
       }))
   }
 
-  it.scopedLive("and that another connection of the program still has open fails each call until that one is closed", () =>
+  it.live("and that another connection of the program still has open fails each call until that one is closed", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const locks = yield* ours(filename)
@@ -139,11 +139,11 @@ describe("a log that was deleted alone", () => {
 })
 
 describe("wake-ups", () => {
-  it.scopedLive("come from the file that stands at the path now", () =>
+  it.live("come from the file that stands at the path now", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const storage = yield* Effect.map(Layer.build(SqliteStorage.layer({ filename })), Context.get(Storage.Storage))
-      const hint = yield* Effect.fork(Stream.runHead(Stream.drop(storage.wakeUps, 10)))
+      const hint = yield* Effect.forkChild(Stream.runHead(Stream.drop(storage.wakeUps, 10)))
       const other = yield* ours(filename)
       const work = Effect.provide(Effect.scoped(StorageLock.acquire("job")), other)
       yield* work
@@ -154,7 +154,7 @@ describe("wake-ups", () => {
 })
 
 describe("a path", () => {
-  it.scopedLive("is that of the directory in which the layer began, and a link that leads elsewhere is another storage", () =>
+  it.live("is that of the directory in which the layer began, and a link that leads elsewhere is another storage", () =>
     Effect.gen(function*() {
       const filename = yield* file
       const before = process.cwd()

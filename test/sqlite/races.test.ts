@@ -1,7 +1,7 @@
 /** What the write of a claim judges for itself, when another connection came between its read and it. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Stream from "#effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -33,7 +33,7 @@ const contest = Effect.gen(function*() {
       if (!text.startsWith("INSERT")) return handle.run<Row>(operation, text, params)
       const first = before
       before = Effect.void
-      return Effect.zipRight(Effect.orDie(first), handle.run<Row>(operation, text, params))
+      return Effect.andThen(Effect.orDie(first), handle.run<Row>(operation, text, params))
     }
   }, "storage_lock", Stream.empty)
   return {
@@ -48,7 +48,7 @@ const contest = Effect.gen(function*() {
 })
 
 describe("a SQLite claim that was overtaken between its read and its write", () => {
-  it.scopedLive("by another owner: is told who holds it", () =>
+  it.live("by another owner: is told who holds it", () =>
     Effect.gen(function*() {
       const { other, raced } = yield* contest
       const outcome = yield* raced(claim("a", "one"), other.claim(claim("b", "two")))
@@ -56,7 +56,7 @@ describe("a SQLite claim that was overtaken between its read and its write", () 
       assert.strictEqual(outcome.holder?.ownerId, "b")
     }))
 
-  it.scopedLive("by an owner whose name differs in case or padding only: is told so too", () =>
+  it.live("by an owner whose name differs in case or padding only: is told so too", () =>
     Effect.gen(function*() {
       for (const owner of ["A", "a ", " a", "á", "a\u0301"]) {
         const { other, raced } = yield* contest
@@ -66,7 +66,7 @@ describe("a SQLite claim that was overtaken between its read and its write", () 
       }
     }))
 
-  it.scopedLive("by its own first application, whose reply was lost: changes nothing", () =>
+  it.live("by its own first application, whose reply was lost: changes nothing", () =>
     Effect.gen(function*() {
       const { other, raced } = yield* contest
       const first = yield* other.claim(claim("a", "one", 30_000_000))
@@ -87,7 +87,7 @@ describe("a SQLite claim that was overtaken between its read and its write", () 
       assert.isAtMost(raced_.validFor, 30_000_000)
     }))
 
-  it.scopedLive("by a sibling: deepens it, with its token and begin", () =>
+  it.live("by a sibling: deepens it, with its token and begin", () =>
     Effect.gen(function*() {
       const { other, raced } = yield* contest
       let sibling: LockRecord.ClaimOutcome | undefined
@@ -105,7 +105,7 @@ describe("a SQLite claim that was overtaken between its read and its write", () 
       })
     }))
 
-  it.scopedLive("by a release of who held it: takes it, with a greater token", () =>
+  it.live("by a release of who held it: takes it, with a greater token", () =>
     Effect.gen(function*() {
       const { other, raced } = yield* contest
       const first = yield* other.claim(claim("a", "one"))

@@ -1,15 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from "@effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
 import Sqlite from "better-sqlite3"
-import * as Cause from "effect/Cause"
-import * as Chunk from "effect/Chunk"
-import * as Config from "effect/Config"
+import * as Cause from "#effect/Cause"
+import * as Config from "#effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
+import * as Option from "#effect/Option"
+import * as Layer from "#effect/Layer"
+import * as Stream from "#effect/Stream"
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -130,7 +130,7 @@ describe("SqliteStorage", () => {
       beside(filename, (db) =>
         Effect.gen(function*() {
           db.exec("BEGIN IMMEDIATE")
-          const waiting = yield* Effect.fork(storage.claim(claim("a", "me", "1")))
+          const waiting = yield* Effect.forkChild(storage.claim(claim("a", "me", "1")))
           yield* Effect.sleep("50 millis")
           expect(yield* Fiber.poll(waiting)).toMatchObject({ _tag: "None" })
           db.exec("COMMIT")
@@ -194,7 +194,7 @@ describe("SqliteStorage", () => {
         for (const id of ids) expect((yield* storage.claim(claim(id, `owner of ${id}`, "1")))._tag).toBe("Claimed")
         const renewed = yield* storage.renew(ids.map((lockId) => ({ lockId, holdId: hold("1"), lease: 90 * second })))
         expect(renewed.map((outcome) => outcome._tag)).toEqual(ids.map(() => "Renewed"))
-        const listed = Chunk.toReadonlyArray(yield* Stream.runCollect(storage.list))
+        const listed = yield* Stream.runCollect(storage.list)
         expect(new Set(listed.map(({ record }) => `${record.lockId}|${record.ownerId}`)))
           .toEqual(new Set(ids.map((id) => `${id}|owner of ${id}`)))
       }))
@@ -206,7 +206,7 @@ describe("SqliteStorage", () => {
         const ids = Array.from({ length: 600 }, (_, i) => `lock ${i}`)
         for (const id of ids) yield* storage.claim(claim(id, "me", "1"))
         yield* storage.release({ lockId: "lock 7", holdId: hold("1") })
-        const listed = Chunk.toReadonlyArray(yield* Stream.runCollect(storage.list)).map(({ record }) => record.lockId)
+        const listed = (yield* Stream.runCollect(storage.list)).map(({ record }) => record.lockId)
         expect(listed).toEqual(ids.filter((id) => id !== "lock 7").sort())
       })))
 
@@ -273,7 +273,7 @@ describe("SqliteStorage", () => {
         expect(claimed._tag === "Claimed" && claimed.record.token > now).toBe(true)
         expect(yield* Effect.flip(store.delete("a", now))).toMatchObject({ _tag: "VersionMiss" })
         yield* store.delete("a", now + 2)
-        expect(Chunk.size(yield* Stream.runCollect(store.list))).toBe(0)
+        expect((yield* Stream.runCollect(store.list)).length).toBe(0)
       }),
       both
     )
@@ -340,7 +340,7 @@ describe("SqliteStorage", () => {
       ) {
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(SqliteStorage.layer({ filename }))))
         if (Exit.isSuccess(exit)) return expect.unreachable()
-        expect(Cause.isFailType(exit.cause) && exit.cause.error).toMatchObject({ _tag: "StorageError", reason, operation: "SqliteStorage.open" })
+        expect(Option.getOrThrow(Cause.findErrorOption(exit.cause))).toMatchObject({ _tag: "StorageError", reason, operation: "SqliteStorage.open" })
       }
     }))
 

@@ -1,5 +1,5 @@
 /** Another process: it tries to take one lock of a file, says whether it got it, and keeps it, and the file, until its input ends. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import * as Storage from "../../src/Storage.js"
 

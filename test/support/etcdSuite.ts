@@ -1,11 +1,11 @@
 /** The whole conformance suite on one server of etcd, over a link that fails. */
-import { afterAll, beforeAll } from "@effect/vitest"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { afterAll, beforeAll } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Etcd from "../harness/etcd.js"
@@ -16,7 +16,7 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A 
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.extend(make, scope)))
+    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
   return () => Option.getOrThrow(made)
@@ -47,7 +47,7 @@ export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): vo
           () => link().proxy.hang(false)
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
-      restart: Effect.zipRight(server.kill, server.start)
+      restart: Effect.andThen(server.kill, server.start)
     }
   })
 }

@@ -1,6 +1,6 @@
 /** Faults that no real server can be made to show at a chosen moment. */
-import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
 import { StorageError } from "../../src/LockError.js"
 import type * as Storage from "../../src/Storage.js"
 
@@ -21,8 +21,8 @@ export const failure = (reason: StorageError["reason"], applied: "no" | "unknown
 export const hang: Fault = { before: Effect.never }
 export const refuse: Fault = { before: failure("Connection", "no") }
 export const loseReply: Fault = { after: failure("Connection", "unknown") }
-export const late = (delay: Duration.DurationInput): Fault => ({ after: Effect.sleep(delay) })
-export const slow = (delay: Duration.DurationInput): Fault => ({ before: Effect.sleep(delay) })
+export const late = (delay: Duration.Input): Fault => ({ after: Effect.sleep(delay) })
+export const slow = (delay: Duration.Input): Fault => ({ before: Effect.sleep(delay) })
 
 export interface Faulty {
   readonly storage: Storage.Service
@@ -40,7 +40,7 @@ export const make = (inner: Storage.Service): Faulty => {
       calls[operation]++
       const fault = faults.get(operation)
       const faulty = (fault?.before ?? Effect.void).pipe(
-        Effect.zipRight(self),
+        Effect.andThen(self),
         Effect.tap(() => fault?.after ?? Effect.void)
       )
       return fault?.uninterruptible === true ? Effect.uninterruptible(faulty) : faulty

@@ -1,6 +1,7 @@
 /** A clock that the test sets by hand, and whose timers never fire: as in a blocked event loop, or before a late timer. */
-import * as Clock from "effect/Clock"
-import * as Effect from "effect/Effect"
+import type * as Clock from "effect/Clock"
+import * as Effect from "#effect/Effect"
+import * as clocks from "#effect/clocks"
 
 export interface Hands {
   /** Milliseconds. */
@@ -9,16 +10,13 @@ export interface Hands {
 }
 
 export const make = (hands: Hands): Effect.Effect<Clock.Clock> =>
-  Effect.map(Effect.clock, (real) => {
-    const millis = () => hands.wall
-    const nanos = () => BigInt(hands.monotonic) * 1_000_000n
-    return {
+  Effect.clockWith((real) =>
+    Effect.succeed({
+      // Whether a test moves it is told by its other members.
       ...real,
-      [Clock.ClockTypeId]: Clock.ClockTypeId,
-      sleep: () => Effect.never,
-      unsafeCurrentTimeMillis: millis,
-      unsafeCurrentTimeNanos: nanos,
-      currentTimeMillis: Effect.sync(millis),
-      currentTimeNanos: Effect.sync(nanos)
-    }
-  })
+      ...clocks.make({
+        wallMillis: () => hands.wall,
+        monotonicNanos: () => BigInt(hands.monotonic) * 1_000_000n,
+        sleep: () => Effect.never
+      })
+    }))

@@ -1,12 +1,12 @@
 /** Fills the NOTIFY queue of a PostgreSQL server: a session that listens sits in a transaction, and another notifies until the server refuses. */
-import * as Effect from "effect/Effect"
-import * as Scope from "effect/Scope"
+import * as Effect from "#effect/Effect"
+import * as Scope from "#effect/Scope"
 import type { PostgresServer } from "../harness/postgres.js"
 import { connected } from "./pgClient.js"
 
 /** From release 17 on the queue can be made so small that it is full at once: 64 pages. Takes effect with a restart. */
 export const makeSmall = (server: PostgresServer): Effect.Effect<void> =>
-  Effect.orDie(server.admin("ALTER SYSTEM SET max_notify_queue_pages = 64").pipe(Effect.zipRight(server.kill), Effect.zipRight(server.start)))
+  Effect.orDie(server.admin("ALTER SYSTEM SET max_notify_queue_pages = 64").pipe(Effect.andThen(server.kill), Effect.andThen(server.start)))
 
 /** Runs the effect while every NOTIFY on the server fails. */
 export const whileFull = (url: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -1,5 +1,5 @@
 /** A session of a test's own on a PostgreSQL server, beside those of the storage. */
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import Pg from "pg"
 
 export const connected = (url: string) =>

@@ -2,29 +2,29 @@
  * Virtual time that moves on by itself whenever nothing else can happen. The test clock of Effect takes milliseconds of real time for each
  * wake-up; this takes microseconds, which tens of thousands of them need.
  */
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
+import * as clocks from "#effect/clocks"
 
 interface Sleeper {
   readonly due: number
   readonly wake: () => void
 }
 
-class VirtualClock implements Clock.Clock {
-  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+class VirtualClock {
   private readonly sleepers: Array<Sleeper> = []
   private now = 1_000_000
 
-  unsafeCurrentTimeMillis = () => this.now
-  /** It runs while it is read: of two readings the second is later. */
-  unsafeCurrentTimeNanos = () => BigInt(Math.round((this.now += 1e-6) * 1e6))
-  readonly currentTimeMillis = Effect.sync(() => this.now)
-  readonly currentTimeNanos = Effect.sync(() => this.unsafeCurrentTimeNanos())
+  readonly clock = clocks.make({
+    wallMillis: () => this.now,
+    // It runs while it is read: of two readings the second is later.
+    monotonicNanos: () => BigInt(Math.round((this.now += 1e-6) * 1e6)),
+    sleep: (duration) => this.sleep(duration)
+  })
 
-  sleep(duration: Duration.Duration): Effect.Effect<void> {
-    return Effect.async<void>((resume) => {
+  private sleep(duration: Duration.Duration): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
       const sleeper: Sleeper = { due: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
       let low = 0
       let high = this.sleepers.length
@@ -51,25 +51,25 @@ class VirtualClock implements Clock.Clock {
 }
 
 /** After all microtasks, and after what Effect's scheduler put behind a timer. */
-const turn = Effect.async<void>((resume) => {
+const turn = Effect.callback<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
 /** Several turns of the event loop: a fiber that leaves the loop a turn has not ended its work with it. */
-const settled = Effect.zipRight(Effect.zipRight(turn, turn), turn)
+const settled = Effect.andThen(Effect.andThen(turn, turn), turn)
 
 /** Runs an effect to its end in virtual time. */
 export const run = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
-    const clock = new VirtualClock()
-    const fiber = yield* Effect.fork(Effect.withClock(self, clock))
+    const virtual = new VirtualClock()
+    const fiber = yield* Effect.forkChild(clocks.withClock(self, virtual.clock))
     let done = false
     fiber.addObserver(() => {
       done = true
     })
     while (!done) {
       yield* settled
-      if (!done) clock.step()
+      if (!done) virtual.step()
     }
     return yield* Fiber.join(fiber)
   })

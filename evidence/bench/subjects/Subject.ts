@@ -1,6 +1,6 @@
 /** What a storage brings to the benchmark: its server, and every way there is to lock on it. */
-import type * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import type * as Effect from "#effect/Effect"
+import type * as Scope from "#effect/Scope"
 import type { StorageName } from "../options.js"
 
 /** Where the locks of one way are, as plain data: it goes to other processes. A URL, or a path. */

@@ -1,9 +1,9 @@
 /** This library as one of the ways, through Promises as the others. */
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Layer from "#effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Scope from "effect/Scope"
+import * as Scope from "#effect/Scope"
 import type * as Storage from "../../../src/Storage.js"
 import * as StorageLock from "../../../src/StorageLock.js"
 import type { Locker, Settings } from "./Subject.js"
@@ -17,7 +17,7 @@ export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, se
   const run = <A, E>(effect: Effect.Effect<A, E, StorageLock.StorageLock>): Promise<A> => Effect.runPromise(Effect.provide(effect, context))
   const acquire = async (lockId: string) => {
     const scope = Effect.runSync(Scope.make())
-    const lock = await run(Scope.extend(StorageLock.acquire(lockId), scope))
+    const lock = await run(Scope.provide(StorageLock.acquire(lockId), scope))
     return { lock, release: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
   }
   return {
@@ -25,7 +25,7 @@ export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, se
     cycle: (lockId) => run(Effect.scoped(StorageLock.acquire(lockId))),
     hold: async (lockId, lost) => {
       const held = await acquire(lockId)
-      void Effect.runPromise(Effect.catchAll(held.lock.lost, () => Effect.sync(lost)))
+      void Effect.runPromise(Effect.catch(held.lock.lost, () => Effect.sync(lost)))
       return held
     },
     close: () => runtime.dispose()

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import mysql2 from "mysql2/promise"
 import * as peers from "../peers.js"

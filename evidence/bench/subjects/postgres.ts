@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import Pg from "pg"
 import * as PostgresStorage from "../../../src/backends/postgres/PostgresStorage.js"

@@ -1,4 +1,4 @@
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Redis } from "ioredis"
 import { randomBytes } from "node:crypto"

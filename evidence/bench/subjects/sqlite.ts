@@ -1,5 +1,5 @@
 import Database from "better-sqlite3"
-import * as Effect from "effect/Effect"
+import * as Effect from "#effect/Effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -2,7 +2,7 @@
 import * as Cause from "#effect/Cause"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as fibers from "#effect/fibers"
+import type * as fibers from "#effect/fibers"
 import * as Tedious from "tedious"
 import { StorageError } from "../../LockError.js"
 import { Connection } from "./guarded.js"

@@ -1,6 +1,6 @@
 /** How each connection of a pool of our own is made: by what the URL says then. It serves only when the server itself has confirmed all that we rely on. */
 import * as Effect from "#effect/Effect"
-import * as fibers from "#effect/fibers"
+import type * as fibers from "#effect/fibers"
 import * as Mysql from "mysql2"
 import * as Net from "node:net"
 import type { StorageError } from "../../LockError.js";

@@ -1,7 +1,7 @@
 /** How each connection is made: by the URL as it is at that moment, with our settings under the program's. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as fibers from "#effect/fibers"
+import type * as fibers from "#effect/fibers"
 import * as Pg from "pg"
 import { InvalidOptions, StorageError } from "../../LockError.js"
 import { isFixed, now, type Present } from "../shared/present.js"

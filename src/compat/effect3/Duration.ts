@@ -1,5 +1,5 @@
 /** `effect/Duration` of Effect 3 in the names of Effect 4. */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 
 export * from "effect/Duration"
 

@@ -1,6 +1,6 @@
 /** `effect/Queue` of Effect 3 in the names of Effect 4. */
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
+import type * as Queue from "effect/Queue"
 
 export * from "effect/Queue"
 

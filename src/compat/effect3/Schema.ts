@@ -5,7 +5,7 @@ export * from "effect/Schema"
 
 export type Codec<A, I = A> = Schema.Schema<A, I>
 
-export const Literals = <const L extends readonly [string, ...Array<string>]>(literals: L): Schema.Literal<[...L]> => Schema.Literal(...literals) as never
+export const Literals = <const L extends readonly [string, ...Array<string>]>(literals: L): Schema.Literal<[...L]> => Schema.Literal(...literals)
 
 export { parseJson as fromJsonString } from "effect/Schema"
 

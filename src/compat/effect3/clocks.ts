@@ -2,6 +2,7 @@
 import * as effect from "effect"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** The one that programs have unless they put another in its place, as `TestClock` does. */
@@ -15,12 +16,18 @@ export const wallMillis = (clock: Clock.Clock): number => clock.unsafeCurrentTim
 /** By the monotonic clock. */
 export const monotonicNanos = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
 
-/** The same clock with another wall time. */
-export const withWall = (clock: Clock.Clock, wallMillis: () => number): Clock.Clock => ({
+export interface Parts {
+  /** Milliseconds since the Unix epoch. */
+  readonly wallMillis: () => number
+  readonly monotonicNanos: () => bigint
+  readonly sleep: (duration: Duration.Duration) => Effect.Effect<void>
+}
+
+export const make = ({ monotonicNanos, sleep, wallMillis }: Parts): Clock.Clock => ({
   [Clock.ClockTypeId]: Clock.ClockTypeId,
   unsafeCurrentTimeMillis: wallMillis,
   currentTimeMillis: Effect.sync(wallMillis),
-  unsafeCurrentTimeNanos: () => clock.unsafeCurrentTimeNanos(),
-  currentTimeNanos: clock.currentTimeNanos,
-  sleep: (duration) => clock.sleep(duration)
+  unsafeCurrentTimeNanos: monotonicNanos,
+  currentTimeNanos: Effect.sync(monotonicNanos),
+  sleep
 })

@@ -1,6 +1,7 @@
 /** Clocks, where the majors of Effect differ in kind. The twin is `effect3/clocks.ts`. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 
 /** The one that programs have unless they put another in its place, as `TestClock` does. */
@@ -14,16 +15,22 @@ export const wallMillis = (clock: Clock.Clock): number => clock.currentTimeMilli
 /** By the monotonic clock. */
 export const monotonicNanos = (clock: Clock.Clock): bigint => clock.monotonicTimeNanosUnsafe()
 
-/** The same clock with another wall time. */
-export const withWall = (clock: Clock.Clock, wallMillis: () => number): Clock.Clock => {
+export interface Parts {
+  /** Milliseconds since the Unix epoch. */
+  readonly wallMillis: () => number
+  readonly monotonicNanos: () => bigint
+  readonly sleep: (duration: Duration.Duration) => Effect.Effect<void>
+}
+
+export const make = ({ monotonicNanos, sleep, wallMillis }: Parts): Clock.Clock => {
   const wallNanos = () => BigInt(Math.floor(wallMillis() * 1000)) * 1000n
   return {
     currentTimeMillisUnsafe: wallMillis,
     currentTimeMillis: Effect.sync(wallMillis),
     currentTimeNanosUnsafe: wallNanos,
     currentTimeNanos: Effect.sync(wallNanos),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: clock.monotonicTimeNanos,
-    sleep: (duration) => clock.sleep(duration)
+    monotonicTimeNanosUnsafe: monotonicNanos,
+    monotonicTimeNanos: Effect.sync(monotonicNanos),
+    sleep
   }
 }

@@ -1,0 +1,2 @@
+/** `effect/testing/TestClock` of Effect 4. */
+export * from "effect/TestClock"
