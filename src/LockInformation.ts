@@ -29,8 +29,8 @@ export class LockInformation extends Schema.Class<LockInformation>("effect-stora
   token: Schema.Number,
   /** How many times its owner holds it. */
   lockCount: Schema.Number,
-  lockBeginTime: Schema.DateTimeUtc,
-  leaseExpireTime: Schema.DateTimeUtc
+  lockBeginTime: Schema.DateTimeUtcFromString,
+  leaseExpireTime: Schema.DateTimeUtcFromString
 }) {}
 
 const utc = (micros: number): DateTime.Utc => DateTime.makeUnsafe(Math.floor(micros / 1000))

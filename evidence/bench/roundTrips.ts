@@ -120,4 +120,4 @@ export const measure = (server: PostgresServer, times: number, progress: (text: 
     return { operations: results, renewals: renewals && { ...renewals, holds: manyHolds } }
   })
 
-export type RoundTripReport = Effect.Effect.Success<ReturnType<typeof measure>>
+export type RoundTripReport = Effect.Success<ReturnType<typeof measure>>

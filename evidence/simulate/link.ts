@@ -103,7 +103,7 @@ export class Link {
   }
 
   private failure(op: string, reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown"): StorageError {
-    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` }, true)
+    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` })
   }
 
   private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {

@@ -92,7 +92,7 @@ export class Process {
       clockMargin: Duration.millis(plan.margin),
       ownerLabel: name
     }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
-    machine.fork(Effect.gen(this, function*() {
+    machine.fork(Effect.gen((function*(this: Process) {
       this.scope = yield* Scope.make()
       const context = yield* Effect.orDie(Layer.buildWithScope(layer, this.scope))
       const locks = Context.get(context, StorageLock.StorageLock)
@@ -100,12 +100,12 @@ export class Process {
       const stage = { world, machine, locks, storage, resource, record, next }
       for (const [index, actions] of this.plan.actors.entries()) {
         this.running++
-        machine.fork(Effect.gen(this, function*() {
+        machine.fork(Effect.gen((function*(this: Process) {
           while (this.progress[index]! < actions.length) yield* act(stage, actions[this.progress[index]!++]!)
           this.running--
-        }))
+        }).bind(this)))
       }
-    }))
+    }).bind(this)))
   }
 
   pause(millis: number, suspended: boolean): void {

@@ -18,15 +18,15 @@ const program = Effect.gen(function*() {
     (owner) => critical.pipe(StorageLock.withLock("one at a time", owner)),
     { concurrency: "unbounded" }
   )
-  if (most !== 1) return yield* Effect.dieMessage(`${most} at a time`)
+  if (most !== 1) return yield* Effect.die(`${most} at a time`)
 
   const refused = yield* Effect.flip(StorageLock.get(""))
-  if (!(refused instanceof LockError.InvalidLockId)) return yield* Effect.dieMessage("an empty id was taken")
+  if (!(refused instanceof LockError.InvalidLockId)) return yield* Effect.die("an empty id was taken")
 
   return yield* Effect.scoped(Effect.gen(function*() {
     const lock: StorageLock.Lock = yield* StorageLock.acquire("held", "a")
     const other = yield* Effect.scoped(StorageLock.tryAcquire("held", "b"))
-    if (Option.isSome(other)) return yield* Effect.dieMessage("two owners")
+    if (Option.isSome(other)) return yield* Effect.die("two owners")
     return lock.token
   }))
 })

@@ -234,10 +234,12 @@ export const acquire = (
         const attempt = new Attempt(core, claimant, ticket, line)
         yield* attempt.run(limit)
         while (attempt.answer === undefined) {
-          yield* restore(ticket.bell.wait)
+          yield* restore(ticket.bell.waitWithin)
           if ((end = verdict()) !== undefined) return yield* end
         }
         const answer = attempt.answer
+        // Of an answer that came at once, nobody has heard the ring. Whatever else may have rung is looked at from here on.
+        ticket.bell.silence()
 
         if (answer._tag === "Success" && answer.success._tag === "Claimed") {
           const { record, validFor } = answer.success
@@ -259,7 +261,7 @@ export const acquire = (
           if (!wait) return Result.fail(holder)
           core.listen.ring()
           awaitsTurn = true
-          if (ticket.hinted || !line.mayGo(ticket)) continue
+          if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue
           if (answer.success.retryAfter !== undefined) pause(timeline.now() + answer.success.retryAfter / 1000)
           poll ??= yield* Schedule.toStepWithSleep(options.retry)
           const more = yield* restore(Effect.raceFirst(
@@ -280,10 +282,7 @@ export const acquire = (
         if (!failure.isRetryable || now - failingSince >= patient) return yield* failure
         const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextBetween(0.5, 1.5))
         pause(until)
-        while (timeline.now() < until) {
-          yield* restore(ticket.bell.wait)
-          if ((end = verdict()) !== undefined) return yield* end
-        }
+        while (timeline.now() < until && verdict() === undefined) yield* restore(ticket.bell.wait)
       }
     })
 
@@ -291,11 +290,11 @@ export const acquire = (
     deadlineAlarm?.cancel()
     pauseAlarm?.cancel()
     nestedAlarm?.cancel()
+    if (exit._tag === "Failure" || Result.isFailure(exit.value)) abandon(core, claimant)
     line.leave(ticket)
     lines.tidy(key, timeline.now())
     core.acquiring--
     core.quiet.ring()
-    if (exit._tag === "Failure" || Result.isFailure(exit.value)) abandon(core, claimant)
     return yield* Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
   })
 

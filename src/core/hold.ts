@@ -5,6 +5,7 @@ import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import { inTurn } from "#effect/fibers"
 import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
@@ -25,7 +26,7 @@ class Outcome<A, E = never> {
   }
 
   get wait(): Effect.Effect<A, E> {
-    return Effect.suspend(() => this.exit ?? Deferred.await(this.deferred ??= Deferred.makeUnsafe()))
+    return Effect.suspend(() => this.exit ?? inTurn(Deferred.await(this.deferred ??= Deferred.makeUnsafe())))
   }
 }
 
@@ -63,8 +64,8 @@ export class Hold implements Held {
     this.record = record
     this.latest = start + options.holdAtMost
     core.holds.add(this)
-    core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     this.deadline = deadline
+    core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     claimant.until = deadline + options.margin
     this.renewLater(start + options.refresh)
   }
@@ -147,12 +148,12 @@ export class Hold implements Held {
     if (this.state !== "held") return
     this.end("lost")
     this.error = this.failure(reason, detail)
+    // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
+    this.owesRelease = true
     this.whenLost.done(Exit.fail(this.error))
     this.core.signs.lost(this, reason, this.error.detail)
     this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
     this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
-    // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
-    this.owesRelease = true
     if (reason === "Closed") return
     const now = this.core.timeline.now()
     this.core.alarms.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () => this.giveBack())
@@ -162,8 +163,8 @@ export class Hold implements Held {
   giveBack(): void {
     if (!this.owesRelease) return
     this.owesRelease = false
-    this.givenBack.done(Exit.void)
     chore(this.core, settle(this.core, this.claimant))
+    this.givenBack.done(Exit.void)
   }
 
   /**

@@ -105,7 +105,7 @@ export class Runners {
     return Effect.whileLoop({
       while: () => more,
       body: () =>
-        Effect.flatMap(runner.bell.wait, () => {
+        Effect.flatMap(runner.bell.waitWithin, () => {
           const { limit, self } = runner.job!
           const call = limit === runner.limit ? self : Effect.andThen(this.setLimit(runner, limit), self)
           return Effect.exit(++this.calls % callsInARow === 0 ? Effect.andThen(eventLoop, call) : call)

@@ -3,6 +3,7 @@ import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
+import * as fibers from "#effect/fibers"
 import * as causes from "#effect/causes"
 import * as outcome from "#effect/outcome"
 import * as Exit from "#effect/Exit"
@@ -78,7 +79,7 @@ class HeldLock implements Lock {
       this.check,
       // Not only a race: when its caller is interrupted, a race leaves behind what it raced, and the lock would be released while the body still ends.
       Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.forkChild(restore(self)), (body) =>
+        Effect.flatMap(fibers.fork(restore(self)), (body) =>
           Effect.flatMap(Effect.exit(restore(Effect.raceFirst(Fiber.await(body), this.hold.lost))), (first) =>
             Exit.isSuccess(first) ? this.ended(body, first.value) : Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>
               // Its caller was interrupted, or the lock was lost; and so the body is, unless it had ended by itself.

@@ -22,7 +22,7 @@ describe("isLockError", () => {
   })
 
   it("knows no other", () => {
-    for (const other of [undefined, null, "LockLost", {}, { _tag: "LockLost" }, new Error("LockLost"), new Cause.NoSuchElementException()]) {
+    for (const other of [undefined, null, "LockLost", {}, { _tag: "LockLost" }, new Error("LockLost"), new Error("NoSuchElement")]) {
       assert.isFalse(LockError.isLockError(other))
     }
   })
@@ -45,6 +45,6 @@ describe("orDieIfInvalid", () => {
       const typed: Effect.Effect<unknown, LockError.StorageError, StorageLock.StorageLock> = StorageLock.get("foo").pipe(LockError.orDieIfInvalid)
       yield* run(typed)
       const exit = yield* Effect.exit(run(StorageLock.get("").pipe(LockError.orDieIfInvalid)))
-      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
     }))
 })

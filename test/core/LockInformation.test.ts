@@ -17,7 +17,7 @@ describe("LockInformation", () => {
       const lock = yield* locks.acquire("foo", { ownerId: "me", ownerLabel: "the night shift" })
       const info = Option.getOrThrow(yield* locks.get("foo"))
       assert.instanceOf(info, LockInformation.LockInformation)
-      const text = JSON.stringify(yield* Schema.encode(LockInformation.LockInformation)(info))
+      const text = JSON.stringify(yield* Schema.encodeEffect(LockInformation.LockInformation)(info))
       assert.deepStrictEqual(JSON.parse(text), {
         lockId: "foo",
         ownerId: "me",
@@ -28,7 +28,7 @@ describe("LockInformation", () => {
         lockBeginTime: "1970-01-01T00:00:00.000Z",
         leaseExpireTime: "1970-01-01T00:00:30.000Z"
       })
-      const back = yield* Schema.decodeUnknown(LockInformation.LockInformation)(JSON.parse(text))
+      const back = yield* Schema.decodeUnknownEffect(LockInformation.LockInformation)(JSON.parse(text))
       assert.instanceOf(back, LockInformation.LockInformation)
       assert.deepStrictEqual(back, info)
       assert.isTrue(Equal.equals(back, info))
@@ -47,7 +47,7 @@ describe("LockTimeout", () => {
       const storage = yield* MemoryStorage.make()
       const [a, b] = [yield* Process.make(storage), yield* Process.make(storage)]
       yield* a.locks.acquire("foo", { ownerId: "me", ownerLabel: "the night shift" })
-      const error = yield* Effect.flip(b.locks.acquire("foo", "you", { retry: Schedule.stop }))
+      const error = yield* Effect.flip(b.locks.acquire("foo", "you", { retry: Schedule.recurs(0) }))
       assert(error._tag === "LockTimeout")
       assert.deepStrictEqual(error.heldBy, Option.getOrThrow(yield* b.locks.get("foo")))
       // And by the names that it had.
@@ -56,8 +56,8 @@ describe("LockTimeout", () => {
       assert.strictEqual(error.since, error.heldBy?.lockBeginTime)
       assert.strictEqual(error.until, error.heldBy?.leaseExpireTime)
       // Sent and read elsewhere, it says the same.
-      const sent: unknown = JSON.parse(JSON.stringify(yield* Schema.encode(LockError.LockTimeout)(error)))
-      assert.strictEqual((yield* Schema.decodeUnknown(LockError.LockTimeout)(sent)).message, error.message)
+      const sent: unknown = JSON.parse(JSON.stringify(yield* Schema.encodeEffect(LockError.LockTimeout)(error)))
+      assert.strictEqual((yield* Schema.decodeUnknownEffect(LockError.LockTimeout)(sent)).message, error.message)
     }))
 
   it.effect("knows the lock by the id that the program gave, without the namespace", () =>
@@ -65,7 +65,7 @@ describe("LockTimeout", () => {
       const storage = yield* MemoryStorage.make()
       const [a, b] = [yield* Process.make(storage, { namespace: "mine" }), yield* Process.make(storage, { namespace: "mine" })]
       yield* a.locks.acquire("foo", { ownerId: "me", ownerLabel: "" })
-      const error = yield* Effect.flip(b.locks.acquire("foo", "you", { retry: Schedule.stop }))
+      const error = yield* Effect.flip(b.locks.acquire("foo", "you", { retry: Schedule.recurs(0) }))
       assert(error._tag === "LockTimeout")
       assert.strictEqual(error.heldBy?.lockId, "foo")
       assert.isUndefined(error.holderLabel)

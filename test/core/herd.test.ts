@@ -65,7 +65,7 @@ const contend = (processes: number, hold: number, away: number, fibers: Readonly
       requestsEach: requests / acquisitions,
       fairness: Math.min(...counts) / Math.max(...counts)
     }
-  }).pipe(Effect.scoped, VirtualTime.run, Effect.withRandom(Random.make("herd")))
+  }).pipe(Effect.scoped, VirtualTime.run, Random.withSeed("herd"))
 
 it.live("one process alone makes two requests, and waits for nobody", () =>
   Effect.gen(function*() {

@@ -6,13 +6,14 @@ import * as PubSub from "effect/PubSub"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import * as fibers from "#effect/fibers"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as Process from "../support/process.js"
 
 const options = { retry: Schedule.spaced("10 hours"), leaseExpireAfter: "1 hour" } as const
 
-const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.map(Fiber.poll(fiber), (exit) => exit._tag === "Some")
+const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fibers.exitOf(fiber) !== undefined)
 
 const processes = (change: (storage: Storage.Service) => Storage.Service = (same) => same) =>
   Effect.gen(function*() {

@@ -14,7 +14,7 @@ import * as Process from "../support/process.js"
 import * as VirtualTime from "../support/virtualTime.js"
 
 type Parts = {
-  readonly a: Effect.Effect.Success<ReturnType<typeof Process.make>>
+  readonly a: Effect.Success<ReturnType<typeof Process.make>>
   readonly link: Faulty.Faulty
   readonly storage: Storage.Service
 }
@@ -121,7 +121,7 @@ const cases: Record<string, Case> = {
       Effect.gen(function*() {
         const lock = yield* a.locks.acquire("foo")
         yield* link.set(["renew", "release"], Faulty.refuse)
-        yield* Effect.ignore(lock.lost)
+        yield* Effect.exit(lock.lost)
         yield* Effect.sleep("10 seconds")
         yield* link.set(["renew", "release"], undefined)
       }),

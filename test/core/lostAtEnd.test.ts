@@ -105,7 +105,7 @@ describe("a body that ends after its hold is over", () => {
       const { locks } = yield* process()
       const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.uninterruptible(Effect.sleep("10 seconds")), "foo"))
       yield* TestClock.adjust("1 second")
-      const exit = yield* Effect.forkChild(Fiber.interrupt(fiber))
+      const exit = yield* Effect.forkChild(Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber)))
       yield* TestClock.adjust("10 seconds")
       assert.isTrue(Exit.hasInterrupts(yield* Fiber.join(exit)))
     }))

@@ -40,7 +40,7 @@ const setup = (before: (call: Call, n: number) => Effect.Effect<void>) =>
 /** `count` locks, whose names tell their leases. */
 const ids = (count: number) => Array.from({ length: count }, (_, i) => `lock ${leases[i % leases.length]} ${i}`)
 
-const acquireAll = (a: Effect.Effect.Success<ReturnType<typeof Process.make>>, count: number) =>
+const acquireAll = (a: Effect.Success<ReturnType<typeof Process.make>>, count: number) =>
   Effect.forEach(ids(count), (id) => a.locks.acquire(id, { leaseExpireAfter: Duration.millis(lengthOf(id)) }))
 
 /** What a call may take at most for a hold of this lease, which is renewed at every third of it. */

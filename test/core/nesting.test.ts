@@ -75,8 +75,8 @@ describe("a nested acquire of one lock without an owner id", () => {
       )
       yield* locks.withLock(() => Effect.void, "x")
       // The context of a body, kept beyond it.
-      const runtime = yield* locks.withLock(() => Effect.runtime<never>(), "x")
-      yield* Effect.provide(locks.withLock(() => Effect.void, "x"), runtime)
+      const context = yield* locks.withLock(() => Effect.context<never>(), "x")
+      yield* Effect.provide(locks.withLock(() => Effect.void, "x"), context)
     }))
 
   it.effect("in a forked child waits, for the body may end without it; after a moment that is said, once, with both places", () =>

@@ -5,6 +5,7 @@ import * as Result from "#effect/Result"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#effect/testing/TestClock"
+import * as Fiber from "#effect/Fiber"
 import { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
@@ -187,7 +188,7 @@ describe("a storage that answers oddly fails that call alone", () => {
       const foreign = { _tag: "StorageError", reason: "Connection", operation: "x", isRetryable: true, applied: "no", message: "away" }
       let calls = 0
       instead.set("claim", (request) => ++calls === 1 ? Effect.fail(foreign) : storage.claim(request as never))
-      const lock = yield* Effect.flatMap(Effect.forkChild(a.locks.acquire("foo")), (fiber) => Effect.andThen(TestClock.adjust("1 second"), fiber))
+      const lock = yield* Effect.flatMap(Effect.forkChild(a.locks.acquire("foo")), (fiber) => Effect.andThen(TestClock.adjust("1 second"), Fiber.join(fiber)))
       assert.strictEqual(calls, 2)
       instead.set("renew", (requests) => Effect.succeed((requests as ReadonlyArray<unknown>).map(() => foreign)))
       const renewed = yield* Effect.result(lock.renew)

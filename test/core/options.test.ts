@@ -99,7 +99,7 @@ describe("owner ids and labels", () => {
         assert.strictEqual(error._tag === "InvalidOptions" && error.field, "options")
       }
       assert.strictEqual(link.calls.claim, 2)
-      const timeout = yield* Effect.flip(other.locks.acquire("foo", "you", { retry: Schedule.stop }))
+      const timeout = yield* Effect.flip(other.locks.acquire("foo", "you", { retry: Schedule.recurs(0) }))
       assert(timeout._tag === "LockTimeout")
       assert.strictEqual(timeout.holderLabel, "the night shift")
       assert.include(timeout.message, "it is held by the night shift (owner \"me\") since")

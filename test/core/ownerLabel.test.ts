@@ -40,7 +40,7 @@ describe("without an owner id", () => {
       const { locks } = yield* Process.make(yield* MemoryStorage.make(), { ownerLabel: "web-1" })
       const handle = Effect.scoped(Effect.gen(function*() {
         const lock = yield* locks.tryAcquire("job")
-        const info = yield* Effect.flatMap(locks.get("job"), Effect.orDie)
+        const info = Option.getOrThrow(yield* locks.get("job"))
         yield* Effect.sleep("20 millis")
         return Option.isSome(lock) ? `done ${lock.value.token}` : `busy: ${info.ownerLabel}`
       }))

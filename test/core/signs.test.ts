@@ -2,6 +2,7 @@
 import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as TestClock from "#effect/testing/TestClock"
+import * as Fiber from "#effect/Fiber"
 import type { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
@@ -158,7 +159,7 @@ describe("a hold that is lost", () => {
         yield* locks.acquire("foo")
         const closing = yield* Effect.forkChild(close)
         yield* TestClock.adjust("10 seconds")
-        yield* closing.await
+        yield* Fiber.await(closing)
         assert.deepStrictEqual(warnings(lines), [])
         assert.deepStrictEqual(infos(lines).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Closed"]])
       })))
@@ -170,7 +171,7 @@ it.effect("a hold that lives and ends in order says nothing", () =>
       const { locks } = yield* process
       const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.sleep("1 minute"), "foo"))
       yield* TestClock.adjust("2 minutes")
-      yield* fiber.await
+      yield* Fiber.await(fiber)
       assert.deepStrictEqual(lines, [])
     }), "All"))
 
@@ -218,12 +219,12 @@ describe("a lock that cannot be given back", () => {
           yield* TestClock.adjust("900 millis")
           yield* link.set(["release"], undefined)
           yield* TestClock.adjust("30 seconds")
-          yield* short.await
+          yield* Fiber.await(short)
           assert.deepStrictEqual(warnings(lines), [])
           yield* link.set(["release"], fault)
           const long = yield* Effect.forkChild(done(locks, "long"))
           yield* TestClock.adjust("1 minute")
-          assert.deepStrictEqual(yield* Effect.map(long.await, (exit) => exit._tag), "Success")
+          assert.deepStrictEqual(yield* Effect.map(Fiber.await(long), (exit) => exit._tag), "Success")
           assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["long"])
         })))
 
@@ -236,8 +237,8 @@ describe("a lock that cannot be given back", () => {
           yield* TestClock.adjust("100 millis")
           const closing = yield* Effect.forkChild(close)
           yield* TestClock.adjust("1 minute")
-          yield* closing.await
-          yield* body.await
+          yield* Fiber.await(closing)
+          yield* Fiber.await(body)
           assert.deepStrictEqual(warnings(lines).map(({ annotations }) => annotations.lockId), ["foo"])
         })))
   }
@@ -250,7 +251,7 @@ describe("a lock that cannot be given back", () => {
         yield* link.set(["release"], broken)
         const failing = yield* Effect.forkChild(Effect.flip(Effect.scoped(locks.acquire("foo", { acquireTimeout: "1 second" }))))
         yield* TestClock.adjust("1 minute")
-        yield* failing.await
+        yield* Fiber.await(failing)
         assert.deepStrictEqual(warnings(lines).map(({ annotations }) => [annotations.lockId, annotations.reason]), [["foo", "Permission"]])
       })))
 

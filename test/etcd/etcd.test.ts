@@ -291,7 +291,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
   it.live("with nobody to try again, a race that is lost is a conflict", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
-      const both = yield* Effect.all([1, 2, 3].map(() => open(server, prefix, { versionMissRetry: Schedule.stop })))
+      const both = yield* Effect.all([1, 2, 3].map(() => open(server, prefix, { versionMissRetry: Schedule.recurs(0) })))
       const errors: Array<StorageError> = []
       for (let i = 0; i < 200 && errors.length === 0; i++) {
         const results = yield* Effect.forEach(both, ({ storage }) => Effect.result(claim(storage, "a", "me")), { concurrency: "unbounded" })

@@ -73,13 +73,11 @@ export const folder = (
     const work = Fs.mkdtempSync(Path.join(cache, "fetch-"))
     Fs.chmodSync(work, 0o755)
     return make(work).pipe(
-      Effect.andThen(Effect.try(() => Fs.renameSync(work, final))),
+      Effect.andThen(Effect.try({ try: () => Fs.renameSync(work, final), catch: (error) => new ServerUnavailable({ server, reason: String(error) }) })),
       Effect.catch((error) =>
         Fs.existsSync(final)
           ? Effect.void
-          : error._tag === "ServerUnavailable"
-          ? error
-          : new ServerUnavailable({ server, reason: String(error.error) })
+          : Effect.fail(error)
       ),
       Effect.as(final),
       Effect.ensuring(Effect.sync(() => Fs.rmSync(work, { recursive: true, force: true })))

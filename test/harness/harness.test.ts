@@ -3,6 +3,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import * as fibers from "#effect/fibers"
+import * as Fiber from "#effect/Fiber"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -133,7 +134,7 @@ await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
       yield* Effect.sleep("300 millis")
       assert.isUndefined(fibers.exitOf(fiber))
       yield* server.resume
-      assert.deepStrictEqual(yield* fiber, [{ seven: 7 }])
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [{ seven: 7 }])
     }))
 
   it.live("is removed even when it is suspended", () =>

@@ -102,6 +102,6 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
 
 /** Of a server that is not ours. */
 export const foreign = (server: string): Life => {
-  const notOurs = Effect.dieMessage(`this ${server} is not the test's own: it cannot be stopped and started`)
+  const notOurs = Effect.die(`this ${server} is not the test's own: it cannot be stopped and started`)
   return { owned: false, pid: () => undefined, suspend: notOurs, resume: notOurs, kill: notOurs, stop: notOurs, start: notOurs }
 }

@@ -82,7 +82,7 @@ const makeDatabase = (url: string, create: string, alter: ReadonlyArray<string>)
       Effect.ignore(
         query(url, `ALTER DATABASE [${name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [${name}]`).pipe(
           // Azure SQL knows no single user, and needs none.
-          Effect.orElse(() => query(url, `DROP DATABASE [${name}]`)),
+          Effect.catch(() => query(url, `DROP DATABASE [${name}]`)),
           Effect.timeout("30 seconds")
         )
       )

@@ -3,6 +3,7 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as fibers from "#effect/fibers"
+import * as Fiber from "#effect/Fiber"
 import * as Net from "node:net"
 import Pg from "pg"
 import * as Frames from "./frames.js"
@@ -120,7 +121,7 @@ describe("the proxy", () => {
       assert.isUndefined(fibers.exitOf(reply))
       assert.isFalse(client.closed())
       yield* proxy.hang(false)
-      assert.strictEqual(yield* reply, "B")
+      assert.strictEqual(yield* Fiber.join(reply), "B")
     }))
 
   it.live("swallows replies of requests that arrived, on that connection for good", () =>
@@ -135,7 +136,7 @@ describe("the proxy", () => {
       assert.isUndefined(fibers.exitOf(reply))
       assert.isFalse(client.closed())
       yield* proxy.cut
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(reply)))
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(reply)))
     }))
 
   it.live("loses the next reply and no other", () =>
@@ -159,8 +160,8 @@ describe("the proxy", () => {
       yield* Effect.sleep("30 millis")
       yield* proxy.delay(0)
       const fast = yield* Effect.forkChild(client.ask("c"))
-      yield* slow
-      yield* fast
+      yield* Fiber.join(slow)
+      yield* Fiber.join(fast)
       assert.strictEqual(heard.join(""), "abc")
     }))
 

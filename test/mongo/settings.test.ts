@@ -1,10 +1,10 @@
 /** What MongoStorage refuses before it does anything, what it finds out at start, and what it makes of the driver's errors. */
 import { assert, describe, it } from "#effect/vitest"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as configs from "#harness/configs"
 import * as logs from "#harness/logs"
 import { BSON, MongoClient, MongoNetworkError, MongoServerError } from "mongodb"
 import { Aggregator } from "mingo/aggregator"
@@ -59,9 +59,9 @@ describe("options", () => {
 
   it.effect("layerConfig reads the URL as a secret", () =>
     Effect.gen(function*() {
-      const { Config } = yield* Effect.promise(() => import("effect"))
-      const exit = yield* Effect.exit(Effect.scoped(Layer.build(MongoStorage.layerConfig({ url: Config.redacted("MONGODB_URL") })))).pipe(
-        Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["MONGODB_URL", `mongodb://app:${secret}@host`]])))
+      const Config = yield* Effect.promise(() => import("#effect/Config"))
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(MongoStorage.layerConfig({ url: Config.Redacted("MONGODB_URL") })))).pipe(
+        Effect.provide(configs.from({ MONGODB_URL: `mongodb://app:${secret}@host` }))
       )
       assert.isTrue(Exit.isFailure(exit))
       assert.include(JSON.stringify(exit), "database")

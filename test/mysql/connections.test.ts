@@ -3,7 +3,6 @@ import { MysqlClient } from "@effect/sql-mysql2"
 import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as Config from "#effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -13,6 +12,7 @@ import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as configs from "#harness/configs"
 import Mysql from "mysql2"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
@@ -245,8 +245,8 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
   it.live("reads its options from Config, and gives both ports as layers", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
-      const configured = MysqlStorage.layerConfig({ url: Config.redacted("DATABASE_URL"), table: Config.string("LOCKS") }).pipe(
-        Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["DATABASE_URL", url], ["LOCKS", "configured"]]))))
+      const configured = MysqlStorage.layerConfig({ url: Config.Redacted("DATABASE_URL"), table: Config.String("LOCKS") }).pipe(
+        Layer.provide(configs.from({ DATABASE_URL: url, "LOCKS": "configured" }))
       )
       const context = yield* Layer.build(Layer.merge(configured, MysqlStorage.layerVersioned({ url: redacted, table: "configured" })))
       const outcome = yield* Storage.Storage.pipe(Effect.flatMap((storage) => claim(storage, "a", "me")), Effect.provide(context))

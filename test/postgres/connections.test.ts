@@ -1,7 +1,6 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Config from "#effect/Config"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -12,6 +11,7 @@ import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as configs from "#harness/configs"
 import { randomBytes } from "node:crypto"
 import { inspect } from "node:util"
 import Pg from "pg"
@@ -347,8 +347,8 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
   it.live("reads its options from Config, and gives both ports as layers", () =>
     Effect.gen(function*() {
       const { redacted, url } = yield* fresh
-      const configured = PostgresStorage.layerConfig({ url: Config.redacted("DATABASE_URL"), table: Config.string("LOCKS") }).pipe(
-        Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["DATABASE_URL", url], ["LOCKS", "configured"]]))))
+      const configured = PostgresStorage.layerConfig({ url: Config.Redacted("DATABASE_URL"), table: Config.String("LOCKS") }).pipe(
+        Layer.provide(configs.from({ DATABASE_URL: url, "LOCKS": "configured" }))
       )
       const context = yield* Layer.build(Layer.merge(configured, PostgresStorage.layerVersioned({ url: redacted, table: "configured" })))
       const outcome = yield* Storage.Storage.pipe(Effect.flatMap((storage) => claim(storage, "a", "me")), Effect.provide(context))

@@ -215,7 +215,7 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
         yield* eventually(held(direct), (all) => all.length === 0)
         assert.isAtMost(pool.totalCount, 4)
         yield* eventually(Effect.sync(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0), (idle) => idle)
-      }).pipe(Effect.withRandom(Random.make("thousand"))))
+      }).pipe(Random.withSeed("thousand")))
       assert.isAtLeast(ran, 16)
       assert.isAbove(bystanders, 0)
       yield* eventually(connections, (n) => n <= before)

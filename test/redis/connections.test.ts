@@ -1,7 +1,6 @@
 import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as Config from "#effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -10,6 +9,7 @@ import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as configs from "#harness/configs"
 import * as logs from "#harness/logs"
 import { Cluster, Redis as Client } from "ioredis"
 import { randomBytes } from "node:crypto"
@@ -359,8 +359,8 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
   it.live("reads its options from Config, with the database of the URL", () =>
     Effect.gen(function*() {
       const { prefix } = yield* fresh
-      const configured = RedisStorage.layerConfig({ url: Config.redacted("REDIS_URL"), prefix: Config.string("LOCKS") }).pipe(
-        Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map([["REDIS_URL", `${server.url}/5`], ["LOCKS", prefix]]))))
+      const configured = RedisStorage.layerConfig({ url: Config.Redacted("REDIS_URL"), prefix: Config.String("LOCKS") }).pipe(
+        Layer.provide(configs.from({ REDIS_URL: `${server.url}/5`, "LOCKS": prefix }))
       )
       const context = yield* Layer.build(
         Layer.merge(configured, RedisStorage.layerVersioned({ redis: { host: server.host, port: server.port, db: 5 }, prefix }))

@@ -92,10 +92,10 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         ),
         (child) => Effect.sync(() => child.kill("SIGKILL"))
       )
-      const told = (process: Effect.Effect.Success<typeof child>) =>
+      const told = (process: Effect.Success<typeof child>) =>
         Effect.promise(async () => Number(String((await once(process.stdout, "data"))[0])))
       const here = yield* processOf(server.url)
-      const succeed = (end: (process: Effect.Effect.Success<typeof child>) => void) =>
+      const succeed = (end: (process: Effect.Success<typeof child>) => void) =>
         Effect.scoped(Effect.gen(function*() {
           const process = yield* child
           const token = yield* told(process)

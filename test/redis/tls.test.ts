@@ -31,7 +31,7 @@ const encrypted = Effect.gen(function*() {
   return { certificates, open, mutual, expired }
 })
 
-const claim = (storage: Effect.Effect.Success<ReturnType<typeof RedisStorage.make>>["storage"], lockId: string) =>
+const claim = (storage: Effect.Success<ReturnType<typeof RedisStorage.make>>["storage"], lockId: string) =>
   storage.claim({ lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 30_000_000 })
 
 await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expired, mutual, open }) => {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
 import Sqlite from "better-sqlite3"
 import * as Cause from "#effect/Cause"
 import * as Config from "#effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -10,6 +9,7 @@ import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as Layer from "#effect/Layer"
 import * as Stream from "#effect/Stream"
+import * as configs from "#harness/configs"
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -385,10 +385,10 @@ describe("SqliteStorage", () => {
 
   it.live("options come from the configuration, and a bad value is an error of its own", () =>
     Effect.gen(function*() {
-      const configured = SqliteStorage.layerConfig({ filename: Config.string("LOCK_FILE"), table: Config.succeed("t") })
+      const configured = SqliteStorage.layerConfig({ filename: Config.String("LOCK_FILE"), table: Config.succeed("t") })
       const build = (entries: ReadonlyArray<readonly [string, string]>) =>
         Effect.scoped(Layer.build(configured)).pipe(
-          Effect.withConfigProvider(ConfigProvider.fromMap(new Map(entries)))
+          Effect.provide(configs.from(Object.fromEntries(entries)))
         )
       yield* build([["LOCK_FILE", ":memory:"]])
       expect(yield* Effect.flip(build([]))).toMatchObject({ _op: "MissingData" })

@@ -41,7 +41,7 @@ describe("the conformance kit", () => {
             const failed = results.filter((result) => result._tag === "Failed")
             expect(failed, `no case of ${rule} has noticed`).not.toHaveLength(0)
             // By its own judgement, not by an accident on the way there.
-            for (const { cause } of failed) expect(Cause.isDie(cause), Cause.pretty(cause)).toBe(false)
+            for (const { cause } of failed) expect(Cause.hasDies(cause), Cause.pretty(cause)).toBe(false)
           }), timeout)
       }
     }

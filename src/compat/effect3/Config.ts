@@ -6,3 +6,5 @@ export * from "effect/Config"
 export type { ConfigError } from "effect/ConfigError"
 
 export type Wrap<A> = Config.Config.Wrap<A>
+
+export { duration as Duration, redacted as Redacted, string as String } from "effect/Config"

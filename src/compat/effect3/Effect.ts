@@ -26,6 +26,10 @@ export const result = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Res
 export const fromResult = <A, E>(result: Result.Result<A, E>): Effect.Effect<A, E> =>
   result._tag === "Success" ? Effect.succeed(result.success) : Effect.fail(result.failure)
 
+export type Success<T extends Effect.Effect<any, any, any>> = Effect.Effect.Success<T>
+
+export type Error<T extends Effect.Effect<any, any, any>> = Effect.Effect.Error<T>
+
 interface Timeout<A, E, R> {
   readonly duration: Duration.DurationInput
   readonly orElse: () => Effect.Effect<A, E, R>

@@ -20,3 +20,6 @@ export const modifyDelay = (change: (metadata: { readonly duration: Duration.Dur
 
 /** One step: waits for its delay. Fails when the schedule is over. */
 export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) => Effect.map(Schedule.driver(self), (driver) => (input: I) => driver.next(input))
+
+export const addDelay = (more: () => Effect.Effect<Duration.DurationInput>) => <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
+  Schedule.addDelayEffect(self, more)

@@ -10,3 +10,7 @@ export const Literals = <const L extends readonly [string, ...Array<string>]>(li
 export { parseJson as fromJsonString } from "effect/Schema"
 
 export const Defect = (): typeof Schema.Defect => Schema.Defect
+
+export { decode as decodeEffect, decodeUnknown as decodeUnknownEffect, encode as encodeEffect } from "effect/Schema"
+
+export { DateTimeUtc as DateTimeUtcFromString } from "effect/Schema"

@@ -19,6 +19,12 @@ export const interrupt = (fiber: RuntimeFiber<any, any>): void => fiber.unsafeIn
 /** The exit of a fiber that has ended. */
 export const exitOf = <A, E>(fiber: RuntimeFiber<A, E>): Exit.Exit<A, E> | undefined => effect.Option.getOrUndefined(Effect.runSync(effect.Fiber.poll(fiber)))
 
+/** Starts a fiber at once where that is possible. Effect 3 starts it when the present one waits. */
+export const { fork } = Effect
+
+/** Who waited goes on in a turn of its own, not within whoever woke it. On Effect 3 it does so anyway. */
+export const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => self
+
 /** Whoever is interrupted does not wait for what this still does. */
 export const { disconnect } = Effect
 

@@ -17,6 +17,13 @@ export const interrupt = (fiber: Fiber.Fiber<any, any>): void => fiber.interrupt
 /** The exit of a fiber that has ended. */
 export const exitOf = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | undefined => fiber.pollUnsafe()
 
+/** Starts a fiber at once. Else its body may not have begun when it is interrupted. */
+export const fork = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> => Effect.forkChild(self, { startImmediately: true })
+
+/** Who waited goes on in a turn of its own, not within whoever woke it. */
+export const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.exit(self), (exit) => Effect.andThen(Effect.yieldNow, exit))
+
 /** Whoever is interrupted does not wait for what this still does. */
 export const disconnect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
