@@ -1,6 +1,6 @@
 /** Locks, and the fence, on the client of Effect's own that a program has. */
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "@effect/vitest"
+import { assert, it } from "#effect/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -28,7 +28,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, lease 
 }
 
 await describeServer("PostgresStorage on the program's client", Shared.postgres, (server) => {
-  const live = <E>(name: string, test: Effect.Effect<void, E, Scope.Scope>) => it.live(name, () => Effect.scoped(test))
+  const live = <E>(name: string, test: Effect.Effect<void, E, Scope.Scope>) => it.live(name, () => test)
 
   const client = (url: string, config: object = {}) =>
     Effect.map(Layer.build(PgClient.layer({ url: Redacted.make(url), ...config })), (context) => ({ context, sql: Context.get(context, PgClient.PgClient) }))
