@@ -12,73 +12,29 @@
  *
  * @since 0.1.0
  */
-import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
 import * as Config from "#effect/Config"
-import * as Context from "#effect/Context"
-import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
+import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Tedious from "tedious"
-import { inRealTime } from "../../common/clocks.js"
 import { invalid } from "../../common/input.js"
-import * as client from "./client.js"
-import * as dialect from "./dialect.js"
+import { InvalidOptions, type StorageError } from "../../LockError.js"
+import type * as Storage from "../../Storage.js"
+import type * as VersionedStore from "../../VersionedStore.js"
+import { storageOf, versionedOf } from "../shared/layers.js"
+import type { Present } from "../shared/present.js"
+import { checkCommon, type CommonOptions, open, type Ports, type TableOptions } from "./make.js"
 import * as names from "./names.js"
 import * as internal from "./options.js"
 import * as ownPool from "./pool.js"
 import * as setup from "./setup.js"
 import * as source from "./source.js"
-import { lockTimeoutOf, type Statement } from "./statements.js"
-import type { Present } from "../shared/present.js"
-import type { Executor } from "../sql/executor.js"
-import * as ports from "../sql/storage.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
 
-/**
- * The table of locks.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TableOptions {
-  /** Default `storage_lock`. Quoted: any characters but NUL, up to 128 UTF-16 units. */
-  readonly table?: string | undefined
-  /** Must exist. Default: the user's default schema, else `dbo`. */
-  readonly schema?: string | undefined
-}
+export type { CommonOptions, Ports, TableOptions } from "./make.js"
 
-/**
- * What both ways to the server have in common.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CommonOptions extends TableOptions {
-  /** Create the table if it is not there. Where it is, no right to create is needed. Default `true`. */
-  readonly setup?: boolean | undefined
-  /**
-   * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
-   */
-  readonly operationTimeout?: Duration.Input | undefined
-  /**
-   * What to do when a batch loses against another at the same time (errors 1205, 2627, 3960), which hardly happens here. When it ends, the operation fails with reason
-   * `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
-   */
-  readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
-}
-
-/**
- * On the program's own `MssqlClient`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface ClientOptions extends CommonOptions {}
+// On the program's client of Effect, where there is one for SQL Server.
+export * from "#effect/fromClient/mssql"
 
 /**
  * With either `url` or `connection`. An Effect, or a function that gives the value or a promise of it, is asked at each new connection: for passwords and tokens that live shortly, or a primary that moves.
@@ -105,54 +61,10 @@ export interface Options extends CommonOptions {
   readonly poolSize?: number | undefined
 }
 
-/**
- * Both ports over one table: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
-}
-
-/** By key, so that programs without `@effect/sql-mssql` need not install it. */
-const MssqlClientTag = Context.Service<MssqlClient.MssqlClient>("@effect/sql-mssql/MssqlClient")
-
-/** Everything about options comes before any I/O. */
-const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
-  Effect.suspend(() => {
-    if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-      return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-    }
-    const common = internal.common(options)
-    return common instanceof InvalidOptions ? common : Effect.succeed(common)
-  })
-
 const checkSource = (options: Options, patience: number): Effect.Effect<source.Source, InvalidOptions> =>
   Effect.suspend(() => {
     const made = source.make(options, patience)
     return made instanceof InvalidOptions ? made : Effect.succeed(made)
-  })
-
-const open = (
-  executor: Executor<Statement>,
-  common: internal.ResolvedCommon,
-  options: CommonOptions,
-  database: string | undefined
-): Effect.Effect<Ports, StorageError> =>
-  Effect.suspend(() => {
-    const lockTimeout = lockTimeoutOf(common.operationTimeout)
-    const { schema, table } = common
-    return Effect.map(
-      setup.prepare(executor, { table, schema, database, setup: common.setup, millis: common.operationTimeout, lockTimeout }),
-      (place) =>
-        ports.make(executor, dialect.make(place.table, lockTimeout, place.database), {
-          wakeUps: undefined,
-          operationTimeout: common.operationTimeout,
-          versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-        })
-    )
   })
 
 /**
@@ -175,18 +87,6 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
   })
 
 /**
- * Both ports, over the program's `MssqlClient`. See `layerFromClient`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makeFromClient = (
-  options: ClientOptions = {}
-): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
-  Effect.flatMap(checkCommon(options), (common) =>
-    Effect.flatMap(MssqlClientTag, (sql) => open(client.make(sql), common, options, sql.config.database)))
-
-/**
  * The text that makes the table, for migrations and for those who want to read it. May be run again.
  *
  * @since 0.1.0
@@ -197,14 +97,6 @@ export const ddl = (options: TableOptions = {}): string => {
   if (fault !== undefined) throw fault
   return setup.ddl(names.qualified(options.table ?? internal.defaultTable, options.schema))
 }
-
-const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
-
-const versionedOf = <E, R>(
-  made: Effect.Effect<Ports, E, R>
-): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.
@@ -251,21 +143,6 @@ export const layerConfig = (
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * The lock storage on the program's own `MssqlClient` of `@effect/sql-mssql`, whatever its names and parameter types are.
- *
- * Operations never join a transaction of the program: each takes a connection beside it, and fails with reason `Timeout` if none is free in time. So
- * the client's pool must be larger than the number of transactions that acquire locks inside. A batch that is out of time keeps its connection until the server has answered, or for
- * the 15 seconds after which the driver cancels it.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerFromClient = (
-  options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
-  storageOf(makeFromClient(options))
-
-/**
  * The compare-and-set store at a URL, over the same table as `layer`.
  *
  * @since 0.1.0
@@ -274,14 +151,3 @@ export const layerFromClient = (
 export const layerVersioned = (
   options: Options
 ): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
-
-/**
- * The compare-and-set store on the program's `MssqlClient`, over the same table as `layerFromClient`.
- *
- * @since 0.1.0
- * @category layers
- */
-export const layerVersionedFromClient = (
-  options: ClientOptions = {}
-): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
-  versionedOf(makeFromClient(options))

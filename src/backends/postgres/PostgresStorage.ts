@@ -15,14 +15,13 @@ import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
+import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Pg from "pg"
-import { inRealTime } from "../../common/clocks.js"
+import * as client from "./client.js"
 import * as dialect from "./dialect.js"
-import * as errors from "./errors.js"
 import * as listener from "./listener.js"
 import * as names from "./names.js"
 import { invalid } from "../../common/input.js"
@@ -34,13 +33,13 @@ import * as poolExecutor from "./poolExecutor.js"
 import * as setup from "./setup.js"
 import type { Statement } from "./statements.js"
 import { unheard } from "./url.js"
+import { storageOf, versionedOf } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
 import type { Present } from "../shared/present.js"
-import * as clientExecutor from "../sql/clientExecutor.js"
 import type { Executor } from "../sql/executor.js"
 import * as ports from "../sql/storage.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
+import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
 /**
@@ -252,13 +251,7 @@ export const makeFromClient = (
   Effect.gen(function*() {
     const common = yield* checkCommon(options)
     const notify = yield* checkNotify(options.notify ?? false, undefined)
-    const client = yield* PgClientTag
-    const executor = clientExecutor.make<Statement>(client, {
-      ...errors,
-      execute: (connection, { statement, values }) => connection.execute(statement.text, values, undefined),
-      width: client.config.maxConnections ?? 10
-    })
-    return yield* open(executor, common, options, notify)
+    return yield* open(client.make(yield* PgClientTag), common, options, notify)
   })
 
 /**
@@ -291,14 +284,6 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
     })
     return yield* open(executor, common, options, notify)
   })
-
-const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
-
-const versionedOf = <E, R>(
-  made: Effect.Effect<Ports, E, R>
-): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small pool of its own.

@@ -31,7 +31,7 @@ const advisoryKey = 5_024_810_913_467
 const addLabel = (table: string): string => `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS owner_label text NOT NULL DEFAULT '';`
 
 /** No index on the lease end, and room in the pages: then a renewal touches no index. */
-export const ddl = (table: string): string =>
+const steps = (table: string): ReadonlyArray<string> => [
   `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch.
 CREATE TABLE IF NOT EXISTS ${table} (
   lock_id text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -45,14 +45,14 @@ CREATE TABLE IF NOT EXISTS ${table} (
   expires bigint NOT NULL,
   data text NOT NULL,
   owner_label text NOT NULL DEFAULT ''
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70);`,
+  `-- 2. What a table of an earlier version lacks: who an owner is, for people.
+${addLabel(table)}`,
+  `-- 3. The format of the table: an older library refuses a newer one.
+COMMENT ON TABLE ${table} IS '${commentOf(LockRecord.format)}';`
+]
 
--- 2. What a table of an earlier version lacks: who an owner is, for people.
-${addLabel(table)}
-
--- 3. The format of the table: an older library refuses a newer one.
-COMMENT ON TABLE ${table} IS '${commentOf(LockRecord.format)}';
-`
+export const ddl = (table: string): string => steps(table).join("\n\n") + "\n"
 
 export const invalidNames = (table: string, schema: string | undefined): InvalidOptions | undefined =>
   names.invalidName("table", table) ?? (schema === undefined ? undefined : names.invalidName("schema", schema))
@@ -137,19 +137,21 @@ export const prepare = (
   const { millis, setup, table } = options
   const ask = (statement: Statement, values: ReadonlyArray<unknown> = []) => runQuery(executor, "setup", { statement, values }, millis)
   const look = Effect.flatMap(ask(inspect, [table]), ([row]) => row === undefined ? errors.odd("setup") : Effect.succeed(row))
-  // Without values it is one simple query of many statements: one transaction, that ends with the lock. Who waits to change the table keeps everybody from it: so it does not wait long.
-  const script = (text: string) =>
-    Effect.retry(ask({ name: "", text: `SET LOCAL lock_timeout = 500;\nSELECT pg_advisory_xact_lock(${advisoryKey});\n${text}` }), {
+  // Without values it is one simple query of many statements, or its parts in a transaction: both end with the lock. Who waits to change the table keeps everybody from it: so it does not wait long.
+  const script = (changes: ReadonlyArray<string>) => {
+    const parts = ["SET LOCAL lock_timeout = 500;", `SELECT pg_advisory_xact_lock(${advisoryKey});`, ...changes]
+    return Effect.retry(ask({ name: "", text: parts.join("\n"), parts }), {
       schedule: raceRetry,
       while: (error) => raced.has(errors.codeOf(error.cause) ?? "")
     })
+  }
   const missing = errors.schema(
     "setup",
     `the table ${table} does not exist (as seen with this connection's search_path): run the text of PostgresStorage.ddl, or set \`setup: true\``
   )
   const existing = Effect.flatMap(look, (row) => row.found === "yes" ? Effect.succeed(row) : missing)
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
-  const made = script(ddl(table)).pipe(
+  const made = script(steps(table)).pipe(
     Effect.matchEffect({
       onSuccess: () => existing,
       onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
@@ -158,7 +160,7 @@ export const prepare = (
   // What cannot be added is told as what is missing, with the statement for somebody who may.
   const complete = (row: Row) =>
     setup && lacksLabel(row)
-      ? Effect.andThen(Effect.catchIf(script(addLabel(table)), (error) => error.reason === "Permission", () => Effect.void), existing)
+      ? Effect.andThen(Effect.catchIf(script([addLabel(table)]), (error) => error.reason === "Permission", () => Effect.void), existing)
       : Effect.succeed(row)
   const found = Effect.flatMap(setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing, complete)
   const hidden = (row: Row) =>

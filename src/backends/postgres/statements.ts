@@ -8,6 +8,8 @@ export interface Statement {
   readonly text: string
   /** The same without its hint to waiters, and so without the channel, its last value. */
   readonly quiet?: Statement | undefined
+  /** What the text consists of, where it is several statements: one transaction. */
+  readonly parts?: ReadonlyArray<string> | undefined
 }
 
 /** Never `*`: a column that a later version adds must not change what a prepared statement returns. */

@@ -4,15 +4,17 @@
  * A lock alone cannot stop a holder that was paused beyond its lease and does not know it. The resource can, if it remembers the greatest token that has written.
  * See M. Kleppmann, "How to do distributed locking" (2016), for why.
  *
- * Works over `@effect/sql` on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server, in the program's own database, which need not be where the locks are. Another dialect is refused. On SQL Server it has not been
- * run yet: what it sends there is looked at as text.
+ * Works over the program's `SqlClient` (of `@effect/sql`, with Effect 4 of `effect/sql`) on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server, in the program's own database, which need not be where the locks
+ * are. Another dialect is refused. On SQL Server it has not been run yet: what it sends there is looked at as text.
  *
  * @since 0.1.0
  */
-import * as SqlClient from "@effect/sql/SqlClient"
-import type { SqlError } from "@effect/sql/SqlError"
+import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Schema from "#effect/Schema"
+import type * as SqlClient from "#effect/sql/SqlClient"
+import type { SqlError } from "#effect/sql/SqlError"
+import * as keys from "#effect/sql/keys"
 import { invalid, textFault } from "../../common/input.js"
 import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
@@ -41,6 +43,9 @@ export interface Options {
   readonly table?: string | undefined
 }
 
+/** By key, as the storages find their clients: nothing of sql is loaded from here. */
+const ClientTag = Context.Service<SqlClient.SqlClient>(keys.client)
+
 const defaultTable = "storage_lock_fence"
 
 const tableOf = (options: Options | undefined): string | InvalidOptions => {
@@ -68,7 +73,7 @@ const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => 
 }
 
 /**
- * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `@effect/sql` names it; `mysql` is MariaDB and TiDB, too. Default
+ * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `SqlClient` names it; `mysql` is MariaDB and TiDB, too. Default
  * `"pg"`, whose text SQLite takes as well.
  *
  * @since 0.1.0
@@ -90,7 +95,7 @@ export const ddl = (options?: Options & { readonly dialect?: "pg" | "sqlite" | "
  * @category setup
  */
 export const setup = (options?: Options): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
+  Effect.flatMap(ClientTag, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
     const table = tableOf(options)
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const dialect = dialectOf(sql)
@@ -106,11 +111,11 @@ export const setup = (options?: Options): Effect.Effect<void, SqlError | Invalid
  * ```ts
  * import { StorageLock } from "effect-storage-lock"
  * import * as SqlFence from "effect-storage-lock/SqlFence"
- * import { SqlClient } from "@effect/sql"
+ * import { PgClient } from "@effect/sql-pg"
  * import { Effect } from "effect"
  *
  * const withdraw = Effect.gen(function*() {
- *   const sql = yield* SqlClient.SqlClient
+ *   const sql = yield* PgClient.PgClient
  *   yield* sql`UPDATE accounts SET balance = balance - 10 WHERE id = 1`
  * })
  *
@@ -126,7 +131,7 @@ export const transaction = <A, E, R>(
   token: number,
   options?: Options
 ): Effect.Effect<A, E | StaleToken | SqlError | InvalidOptions, R | SqlClient.SqlClient> =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) => sql.withTransaction(Effect.andThen(check(resource, token, options), self)))
+  Effect.flatMap(ClientTag, (sql) => sql.withTransaction(Effect.andThen(check(resource, token, options), self)))
 
 /**
  * The check alone, for a transaction of one's own: it must be in the same transaction as the write, and before it, and its failure must roll it back.
@@ -149,7 +154,7 @@ export const check = (
     if (!Number.isSafeInteger(token) || token <= 0) {
       return Effect.fail(invalid("token", token, "the fencing token of a hold, a positive integer"))
     }
-    return Effect.flatMap(SqlClient.SqlClient, (sql): Effect.Effect<void, StaleToken | SqlError | InvalidOptions> => {
+    return Effect.flatMap(ClientTag, (sql): Effect.Effect<void, StaleToken | SqlError | InvalidOptions> => {
       const dialect = dialectOf(sql)
       if (dialect instanceof InvalidOptions) return Effect.fail(dialect)
       const words = fence.of[dialect]

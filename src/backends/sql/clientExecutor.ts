@@ -1,10 +1,10 @@
-import type * as SqlClient from "@effect/sql/SqlClient"
-import type * as SqlConnection from "@effect/sql/SqlConnection"
-import type { SqlError } from "@effect/sql/SqlError"
-import * as Effect from "#effect/Effect"
-import * as Result from "#effect/Result"
-import * as Exit from "#effect/Exit"
 import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Result from "#effect/Result"
+import type * as SqlClient from "#effect/sql/SqlClient"
+import type * as SqlConnection from "#effect/sql/SqlConnection"
+import type { SqlError } from "#effect/sql/SqlError"
 import { StorageError } from "../../LockError.js"
 import { type Executor, longestTimer, type Query, type Answer } from "./executor.js"
 import type { Row } from "./record.js"
@@ -18,9 +18,10 @@ export interface Options<S> {
   readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
   readonly noConnection: (operation: string, millis: number) => StorageError
   readonly noAnswer: (operation: string, millis: number) => StorageError
-  /** How many connections the client has. */
-  readonly width: number
 }
+
+/** How many connections the client has. Its configuration says so where it has a pool, though not in its type with every major of Effect. */
+const widthOf = (client: { readonly config: object }): number => (client.config as { readonly maxConnections?: number | undefined }).maxConnections ?? 10
 
 /**
  * Queries on the program's own `SqlClient`.
@@ -29,8 +30,8 @@ export interface Options<S> {
  * such a client may send a cancel request that hits another query of the program, and interrupting `reserve` may lose the connection. One that is out of time gives
  * its connection back unused, if it has not begun.
  */
-export const make = <S>(client: SqlClient.SqlClient, options: Options<S>): Executor<S> => ({
-  width: options.width,
+export const make = <S>(client: SqlClient.SqlClient & { readonly config: object }, options: Options<S>): Executor<S> => ({
+  width: widthOf(client),
   run: (operation, query, millis, done) => {
     const until = performance.now() + millis
     let phase: Phase = "connecting"

@@ -1,13 +1,13 @@
-import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import * as Effect from "#effect/Effect"
-import * as clientExecutor from "../sql/clientExecutor.js"
-import type { Executor } from "../sql/executor.js"
-import type { Row } from "../sql/record.js"
-import * as errors from "./errors.js"
-import { decodedRow, parameter } from "./parameters.js"
-import { type Statement, textWithin } from "./statements.js"
-
 /** Batches on the program's own `MssqlClient`, each on a connection that it reserves for itself. */
+import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
+import * as errors from "../../../backends/mssql/errors.js"
+import { decodedRow, parameter } from "../../../backends/mssql/parameters.js"
+import { type Statement, textWithin } from "../../../backends/mssql/statements.js"
+import * as clientExecutor from "../../../backends/sql/clientExecutor.js"
+import type { Executor } from "../../../backends/sql/executor.js"
+import type { Row } from "../../../backends/sql/record.js"
+import * as Effect from "../Effect.js"
+
 export const make = (client: MssqlClient.MssqlClient): Executor<Statement> =>
   clientExecutor.make<Statement>(client, {
     ...errors,
@@ -23,6 +23,5 @@ export const make = (client: MssqlClient.MssqlClient): Executor<Statement> =>
           undefined
         ),
         (rows) => (rows as ReadonlyArray<Row>).map(decodedRow)
-      ),
-    width: client.config.maxConnections ?? 10
+      )
   })

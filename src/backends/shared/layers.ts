@@ -1,0 +1,18 @@
+/** Layers of the two ports that one backend makes together. */
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
+import { inRealTime } from "../../common/clocks.js"
+import * as Storage from "../../Storage.js"
+import * as VersionedStore from "../../VersionedStore.js"
+
+interface Ports {
+  readonly storage: Storage.Service
+  readonly versioned: VersionedStore.Service
+}
+
+export const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
+  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+
+export const versionedOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
+  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))

@@ -1,0 +1,2 @@
+/** Nothing: there is no client of Effect 4 for MySQL. The twin is `effect3/fromClient/mysql.ts`. */
+export {}
