@@ -35,7 +35,8 @@ const packages = (entry: string): ReadonlyArray<string> => {
     if (seen.has(file)) return
     seen.add(file)
     for (const specifier of specifiers(file)) {
-      if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier.replace(/\.js$/, ".ts")))
+      if (specifier.startsWith("#effect/")) visit(Path.join(root, "src/compat/effect3", `${specifier.slice("#effect/".length)}.ts`))
+      else if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier.replace(/\.js$/, ".ts")))
       else found.add(packageOf(specifier))
     }
   }
