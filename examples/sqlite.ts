@@ -1,4 +1,4 @@
-/** Quick start with SQLite, for the processes of one machine: `npm i @effect/sql-sqlite-node@0.53 @effect/sql@0.52 @effect/experimental@0.61 @effect/platform@0.97`. */
+/** Quick start with SQLite, for the processes of one machine: `npm i better-sqlite3@12`. */
 import { Console, Effect, Layer } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as SqliteStorage from "effect-storage-lock/SqliteStorage"

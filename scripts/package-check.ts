@@ -149,8 +149,8 @@ const program = Effect.gen(function*() {
   consume(work, tarball, { name: "core", needs: [], without: drivers, runs: true })
   consume(work, tarball, {
     name: "sqlite",
-    needs: ["@effect/sql-sqlite-node", "@effect/sql", "@effect/experimental", "@effect/platform"],
-    without: ["pg", "vitest"],
+    needs: ["better-sqlite3"],
+    without: ["pg", "vitest", "@effect/sql", "@types/better-sqlite3"],
     runs: true
   })
   const effectSql = ["@effect/sql", "@effect/experimental", "@effect/platform"]

@@ -9,7 +9,7 @@ const versionOf = (name: string): string => {
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version : "not installed"
 }
 
-const own = ["effect", "pg", "better-sqlite3", "@effect/sql-sqlite-node", "ioredis", "mysql2", "mongodb"]
+const own = ["effect", "pg", "better-sqlite3", "ioredis", "mysql2", "mongodb"]
 
 /** Under what the figures were had. `subjects`: whose peers were measured. */
 export const environment = (subjects: ReadonlyArray<StorageSubject>) => {

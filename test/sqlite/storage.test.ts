@@ -98,7 +98,7 @@ describe("SqliteStorage", () => {
       beside(filename, (db) =>
         Effect.gen(function*() {
           db.exec("BEGIN IMMEDIATE")
-          // The first preparation of this statement is under the lock: the driver would remember its failure.
+          // The first preparation of this statement is under the lock: its failure must not be remembered.
           const error = yield* Effect.flip(storage.claim(claim("a", "me", "1")))
           expect(error).toMatchObject({ reason: "Timeout", isRetryable: true, applied: "no", operation: "SqliteStorage.claim" })
           expect(error.message).toContain("a file of its own")
@@ -172,7 +172,7 @@ describe("SqliteStorage", () => {
         }))
     }))
 
-  it.live("a table made after the first failure is found: the driver's cache of failures is passed by", () => {
+  it.live("a table made after the first failure is found, and so is one that was dropped and made again: no failure is remembered", () => {
     const filename = newFile()
     return using({ filename }, (storage) =>
       beside(filename, (db) =>
@@ -184,6 +184,10 @@ describe("SqliteStorage", () => {
           db.exec("ALTER TABLE storage_lock ADD COLUMN note TEXT")
           expect((yield* storage.claim(claim("a", "you", "2")))._tag).toBe("Held")
           expect((yield* storage.release({ lockId: "a", holdId: hold("1") }))._tag).toBe("Released")
+          db.exec("DROP TABLE storage_lock")
+          expect(yield* Effect.flip(storage.claim(claim("a", "me", "1")))).toMatchObject({ reason: "Schema", applied: "no" })
+          db.exec(SqliteStorage.ddl())
+          expect((yield* storage.claim(claim("a", "me", "1")))._tag).toBe("Claimed")
         })))
   })
 

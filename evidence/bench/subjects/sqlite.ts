@@ -40,7 +40,7 @@ const ways: ReadonlyArray<Way> = [
   {
     name: "StorageLock",
     role: "ours",
-    packages: ["@effect/sql-sqlite-node"],
+    packages: ["better-sqlite3"],
     tells: true,
     open: ({ url }, settings) => library(SqliteStorage.layer({ filename: url, table }), settings)
   },

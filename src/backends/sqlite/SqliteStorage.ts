@@ -1,5 +1,5 @@
 /**
- * Locks in a SQLite file, for the processes of one machine. Needs `@effect/sql-sqlite-node`, `@effect/sql`, `@effect/experimental` and `@effect/platform`.
+ * Locks in a SQLite file, for the processes of one machine. Needs `better-sqlite3`.
  *
  * **What it promises.** Claims, renewals and releases are single statements, serialized by SQLite's one write lock per file. Leases end by the clock of the machine,
  * in milliseconds. With `synchronous: "full"` (the default) what was acknowledged outlives a loss of power, as far as the disk keeps its word.

@@ -1,6 +1,3 @@
-import * as Reactivity from "@effect/experimental/Reactivity"
-import type { Connection } from "@effect/sql/SqlConnection"
-import { SqliteClient } from "@effect/sql-sqlite-node"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
@@ -11,73 +8,57 @@ import * as Storage from "../../Storage.js"
 import { withoutLabels } from "../sql/record.js"
 import { jitter } from "../../common/jitter.js"
 import { monotonicMicros } from "../../common/time.js"
+import * as driver from "./driver.js"
 import type { Handle } from "./handle.js"
 import { busy, classify, full } from "./errors.js"
 import type { Resolved } from "./options.js"
 import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
 
+type Named = Readonly<Record<string, unknown>>
+
 /** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
 const whileBusy = Schedule.min([Schedule.exponential("1 millis", 1.6), Schedule.spaced("25 millis")]).pipe(jitter(0.5, 1.5))
 
-/**
- * The driver's cache keeps a failed preparation (a busy file, a table not yet there) for minutes. A statement that failed was not applied, so it may be tried
- * again at once, past the cache; preparing past it throws. This second error is the one that counts.
- */
-const pastCache = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.catchDefect(
-    Effect.suspend(() => conn.executeUnprepared(text, params, undefined)),
-    (cause) => Effect.fail({ cause })
-  )
+const attempt = (execute: driver.Execute, text: string, named?: Named): Effect.Effect<ReadonlyArray<unknown>, unknown> =>
+  Effect.try({ try: () => execute(text, named), catch: (cause) => cause })
 
-const attempt = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.catchCause(conn.execute(text, params, undefined), () => pastCache(conn, text, params))
-
-/** One handler on the way that does not fail, which is nearly always: each costs. */
-const makeHandle = (conn: Connection, timeoutMillis: number): Handle => ({
-  run: <Row>(operation: string, text: string, named?: Readonly<Record<string, unknown>>) => {
-    const params = named === undefined ? [] : [named]
-    return Effect.catchCause(
-      conn.execute(text, params, undefined),
-      () =>
-        pastCache(conn, text, params).pipe(
-          Effect.catchIf((error) => busy(error.cause), (error) => waitAndRetry(conn, timeoutMillis, text, params, error)),
-          Effect.catchIf((error) => full(error.cause), () => reuseLog(conn, text, params)),
-          Effect.mapError((error) => classify(operation, error.cause))
-        )
-    ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
-  }
+/** A statement that succeeds, as nearly all do, is one step: what has happened needs no handler on its way. One that failed was not applied, so it may be tried again. */
+const makeHandle = (execute: driver.Execute, timeoutMillis: number): Handle => ({
+  run: <Row>(operation: string, text: string, named?: Named) =>
+    Effect.suspend((): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
+      try {
+        return Effect.succeed(execute(text, named) as ReadonlyArray<Row>)
+      } catch (cause) {
+        const again = attempt(execute, text, named)
+        return (busy(cause) ? waitAndRetry(again, timeoutMillis, cause) : Effect.fail(cause)).pipe(
+          Effect.catchIf(full, () => reuseLog(execute, again)),
+          Effect.mapError((cause) => classify(operation, cause))
+        ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
+      }
+    })
 })
 
 /**
  * The log grows with each change. On a full disk it is copied into the database, which only overwrites pages that are there, and the next change is written at the log's begin: so what is held
  * can still be renewed and released.
  */
-const reuseLog = (conn: Connection, text: string, params: ReadonlyArray<unknown>) =>
-  Effect.andThen(
-    Effect.ignore(conn.executeUnprepared("PRAGMA wal_checkpoint(RESTART)", [], undefined)),
-    pastCache(conn, text, params)
-  )
+const reuseLog = <A>(execute: driver.Execute, again: Effect.Effect<A, unknown>) =>
+  Effect.andThen(Effect.ignore(attempt(execute, "PRAGMA wal_checkpoint(RESTART)")), again)
 
-const waitAndRetry = (
-  conn: Connection,
-  timeoutMillis: number,
-  text: string,
-  params: ReadonlyArray<unknown>,
-  first: { readonly cause?: unknown }
-) =>
+const waitAndRetry = <A>(attempt: Effect.Effect<A, unknown>, timeoutMillis: number, first: unknown) =>
   Effect.gen(function*() {
     const limit = Math.min(timeoutMillis, Duration.toMillis(yield* Storage.TimeLimit))
     const monotonicMillis = Effect.map(monotonicMicros, (micros) => micros / 1000)
     const end = (yield* monotonicMillis) + limit
-    const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt(conn, text, params))
+    const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt)
     // The last try is at the end of the time, not after it.
     const pauses = whileBusy.pipe(Schedule.modifyDelay(({ duration }) =>
       Effect.map(monotonicMillis, (now) => Duration.millis(Math.max(0, Math.min(Duration.toMillis(duration), end - 1 - now))))))
     yield* Effect.sleep(Math.min(1, limit))
     return yield* Effect.retry(again, {
       schedule: pauses,
-      while: (error) => error !== first && busy(error.cause)
+      while: (error) => error !== first && busy(error)
     })
   })
 
@@ -92,19 +73,11 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
     if (!options.setup && !memory && !existsSync(options.filename)) {
       return yield* failed(operation, "Connection", `there is no file ${JSON.stringify(options.filename)}, and setup is off`)
     }
-    const client = yield* SqliteClient.make({
-      filename: options.filename,
-      // The driver would do it under its own time-out of 5 s, which blocks the event loop, and throw.
-      disableWAL: true
-    }).pipe(
-      Effect.catchDefect((cause) => Effect.fail(classify(operation, cause))),
-      Effect.provide(Reactivity.layer)
-    )
-    const conn = yield* Effect.mapError(client.reserve, (error) => classify(operation, error.cause))
-    const handle = makeHandle(conn, options.timeoutMillis)
+    // SQLite itself waits for nobody: it would block the event loop.
+    const execute = yield* Effect.mapError(driver.open(options.filename, { timeout: 0 }), (cause) => classify(operation, cause))
+    const handle = makeHandle(execute, options.timeoutMillis)
     const run = <Row>(text: string) => handle.run<Row>(operation, text)
 
-    yield* run("PRAGMA busy_timeout = 0")
     yield* run(`PRAGMA synchronous = ${options.synchronous}`)
     // A property of the file, which migrations cannot set: they run in a transaction.
     if (!memory) {
@@ -136,12 +109,7 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
 
 /** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */
 const guard: sameFile.Guard = (filename) =>
-  SqliteClient.make({ filename, readonly: true, disableWAL: true }).pipe(
-    Effect.provide(Reactivity.layer),
-    Effect.flatMap((client) => client.reserve),
-    Effect.flatMap((conn) => conn.executeUnprepared("SELECT count(*) FROM sqlite_master", [], undefined)),
-    Effect.catchCause(() => Effect.void)
-  )
+  Effect.ignore(Effect.flatMap(driver.open(filename, { readonly: true }), (execute) => attempt(execute, "SELECT count(*) FROM sqlite_master")))
 
 /** A connection to whatever file stands at the path. */
 export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>

@@ -1,34 +1,42 @@
-import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
+import * as Option from "#effect/Option"
+import * as Queue from "#effect/Queue"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
 import { watch } from "node:fs"
 import type { Handle } from "./handle.js"
 import { at } from "./files.js"
 
+/** Reports of changes that come while nobody waits for one are one. */
 const changes = (file: string): Stream.Stream<void, unknown> =>
-  Stream.asyncPush<void, unknown>((emit) =>
-    Effect.acquireRelease(
-      Effect.try(() => {
+  Stream.unwrap(Effect.gen(function*() {
+    /** Each tells whether it is the last. */
+    const reports = yield* Queue.unbounded<Effect.Effect<boolean, unknown>>()
+    let over = false
+    const report = (outcome: Effect.Effect<boolean, unknown>, isLast: boolean) => {
+      if (over || (!isLast && Queue.sizeUnsafe(reports) > 0)) return
+      over = isLast
+      Queue.offerUnsafe(reports, outcome)
+    }
+    yield* Effect.acquireRelease(
+      Effect.try({
         // Not persistent: a hint is no reason to keep a process running.
-        const watcher = watch(file, { persistent: false }, (event) => {
-          emit.single(undefined)
+        try: () => watch(file, { persistent: false }, (event) => {
           // The name is another file's now, or nobody's: the watch is over, and the next one is of what stands there then.
-          if (event === "rename") emit.end()
-        })
-        watcher.on("error", (cause) => emit.fail(cause))
-        // What came before the watch is looked for once.
-        emit.single(undefined)
-        return watcher
+          const isLast = event === "rename"
+          report(Effect.succeed(isLast), isLast)
+        }).on("error", (cause) => report(Effect.fail(cause), true)),
+        catch: (cause) => cause
       }),
       (watcher) => Effect.sync(() => watcher.close())
-    ), { bufferSize: 1, strategy: "sliding" })
+    )
+    // What came before the watch is looked for once.
+    report(Effect.succeed(false), false)
+    const next = Effect.flatten(Queue.take(reports))
+    return Stream.paginate(undefined, () => Effect.map(next, (isLast) => [[undefined], isLast ? Option.none() : Option.some(undefined)] as const))
+  }))
 
-/** `Effect.try` wraps what was thrown. */
-const said = (error: unknown): string => {
-  const cause = Cause.isUnknownException(error) ? error.error : error
-  return cause instanceof Error ? cause.message : String(cause)
-}
+const said = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
 /** Beside the file that a link leads to. */
 const logOf = (filename: string) => `${at(filename).target}-wal`
