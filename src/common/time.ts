@@ -12,10 +12,3 @@ export const monotonicMicros: Effect.Effect<number> = Effect.clockWith((clock) =
 export const wallMicros: Effect.Effect<number> = Effect.clockWith((clock) =>
   Effect.sync(() => Math.floor(wallMillis(clock) * 1000))
 )
-
-/** Lets timers and sockets have their turn, and whatever else is ready. In real time, and at once. */
-export const eventLoop: Effect.Effect<void> = Effect.callback<void>((resume) => {
-  const go = () => resume(Effect.void)
-  if (typeof globalThis.setImmediate === "function") globalThis.setImmediate(go)
-  else globalThis.setTimeout(go, 0)
-})

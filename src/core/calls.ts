@@ -135,7 +135,7 @@ export const make = (
       }),
     background: (self) =>
       Effect.map(
-        Effect.forkDetach(withClock(
+        fibers.forkDetach(withClock(
           Effect.interruptible(Effect.catchDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect))),
           clock
         )),

@@ -113,9 +113,9 @@ export const open = (
     inspect(core, yield* Inspector)
     const loops = yield* Effect.forEach(
       [alarms.run, work(core)],
-      (loop: Effect.Effect<void>) => Effect.forkDetach(withClock(Effect.interruptible(loop), clock))
+      (loop: Effect.Effect<void>) => fibers.forkDetach(withClock(Effect.interruptible(loop), clock))
     )
-    const listening = yield* Effect.forkDetach(withClock(Effect.interruptible(listen(core)), clock))
+    const listening = yield* fibers.forkDetach(withClock(Effect.interruptible(listen(core)), clock))
     const end = Effect.suspend(() => {
       fibers.interrupt(listening)
       return Effect.andThen(

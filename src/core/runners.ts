@@ -13,7 +13,6 @@ import * as fibers from "#effect/fibers"
 import { type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import { Bell } from "./bell.js"
-import { eventLoop } from "../common/time.js"
 
 export interface Job {
   readonly operation: string
@@ -78,7 +77,7 @@ export class Runners {
       }
       runner.bell.ring()
       if (runner.fiber !== undefined) return Effect.succeed(interrupt)
-      return Effect.map(Effect.forkDetach(withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
+      return Effect.map(fibers.forkDetach(withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
         runner.fiber = fiber
         // Only an interruption ends a runner before its time.
         fiber.addObserver((exit) => this.done(runner, exit, false))
@@ -108,7 +107,7 @@ export class Runners {
         Effect.flatMap(runner.bell.waitWithin, () => {
           const { limit, self } = runner.job!
           const call = limit === runner.limit ? self : Effect.andThen(this.setLimit(runner, limit), self)
-          return Effect.exit(++this.calls % callsInARow === 0 ? Effect.andThen(eventLoop, call) : call)
+          return Effect.exit(++this.calls % callsInARow === 0 ? Effect.andThen(fibers.eventLoop, call) : call)
         }),
       step: (exit) => {
         more = this.done(runner, exit, true)

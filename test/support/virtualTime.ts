@@ -6,6 +6,7 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as clocks from "#effect/clocks"
+import { turns } from "#harness/settling"
 
 interface Sleeper {
   readonly due: number
@@ -55,8 +56,8 @@ const turn = Effect.callback<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** Several turns of the event loop: a fiber that leaves the loop a turn has not ended its work with it. */
-const settled = Effect.andThen(Effect.andThen(turn, turn), turn)
+/** A fiber that leaves the event loop a turn has not ended its work with it. */
+const settled = Array.from({ length: turns }, () => turn).reduce((all, one) => Effect.andThen(all, one))
 
 /** Runs an effect to its end in virtual time. */
 export const run = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>

@@ -19,11 +19,21 @@ export const interrupt = (fiber: RuntimeFiber<any, any>): void => fiber.unsafeIn
 /** The exit of a fiber that has ended. */
 export const exitOf = <A, E>(fiber: RuntimeFiber<A, E>): Exit.Exit<A, E> | undefined => effect.Option.getOrUndefined(Effect.runSync(effect.Fiber.poll(fiber)))
 
-/** Starts a fiber at once where that is possible. Effect 3 starts it when the present one waits. */
-export const { fork } = Effect
+/** Effect 4 starts them at once; Effect 3 does when the present fiber waits. */
+export const { fork, forkDaemon: forkDetach } = Effect
 
 /** Who waited goes on in a turn of its own, not within whoever woke it. On Effect 3 it does so anyway. */
 export const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => self
+
+/** Lets timers and sockets have their turn, and whatever else is ready. In real time, and at once. */
+export const eventLoop: Effect.Effect<void> = Effect.async<void>((resume) => {
+  const go = () => resume(Effect.void)
+  if (typeof globalThis.setImmediate === "function") globalThis.setImmediate(go)
+  else globalThis.setTimeout(go, 0)
+})
+
+/** Before a sleep by a test clock. Each costs milliseconds of real time, so what is done at once is waited for. */
+export const beforeSleep: Effect.Effect<void> = eventLoop
 
 /** Whoever is interrupted does not wait for what this still does. */
 export const { disconnect } = Effect

@@ -17,12 +17,23 @@ export const interrupt = (fiber: Fiber.Fiber<any, any>): void => fiber.interrupt
 /** The exit of a fiber that has ended. */
 export const exitOf = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | undefined => fiber.pollUnsafe()
 
-/** Starts a fiber at once. Else its body may not have begun when it is interrupted. */
+/** These start at once. Else a body may not have begun when it is interrupted, and a test clock may be moved before what is begun here waits for it. */
 export const fork = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> => Effect.forkChild(self, { startImmediately: true })
+
+export const forkDetach = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> => Effect.forkDetach(self, { startImmediately: true })
 
 /** Who waited goes on in a turn of its own, not within whoever woke it. */
 export const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(Effect.exit(self), (exit) => Effect.andThen(Effect.yieldNow, exit))
+
+/**
+ * Lets timers and sockets have their turn, and whatever else is ready: a yield of Effect 4 is a turn of the event loop. By the scheduler, since a test clock goes on when all
+ * that was scheduled is done.
+ */
+export const eventLoop: Effect.Effect<void> = Effect.yieldNow
+
+/** Before a sleep by a test clock, which costs nothing on Effect 4. */
+export const beforeSleep: Effect.Effect<void> = Effect.void
 
 /** Whoever is interrupted does not wait for what this still does. */
 export const disconnect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
