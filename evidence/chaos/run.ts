@@ -20,7 +20,7 @@ import { Fleet } from "./fleet.js"
 import { judge } from "./judge.js"
 import { append, clockFrom, parse, toHistory } from "./log.js"
 import type { Options } from "./options.js"
-import { tsx } from "./processes.js"
+import { loader } from "./processes.js"
 import { storages } from "./storages.js"
 import { Tally } from "./tally.js"
 
@@ -35,7 +35,7 @@ const patience = (lease: number, locks: number): number => 30_000 + 12 * lease *
 const startResource = (directory: string, log: string, base: bigint): Effect.Effect<number, Error, Scope.Scope> =>
   Effect.flatMap(
     Effect.acquireRelease(
-      Effect.sync(() => fork(resourceFile, [log, String(base)], { execArgv: tsx, cwd: directory, stdio: ["ignore", "ignore", "inherit", "ipc"] })),
+      Effect.sync(() => fork(resourceFile, [log, String(base)], { execArgv: loader, cwd: directory, stdio: ["ignore", "ignore", "inherit", "ipc"] })),
       (child) => Effect.sync(() => void child.kill("SIGKILL"))
     ),
     (child) =>

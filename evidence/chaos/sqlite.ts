@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Sandbox from "../../test/harness/sandbox.js"
-import { tsx } from "./processes.js"
+import { loader } from "./processes.js"
 import type { Running } from "./storages.js"
 
 const writerFile = fileURLToPath(new URL("./sqliteWriter.ts", import.meta.url))
@@ -15,7 +15,7 @@ const writerFile = fileURLToPath(new URL("./sqliteWriter.ts", import.meta.url))
 const open = (filename: string) =>
   Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      const child = fork(writerFile, [filename], { execArgv: tsx, cwd: Path.dirname(filename), stdio: ["ignore", "ignore", "inherit", "ipc"] })
+      const child = fork(writerFile, [filename], { execArgv: loader, cwd: Path.dirname(filename), stdio: ["ignore", "ignore", "inherit", "ipc"] })
       child.once("message", () => resume(Effect.succeed(child)))
       child.once("exit", () => resume(Effect.succeed(child)))
     }),

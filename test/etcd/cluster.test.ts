@@ -9,7 +9,6 @@ import { execFile } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import type { StorageError } from "../../src/LockError.js"
@@ -19,6 +18,7 @@ import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import * as Process from "../support/process.js"
+import * as program from "../support/program.js"
 
 const stubborn = Schedule.spaced("100 millis").pipe(Schedule.intersect(Schedule.recurs(300)))
 
@@ -117,13 +117,13 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
 })
 
 await describeServer("processes on one etcd", Shared.etcd, (server) => {
+  const child = program.bundled(new URL("./child.ts", import.meta.url))
   it.live("hand one lock over to each other, and no turn is lost", () =>
     Effect.gen(function*() {
       const prefix = yield* server.freshPrefix
       const file = join(yield* folder, "counter")
       writeFileSync(file, "0")
-      const child = fileURLToPath(new URL("./child.ts", import.meta.url))
-      const run = Effect.promise(() => promisify(execFile)(globalThis.process.execPath, ["--import", "tsx", child, server.url, prefix, file, "15"]))
+      const run = Effect.promise(() => promisify(execFile)(globalThis.process.execPath, [child(), server.url, prefix, file, "15"]))
       const outputs = yield* Effect.all([run, run, run], { concurrency: "unbounded" })
       const tokens = outputs.map(({ stdout }) => JSON.parse(stdout) as ReadonlyArray<number>)
       assert.strictEqual(readFileSync(file, "utf8"), "45")

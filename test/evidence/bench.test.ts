@@ -3,7 +3,7 @@ import * as Effect from "#effect/Effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { pathToFileURL } from "node:url"
 import * as floors from "../../evidence/bench/floor.js"
 import * as options from "../../evidence/bench/options.js"
 import { type Bar, svg } from "../../evidence/bench/charts.js"
@@ -213,10 +213,11 @@ describe("the comparison", () => {
 describe("the processes of the benchmark", () => {
   const opening = { do: "open", key: "k", storage: "sqlite", way: "StorageLock", settings: { leaseMillis: 10_000 } } as const
   const folder = () => mkdtempSync(join(tmpdir(), "bench-test-"))
+  const workerFile = program.bundled(new URL("../../evidence/bench/worker.ts", import.meta.url))
 
   it.live("one that does not answer is ended, and the next has open what it had", () =>
     Effect.gen(function*() {
-      const [worker] = yield* crews.make(1, new URL("../../evidence/bench/worker.ts", import.meta.url))
+      const [worker] = yield* crews.make(1, pathToFileURL(workerFile()))
       const path = folder()
       yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(path, { recursive: true, force: true })))
       const tell = <A>(command: Command, millis?: number) => Effect.tryPromise({ try: () => worker!.tell<A>(command, millis), catch: (error) => error as Error })
@@ -234,7 +235,7 @@ describe("the processes of the benchmark", () => {
 
   it.live("two holders at a time are counted", () =>
     Effect.gen(function*() {
-      const [worker] = yield* crews.make(1, new URL("../../evidence/bench/worker.ts", import.meta.url))
+      const [worker] = yield* crews.make(1, pathToFileURL(workerFile()))
       const path = folder()
       yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(path, { recursive: true, force: true })))
       const guard = join(path, "guard")
@@ -289,8 +290,8 @@ describe("the options of the benchmark", () => {
 })
 
 describe("npm run bench", () => {
-  const main = fileURLToPath(new URL("../../evidence/bench/main.ts", import.meta.url))
-  const run = (...args: ReadonlyArray<string>) => program.ended(program.start(main, args))
+  const main = program.bundled(new URL("../../evidence/bench/main.ts", import.meta.url))
+  const run = (...args: ReadonlyArray<string>) => program.ended(program.start(main(), args))
 
   it("a quick run over SQLite measures every scenario", async () => {
     const { code, stderr: err, stdout: out } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")

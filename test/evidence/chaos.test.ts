@@ -2,14 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { judge } from "../../evidence/chaos/judge.js"
 import { type Line, parse, toHistory } from "../../evidence/chaos/log.js"
 import * as Binaries from "../harness/postgresBinaries.js"
 import { describeServer } from "../harness/server.js"
 import * as program from "../support/program.js"
 
-const main = fileURLToPath(new URL("../../evidence/chaos/main.ts", import.meta.url))
+const main = program.bundled(...["main", "resource", "sqliteWriter", "worker"].map((name) => new URL(`../../evidence/chaos/${name}.ts`, import.meta.url)))
 const seconds = process.env["CHAOS_SECONDS"] ?? "15"
 
 const violated = (lines: ReadonlyArray<Line>, highest = new Map<string, number>()): ReadonlyArray<string> => {
@@ -156,7 +155,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (folder: string, ...args: ReadonlyArray<string>) => program.start(main, args, { env: { ...process.env, TMPDIR: folder } })
+const start = (folder: string, ...args: ReadonlyArray<string>) => program.start(main(), args, { env: { ...process.env, TMPDIR: folder } })
 
 const ended = async (child: ReturnType<typeof start>) => {
   const { code, stderr, stdout } = await program.ended(child)

@@ -9,10 +9,11 @@ import { mutate } from "../../evidence/simulate/mutate.js"
 import { generate } from "../../evidence/simulate/plan.js"
 import { run } from "../../evidence/simulate/run.js"
 import { runShare, emptyTally, add } from "../../evidence/simulate/shard.js"
-import { ended, start } from "../support/program.js"
+import * as program from "../support/program.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
-const simulate = (...args: ReadonlyArray<string>) => ended(start("evidence/simulate/main.ts", args, { cwd: root }))
+const main = program.bundled(new URL("../../evidence/simulate/main.ts", import.meta.url))
+const simulate = (...args: ReadonlyArray<string>) => program.ended(program.start(main(), args, { cwd: root }))
 
 const rules: Rules = { margin: 100, clockBound: 10, longestEnd: 200, calm: false, hiccups: false, swift: undefined, atomic: true, lostWrites: false }
 const want = (n: number, t: number, more: Partial<Extract<Event, { type: "want" }>> = {}): Event => ({

@@ -7,10 +7,10 @@ import * as Fiber from "#effect/Fiber"
 import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
 import * as Debian from "./debian.js"
 import * as Postgres from "./postgres.js"
 import * as Shared from "./shared.js"
+import * as program from "../support/program.js"
 import * as Processes from "./processes.mjs"
 import * as Sandbox from "./sandbox.js"
 import { describeServer, required } from "./server.js"
@@ -30,12 +30,13 @@ describe("a sandbox", () => {
       assert.isFalse(Fs.existsSync(sandbox.directory))
     }))
 
+  const ownerFile = program.bundled(new URL("./owner.ts", import.meta.url))
   for (const name of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
     it.live(`leaves nothing behind when its owner ends by ${name}`, () =>
       Effect.gen(function*() {
         const owner = ChildProcess.spawn(
           process.execPath,
-          ["--import", "tsx", fileURLToPath(new URL("./owner.ts", import.meta.url))],
+          [ownerFile()],
           { stdio: ["ignore", "pipe", "inherit"] }
         )
         const { directory, pids } = yield* Effect.callback<{ directory: string; pids: ReadonlyArray<number> }>((resume) => {

@@ -69,7 +69,10 @@ export const make = (): Evaluator => {
   }
   const matching = (query: Document): Array<Document> => {
     const condition = new Query(query, options)
-    return [...documents.values()].filter((document) => condition.test(document as never))
+    // As by the index that every collection has: not each document is asked whether it is the one.
+    const only = typeof query._id === "string" ? documents.get(query._id) : undefined
+    const candidates = typeof query._id !== "string" ? [...documents.values()] : only === undefined ? [] : [only]
+    return candidates.filter((document) => condition.test(document as never))
   }
   const through = (pipeline: Batch, document: Document): Document => new Aggregator(pipeline as never, options).run([document as never])[0]!
   const projected = (projection: unknown, found: Document): Document =>

@@ -13,7 +13,6 @@ import * as logs from "#harness/logs"
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
-import { fileURLToPath } from "node:url"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import type * as LockRecord from "../../src/LockRecord.js"
 import * as Storage from "../../src/Storage.js"
@@ -22,6 +21,7 @@ import * as Proxy from "../harness/proxy.js"
 import { describeServer, freePort } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import * as Process from "../support/process.js"
+import * as program from "../support/program.js"
 
 const hold = () => randomBytes(16).toString("base64url")
 const second = 1_000_000
@@ -218,12 +218,12 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       assert.strictEqual(yield* Effect.promise(() => client.db().collection("storage_lock").countDocuments()), 1)
     }))
 
+  const child = program.bundled(new URL("./child.ts", import.meta.url))
   it.live("processes hand a lock over to each other, and nothing that is done under it is lost", () =>
     Effect.gen(function*() {
       const url = Redacted.value(yield* fresh)
-      const child = fileURLToPath(new URL("./child.ts", import.meta.url))
       const run = Effect.promise(async () => {
-        const started = spawn(process.execPath, ["--import", "tsx", child, url, "15"], { stdio: ["ignore", "inherit", "inherit"] })
+        const started = spawn(process.execPath, [child(), url, "15"], { stdio: ["ignore", "inherit", "inherit"] })
         return (await once(started, "close"))[0] as number
       })
       assert.deepStrictEqual(yield* Effect.all([run, run, run], { concurrency: "unbounded" }), [0, 0, 0])

@@ -16,7 +16,6 @@ import * as configs from "#harness/configs"
 import Mysql from "mysql2"
 import { execFile } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as Storage from "../../src/Storage.js"
@@ -26,6 +25,7 @@ import * as Frames from "../harness/mysqlFrames.js"
 import * as Proxy from "../harness/proxy.js"
 import { describeServer, freePort } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
+import * as program from "../support/program.js"
 
 const hold = () => randomBytes(16).toString("base64url")
 const second = 1_000_000
@@ -264,14 +264,14 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.isTrue(Option.isSome(same))
     }))
 
+  const child = program.bundled(new URL("./child.ts", import.meta.url))
   it.live("processes hand one lock over: no increment is lost, and tokens are given once", () =>
     Effect.gen(function*() {
       const { url } = yield* fresh
       yield* query(url, "CREATE TABLE counter (n INT NOT NULL) SELECT 0 AS n")
-      const child = fileURLToPath(new URL("./child.ts", import.meta.url))
       const results = yield* Effect.forEach(["one", "two"], (owner) =>
         Effect.callback<{ readonly tokens?: ReadonlyArray<number>; readonly failed?: string }>((resume) => {
-          execFile(process.execPath, ["--import", "tsx", child, url, owner, "20"], { encoding: "utf8" }, (error, out) =>
+          execFile(process.execPath, [child(), url, owner, "20"], { encoding: "utf8" }, (error, out) =>
             resume(error === null ? Effect.succeed(JSON.parse(out.trim())) : Effect.die(error)))
         }), { concurrency: "unbounded" })
       assert.deepStrictEqual(results.map(({ failed }) => failed), [undefined, undefined])

@@ -3,7 +3,6 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { parse } from "../../examples/demo/options.js"
 import type { Write } from "../../examples/demo/protocol.js"
 import * as resources from "../../examples/demo/resource.js"
@@ -11,7 +10,7 @@ import type { Hold, Member, Show } from "../../examples/demo/show.js"
 import { verify } from "../../examples/demo/verify.js"
 import * as program from "../support/program.js"
 
-const main = fileURLToPath(new URL("../../examples/demo/main.ts", import.meta.url))
+const main = program.bundled(...["main", "worker"].map((name) => new URL(`../../examples/demo/${name}.ts`, import.meta.url)))
 
 let directory: string
 beforeAll(() => {
@@ -20,7 +19,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (...args: ReadonlyArray<string>) => program.start(main, args, { env: { ...process.env, TMPDIR: directory } })
+const start = (...args: ReadonlyArray<string>) => program.start(main(), args, { env: { ...process.env, TMPDIR: directory } })
 
 describe("the demo", () => {
   it("kills one holder, freezes another, refuses its late write, and every check holds", async () => {

@@ -22,8 +22,11 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
+const sourceOf = (name: string) => new URL(`../../examples/${name}`, import.meta.url)
+const bundled = program.bundled(...readdirSync(folder).filter((file) => file.endsWith(".ts")).map(sourceOf))
+
 const run = async (name: string, env: NodeJS.ProcessEnv) => {
-  const { code, stderr, stdout } = await program.ended(program.start(join(folder, `${name}.ts`), [], {
+  const { code, stderr, stdout } = await program.ended(program.start(bundled(sourceOf(`${name}.ts`)), [], {
     cwd: root,
     env: { ...process.env, LOCK_FILE: join(directory, `${name}.db`), ...env }
   }))

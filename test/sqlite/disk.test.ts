@@ -4,7 +4,7 @@ import { execFile } from "node:child_process"
 import { mkdtempSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import * as program from "../support/program.js"
 
 const mounted = (script: string, ...args: ReadonlyArray<string>) =>
   new Promise<{ readonly failed: boolean; readonly stdout: string; readonly stderr: string }>((resolve) =>
@@ -13,12 +13,12 @@ const mounted = (script: string, ...args: ReadonlyArray<string>) =>
   )
 
 describe("SqliteStorage on a full disk", () => {
+  const child = program.bundled(new URL("./full.ts", import.meta.url))
   it("keeps and frees what is held, and refuses new locks with a message that says what to do", async ({ onTestFinished, skip }) => {
     const directory = mkdtempSync(join(tmpdir(), "storage-lock-"))
     onTestFinished(() => rmdirSync(directory))
     if ((await mounted("true", directory)).failed) return skip("an ordinary user may mount no file system here (unshare -rm)")
-    const child = fileURLToPath(new URL("./full.ts", import.meta.url))
-    const run = await mounted("exec \"$1\" --import tsx \"$2\" \"$0\"", directory, process.execPath, child)
+    const run = await mounted("exec \"$1\" \"$2\" \"$0\"", directory, process.execPath, child())
     assert.isFalse(run.failed, run.stderr)
     const said = JSON.parse(run.stdout) as { readonly failed?: string; readonly renewed?: Array<string>; readonly releases?: Array<string>; readonly refused?: { readonly message: string } }
     assert.isUndefined(said.failed)

@@ -14,10 +14,10 @@ import * as Fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
+import * as program from "../support/program.js"
 
 const file = Effect.map(
   Effect.acquireRelease(
@@ -34,11 +34,13 @@ const deleteLog = (filename: string, suffixes: ReadonlyArray<string> = ["-wal", 
   for (const suffix of suffixes) Fs.rmSync(filename + suffix)
 }
 
+const takerFile = program.bundled(new URL("./taker.ts", import.meta.url))
+
 const taker = (filename: string, lockId: string) =>
   Effect.gen(function*() {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--import", "tsx", fileURLToPath(new URL("./taker.ts", import.meta.url)), filename, lockId], {
+        spawn(process.execPath, [takerFile(), filename, lockId], {
           stdio: ["pipe", "pipe", "inherit"]
         })
       ),
@@ -113,6 +115,8 @@ describe("a log that was deleted alone", () => {
         assert.strictEqual(other.said, "Claimed")
         assert.isTrue(yield* Effect.provide(StorageLock.isLocked("seen by all"), one))
         assert.isTrue(yield* Effect.provide(StorageLock.isLocked("seen by all"), two))
+        // The holder hears of it at the next renewal.
+        yield* Effect.exit(lock.renew)
         const held = yield* Effect.isSuccess(lock.check)
         assert.strictEqual(yield* Effect.provide(StorageLock.isLocked("job"), two), held)
       }))

@@ -5,12 +5,12 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
+import * as program from "../support/program.js"
 
-const child = fileURLToPath(new URL("./child.ts", import.meta.url))
+const child = program.bundled(new URL("./child.ts", import.meta.url))
 
 const start = async (filename: string, owner: string, rounds: number) => {
-  const process_ = spawn(process.execPath, ["--import", "tsx", child, filename, owner, String(rounds)], {
+  const process_ = spawn(process.execPath, [child(), filename, owner, String(rounds)], {
     stdio: ["pipe", "pipe", "inherit"]
   })
   const lines = createInterface({ input: process_.stdout })[Symbol.asyncIterator]()
