@@ -180,8 +180,8 @@ describe("the seeded bugs", () => {
   })
 
   it("one is caught, made smaller, and shown with its trace", async () => {
-    const { code, stdout } = await simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
-    assert.strictEqual(code, 0, stdout)
+    const { code, stderr, stdout } = await simulate("--mutant", "owner-not-compared", "--schedules", "200", "--workers", "1")
+    assert.strictEqual(code, 0, stdout + stderr)
     assert.match(stdout, /found after \d+ schedules/)
     assert.include(stdout, "The smallest form that was found")
     assert.match(stdout, />>>> {2}VIOLATION of \w+: /)

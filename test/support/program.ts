@@ -19,7 +19,7 @@ const places = (placeOf: (source: string) => string | undefined): Plugin => ({
   setup: ({ onLoad, onResolve }) => {
     // Drivers have parts that only work where they are installed.
     onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
-      kind === "entry-point" || /^(effect|@effect\/|effect-storage-lock)/.test(path) ? undefined : { external: true })
+      kind === "entry-point" || /^(#|effect|@effect\/|effect-storage-lock)/.test(path) ? undefined : { external: true })
     onLoad({ filter: /\.ts$/ }, ({ path }) => ({
       loader: "ts",
       contents: readFileSync(path, "utf8").replace(/new URL\(([^()]+), import\.meta\.url\)/g, (_, text: string) => {
