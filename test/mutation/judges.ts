@@ -1,6 +1,8 @@
 /** All that judges mutants: the tests that need no server. `runner.mjs` makes one bundle of them. */
 import "../core/LockRecord.test.js"
 import "../core/timeline.test.js"
+import "../core/hold.test.js"
+import "../core/acquire.test.js"
 import "../core/line.test.js"
 import "../core/nesting.test.js"
 import "../core/whyLost.test.js"
