@@ -6,7 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import type { LockTimeout, StorageError } from "../../src/LockError.js"
 import type { Claim, ClaimOutcome, LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
@@ -42,6 +45,9 @@ interface Setup {
   readonly claims: Array<readonly [at: number, holdId: string]>
   readonly releases: Array<readonly [at: number, holdId: string]>
   readonly since: Effect.Effect<number>
+  /** Another process has freed the lock. */
+  readonly hint: Effect.Effect<unknown>
+  readonly close: Effect.Effect<void>
 }
 
 /** `answers` is asked for the answer to each claim, by its number. */
@@ -56,8 +62,10 @@ const over = <A>(
     const since = Effect.map(Clock.currentTimeMillis, (now) => Math.round(now - began))
     const claims: Setup["claims"] = []
     const releases: Setup["releases"] = []
+    const hints = yield* Queue.unbounded<string>()
     const storage: Storage.Service = {
       ...memory,
+      wakeUps: Stream.fromQueue(hints),
       claim: (request) =>
         Effect.flatMap(since, (at) => {
           claims.push([at, request.holdId])
@@ -69,9 +77,9 @@ const over = <A>(
           return { _tag: "Released", remaining: 0 } as const
         })
     }
-    const { locks } = yield* Process.make(storage, { retry: Schedule.spaced("400 millis"), ...options })
-    return yield* body({ locks, claims, releases, since })
-  }))))
+    const { close, locks } = yield* Process.make(storage, { retry: Schedule.spaced("400 millis"), ...options })
+    return yield* body({ locks, claims, releases, since, hint: Queue.offer(hints, "foo"), close })
+  })).pipe(Effect.withRandom(Random.fixed([0.75])))))
 
 const fails = (self: Effect.Effect<unknown, unknown, never>) => Effect.flip(self) as Effect.Effect<LockTimeout | StorageError>
 const acquire = ({ locks }: Setup, options?: StorageLock.AcquireOptions, owner = "me") => fails(Effect.scoped(locks.acquire("foo", owner, options)))
@@ -311,3 +319,119 @@ it("an acquire that was given up asks no more", () =>
       yield* Effect.sleep("1 minute")
       assert.strictEqual(setup.claims.length, 2)
     })))
+
+it("an acquire that times out amid failures fails with the last of them", () =>
+  over(() => Effect.fail(Faulty.failure("Connection", "no")), (setup) =>
+    Effect.gen(function*() {
+      const error = yield* acquire(setup, { acquireTimeout: "300 millis" })
+      assert.deepInclude({ ...error }, { _tag: "StorageError", reason: "Connection" })
+      assert.strictEqual(yield* setup.since, 300)
+    })))
+
+it("a hint that comes while a claim is under way is not lost", () =>
+  over((index) => index === 0 ? held() : Effect.zipRight(Effect.sleep("20 millis"), held()), (setup) =>
+    Effect.gen(function*() {
+      const waiter = yield* Effect.fork(acquire(setup, { acquireTimeout: "700 millis" }))
+      yield* Effect.sleep("410 millis")
+      yield* setup.hint
+      yield* Fiber.join(waiter)
+      assert.deepStrictEqual(setup.claims.map(([at]) => at), [0, 400, 420])
+    })))
+
+describe("a lock that goes from hand to hand in this process", () => {
+  /** So many bodies of 20 ms, one after the other. */
+  const goRound = (setup: Setup, count: number) =>
+    Effect.forEach(Array.from({ length: count }, (_, i) => `${i}`), (owner) => Effect.fork(Effect.exit(setup.locks.withLock(() => Effect.sleep("20 millis"), "foo", owner))))
+
+  const every20 = Array.from({ length: 9 }, (_, i) => 20 * i)
+
+  it("pauses after eight turns, for others to come in: five quarters of 20 ms, by these dice", () =>
+    over((_, request) => Effect.succeed(claimed(request)), (setup) =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(yield* goRound(setup, 12), Fiber.join)
+        const at = setup.claims.map(([at]) => at)
+        assert.deepStrictEqual(at.slice(0, 9), every20)
+        // A sleep is of whole milliseconds.
+        assert.isTrue(at[9]! >= 205 && at[9]! <= 207, String(at))
+        assert.deepStrictEqual(at.slice(10).map((time) => time - at[9]!), [20, 40])
+      })))
+
+  it("pauses no longer for who only tries, and goes on when that is over", () =>
+    over((_, request) => Effect.succeed(claimed(request)), (setup) =>
+      Effect.gen(function*() {
+        const fibers = yield* goRound(setup, 10)
+        yield* Effect.sleep("185 millis")
+        yield* setup.locks.withLockIfAvailable(() => Effect.sleep("100 millis"), "foo", "trier")
+        yield* Effect.forEach(fibers, Fiber.join)
+        assert.deepStrictEqual(setup.claims.map(([at]) => at), [...every20, 185, 285])
+      })))
+
+  it("is waited for no longer when the layer closes in a pause", () =>
+    over((_, request) => Effect.succeed(claimed(request)), (setup) =>
+      Effect.gen(function*() {
+        const fibers = yield* goRound(setup, 10)
+        yield* Effect.sleep("185 millis")
+        yield* setup.close
+        const exit = yield* Fiber.join(fibers[9]!)
+        assert.isTrue(Exit.isFailure(exit))
+        assert.strictEqual(yield* setup.since, 185)
+        assert.strictEqual(setup.claims.length, 9)
+      })))
+})
+
+describe("a process that has met others", () => {
+  /** Three hints, 40 ms apart, then it wins, and gives it back 10 ms later, at 130 ms. Its own slot is five quarters of 73.75 ms then. */
+  const won = (setup: Setup) =>
+    Effect.gen(function*() {
+      const first = yield* Effect.fork(setup.locks.withLock(() => Effect.sleep("10 millis"), "foo", "me"))
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.sleep("40 millis")
+        yield* setup.hint
+      }
+      yield* Fiber.join(first)
+      assert.strictEqual(yield* setup.since, 130)
+    })
+
+  const answers = (index: number, request: Claim) => index < 3 ? held() : Effect.succeed(claimed(request))
+  const again = (setup: Setup, options?: StorageLock.AcquireOptions) => Effect.exit(setup.locks.withLock(() => Effect.void, "foo", "me", options))
+
+  it("leaves the lock to them after a win, for a turn", () =>
+    over(answers, (setup) =>
+      Effect.gen(function*() {
+        yield* won(setup)
+        yield* again(setup)
+        const at = setup.claims.map(([at]) => at)
+        assert.deepStrictEqual(at.slice(0, 4), [0, 40, 80, 120])
+        assert.isTrue(at[4]! >= 222 && at[4]! <= 224, String(at))
+      })))
+
+  it("but not for more than half of the time that it has", () =>
+    over(answers, (setup) =>
+      Effect.gen(function*() {
+        yield* won(setup)
+        yield* again(setup, { acquireTimeout: "100 millis" })
+        assert.strictEqual(setup.claims[4]![0], 180)
+      })))
+
+  it("asks for nothing when its layer closes meanwhile", () =>
+    over(answers, (setup) =>
+      Effect.gen(function*() {
+        yield* won(setup)
+        const waiter = yield* Effect.fork(again(setup))
+        yield* Effect.sleep("20 millis")
+        yield* setup.close
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(waiter)))
+        assert.strictEqual(setup.claims.length, 4)
+      })))
+
+  it("nor while somebody here has tried, and got it", () =>
+    over(answers, (setup) =>
+      Effect.gen(function*() {
+        yield* won(setup)
+        const waiter = yield* Effect.fork(again(setup))
+        yield* Effect.sleep("20 millis")
+        yield* setup.locks.withLockIfAvailable(() => Effect.sleep("300 millis"), "foo", "trier")
+        yield* Fiber.join(waiter)
+        assert.deepStrictEqual(setup.claims.slice(4).map(([at]) => at), [150, 450])
+      })))
+})
