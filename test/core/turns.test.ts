@@ -239,6 +239,18 @@ describe("who may ask", () => {
     assert.isAbove(line.due(b, 145), 145, "to nobody any more")
   })
 
+  it("and goes on being handed on when one of several who wait leaves", () => {
+    const line = new Line()
+    wins(line, 0, 3)
+    const [a, b] = [new Ticket("a"), new Ticket("b")]
+    assert.isFalse(a.hinted)
+    line.join(a, 141)
+    line.join(b, 141)
+    ends(line, 142)
+    line.leave(b)
+    assert.strictEqual(line.due(a, 143), 143)
+  })
+
   it("knows where the hold here was acquired", () => {
     const line = new Line()
     const place = { fiber: 1, span: undefined, scope: undefined, enclosing: undefined }
@@ -346,6 +358,15 @@ describe("a streak", () => {
     assert.isTrue(line.takePause(1000, 8, 100))
   })
 
+  it("goes on through the echo of its own release", () => {
+    const line = streak(8, 50)
+    line.claimed("a", 400)
+    line.ending("a")
+    line.ended("a", 450)
+    line.freed(460)
+    assert.isTrue(line.takePause(1000, 8, 100))
+  })
+
   it("a pause ends with a claim, and with another's hold", () => {
     const line = new Line()
     line.pausesUntil = 7
@@ -439,6 +460,18 @@ describe("the lines of a layer", () => {
     lines.of("a").leave(ticket)
     lines.tidy("a", 3_000)
     assert.strictEqual(lines.size, 0)
+  })
+
+  it("one that remembers nothing goes at once, though others are kept; one that is needed again is none of those that nobody needs", () => {
+    const lines = new Lines()
+    met(lines, "a", 1_000)
+    lines.of("b").claimed("me", 1_000)
+    lines.of("b").ended("me", 1_000)
+    lines.tidy("b", 1_000)
+    assert.strictEqual(lines.size, 1)
+    lines.of("a").join(new Ticket("me"), 1_000)
+    lines.tidy("x", 1_000)
+    assert.strictEqual(lines["idle"].size, 0)
   })
 
   it("a thousand that nobody needs, and no more: the oldest go", () => {
