@@ -53,6 +53,7 @@ describe("by the store's clock", () => {
       yield* storage.claim(claim())
       assert.deepStrictEqual(written(), ["create true"])
       yield* storage.claim(claim("other"))
+      yield* storage.claim(claim())
       assert.deepStrictEqual(written(), [])
       yield* storage.renew([{ ...hold(), lease: 20_000_000 }])
       assert.deepStrictEqual(written(), ["update +1"])
@@ -172,8 +173,9 @@ describe("without a clock", () => {
 
   it.effect("it is over once it was seen unchanged for all of it, and not before", () =>
     Effect.gen(function*() {
-      const { hands, listed, on, store, storage } = yield* setup("none")
+      const { hands, listed, on, store, storage, written } = yield* setup("none")
       yield* on(storage.claim(claim()))
+      written()
       const waiter = VersionedStore.toStorage(store)
       const asked = yield* on(waiter.claim(claim("other")))
       assert(asked._tag === "Held")
@@ -185,6 +187,8 @@ describe("without a clock", () => {
       hands.now += 1
       assert.isTrue(Option.isNone(yield* on(waiter.get("foo"))))
       assert.deepStrictEqual(yield* listed(waiter), [])
+      yield* on(waiter.renew([{ ...hold("other"), lease: 1_000_000 }]))
+      assert.deepStrictEqual(written(), [], "to see that it is over is no change")
       assert.strictEqual((yield* on(waiter.claim(claim("other"))))._tag, "Claimed")
     }))
 

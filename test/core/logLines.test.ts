@@ -74,6 +74,9 @@ describe("a line", () => {
         assert.match((yield* said)[0]!, /\. The storage has not answered yet$/)
         signs.recovered(subject("a"))
         signs.released(subject("b"))
+        yield* Effect.promise(() => Promise.resolve())
+        yield* Effect.yieldNow()
+        assert.deepStrictEqual(lines.map(({ annotations }) => annotations.reason), ["Recovered", "Recovered"])
         const both = yield* said
         assert.match(both[0]!, /^Info effect-storage-lock: renewed again: "a" of owner "me" \(lease until [^)]*\)$/)
         assert.match(both[1]!, /^Info effect-storage-lock: given back after all: "b"/)
