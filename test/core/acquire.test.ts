@@ -299,6 +299,17 @@ describe("a try", () => {
         assert.strictEqual(yield* took({ acquireTimeout: "50 millis" }), 50)
       })))
 
+  it("beside one that waits knows that somebody has the lock, but not that they still do: for how long it had no answer is told", () =>
+    over((index) => index === 0 ? held() : Effect.never, (setup) =>
+      Effect.gen(function*() {
+        const waiter = yield* Effect.fork(acquire(setup))
+        yield* Effect.sleep("100 millis")
+        const error = yield* tries(setup, { acquireTimeout: "40 millis" })
+        assert.strictEqual(error._tag, "StorageError")
+        assert.strictEqual(error.message, "no answer from MemoryStorage within 40 ms")
+        yield* Fiber.interrupt(waiter)
+      })))
+
   it("puts up with failures for as long as that, and no longer than half a second", () =>
     over(() => Effect.fail(Faulty.failure("Connection", "no")), (setup) =>
       Effect.gen(function*() {
