@@ -5,6 +5,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
@@ -79,7 +81,7 @@ const over = <A>(
     }
     const { close, locks } = yield* Process.make(storage, { retry: Schedule.spaced("400 millis"), ...options })
     return yield* body({ locks, claims, releases, since, hint: Queue.offer(hints, "foo"), close })
-  })).pipe(Effect.withRandom(Random.fixed([0.75])))))
+  })).pipe(Effect.withRandom(Random.fixed([0.75])), Logger.withMinimumLogLevel(LogLevel.None))))
 
 const fails = (self: Effect.Effect<unknown, unknown, never>) => Effect.flip(self) as Effect.Effect<LockTimeout | StorageError>
 const acquire = ({ locks }: Setup, options?: StorageLock.AcquireOptions, owner = "me") => fails(Effect.scoped(locks.acquire("foo", owner, options)))
