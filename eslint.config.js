@@ -2,7 +2,7 @@ import js from "@eslint/js"
 import tseslint from "typescript-eslint"
 
 export default tseslint.config(
-  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js", ".dependency-cruiser.cjs", ".effect4", "src/compat/effect4", "test/harness/effect4"] },
+  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js", ".dependency-cruiser.cjs", "src/compat/effect4", "test/harness/effect4"] },
   js.configs.recommended,
   tseslint.configs.recommended,
   {

@@ -1,8 +1,7 @@
 /** Mutation testing: `npm run mutation` over all, or `npm run mutation -- --mutate src/core/hold.ts` over one file. See docs/proof/mutation.md. */
 export default {
-  testRunner: "vitest",
-  vitest: { configFile: "test/mutation/vitest.config.ts", related: false },
-  plugins: ["@stryker-mutator/vitest-runner"],
+  testRunner: "judges",
+  plugins: ["./test/mutation/runner.mjs"],
   mutate: [
     "src/LockRecord.ts",
     "src/VersionedStore.ts",
@@ -20,7 +19,7 @@ export default {
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false, allowEmojis: false },
   concurrency: 2,
   // A mutant that hangs is caught by its time-out.
-  timeoutMS: 5_000,
+  timeoutMS: 20_000,
   timeoutFactor: 1.3,
   ignorePatterns: ["dist", "evidence/bench", "evidence/chaos", "docs", "reports", "coverage", ".ci"],
   tempDirName: "reports/stryker",

@@ -3,13 +3,16 @@
  * `scripts/effect4`. Only what has changed is written, so a folder that is kept is soon up to date.
  */
 import { execFileSync } from "node:child_process"
+import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
 
-export const defaultFolder = Path.join(root, ".effect4")
+/** Outside of the project, or what is not installed there would be found here, with Effect 3. */
+export const defaultFolder = Path.join(Os.tmpdir(), `effect-storage-lock-effect4-${createHash("sha256").update(root).digest("hex").slice(0, 12)}`)
 
 const skipped = /^(src\/compat\/effect3|test\/harness\/effect3|scripts\/effect4|\.ci)\//
 

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as DateTime from "#effect/DateTime"
 import * as Effect from "#effect/Effect"
 import * as Schema from "#effect/Schema"

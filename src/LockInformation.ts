@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as DateTime from "#effect/DateTime"
 import * as Schema from "#effect/Schema"
 import { unchecked } from "#effect/schemas"

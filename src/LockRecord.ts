@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Schema from "#effect/Schema"
 
 /**

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import type * as Effect from "#effect/Effect"

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"

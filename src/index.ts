@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+import "#effect/major"
 export * as LockError from "./LockError.js"
 export * as LockInformation from "./LockInformation.js"
 export * as LockRecord from "./LockRecord.js"

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 export {
   type Case,
   ConformanceFailure,

@@ -29,7 +29,7 @@ describe("alarms", () => {
     20
   )
   for (const [index, plan] of plans.entries()) {
-    it.effect(`ring once each, in order of time, never early, and not when cancelled (plan ${index} of ${plan.length})`, () =>
+    it.effect(`ring once each, in order of time, never early, and not when cancelled (plan ${index})`, () =>
       Effect.gen(function*() {
         const { alarms, timeline } = yield* running
         const start = timeline.now()

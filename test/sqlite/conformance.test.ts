@@ -1,11 +1,8 @@
 /** SQLite keeps every promise, by its own statements and over compare-and-set. Each build of a layer is a connection of its own to one file. */
-import { SqliteClient } from "@effect/sql-sqlite-node"
-import * as SqlClient from "@effect/sql/SqlClient"
+import Database from "better-sqlite3"
 import { afterAll } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
-import * as Reactivity from "@effect/experimental/Reactivity"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -17,19 +14,17 @@ const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "storage-lock-conformanc
 afterAll(() => Fs.rmSync(directory, { recursive: true, force: true }))
 
 /** The program has a transaction open on the very file, in its context as `@effect/sql` puts it there, and rolls it back. */
-const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, unknown, R> =>
-  Effect.gen(function*() {
-    const client = yield* SqliteClient.make({ filename })
-    let result: Option.Option<A> = Option.none()
-    yield* effect.pipe(
-      Effect.tap((value) => Effect.sync(() => (result = Option.some(value)))),
-      Effect.andThen(Effect.fail("roll back" as const)),
-      client.withTransaction,
-      Effect.provideService(SqlClient.SqlClient, client),
-      Effect.catchIf((error) => error === "roll back", () => Effect.void)
-    )
-    return Option.getOrThrow(result)
-  }).pipe(Effect.scoped, Effect.provide(Reactivity.layer)) as Effect.Effect<A, unknown, R>
+/** Of a connection of the program. */
+const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => new Database(filename).exec("BEGIN")),
+    () => effect,
+    (program) =>
+      Effect.sync(() => {
+        program.exec("ROLLBACK")
+        program.close()
+      })
+  )
 
 for (const synchronous of ["full", "normal"] as const) {
   const filename = Path.join(directory, `native-${synchronous}.db`)

@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import type * as Grpc from "@grpc/grpc-js"
 import * as Config from "#effect/Config"
 import type * as Duration from "#effect/Duration"

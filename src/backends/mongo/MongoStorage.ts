@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Config from "#effect/Config"
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"

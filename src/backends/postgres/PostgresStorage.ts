@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"

@@ -9,6 +9,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Schema from "#effect/Schema"

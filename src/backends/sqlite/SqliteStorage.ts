@@ -14,6 +14,7 @@
  *
  * @since 0.1.0
  */
+import "#effect/major"
 import * as Config from "#effect/Config"
 import type * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"

@@ -1,5 +1,5 @@
 /** `effect/Config` of Effect 3, with what stands there in Effect 4. */
-import type * as Config from "effect/Config"
+import * as Config from "effect/Config"
 
 export * from "effect/Config"
 
@@ -7,4 +7,8 @@ export type { ConfigError } from "effect/ConfigError"
 
 export type Wrap<A> = Config.Config.Wrap<A>
 
-export { duration as Duration, redacted as Redacted, string as String } from "effect/Config"
+export const Duration = Config.duration
+
+export const Redacted = Config.redacted
+
+export const String = Config.string

@@ -4,6 +4,6 @@ import * as Deferred from "effect/Deferred"
 
 export * from "effect/Deferred"
 
-export { unsafeDone as doneUnsafe } from "effect/Deferred"
+export const doneUnsafe = Deferred.unsafeDone
 
 export const makeUnsafe = <A, E = never>(): Deferred.Deferred<A, E> => Deferred.unsafeMake(effect.FiberId.none)

@@ -6,17 +6,25 @@ import * as Result from "./Result.js"
 
 export * from "effect/Effect"
 
-export {
-  async as callback,
-  catchAll as catch,
-  catchAllCause as catchCause,
-  catchAllDefect as catchDefect,
-  fork as forkChild,
-  forkDaemon as forkDetach,
-  mapInputContext as updateContext,
-  withFiberRuntime as withFiber,
-  zipRight as andThen
-} from "effect/Effect"
+export const callback = Effect.async
+
+const catchAs = Effect.catchAll
+
+export const catchCause = Effect.catchAllCause
+
+export const catchDefect = Effect.catchAllDefect
+
+export const forkChild = Effect.fork
+
+export const forkDetach = Effect.forkDaemon
+
+export const updateContext = Effect.mapInputContext
+
+export const withFiber = Effect.withFiberRuntime
+
+export const andThen = Effect.zipRight
+
+export { catchAs as catch }
 
 export const yieldNow: Effect.Effect<void> = Effect.yieldNow()
 

@@ -1,4 +1,10 @@
 /** `effect/Layer` of Effect 3 in the names of Effect 4. */
+import * as Layer from "effect/Layer"
+
 export * from "effect/Layer"
 
-export { scoped as effect, scopedDiscard as effectDiscard, unwrapScoped as unwrap } from "effect/Layer"
+export const effect = Layer.scoped
+
+export const effectDiscard = Layer.scopedDiscard
+
+export const unwrap = Layer.unwrapScoped

@@ -1,6 +1,6 @@
 /** `effect/Queue` of Effect 3 in the names of Effect 4. */
 import * as Option from "effect/Option"
-import type * as Queue from "effect/Queue"
+import * as Queue from "effect/Queue"
 
 export * from "effect/Queue"
 
@@ -10,4 +10,4 @@ export const offerUnsafe = <A>(self: Queue.Queue<A>, message: A): boolean => sel
 export const sizeUnsafe = <A>(self: Queue.Queue<A>): number => Option.getOrElse(self.unsafeSize(), () => 0)
 
 /** Takes what is there, and waits for nothing. */
-export { takeAll as clear } from "effect/Queue"
+export const clear = Queue.takeAll

@@ -5,7 +5,7 @@ import * as Schedule from "effect/Schedule"
 
 export * from "effect/Schedule"
 
-export { andThen as concat } from "effect/Schedule"
+export const concat = Schedule.andThen
 
 type Schedules = readonly [Schedule.Schedule<unknown>, ...Array<Schedule.Schedule<unknown>>]
 

@@ -7,10 +7,14 @@ export type Codec<A, I = A> = Schema.Schema<A, I>
 
 export const Literals = <const L extends readonly [string, ...Array<string>]>(literals: L): Schema.Literal<[...L]> => Schema.Literal(...literals)
 
-export { parseJson as fromJsonString } from "effect/Schema"
+export const fromJsonString = Schema.parseJson
 
 export const Defect = (): typeof Schema.Defect => Schema.Defect
 
-export { decode as decodeEffect, decodeUnknown as decodeUnknownEffect, encode as encodeEffect } from "effect/Schema"
+export const decodeEffect = Schema.decode
 
-export { DateTimeUtc as DateTimeUtcFromString } from "effect/Schema"
+export const decodeUnknownEffect = Schema.decodeUnknown
+
+export const encodeEffect = Schema.encode
+
+export const DateTimeUtcFromString = Schema.DateTimeUtc

@@ -6,7 +6,13 @@ import * as Stream from "effect/Stream"
 
 export * from "effect/Stream"
 
-export { catchAll as catch, catchAllCause as catchCause, unwrapScoped as unwrap } from "effect/Stream"
+const catchAs = Stream.catchAll
+
+export const catchCause = Stream.catchAllCause
+
+export const unwrap = Stream.unwrapScoped
+
+export { catchAs as catch }
 
 export const paginate = <S, A, E = never, R = never>(
   start: S,

@@ -1,0 +1,41 @@
+/** What is done for Effect 4, in a copy of the project that has it: `tsx scripts/effect4.ts test|check|pack [arguments]`. */
+import { spawnSync } from "node:child_process"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { fileURLToPath } from "node:url"
+import * as tree from "./tree.js"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+const folder = tree.defaultFolder
+const [task, ...args] = process.argv.slice(2)
+
+/** Tests whose subject is of Effect 3 alone, or that look at the project and not at the library. */
+const tested = ["test/core", "test/memory", "test/testing", "test/evidence/simulate", "test/sqlite/conformance", "test/postgres/conformance", "test/postgres/fromClient", "test/redis/conformance", "test/etcd/conformance"]
+
+const run = (command: string, ...rest: ReadonlyArray<string>): void => {
+  const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit" })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+tree.make(folder)
+const lock = Fs.readFileSync(Path.join(folder, "package-lock.json"), "utf8")
+const stamp = Path.join(folder, "node_modules/.installed")
+if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
+  run("npm", "ci", "--no-audit", "--no-fund")
+  Fs.writeFileSync(stamp, lock)
+}
+
+switch (task) {
+  case "test":
+    run("npx", "vitest", "run", ...(args.some((arg) => !arg.startsWith("-")) ? args : [...tested, ...args]))
+    break
+  case "check":
+    run("npx", "tsc", "-p", "tsconfig.build.json", "--noEmit", ...args)
+    break
+  case "pack":
+    run("npm", "pack", "--pack-destination", root, ...args)
+    break
+  default:
+    console.error("test, check or pack?")
+    process.exit(2)
+}
