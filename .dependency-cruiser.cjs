@@ -18,7 +18,7 @@ module.exports = {
     only("shared-by-backends", { path: "^src/backends/(shared|sql)/" }, { path: "^src/backends/", pathNot: "^src/backends/(shared|sql)/" }, "What backends share knows none of them."),
     only("kit-knows-no-storage", { path: "^src/testing/" }, { path: "^src/(backends|core)/" }, "The kit judges by the ports, and by what a program has."),
     only("published-alone", { path: "^src/" }, { path: "^(test|evidence|examples|scripts)/" }, "What is published needs nothing that is not."),
-    only("compat-knows-effect", { path: effect }, { path: "^src/", pathNot: "^src/compat/effect3/" }, "What stands for Effect knows nothing of locks."),
+    only("compat-knows-effect", { path: effect }, { path: "^src/", pathNot: "^src/compat/" }, "What stands for Effect knows nothing of locks."),
     only("resolves", {}, { couldNotResolve: true }, "An import leads somewhere.")
   ],
   options: {
