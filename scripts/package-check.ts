@@ -23,6 +23,12 @@ const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "ut
   allowScripts: Record<string, boolean>
 }
 
+/** What differs for Effect 4. */
+const next = JSON.parse(Fs.readFileSync(Path.join(root, "scripts/effect4/package.json"), "utf8")) as {
+  version: string
+  devDependencies: Record<string, string | null>
+}
+
 const results: Array<{ readonly name: string; readonly passed: boolean }> = []
 
 const run = (command: string, args: ReadonlyArray<string>, cwd = root, env: Record<string, string> = {}): string => {
@@ -59,17 +65,19 @@ interface Consumer {
   readonly runs: boolean
   /** The module of `server.ts`'s program. */
   readonly module?: string | undefined
+  readonly major?: "4" | undefined
 }
 
 /** The same versions as in development; also the driver's own peers, or npm takes the newest that fit. */
-const versions = (names: ReadonlyArray<string>) =>
-  Object.fromEntries(names.map((name) => [name, manifest.devDependencies[name]!]))
+const versions = (names: ReadonlyArray<string>, major?: "4") =>
+  Object.fromEntries(names.map((name) => [name, (major === "4" ? next.devDependencies[name] : undefined) ?? manifest.devDependencies[name]!]))
 
 const resolutions = { nodenext: ["NodeNext", "NodeNext"], bundler: ["ESNext", "Bundler"] } as const
 
 const consume = (work: string, tarball: string, consumer: Consumer): void => {
-  const project = Path.join(work, consumer.name)
-  const installed = step(`${consumer.name}: installs`, () => {
+  const title = consumer.major === undefined ? consumer.name : `${consumer.name} on Effect ${consumer.major}`
+  const project = Path.join(work, title.replaceAll(" ", "-"))
+  const installed = step(`${title}: installs`, () => {
     Fs.mkdirSync(project)
     const program = consumer.module === undefined ? consumer.name : "server"
     const text = Fs.readFileSync(Path.join(root, "scripts/package-check", `${program}.ts`), "utf8")
@@ -80,7 +88,7 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
         name: "consumer",
         private: true,
         type: "module",
-        dependencies: { [manifest.name]: `file:${tarball}`, ...versions(["effect", ...consumer.needs]) },
+        dependencies: { [manifest.name]: `file:${tarball}`, ...versions(["effect", ...consumer.needs], consumer.major) },
         devDependencies: versions(["typescript", "@types/node"]),
         allowScripts: manifest.allowScripts
       })
@@ -95,7 +103,7 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   for (const [name, [module, moduleResolution]] of Object.entries(resolutions)) {
     // What resolves for one module resolves for all: the core and one driver show it.
     if (name === "bundler" && !["core", "postgres"].includes(consumer.name)) continue
-    step(`${consumer.name}: compiles under ${name}, with its dependencies' types checked`, () => {
+    step(`${title}: compiles under ${name}, with its dependencies' types checked`, () => {
       Fs.writeFileSync(
         Path.join(project, `tsconfig.${name}.json`),
         JSON.stringify({
@@ -117,8 +125,22 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
     })
   }
   if (consumer.runs) {
-    step(`${consumer.name}: runs`, () => run(process.execPath, ["nodenext/main.js"], project, consumer.env))
+    step(`${title}: runs`, () => run(process.execPath, ["nodenext/main.js"], project, consumer.env))
   }
+}
+
+/** Of each module that needs nothing but effect, in a project that has the other major of it. */
+const refuses = (work: string, tarball: string, major: "3" | "4", other: string): void => {
+  step(`for Effect ${major}, beside Effect ${other}: says what to install, in one sentence`, () => {
+    const project = Path.join(work, `wrong-${major}`)
+    Fs.mkdirSync(project)
+    Fs.writeFileSync(Path.join(project, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
+    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error", "--force", `effect@${other}`, tarball], project)
+    for (const subpath of ["", "/StorageLock", "/Storage", "/VersionedStore", "/LockRecord", "/LockInformation", "/LockError", "/MemoryStorage", "/SqlFence"]) {
+      const said = run(process.execPath, ["-e", `import(${JSON.stringify(manifest.name + subpath)}).then(() => console.log("loaded"), ({ message }) => console.log(message))`], project)
+      if (!new RegExp(`^This effect-storage-lock is the one for Effect ${major}, .*npm install [^\n]*\n$`).test(said)) throw new Error(`${subpath}: ${said}`)
+    }
+  })
 }
 
 const urlOf = (server: { readonly url: string; readonly freshDatabase?: Effect.Effect<string, never, Scope.Scope> }) =>
@@ -147,6 +169,17 @@ const program = Effect.gen(function*() {
 
   const drivers = ["pg", "mysql2", "tedious", "mongodb", "ioredis", "@grpc/grpc-js", "better-sqlite3", "@effect/sql", "@effect/vitest", "vitest"]
   consume(work, tarball, { name: "core", needs: [], without: drivers, runs: true })
+  const tarball4 = step("builds and packs for Effect 4", () => {
+    run("npx", ["--no-install", "tsx", "scripts/effect4.ts", "pack", "--pack-destination", work])
+    return Path.join(work, `${manifest.name}-${next.version}.tgz`)
+  })
+  if (tarball4 !== undefined) {
+    step("publint for Effect 4", () => run("npx", ["--no-install", "publint", "run", tarball4, "--strict"]))
+    step("arethetypeswrong for Effect 4", () => run("npx", ["--no-install", "attw", tarball4, "--profile", "esm-only"]))
+    consume(work, tarball4, { name: "core", needs: [], without: drivers, runs: true, major: "4" })
+    refuses(work, tarball4, "4", versions(["effect"])["effect"]!)
+    refuses(work, tarball, "3", versions(["effect"], "4")["effect"]!)
+  }
   consume(work, tarball, {
     name: "sqlite",
     needs: ["better-sqlite3"],

@@ -40,6 +40,6 @@ export const compile = (): { readonly folder: string; readonly remove: () => voi
       writeFileSync(target.replace(/\.ts$/, ".js"), outputText)
     } else if (/\.(mjs|java)$/.test(file)) cpSync(file, target)
   }
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", imports: { "#effect/*": "./src/compat/effect3/*.js", "#harness/*": "./test/harness/effect3/*.js" } }))
   return { folder, remove: () => existsSync(folder) && rmSync(folder, { recursive: true, force: true }) }
 }

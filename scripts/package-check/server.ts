@@ -1,8 +1,5 @@
 // A program of somebody who installed the package with effect and one driver. For other storages than PostgreSQL the name of the module is exchanged.
-import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
-import * as Redacted from "effect/Redacted"
+import { Effect, Layer, Option, Redacted } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as PostgresStorage from "effect-storage-lock/PostgresStorage"
 

@@ -1,7 +1,5 @@
 // A program of somebody who installed the package with effect and the SQLite driver.
-import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
+import { Effect, Layer, Option } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
 

@@ -1,11 +1,6 @@
 /** How to test a service that takes locks: in virtual time, with as many processes as the test needs, and with faults. */
-import { assert, it } from "#effect/vitest"
-import * as Effect from "#effect/Effect"
-import * as Fiber from "#effect/Fiber"
-import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
-import * as TestClock from "#effect/testing/TestClock"
-import * as fibers from "#effect/fibers"
+import { assert, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Option, TestClock } from "effect"
 import { LockError, MemoryStorage, Storage, StorageLock } from "effect-storage-lock"
 
 /** The service under test. */
@@ -15,18 +10,18 @@ const report = (write: Effect.Effect<void>) => StorageLock.withLockIfAvailable(w
 const process = (storage: Storage.Service) =>
   Layer.build(StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage))))
 
-it.effect("one process of two writes the report", () =>
+it.scoped("one process of two writes the report", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
-    const writing = yield* Effect.forkChild(report(Effect.sleep("1 hour")).pipe(Effect.provide(a)))
+    const writing = yield* Effect.fork(report(Effect.sleep("1 hour")).pipe(Effect.provide(a)))
     yield* TestClock.adjust("1 minute")
     assert.isTrue(Option.isNone(yield* report(Effect.void).pipe(Effect.provide(b))))
     yield* TestClock.adjust("1 hour")
     assert.isTrue(Option.isSome(yield* Fiber.join(writing)))
   }))
 
-it.effect("after the process that writes it was killed, another can", () =>
+it.scoped("after the process that writes it was killed, another can", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const a = yield* process(storage)
@@ -37,12 +32,12 @@ it.effect("after the process that writes it was killed, another can", () =>
     assert.isTrue(Option.isSome(yield* report(Effect.void).pipe(Effect.provide(a))))
   }))
 
-it.effect("a report is not written on when the lock is lost", () =>
+it.scoped("a report is not written on when the lock is lost", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
     let stopped = false
-    const writing = yield* Effect.forkChild(
+    const writing = yield* Effect.fork(
       report(Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => stopped = true)))).pipe(Effect.flip, Effect.provide(a))
     )
     yield* TestClock.adjust("1 second")
@@ -56,7 +51,7 @@ it.effect("a report is not written on when the lock is lost", () =>
     assert.isTrue(stopped)
   }))
 
-it.effect("an outage shorter than the lease does no harm, and a longer one stops the report", () =>
+it.scoped("an outage shorter than the lease does no harm, and a longer one stops the report", () =>
   Effect.gen(function*() {
     const storage = yield* MemoryStorage.make()
     let isOut = false
@@ -69,19 +64,19 @@ it.effect("an outage shorter than the lease does no harm, and a longer one stops
       release: (request) => unlessOut(storage.release(request)),
       get: (lockId) => unlessOut(storage.get(lockId))
     })
-    const writing = yield* Effect.forkChild(report(Effect.never).pipe(Effect.flip, Effect.provide(a)))
+    const writing = yield* Effect.fork(report(Effect.never).pipe(Effect.flip, Effect.provide(a)))
     yield* TestClock.adjust("1 minute")
     isOut = true
     yield* TestClock.adjust("15 seconds")
     isOut = false
     yield* TestClock.adjust("1 minute")
-    assert.isTrue(fibers.exitOf(writing) === undefined)
+    assert.isTrue(Option.isNone(yield* Fiber.poll(writing)))
     isOut = true
     yield* TestClock.adjust("30 seconds")
     const error = yield* Fiber.join(writing)
     assert.strictEqual(error._tag === "LockLost" ? error.reason : error._tag, "Expired")
     // Who asks now is told that the storage is out, not that somebody has the lock.
-    const asking = yield* Effect.forkChild(report(Effect.void).pipe(Effect.flip, Effect.provide(a)))
+    const asking = yield* Effect.fork(report(Effect.void).pipe(Effect.flip, Effect.provide(a)))
     yield* TestClock.adjust("10 seconds")
     assert.strictEqual((yield* Fiber.join(asking))._tag, "StorageError")
   }))
