@@ -24,7 +24,8 @@ tree.make(folder)
 const lock = Fs.readFileSync(Path.join(folder, "package-lock.json"), "utf8")
 const stamp = Path.join(folder, "node_modules/.installed")
 if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
-  run("npm", "ci", "--no-audit", "--no-fund")
+  // Not `npm ci`: it misses an optional package of another platform in a lock that `npm install` has just written.
+  run("npm", "install", "--no-audit", "--no-fund")
   Fs.writeFileSync(stamp, lock)
 }
 
