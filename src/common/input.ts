@@ -1,6 +1,8 @@
 /** What a value is that cannot be taken, in words for an error: its kind, and its value only where that is no secret. */
 import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 
 export const kindOf = (value: unknown): string => {
@@ -49,6 +51,14 @@ export const duration = (
   const millis = millisOf(value)
   return millis !== undefined && holds(millis) ? millis : invalid(field, value, rule)
 }
+
+/** What is wrong with a schedule that was given, if something is. */
+export const scheduleFault = (field: string, value: unknown): InvalidOptions | undefined =>
+  value === undefined || Schedule.isSchedule(value) ? undefined : invalid(field, value, "a Schedule")
+
+/** What a check of options gives. */
+export const valid = <A>(resolved: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
+  resolved instanceof InvalidOptions ? Effect.fail(resolved) : Effect.succeed(resolved)
 
 const longestTimeout = Duration.toMillis("1 day")
 

@@ -8,7 +8,7 @@ import { invalidLabel, invalidNamespace } from "../common/ids.js"
 import { jitter } from "../common/jitter.js"
 import { invalidNames } from "./optionNames.js"
 import { thisProcess } from "./thisProcess.js"
-import { duration, kindOf } from "../common/input.js"
+import { duration, kindOf, scheduleFault } from "../common/input.js"
 
 /** Options that make sense, in milliseconds. */
 export interface Resolved {
@@ -106,9 +106,8 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
     return new InvalidOptions({ field: "lostAtEnd", kind: kindOf(lostAtEnd), rule: "\"fail\" or \"succeed\"" })
   }
 
-  if (options.retry !== undefined && !Schedule.isSchedule(options.retry)) {
-    return new InvalidOptions({ field: "retry", kind: kindOf(options.retry), rule: "a Schedule" })
-  }
+  const retry = scheduleFault("retry", options.retry)
+  if (retry !== undefined) return retry
   if (options.namespace !== undefined) {
     const invalid = invalidNamespace(options.namespace)
     if (invalid !== undefined) return invalid

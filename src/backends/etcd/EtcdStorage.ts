@@ -15,11 +15,11 @@ import type * as Grpc from "@grpc/grpc-js"
 import * as Config from "#effect/Config"
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
+import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
-import { inRealTime } from "../../common/clocks.js"
+import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as client from "./client.js"
 import * as engine from "./engine.js"
 import * as internal from "./options.js"
@@ -31,8 +31,10 @@ import * as source from "./source.js"
 import { invalid } from "../../common/input.js"
 import type { Present } from "../shared/present.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
+import type * as Storage from "../../Storage.js"
+import type * as VersionedStore from "../../VersionedStore.js"
+
+export type { Ports } from "../shared/layers.js"
 
 /**
  * What all ways to the cluster have in common.
@@ -109,17 +111,6 @@ export interface ChannelOptions extends CommonOptions {
   readonly user?: Present<UserOptions> | undefined
 }
 
-/**
- * Both ports over one prefix: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
-}
-
 /** What is worth to be said of a server at the start. */
 const warnings = ({ errors, isLearner, version }: protocol.Status): ReadonlyArray<string> => [
   ...(isLearner ? ["the endpoint is a learner: it serves no linearizable read, and every operation will fail"] : []),
@@ -179,12 +170,6 @@ export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, S
     if (typeof options.channel?.createCall !== "function") return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
     return yield* open(common, { source: yield* checked(source.ofChannel(options.channel, options.user)), owned: false })
   })
-
-const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
-
-const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage of a cluster, with connections of its own.

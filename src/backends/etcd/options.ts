@@ -1,8 +1,8 @@
 import type * as Duration from "#effect/Duration"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "#effect/Schedule"
+import type * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../../LockError.js"
-import { invalid, operationTimeout, textFault } from "../../common/input.js"
+import { invalid, operationTimeout, scheduleFault, textFault } from "../../common/input.js"
 import { defaultVersionMissRetry } from "../../VersionedStore.js"
 
 export interface Common {
@@ -25,9 +25,8 @@ export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   if (textFault(prefix) !== undefined || (prefix as string).length > 255) {
     return invalid("prefix", prefix, "1 to 255 UTF-16 units, without NUL and lone surrogates")
   }
-  if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-    return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-  }
+  const fault = scheduleFault("versionMissRetry", options.versionMissRetry)
+  if (fault !== undefined) return fault
   const timeout = operationTimeout(options.operationTimeout)
   if (typeof timeout !== "number") return timeout
   return { prefix: prefix as string, operationTimeout: timeout, versionMissRetry: options.versionMissRetry ?? defaultVersionMissRetry }

@@ -12,19 +12,20 @@ import "#effect/major"
 import * as Config from "#effect/Config"
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
+import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "#effect/Schedule"
+import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
-import { inRealTime } from "../../common/clocks.js"
-import { invalid } from "../../common/input.js"
+import { invalid, scheduleFault, valid } from "../../common/input.js"
+import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
 import * as clients from "./clients.js"
 import * as internal from "./options.js"
 import * as ports from "./ports.js"
 import type { Present } from "../shared/present.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
+import type { InvalidOptions} from "../../LockError.js";
+import { type StorageError } from "../../LockError.js"
+import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
 /**
@@ -92,22 +93,14 @@ export interface ClientOptions extends CommonOptions {
  * @since 0.1.0
  * @category models
  */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
+export interface Ports extends Both {
   /** How `storage` works on this server. */
   readonly mode: "pipeline" | "versioned"
 }
 
 /** Everything about options comes before any I/O. */
 const checkCommon = (options: CommonOptions & { readonly database?: string | undefined }) =>
-  Effect.suspend((): Effect.Effect<internal.ResolvedCommon, InvalidOptions> => {
-    if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-      return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-    }
-    const common = internal.common(options)
-    return common instanceof InvalidOptions ? common : Effect.succeed(common)
-  })
+  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
 /**
  * Both ports, over a small client of their own that closes with the scope.
@@ -149,14 +142,6 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
       versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
     })
   })
-
-const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
-
-const versionedOf = <E, R>(
-  made: Effect.Effect<Ports, E, R>
-): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a small client of its own.

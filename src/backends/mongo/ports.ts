@@ -3,8 +3,8 @@ import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
 import type { StorageError } from "../../LockError.js"
-import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+import type { Ports as Both } from "../shared/layers.js"
 import type { Connection } from "./clients.js"
 import * as driver from "./driver.js"
 import type { Executor } from "./executor.js"
@@ -20,9 +20,7 @@ export interface Settings extends ResolvedCommon {
   readonly versionMissRetry: Schedule.Schedule<unknown>
 }
 
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
+export interface Ports extends Both {
   readonly mode: "pipeline" | "versioned"
 }
 

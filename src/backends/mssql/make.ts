@@ -1,13 +1,14 @@
 /** What both ways to a SQL Server have in common. */
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Schedule from "#effect/Schedule"
-import { invalid } from "../../common/input.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
-import type * as Storage from "../../Storage.js"
+import type * as Schedule from "#effect/Schedule"
+import { scheduleFault, valid } from "../../common/input.js"
+import type { InvalidOptions} from "../../LockError.js";
+import { type StorageError } from "../../LockError.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import type { Executor } from "../sql/executor.js"
 import * as ports from "../sql/storage.js"
+import type { Ports } from "../shared/layers.js"
 import * as dialect from "./dialect.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
@@ -46,26 +47,9 @@ export interface CommonOptions extends TableOptions {
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
-/**
- * Both ports over one table: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
-}
-
 /** Everything about options comes before any I/O. */
 export const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
-  Effect.suspend(() => {
-    if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-      return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-    }
-    const common = internal.common(options)
-    return common instanceof InvalidOptions ? common : Effect.succeed(common)
-  })
+  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
 export const open = (
   executor: Executor<Statement>,

@@ -1,13 +1,14 @@
 /** What all ways to a server of MySQL have in common. */
 import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Schedule from "#effect/Schedule"
-import { invalid } from "../../common/input.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
-import type * as Storage from "../../Storage.js"
+import type * as Schedule from "#effect/Schedule"
+import { scheduleFault, valid } from "../../common/input.js"
+import type { InvalidOptions} from "../../LockError.js";
+import { type StorageError } from "../../LockError.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import type { Executor } from "../sql/executor.js"
 import * as ports from "../sql/storage.js"
+import type { Ports } from "../shared/layers.js"
 import * as dialect from "./dialect.js"
 import * as internal from "./options.js"
 import type { Packet } from "./packet.js"
@@ -44,27 +45,9 @@ export interface CommonOptions extends TableOptions {
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
-/**
- * Both ports over one table: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
-}
-
-export const valid = <A>(resolved: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
-  resolved instanceof InvalidOptions ? Effect.fail(resolved) : Effect.succeed(resolved)
-
 /** Everything about options comes before any I/O. */
 export const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
-  Effect.suspend(() =>
-    options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)
-      ? invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-      : valid(internal.common(options))
-  )
+  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
 export const open = (
   executor: Executor<Packet>,

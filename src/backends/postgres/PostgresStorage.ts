@@ -18,14 +18,14 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schedule from "#effect/Schedule"
+import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Pg from "pg"
 import * as client from "./client.js"
 import * as dialect from "./dialect.js"
 import * as listener from "./listener.js"
 import * as names from "./names.js"
-import { invalid } from "../../common/input.js"
+import { invalid, scheduleFault, valid } from "../../common/input.js"
 import * as connection from "./connection.js"
 import * as hints from "./hints.js"
 import * as internal from "./options.js"
@@ -34,7 +34,7 @@ import * as poolExecutor from "./poolExecutor.js"
 import * as setup from "./setup.js"
 import type { Statement } from "./statements.js"
 import { unheard } from "./url.js"
-import { storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
 import type { Present } from "../shared/present.js"
 import type { Executor } from "../sql/executor.js"
@@ -42,6 +42,8 @@ import * as ports from "../sql/storage.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
+
+export type { Ports } from "../shared/layers.js"
 
 /**
  * The table of locks.
@@ -133,17 +135,6 @@ export interface PoolOptions extends ClientOptions {
   readonly pooler?: boolean | undefined
 }
 
-/**
- * Both ports over one table: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
-}
-
 /** How long the listening connection may be silent before it is asked, and may take to answer. */
 const listenerKeepAlive = Duration.seconds(10)
 const listenerPatience = Duration.seconds(5)
@@ -153,13 +144,7 @@ const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient"
 
 /** Everything about options comes before any I/O. */
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
-  Effect.suspend(() => {
-    if (options.versionMissRetry !== undefined && !Schedule.isSchedule(options.versionMissRetry)) {
-      return invalid("versionMissRetry", options.versionMissRetry, "a Schedule")
-    }
-    const common = internal.common(options)
-    return common instanceof InvalidOptions ? common : Effect.succeed(common)
-  })
+  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
 const checkUrl = (field: string, url: Present<unknown>, pooler = false): Effect.Effect<connection.Source, InvalidOptions> =>
   Effect.suspend(() => {

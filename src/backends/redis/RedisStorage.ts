@@ -17,14 +17,14 @@ import "#effect/major"
 import * as Config from "#effect/Config"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Layer from "#effect/Layer"
+import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
-import { inRealTime } from "../../common/clocks.js"
 import { invalid } from "../../common/input.js"
 import * as Notices from "../shared/notices.js"
 import type { Present } from "../shared/present.js"
+import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as connections from "./connection.js"
 import * as errors from "./errors.js"
 import * as links from "./link.js"
@@ -36,8 +36,10 @@ import * as ports from "./storage.js"
 import * as targets from "./target.js"
 import type { Wire } from "./wire.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
+import type * as Storage from "../../Storage.js"
+import type * as VersionedStore from "../../VersionedStore.js"
+
+export type { Ports } from "../shared/layers.js"
 
 /**
  * How many replicas must have a write, and for how long it may wait for them.
@@ -116,17 +118,6 @@ export interface FixedOptions extends CommonOptions {
 export interface ClientOptions extends CommonOptions {
   /** The program's `Redis`, whose settings, as they are at each new connection, are used for one beside it, or its `Cluster`, which is used as it is, and stays open when the layer closes. */
   readonly client: Redis | Cluster
-}
-
-/**
- * Both ports over one prefix: locks of this library, and of other kinds, that never overlap on one id.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
 }
 
 /** How long the listening connection may be silent before it is asked, and may take to answer. */
@@ -224,12 +215,6 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
     const wire = yield* Effect.acquireRelease(Effect.sync(() => shared.make(cluster)), ({ close }) => close)
     return yield* open({ wire, listen: targets.ofNode(cluster, common.operationTimeout), keyPrefix, name: targets.defaultName }, common)
   })
-
-const storageOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<Storage.Storage, E> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
-
-const versionedOf = <E>(made: Effect.Effect<Ports, E, Scope.Scope>): Layer.Layer<VersionedStore.VersionedStore, E> =>
-  Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))
 
 /**
  * The lock storage at a URL, with a connection of its own.

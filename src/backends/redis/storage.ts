@@ -10,6 +10,7 @@ import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
 import type * as Notices from "../shared/notices.js"
+import type { Ports } from "../shared/layers.js"
 import { type Call, type Connection, read as readReply, type Replicas } from "./connection.js"
 import * as errors from "./errors.js"
 import * as replies from "./replies.js"
@@ -25,11 +26,6 @@ export interface Settings {
   readonly wait: Replicas | undefined
   readonly wakeUps: Stream.Stream<string> | undefined
   readonly notices: Notices.Notices
-}
-
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
 }
 
 const pageSize = 500

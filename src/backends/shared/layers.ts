@@ -1,4 +1,4 @@
-/** Layers of the two ports that one backend makes together. */
+/** The two ports that one backend makes together, and their layers. */
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
@@ -6,7 +6,13 @@ import { inRealTime } from "../../common/clocks.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
-interface Ports {
+/**
+ * Both ports over one place: locks of this library, and of other kinds, that never overlap on one id.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ports {
   readonly storage: Storage.Service
   readonly versioned: VersionedStore.Service
 }

@@ -10,6 +10,7 @@ import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
+import type { Ports } from "../shared/layers.js"
 import type { Executor, Query, Answer } from "./executor.js"
 import * as grouping from "./grouping.js"
 import { holdsOf, integer, recordOf, type Row, text } from "./record.js"
@@ -55,11 +56,6 @@ export interface Settings {
   readonly operationTimeout: number
   readonly versionMissRetry: Schedule.Schedule<unknown>
   readonly wakeUps: Stream.Stream<string> | undefined
-}
-
-export interface Ports {
-  readonly storage: Storage.Service
-  readonly versioned: VersionedStore.Service
 }
 
 const pageSize = 500

@@ -5,6 +5,4 @@ export * from "effect/Layer"
 
 export const effect = Layer.scoped
 
-export const effectDiscard = Layer.scopedDiscard
-
 export const unwrap = Layer.unwrapScoped

@@ -2,8 +2,8 @@
 import * as effect from "effect"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Parts } from "../types.js"
 
 /** The one that programs have unless they put another in its place, as `TestClock` does. */
 export const live: Clock.Clock = Context.get(effect.DefaultServices.liveServices, Clock.Clock)
@@ -15,13 +15,6 @@ export const wallMillis = (clock: Clock.Clock): number => clock.unsafeCurrentTim
 
 /** By the monotonic clock. */
 export const monotonicNanos = (clock: Clock.Clock): bigint => clock.unsafeCurrentTimeNanos()
-
-export interface Parts {
-  /** Milliseconds since the Unix epoch. */
-  readonly wallMillis: () => number
-  readonly monotonicNanos: () => bigint
-  readonly sleep: (duration: Duration.Duration) => Effect.Effect<void>
-}
 
 export const make = ({ monotonicNanos, sleep, wallMillis }: Parts): Clock.Clock => ({
   [Clock.ClockTypeId]: Clock.ClockTypeId,

@@ -6,6 +6,9 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { RuntimeFiber } from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
+import type { Run } from "../types.js"
+
+export type { Run } from "../types.js"
 
 export const id = (fiber: RuntimeFiber<any, any>): number => fiber.id().id
 
@@ -41,14 +44,6 @@ export const { disconnect } = Effect
 /** From here on the fiber has this context. Its clock is `clock`, and was before. */
 export const setContext = (context: Context.Context<never>, _clock: Clock.Clock): Effect.Effect<void> =>
   effect.FiberRef.set(effect.FiberRef.currentContext, context)
-
-/** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
-export interface Run {
-  readonly fork: (self: Effect.Effect<void>) => void
-  readonly sync: <A>(self: Effect.Effect<A>) => A
-  /** Gives what interrupts it. */
-  readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
-}
 
 export const run: Effect.Effect<Run> = Effect.map(Effect.runtime<never>(), (runtime): Run => {
   const runCallback = Runtime.runCallback(runtime)

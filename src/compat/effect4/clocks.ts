@@ -1,8 +1,8 @@
 /** Clocks, where the majors of Effect differ in kind. The twin is `effect3/clocks.ts`. */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type { Parts } from "../types.js"
 
 /** The one that programs have unless they put another in its place, as `TestClock` does. */
 export const live: Clock.Clock = Context.get(Context.empty(), Clock.Clock)
@@ -14,13 +14,6 @@ export const wallMillis = (clock: Clock.Clock): number => clock.currentTimeMilli
 
 /** By the monotonic clock. */
 export const monotonicNanos = (clock: Clock.Clock): bigint => clock.monotonicTimeNanosUnsafe()
-
-export interface Parts {
-  /** Milliseconds since the Unix epoch. */
-  readonly wallMillis: () => number
-  readonly monotonicNanos: () => bigint
-  readonly sleep: (duration: Duration.Duration) => Effect.Effect<void>
-}
 
 export const make = ({ monotonicNanos, sleep, wallMillis }: Parts): Clock.Clock => {
   const wallNanos = () => BigInt(Math.floor(wallMillis() * 1000)) * 1000n

@@ -4,6 +4,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { Run } from "../types.js"
+
+export type { Run } from "../types.js"
 
 export const id = (fiber: Fiber.Fiber<any, any>): number => fiber.id
 
@@ -38,7 +41,7 @@ export const beforeSleep: Effect.Effect<void> = Effect.void
 /** Whoever is interrupted does not wait for what this still does. */
 export const disconnect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(restore(self), { startImmediately: true }), (fiber) =>
+    Effect.flatMap(forkDetach(restore(self)), (fiber) =>
       Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))))
 
 /** From here on the fiber has this context, and this clock. */
@@ -47,14 +50,6 @@ export const setContext = (context: Context.Context<never>, clock: Clock.Clock):
     fiber.setContext(Context.add(context, Clock.Clock, clock))
     return Effect.void
   })
-
-/** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
-export interface Run {
-  readonly fork: (self: Effect.Effect<void>) => void
-  readonly sync: <A>(self: Effect.Effect<A>) => A
-  /** Gives what interrupts it. */
-  readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
-}
 
 export const run: Effect.Effect<Run> = Effect.map(Effect.context<never>(), (context): Run => {
   const runCallback = Effect.runCallbackWith(context)

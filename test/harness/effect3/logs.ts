@@ -5,16 +5,9 @@ import * as HashMap from "effect/HashMap"
 import type * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import type { Level, Line } from "../twins.js"
 
-export type Level = "All" | "Debug" | "Info" | "Warning" | "Error" | "Fatal" | "None"
-
-export interface Line {
-  readonly level: Level
-  readonly message: string
-  readonly annotations: Readonly<Record<string, unknown>>
-  /** As text; empty if there is none. */
-  readonly cause: string
-}
+export type { Level, Line } from "../twins.js"
 
 /** In place of the default logger. */
 export const to = (say: (line: Line) => void): Layer.Layer<never> =>

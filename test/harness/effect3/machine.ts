@@ -1,12 +1,10 @@
 /** What runs the fibers of a simulated process. The twin is `effect4/machine.ts`. */
-import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import { globalValue } from "effect/GlobalValue"
-import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
@@ -14,20 +12,9 @@ import type * as Scheduler from "effect/Scheduler"
 import { defaultShouldYield } from "effect/Scheduler"
 import * as Supervisor from "effect/Supervisor"
 import * as StorageLock from "../../../src/StorageLock.js"
+import type { Machine, MachineOptions } from "../twins.js"
 
-export interface Options {
-  readonly clock: Clock.Clock
-  readonly seed: string
-  readonly ids: Effect.Effect<string>
-  readonly logger: Layer.Layer<never>
-  readonly schedule: (task: () => void) => void
-}
-
-export interface Machine {
-  readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
-  /** Fibers that have not ended. */
-  readonly alive: () => number
-}
+export type { Machine } from "../twins.js"
 
 /** Counts the fibers that live, and knows them. */
 class Census extends Supervisor.AbstractSupervisor<void> {
@@ -58,7 +45,7 @@ export const withRootsOfItsOwn = <A>(run: () => A): A => {
   }
 }
 
-export const make = ({ clock, ids, logger, schedule, seed }: Options): Machine => {
+export const make = ({ clock, ids, logger, schedule, seed }: MachineOptions): Machine => {
   const census = new Census()
   const scheduler: Scheduler.Scheduler = { shouldYield: defaultShouldYield, scheduleTask: schedule }
   const loggers = Effect.runSync(Effect.provide(FiberRef.get(FiberRef.currentLoggers), logger))

@@ -1,31 +1,18 @@
 /** What runs the fibers of a simulated process. The twin is `effect3/machine.ts`. */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
 import * as StorageLock from "../../../src/StorageLock.js"
+import type { Machine, MachineOptions } from "../twins.js"
 
-export interface Options {
-  readonly clock: Clock.Clock
-  readonly seed: string
-  readonly ids: Effect.Effect<string>
-  readonly logger: Layer.Layer<never>
-  readonly schedule: (task: () => void) => void
-}
-
-export interface Machine {
-  readonly fork: <A, E>(self: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-  /** Fibers that have not ended. */
-  readonly alive: () => number
-}
+export type { Machine } from "../twins.js"
 
 /** Effect 4 keeps no root fibers. */
 export const withRootsOfItsOwn = <A>(run: () => A): A => run()
 
-export const make = ({ clock, ids, logger, schedule, seed }: Options): Machine => {
+export const make = ({ clock, ids, logger, schedule, seed }: MachineOptions): Machine => {
   let alive = 0
   const census: Metric.FiberRuntimeMetricsService = {
     recordFiberStart: () => void alive++,

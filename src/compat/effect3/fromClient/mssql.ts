@@ -1,7 +1,7 @@
 /** Locks in SQL Server on the program's client of Effect 3. The twin is `effect4/fromClient/mssql.ts`. */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import { checkCommon, type CommonOptions, open, type Ports } from "../../../backends/mssql/make.js"
-import { storageOf, versionedOf } from "../../../backends/shared/layers.js"
+import { checkCommon, type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
 import type * as VersionedStore from "../../../VersionedStore.js"

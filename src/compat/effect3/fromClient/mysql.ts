@@ -1,7 +1,7 @@
 /** Locks in MySQL on the program's client of Effect 3. The twin is `effect4/fromClient/mysql.ts`. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import { checkCommon, type CommonOptions, open, type Ports } from "../../../backends/mysql/make.js"
-import { storageOf, versionedOf } from "../../../backends/shared/layers.js"
+import { checkCommon, type CommonOptions, open } from "../../../backends/mysql/make.js"
+import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
 import type * as VersionedStore from "../../../VersionedStore.js"

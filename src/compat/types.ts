@@ -1,0 +1,20 @@
+/** What the twins of both majors have in common. */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+
+/** Of a clock. */
+export interface Parts {
+  /** Milliseconds since the Unix epoch. */
+  readonly wallMillis: () => number
+  readonly monotonicNanos: () => bigint
+  readonly sleep: (duration: Duration.Duration) => Effect.Effect<void>
+}
+
+/** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
+export interface Run {
+  readonly fork: (self: Effect.Effect<void>) => void
+  readonly sync: <A>(self: Effect.Effect<A>) => A
+  /** Gives what interrupts it. */
+  readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
+}
