@@ -10,15 +10,60 @@ const effect = "^src/compat/effect3/(?!fromClient/)"
 module.exports = {
   forbidden: [
     only("no-circles", {}, { circular: true }, "What two modules share stands below both."),
-    only("ports-know-ports", { path: ports }, { path: "^src/", pathNot: `${ports}|${effect}` }, "A port knows neither who uses it nor who serves it."),
-    only("core-knows-no-storage", { path: "^src/core/" }, { path: "^src/", pathNot: `^src/core/|${ports}|${effect}` }, "The core knows a storage by its port."),
-    only("root-knows-no-driver", { path: "^src/(core/|common/|[A-Z]|backends/(memory|shared)/)" }, { pathNot: "^src/|^node_modules/effect/" }, "Without a driver, only `effect` is needed."),
-    only("backends-know-ports", { path: "^src/backends/" }, { path: "^src/", pathNot: `^src/backends/|^src/compat/effect3/|${ports}` }, "A backend knows the algorithm by its ports."),
-    only("backends-apart", { path: "^src/backends/([^/]+)/" }, { path: "^src/backends/", pathNot: "^src/backends/($1|shared|sql)/" }, "A backend knows no other; what two share is in shared/ or sql/."),
-    only("shared-by-backends", { path: "^src/backends/(shared|sql)/" }, { path: "^src/backends/", pathNot: "^src/backends/(shared|sql)/" }, "What backends share knows none of them."),
-    only("kit-knows-no-storage", { path: "^src/testing/" }, { path: "^src/(backends|core)/" }, "The kit judges by the ports, and by what a program has."),
-    only("published-alone", { path: "^src/" }, { path: "^(test|evidence|examples|scripts)/" }, "What is published needs nothing that is not."),
-    only("compat-knows-effect", { path: effect }, { path: "^src/", pathNot: "^src/compat/" }, "What stands for Effect knows nothing of locks."),
+    only(
+      "ports-know-ports",
+      { path: ports },
+      { path: "^src/", pathNot: `${ports}|${effect}` },
+      "A port knows neither who uses it nor who serves it."
+    ),
+    only(
+      "core-knows-no-storage",
+      { path: "^src/core/" },
+      { path: "^src/", pathNot: `^src/core/|${ports}|${effect}` },
+      "The core knows a storage by its port."
+    ),
+    only(
+      "root-knows-no-driver",
+      { path: "^src/(core/|common/|[A-Z]|backends/(memory|shared)/)" },
+      { pathNot: "^src/|^node_modules/effect/" },
+      "Without a driver, only `effect` is needed."
+    ),
+    only(
+      "backends-know-ports",
+      { path: "^src/backends/" },
+      { path: "^src/", pathNot: `^src/backends/|^src/compat/effect3/|${ports}` },
+      "A backend knows the algorithm by its ports."
+    ),
+    only(
+      "backends-apart",
+      { path: "^src/backends/([^/]+)/" },
+      { path: "^src/backends/", pathNot: "^src/backends/($1|shared|sql)/" },
+      "A backend knows no other; what two share is in shared/ or sql/."
+    ),
+    only(
+      "shared-by-backends",
+      { path: "^src/backends/(shared|sql)/" },
+      { path: "^src/backends/", pathNot: "^src/backends/(shared|sql)/" },
+      "What backends share knows none of them."
+    ),
+    only(
+      "kit-knows-no-storage",
+      { path: "^src/testing/" },
+      { path: "^src/(backends|core)/" },
+      "The kit judges by the ports, and by what a program has."
+    ),
+    only(
+      "published-alone",
+      { path: "^src/" },
+      { path: "^(test|evidence|examples|scripts)/" },
+      "What is published needs nothing that is not."
+    ),
+    only(
+      "compat-knows-effect",
+      { path: effect },
+      { path: "^src/", pathNot: "^src/compat/" },
+      "What stands for Effect knows nothing of locks."
+    ),
     only("resolves", {}, { couldNotResolve: true }, "An import leads somewhere.")
   ],
   options: {

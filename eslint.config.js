@@ -2,7 +2,20 @@ import js from "@eslint/js"
 import tseslint from "typescript-eslint"
 
 export default tseslint.config(
-  { ignores: ["dist", "coverage", "reports", "node_modules", "**/*.mjs", "**/*.d.mts", "eslint.config.js", ".dependency-cruiser.cjs", "src/compat/effect4", "test/harness/effect4"] },
+  {
+    ignores: [
+      "dist",
+      "coverage",
+      "reports",
+      "node_modules",
+      "**/*.mjs",
+      "**/*.d.mts",
+      "eslint.config.js",
+      ".dependency-cruiser.cjs",
+      "src/compat/effect4",
+      "test/harness/effect4"
+    ]
+  },
   js.configs.recommended,
   tseslint.configs.recommended,
   {
@@ -31,9 +44,12 @@ export default tseslint.config(
     files: ["src/**/*.ts"],
     rules: {
       "no-console": "error",
-      "no-restricted-imports": ["error", {
-        paths: [{ name: "effect", message: "Import by module: effect/Effect." }]
-      }]
+      "no-restricted-imports": [
+        "error",
+        {
+          paths: [{ name: "effect", message: "Import by module: effect/Effect." }]
+        }
+      ]
     }
   },
   {

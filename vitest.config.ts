@@ -3,7 +3,25 @@ import { BaseSequencer, type TestSpecification } from "vitest/node"
 import { aliases } from "./test/harness/aliases.js"
 
 /** What takes longest begins first: else a run ends with one worker at work and the others idle. */
-const long = ["postgres/conformance", "project/examples", "redis/conformance", "redis/releases", "mysql/conformance", "mongo/conformance", "etcd/conformance", "evidence/bench", "testing/kit", "mongo/pipelines", "evidence/search", "evidence/chaos", "sqlite/conformance", "mysql/others", "memory/conformance", "mysql/mariadb", "etcd/releases"]
+const long = [
+  "postgres/conformance",
+  "project/examples",
+  "redis/conformance",
+  "redis/releases",
+  "mysql/conformance",
+  "mongo/conformance",
+  "etcd/conformance",
+  "evidence/bench",
+  "testing/kit",
+  "mongo/pipelines",
+  "evidence/search",
+  "evidence/chaos",
+  "sqlite/conformance",
+  "mysql/others",
+  "memory/conformance",
+  "mysql/mariadb",
+  "etcd/releases"
+]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {

@@ -35,9 +35,9 @@ const storageAt = async (text: string): Promise<Layer.Layer<Storage.Storage, unk
 }
 
 /** Five workers, each of which reads, waits, and writes: without the lock four of the five steps would be lost. */
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   let counter = 0
-  const step = Effect.gen(function*() {
+  const step = Effect.gen(function* () {
     const before = counter
     yield* Effect.sleep("5 millis")
     counter = before + 1

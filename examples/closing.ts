@@ -9,11 +9,16 @@ const storage = await Effect.runPromise(MemoryStorage.make())
 const Locks = StorageLock.layer().pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
 const runtime = ManagedRuntime.make(Locks)
 
-const sum = await runtime.runPromise(StorageLock.withLock(Effect.promise(async () => 1 + 1), "foo"))
+const sum = await runtime.runPromise(
+  StorageLock.withLock(
+    Effect.promise(async () => 1 + 1),
+    "foo"
+  )
+)
 console.log(`a promise under the lock: ${sum}`)
 
 let begun = () => {}
-const hasBegun = new Promise<void>((resolve) => begun = resolve)
+const hasBegun = new Promise<void>((resolve) => (begun = resolve))
 const job = runtime.runPromise(
   StorageLock.withLock(
     () =>

@@ -8,11 +8,15 @@ const Locks = StorageLock.layerConfig({
   acquireTimeout: Config.duration("LOCK_WAIT").pipe(Config.withDefault(undefined)),
   namespace: Config.succeed("billing")
 }).pipe(
-  Layer.provide(SqliteStorage.layerConfig({ filename: Config.string("LOCK_FILE").pipe(Config.withDefault("locks.db")) }))
+  Layer.provide(
+    SqliteStorage.layerConfig({ filename: Config.string("LOCK_FILE").pipe(Config.withDefault("locks.db")) })
+  )
 )
 
 const program = StorageLock.withLock((lock) => lock.info, "foo").pipe(
-  Effect.map((info) => console.log(`a lease of ${Duration.format(DateTime.distanceDuration(info.lockBeginTime, info.leaseExpireTime))}`))
+  Effect.map((info) =>
+    console.log(`a lease of ${Duration.format(DateTime.distanceDuration(info.lockBeginTime, info.leaseExpireTime))}`)
+  )
 )
 
 await Effect.runPromise(program.pipe(Effect.provide(Locks)))

@@ -7,9 +7,7 @@ import { Config, Console, Effect, Layer } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
 
-const Locks = StorageLock.layer().pipe(
-  Layer.provide(EtcdStorage.layerConfig({ url: Config.redacted("ETCD_URL") }))
-)
+const Locks = StorageLock.layer().pipe(Layer.provide(EtcdStorage.layerConfig({ url: Config.redacted("ETCD_URL") })))
 
 const program = Console.log("nobody else does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"))
 

@@ -8,14 +8,14 @@ import { MemoryStorage, StorageLock } from "effect-storage-lock"
 
 class StaleToken extends Data.TaggedError("StaleToken")<{ readonly token: number }> {}
 
-const setup = Effect.gen(function*() {
+const setup = Effect.gen(function* () {
   const sql = yield* SqliteClient.SqliteClient
   yield* sql`CREATE TABLE account (id INTEGER PRIMARY KEY, balance INTEGER NOT NULL, last_token INTEGER NOT NULL)`
   yield* sql`INSERT INTO account VALUES (1, 100, 0)`
 })
 
 const deposit = (amount: number, token: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sql = yield* SqliteClient.SqliteClient
     const written = yield* sql`
       UPDATE account SET balance = balance + ${amount}, last_token = ${token}
@@ -28,7 +28,7 @@ const deposit = (amount: number, token: number) =>
 const elsewhere = Effect.provide(StorageLock.layer())
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* setup
     const slow = yield* StorageLock.acquire("account-1")
     yield* deposit(1, slow.token)
@@ -45,8 +45,12 @@ const program = Effect.scoped(
   })
 )
 
-await Effect.runPromise(program.pipe(Effect.provide([
-  StorageLock.layer().pipe(Layer.provideMerge(MemoryStorage.layer)),
-  // The program's own data. With a file, keep locks in another: a SQLite file has one writer at a time.
-  SqliteClient.layer({ filename: ":memory:" })
-])))
+await Effect.runPromise(
+  program.pipe(
+    Effect.provide([
+      StorageLock.layer().pipe(Layer.provideMerge(MemoryStorage.layer)),
+      // The program's own data. With a file, keep locks in another: a SQLite file has one writer at a time.
+      SqliteClient.layer({ filename: ":memory:" })
+    ])
+  )
+)

@@ -5,17 +5,19 @@ import { MemoryStorage, StorageLock } from "effect-storage-lock"
 const work = (name: string) =>
   Effect.never.pipe(
     Effect.onInterrupt(() =>
-      Effect.map(StorageLock.isLocked("foo"), (locked) => console.log(`${name} ends, and the lock is ${locked ? "held" : "free"}`)).pipe(Effect.orDie)
+      Effect.map(StorageLock.isLocked("foo"), (locked) =>
+        console.log(`${name} ends, and the lock is ${locked ? "held" : "free"}`)
+      ).pipe(Effect.orDie)
     )
   )
 
 const started = Effect.sleep("20 millis")
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   yield* Effect.fork(work("a child of withLock")).pipe(Effect.zipRight(started), StorageLock.withLock("foo"))
 
   yield* Effect.scoped(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* StorageLock.acquire("foo")
       yield* Effect.forkScoped(work("a fiber in the scope"))
       yield* started

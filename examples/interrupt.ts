@@ -7,10 +7,12 @@ import { Effect, Layer } from "effect"
 import { MemoryStorage, StorageLock } from "effect-storage-lock"
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     // Finalizers run in reverse: this one after that of the lock.
     yield* Effect.addFinalizer(() =>
-      Effect.map(Effect.orDie(StorageLock.isLocked("foo")), (locked) => console.log(`held after the interruption: ${locked}`))
+      Effect.map(Effect.orDie(StorageLock.isLocked("foo")), (locked) =>
+        console.log(`held after the interruption: ${locked}`)
+      )
     )
     yield* StorageLock.acquire("foo")
     console.log(`held before: ${yield* StorageLock.isLocked("foo")}`)

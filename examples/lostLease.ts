@@ -21,7 +21,7 @@ const guarded = Effect.never.pipe(
 
 /** With `acquire` the scope is not interrupted: ask, listen, or guard the part that matters. */
 const manual = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const lock = yield* StorageLock.acquire("b")
     const told = yield* Effect.fork(Effect.flip(lock.lost))
 
@@ -37,10 +37,13 @@ const manual = Effect.scoped(
 )
 
 /** Where no timer can fire, in a loop that never yields, it reads the clock itself. */
-const busy = StorageLock.withLock((lock) =>
-  Effect.sync(() => {
-    while (lock.unsafeRemainingMillis() > 0);
-    console.log("unsafeRemainingMillis: left the loop")
-  }), "c").pipe(Effect.catchTag("LockLost", () => Effect.void))
+const busy = StorageLock.withLock(
+  (lock) =>
+    Effect.sync(() => {
+      while (lock.unsafeRemainingMillis() > 0);
+      console.log("unsafeRemainingMillis: left the loop")
+    }),
+  "c"
+).pipe(Effect.catchTag("LockLost", () => Effect.void))
 
 await Effect.runPromise(Effect.all([guarded, manual, busy], { discard: true }).pipe(Effect.provide(Locks)))

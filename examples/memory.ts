@@ -5,7 +5,7 @@ import { MemoryStorage, StorageLock } from "effect-storage-lock"
 const Locks = StorageLock.layer().pipe(Layer.provide(MemoryStorage.layer))
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const lock = yield* StorageLock.acquire("must-serial-operation-resource-foo", { ownerLabel: "worker-1" })
     const { lockCount, ownerLabel } = yield* lock.info
     console.log(`held by ${ownerLabel}, ${lockCount} time; the token has its value: ${lock.token > 0}`)
@@ -13,6 +13,8 @@ const program = Effect.scoped(
   })
 )
 
-const free = Effect.map(StorageLock.isLocked("must-serial-operation-resource-foo"), (locked) => console.log(`held after the scope: ${locked}`))
+const free = Effect.map(StorageLock.isLocked("must-serial-operation-resource-foo"), (locked) =>
+  console.log(`held after the scope: ${locked}`)
+)
 
 await Effect.runPromise(Effect.zipRight(program, free).pipe(Effect.provide(Locks)))

@@ -23,13 +23,13 @@ const options: StorageLock.Options = {
   namespace: "billing"
 }
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const storage = yield* MemoryStorage.make()
   const process = (options: StorageLock.Options) =>
     Effect.provide(StorageLock.layer(options).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage))))
 
   yield* Effect.scoped(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       // An option of one acquire goes over that of its layer.
       const lock = yield* StorageLock.acquire("invoices", { leaseExpireAfter: "20 seconds" })
       const left = yield* lock.check
@@ -40,9 +40,14 @@ const program = Effect.gen(function*() {
   ).pipe(process(options))
 
   // Nonsense is refused, never repaired.
-  const refused = yield* Effect.flip(Effect.provide(Effect.void, StorageLock.layer({ leaseExpireAfter: "1 second", leaseRefreshInterval: "2 seconds" }).pipe(
-    Layer.provide(MemoryStorage.layer)
-  )))
+  const refused = yield* Effect.flip(
+    Effect.provide(
+      Effect.void,
+      StorageLock.layer({ leaseExpireAfter: "1 second", leaseRefreshInterval: "2 seconds" }).pipe(
+        Layer.provide(MemoryStorage.layer)
+      )
+    )
+  )
   console.log(refused.message)
 })
 

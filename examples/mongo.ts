@@ -7,9 +7,7 @@ import { Config, Console, Effect, Layer } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as MongoStorage from "effect-storage-lock/MongoStorage"
 
-const Locks = StorageLock.layer().pipe(
-  Layer.provide(MongoStorage.layerConfig({ url: Config.redacted("MONGODB_URL") }))
-)
+const Locks = StorageLock.layer().pipe(Layer.provide(MongoStorage.layerConfig({ url: Config.redacted("MONGODB_URL") })))
 
 const program = Console.log("nobody else does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"))
 

@@ -13,21 +13,25 @@ const client = Effect.acquireRelease(
 const locks = (client: MongoClient) =>
   // In a sharded cluster each router (mongos) judges by its own clock: the margin covers what they differ by.
   StorageLock.layer({ leaseExpireAfter: "30 seconds", clockMargin: "2 seconds" }).pipe(
-    Layer.provide(MongoStorage.layerFromClient({
-      client,
-      database: client.options.dbName,
-      // For locks alone, without a collation, and sharded by `_id` if at all.
-      collection: "locks",
-      operationTimeout: "3 seconds",
-      // Compare-and-set is what every server can. "auto", the default, finds out whether it can do better.
-      mode: "versioned",
-      // Waiters poll, so that no connection is kept for a change stream.
-      wakeUps: false
-    }))
+    Layer.provide(
+      MongoStorage.layerFromClient({
+        client,
+        database: client.options.dbName,
+        // For locks alone, without a collation, and sharded by `_id` if at all.
+        collection: "locks",
+        operationTimeout: "3 seconds",
+        // Compare-and-set is what every server can. "auto", the default, finds out whether it can do better.
+        mode: "versioned",
+        // Waiters poll, so that no connection is kept for a change stream.
+        wakeUps: false
+      })
+    )
   )
 
-const program = Effect.gen(function*() {
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(locks(yield* client)))
+const program = Effect.gen(function* () {
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(
+    Effect.provide(locks(yield* client))
+  )
   console.log(`${info.ownerLabel} held ${info.lockId}`)
 })
 

@@ -24,27 +24,32 @@ const Sql = MssqlClient.layerConfig({
 })
 
 /** In earnest: a file among the program's other migrations, run by a user that may create. */
-const migrate = Effect.gen(function*() {
+const migrate = Effect.gen(function* () {
   const sql = yield* MssqlClient.MssqlClient
   yield* sql.unsafe(`IF SCHEMA_ID(N'${where.schema}') IS NULL EXEC(N'CREATE SCHEMA ${where.schema}')`)
   yield* sql.unsafe(MssqlStorage.ddl(where))
 })
 
 const Locks = StorageLock.layer({ leaseExpireAfter: "30 seconds", clockMargin: "2 seconds" }).pipe(
-  Layer.provide(MssqlStorage.layerFromClient({
-    ...where,
-    // The user needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
-    setup: false,
-    operationTimeout: "3 seconds"
-  })),
+  Layer.provide(
+    MssqlStorage.layerFromClient({
+      ...where,
+      // The user needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
+      setup: false,
+      operationTimeout: "3 seconds"
+    })
+  ),
   Layer.provideMerge(Sql)
 )
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const done = yield* StorageLock.withLockIfAvailable((lock) => lock.info, "nightly-report")
-  console.log(Option.match(done, { onNone: () => "another process has it", onSome: (info) => `${info.ownerLabel} held ${info.lockId}` }))
+  console.log(
+    Option.match(done, {
+      onNone: () => "another process has it",
+      onSome: (info) => `${info.ownerLabel} held ${info.lockId}`
+    })
+  )
 })
 
-NodeRuntime.runMain(
-  Effect.zipRight(Effect.provide(migrate, Sql), Effect.provide(program, Locks))
-)
+NodeRuntime.runMain(Effect.zipRight(Effect.provide(migrate, Sql), Effect.provide(program, Locks)))

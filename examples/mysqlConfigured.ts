@@ -10,23 +10,25 @@ const lease = { leaseExpireAfter: "30 seconds", clockMargin: "2 seconds" } as co
 
 const locks = (url: Redacted.Redacted) =>
   StorageLock.layer(lease).pipe(
-    Layer.provide(MysqlStorage.layer({
-      url,
-      // With `database`, the table of another one than the URL names.
-      ...where,
-      // The user needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
-      setup: false,
-      // Connections of the storage's own pool.
-      poolSize: 2,
-      operationTimeout: "3 seconds"
-    }))
+    Layer.provide(
+      MysqlStorage.layer({
+        url,
+        // With `database`, the table of another one than the URL names.
+        ...where,
+        // The user needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
+        setup: false,
+        // Connections of the storage's own pool.
+        poolSize: 2,
+        operationTimeout: "3 seconds"
+      })
+    )
   )
 
 /** An operation is several statements in one packet. It takes a connection of its own, never that of a transaction of the program. */
 const locksOnOwnPool = (pool: Mysql.Pool) =>
   StorageLock.layer(lease).pipe(Layer.provide(MysqlStorage.layerFromPool({ pool, ...where, setup: false })))
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const url = yield* Config.redacted("DATABASE_URL")
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() => Mysql.createPool({ uri: Redacted.value(url), multipleStatements: true, connectionLimit: 5 })),

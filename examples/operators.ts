@@ -5,12 +5,16 @@ import { MemoryStorage, Storage, StorageLock } from "effect-storage-lock"
 const Locks = StorageLock.layer({ leaseExpireAfter: "900 millis" }).pipe(Layer.provideMerge(MemoryStorage.layer))
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const lock = yield* StorageLock.acquire("foo", { ownerLabel: "worker-1" })
     yield* StorageLock.acquire("bar", { ownerLabel: "worker-2" })
 
     const held = yield* Stream.runCollect(StorageLock.list)
-    console.log(Array.from(held, ({ lockId, ownerLabel }) => `${lockId} by ${ownerLabel}`).sort().join(", "))
+    console.log(
+      Array.from(held, ({ lockId, ownerLabel }) => `${lockId} by ${ownerLabel}`)
+        .sort()
+        .join(", ")
+    )
 
     // Safe: others are kept out until the lease ends, and the holder has noticed by then.
     const info = Option.getOrThrow(yield* StorageLock.get("foo"))

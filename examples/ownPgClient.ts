@@ -18,18 +18,20 @@ const Storage = Layer.unwrapEffect(Effect.map(url, (url) => PostgresStorage.laye
 const App = StorageLock.layer().pipe(Layer.provide(Storage), Layer.provideMerge(Sql))
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sql = yield* PgClient.PgClient
     yield* sql`CREATE TABLE IF NOT EXISTS example_work (n int)`
 
     // `acquire` takes the scope around, which outlives the transaction.
-    const failed = yield* sql.withTransaction(
-      Effect.gen(function*() {
-        yield* sql`INSERT INTO example_work VALUES (1)`
-        yield* StorageLock.acquire("foo")
-        return yield* Effect.fail("rolled back" as const)
-      })
-    ).pipe(Effect.flip)
+    const failed = yield* sql
+      .withTransaction(
+        Effect.gen(function* () {
+          yield* sql`INSERT INTO example_work VALUES (1)`
+          yield* StorageLock.acquire("foo")
+          return yield* Effect.fail("rolled back" as const)
+        })
+      )
+      .pipe(Effect.flip)
 
     console.log(`transaction: ${failed}, rows: ${(yield* sql`SELECT * FROM example_work`).length}`)
     console.log(`lock: ${(yield* StorageLock.isLocked("foo")) ? "still held" : "gone"}`)

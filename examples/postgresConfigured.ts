@@ -17,23 +17,27 @@ const migrate = (url: Redacted.Redacted) =>
 
 const locks = (url: Redacted.Redacted) =>
   StorageLock.layer({ leaseExpireAfter: "30 seconds", clockMargin: "2 seconds" }).pipe(
-    Layer.provide(PostgresStorage.layer({
-      url,
-      ...where,
-      // The role needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
-      setup: false,
-      // Connections of the storage's own pool.
-      poolSize: 2,
-      operationTimeout: "3 seconds",
-      // Waiters are woken over a connection that goes to the server itself. With `url` behind PgBouncer in transaction mode, add `pooler: true`.
-      notify: { url }
-    }))
+    Layer.provide(
+      PostgresStorage.layer({
+        url,
+        ...where,
+        // The role needs no more than SELECT, INSERT, UPDATE and DELETE on the table.
+        setup: false,
+        // Connections of the storage's own pool.
+        poolSize: 2,
+        operationTimeout: "3 seconds",
+        // Waiters are woken over a connection that goes to the server itself. With `url` behind PgBouncer in transaction mode, add `pooler: true`.
+        notify: { url }
+      })
+    )
   )
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const url = yield* Config.redacted("DATABASE_URL")
   yield* migrate(url)
-  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(Effect.provide(locks(url)))
+  const info = yield* StorageLock.withLock((lock) => lock.info, "nightly-report", { ownerLabel: "worker-1" }).pipe(
+    Effect.provide(locks(url))
+  )
   console.log(`${info.ownerLabel} held ${info.lockId}`)
 })
 

@@ -7,9 +7,7 @@ import { Config, Console, Effect, Layer } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as RedisStorage from "effect-storage-lock/RedisStorage"
 
-const Locks = StorageLock.layer().pipe(
-  Layer.provide(RedisStorage.layerConfig({ url: Config.redacted("REDIS_URL") }))
-)
+const Locks = StorageLock.layer().pipe(Layer.provide(RedisStorage.layerConfig({ url: Config.redacted("REDIS_URL") })))
 
 const program = Console.log("nobody else does this now").pipe(StorageLock.withLockIfAvailable("nightly-report"))
 

@@ -13,9 +13,12 @@ const present = Effect.sync(() => Redacted.make(password))
 
 const user = `example-${process.pid}`
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const address = Redacted.value(yield* Config.redacted("REDIS_URL"))
-  const admin = yield* Effect.acquireRelease(Effect.sync(() => new Redis(address)), (admin) => Effect.promise(() => admin.quit()))
+  const admin = yield* Effect.acquireRelease(
+    Effect.sync(() => new Redis(address)),
+    (admin) => Effect.promise(() => admin.quit())
+  )
   const change = (next: string) =>
     Effect.promise(async () => {
       password = next
@@ -29,16 +32,21 @@ const program = Effect.gen(function*() {
   const url = new URL(address)
   url.username = user
   url.password = ""
-  const locks = StorageLock.layer().pipe(Layer.provide(RedisStorage.layer({ url: Redacted.make(url.toString()), password: present })))
+  const locks = StorageLock.layer().pipe(
+    Layer.provide(RedisStorage.layer({ url: Redacted.make(url.toString()), password: present }))
+  )
 
-  yield* StorageLock.withLock((lock) =>
-    Effect.gen(function*() {
-      yield* Console.log(`held: ${lock.unsafeRemainingMillis() > 0}`)
-      yield* change("the second one")
-      // The connection is gone; the next one asks. The layer renews by itself, here it is shown.
-      yield* Effect.retry(lock.renew, { times: 5 })
-      yield* Console.log(`renewed with the new password: ${lock.unsafeRemainingMillis() > 0}`)
-    }), "nightly-report").pipe(Effect.provide(locks))
+  yield* StorageLock.withLock(
+    (lock) =>
+      Effect.gen(function* () {
+        yield* Console.log(`held: ${lock.unsafeRemainingMillis() > 0}`)
+        yield* change("the second one")
+        // The connection is gone; the next one asks. The layer renews by itself, here it is shown.
+        yield* Effect.retry(lock.renew, { times: 5 })
+        yield* Console.log(`renewed with the new password: ${lock.unsafeRemainingMillis() > 0}`)
+      }),
+    "nightly-report"
+  ).pipe(Effect.provide(locks))
 })
 
 await Effect.runPromise(Effect.scoped(program))

@@ -8,25 +8,29 @@ const filename = process.env["LOCK_FILE"] ?? "locks.db"
 const table = "app locks"
 
 /** In earnest: a file among the program's other migrations. */
-const migrate = Effect.gen(function*() {
+const migrate = Effect.gen(function* () {
   const sql = yield* SqliteClient.SqliteClient
   for (const statement of SqliteStorage.ddl({ table }).split(";\n").slice(0, -1)) yield* sql.unsafe(statement)
 }).pipe(Effect.provide(SqliteClient.layer({ filename })))
 
 const Locks = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
-  Layer.provide(SqliteStorage.layer({
-    filename,
-    // Quoted: any name will do.
-    table,
-    setup: false,
-    // "normal" is faster, and may forget the last claims at a loss of power.
-    synchronous: "full",
-    // How long to wait for another writer of the file.
-    operationTimeout: "3 seconds"
-  }))
+  Layer.provide(
+    SqliteStorage.layer({
+      filename,
+      // Quoted: any name will do.
+      table,
+      setup: false,
+      // "normal" is faster, and may forget the last claims at a loss of power.
+      synchronous: "full",
+      // How long to wait for another writer of the file.
+      operationTimeout: "3 seconds"
+    })
+  )
 )
 
-const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", { ownerLabel: "worker-1" }).pipe(
+const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", {
+  ownerLabel: "worker-1"
+}).pipe(
   Effect.flatten,
   Effect.map((info) => console.log(`${info.ownerLabel} holds ${info.lockId}`))
 )

@@ -14,7 +14,7 @@ let total = 0
 const tokens: Array<number> = []
 
 const turn = (lock: StorageLock.Lock) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const read = total
     yield* Effect.sleep("2 millis")
     total = read + 1

@@ -3,7 +3,7 @@ import { Effect, Layer, Option } from "effect"
 import { MemoryStorage, StorageLock } from "effect-storage-lock"
 
 const program = Effect.scoped(
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* StorageLock.acquire("foo", { ownerLabel: "worker-1" })
 
     const tried = yield* Effect.scoped(StorageLock.tryAcquire("foo"))
@@ -16,10 +16,18 @@ const program = Effect.scoped(
       StorageLock.withLock("foo", { acquireTimeout: "100 millis" }),
       Effect.catchTag("LockTimeout", (error) =>
         Effect.sync(() => {
-          console.log(`withLock: held by ${error.holderLabel}, its lease lasts beyond now: ${(error.until?.epochMillis ?? 0) > Date.now()}`)
+          console.log(
+            `withLock: held by ${error.holderLabel}, its lease lasts beyond now: ${(error.until?.epochMillis ?? 0) > Date.now()}`
+          )
           // The message says it all: who waited how long, and who has it since when and until when.
-          console.log(error.message.replace(/"[\w-]{22}"/g, "<id>").replace(/\d{4}-\S+Z/g, "<time>").replace(/\d+ ms/, "<time>"))
-        }))
+          console.log(
+            error.message
+              .replace(/"[\w-]{22}"/g, "<id>")
+              .replace(/\d{4}-\S+Z/g, "<time>")
+              .replace(/\d+ ms/, "<time>")
+          )
+        })
+      )
     )
   })
 )

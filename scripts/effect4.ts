@@ -10,10 +10,29 @@ const folder = tree.defaultFolder
 const [task, ...args] = process.argv.slice(2)
 
 /** Tests whose subject is of Effect 3 alone, or that look at the project and not at the library. */
-const tested = ["test/core", "test/memory", "test/testing", "test/evidence/simulate", "test/sqlite/conformance", "test/postgres/conformance", "test/postgres/fromClient", "test/redis/conformance", "test/etcd/conformance"]
+const tested = [
+  "test/core",
+  "test/memory",
+  "test/testing",
+  "test/evidence/simulate",
+  "test/sqlite/conformance",
+  "test/postgres/conformance",
+  "test/postgres/fromClient",
+  "test/redis/conformance",
+  "test/etcd/conformance"
+]
 
 /** These show Effect 3 to its users, or look into what the other major does otherwise. */
-const excluded = ["ownService", "calls", "compareAndSet", "hold", "logLines", "queue", "selfDeadlock", "answers"].flatMap((name) => ["--exclude", `test/core/${name}.test.ts`])
+const excluded = [
+  "ownService",
+  "calls",
+  "compareAndSet",
+  "hold",
+  "logLines",
+  "queue",
+  "selfDeadlock",
+  "answers"
+].flatMap((name) => ["--exclude", `test/core/${name}.test.ts`])
 
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {
   const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit" })
@@ -31,7 +50,12 @@ if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
 
 switch (task) {
   case "test":
-    run("npx", "vitest", "run", ...(args.some((arg) => arg.startsWith("test/")) ? args : [...tested, ...excluded, ...args]))
+    run(
+      "npx",
+      "vitest",
+      "run",
+      ...(args.some((arg) => arg.startsWith("test/")) ? args : [...tested, ...excluded, ...args])
+    )
     break
   case "check":
     run("npx", "tsc", "-p", "tsconfig.build.json", "--noEmit", ...args)

@@ -70,7 +70,12 @@ interface Consumer {
 
 /** The same versions as in development; also the driver's own peers, or npm takes the newest that fit. */
 const versions = (names: ReadonlyArray<string>, major?: "4") =>
-  Object.fromEntries(names.map((name) => [name, (major === "4" ? next.devDependencies[name] : undefined) ?? manifest.devDependencies[name]!]))
+  Object.fromEntries(
+    names.map((name) => [
+      name,
+      (major === "4" ? next.devDependencies[name] : undefined) ?? manifest.devDependencies[name]!
+    ])
+  )
 
 const resolutions = { nodenext: ["NodeNext", "NodeNext"], bundler: ["ESNext", "Bundler"] } as const
 
@@ -88,7 +93,10 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
         name: "consumer",
         private: true,
         type: "module",
-        dependencies: { [manifest.name]: `file:${tarball}`, ...versions(["effect", ...consumer.needs], consumer.major) },
+        dependencies: {
+          [manifest.name]: `file:${tarball}`,
+          ...versions(["effect", ...consumer.needs], consumer.major)
+        },
         devDependencies: versions(["typescript", "@types/node"]),
         allowScripts: manifest.allowScripts
       })
@@ -134,11 +142,45 @@ const refuses = (work: string, tarball: string, major: "3" | "4", other: string)
   step(`for Effect ${major}, beside Effect ${other}: says what to install, in one sentence`, () => {
     const project = Path.join(work, `wrong-${major}`)
     Fs.mkdirSync(project)
-    Fs.writeFileSync(Path.join(project, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }))
-    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error", "--force", `effect@${other}`, tarball], project)
-    for (const subpath of ["", "/StorageLock", "/Storage", "/VersionedStore", "/LockRecord", "/LockInformation", "/LockError", "/MemoryStorage", "/SqlFence"]) {
-      const said = run(process.execPath, ["-e", `import(${JSON.stringify(manifest.name + subpath)}).then(() => console.log("loaded"), ({ message }) => console.log(message))`], project)
-      if (!new RegExp(`^This effect-storage-lock is the one for Effect ${major}, .*npm install [^\n]*\n$`).test(said)) throw new Error(`${subpath}: ${said}`)
+    Fs.writeFileSync(
+      Path.join(project, "package.json"),
+      JSON.stringify({ name: "consumer", private: true, type: "module" })
+    )
+    run(
+      "npm",
+      [
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--prefer-offline",
+        "--loglevel=error",
+        "--force",
+        `effect@${other}`,
+        tarball
+      ],
+      project
+    )
+    for (const subpath of [
+      "",
+      "/StorageLock",
+      "/Storage",
+      "/VersionedStore",
+      "/LockRecord",
+      "/LockInformation",
+      "/LockError",
+      "/MemoryStorage",
+      "/SqlFence"
+    ]) {
+      const said = run(
+        process.execPath,
+        [
+          "-e",
+          `import(${JSON.stringify(manifest.name + subpath)}).then(() => console.log("loaded"), ({ message }) => console.log(message))`
+        ],
+        project
+      )
+      if (!new RegExp(`^This effect-storage-lock is the one for Effect ${major}, .*npm install [^\n]*\n$`).test(said))
+        throw new Error(`${subpath}: ${said}`)
     }
   })
 }
@@ -146,7 +188,7 @@ const refuses = (work: string, tarball: string, major: "3" | "4", other: string)
 const urlOf = (server: { readonly url: string; readonly freshDatabase?: Effect.Effect<string, never, Scope.Scope> }) =>
   server.freshDatabase ?? Effect.succeed(server.url)
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const work = yield* Effect.acquireRelease(
     Effect.sync(() => Fs.realpathSync(Fs.mkdtempSync(Path.join(Os.tmpdir(), "storage-lock-package-")))),
     (work) => Effect.sync(() => Fs.rmSync(work, { recursive: true, force: true }))
@@ -156,7 +198,12 @@ const program = Effect.gen(function*() {
     const [packed] = JSON.parse(run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", work])) as [
       { filename: string; files: ReadonlyArray<{ path: string }> }
     ]
-    const stray = packed.files.filter(({ path }) => !/^(dist\/|src\/|docs\/|examples\/|evidence\/bench\/RESULTS\.md$|evidence\/bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(path))
+    const stray = packed.files.filter(
+      ({ path }) =>
+        !/^(dist\/|src\/|docs\/|examples\/|evidence\/bench\/RESULTS\.md$|evidence\/bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(
+          path
+        )
+    )
     if (stray.length > 0) throw new Error(`these would be published too: ${stray.map((_) => _.path).join(", ")}`)
     for (const needed of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
       if (!packed.files.some(({ path }) => path === needed)) throw new Error(`${needed} is missing`)
@@ -167,7 +214,18 @@ const program = Effect.gen(function*() {
   step("publint", () => run("npx", ["--no-install", "publint", "run", tarball, "--strict"]))
   step("arethetypeswrong", () => run("npx", ["--no-install", "attw", tarball, "--profile", "esm-only"]))
 
-  const drivers = ["pg", "mysql2", "tedious", "mongodb", "ioredis", "@grpc/grpc-js", "better-sqlite3", "@effect/sql", "@effect/vitest", "vitest"]
+  const drivers = [
+    "pg",
+    "mysql2",
+    "tedious",
+    "mongodb",
+    "ioredis",
+    "@grpc/grpc-js",
+    "better-sqlite3",
+    "@effect/sql",
+    "@effect/vitest",
+    "vitest"
+  ]
   consume(work, tarball, { name: "core", needs: [], without: drivers, runs: true })
   const tarball4 = step("builds and packs for Effect 4", () => {
     run("npx", ["--no-install", "tsx", "scripts/effect4.ts", "pack", "--pack-destination", work])
@@ -188,25 +246,50 @@ const program = Effect.gen(function*() {
   })
   const effectSql = ["@effect/sql", "@effect/experimental", "@effect/platform"]
   const servers = [
-    { name: "postgres", module: "PostgresStorage", own: Postgres.scoped, needs: ["pg", "@types/pg", "@effect/sql-pg", ...effectSql], without: ["better-sqlite3", "mysql2"] },
-    { name: "mysql", module: "MysqlStorage", own: Mysql.mysql8, needs: ["mysql2", "@effect/sql-mysql2", ...effectSql], without: ["pg", "tedious"] },
+    {
+      name: "postgres",
+      module: "PostgresStorage",
+      own: Postgres.scoped,
+      needs: ["pg", "@types/pg", "@effect/sql-pg", ...effectSql],
+      without: ["better-sqlite3", "mysql2"]
+    },
+    {
+      name: "mysql",
+      module: "MysqlStorage",
+      own: Mysql.mysql8,
+      needs: ["mysql2", "@effect/sql-mysql2", ...effectSql],
+      without: ["pg", "tedious"]
+    },
     { name: "mongo", module: "MongoStorage", own: Mongo.own, needs: ["mongodb"], without: ["pg", "@effect/sql"] },
     { name: "redis", module: "RedisStorage", own: Redis.own, needs: ["ioredis"], without: ["pg", "@effect/sql"] },
-    { name: "etcd", module: "EtcdStorage", own: Etcd.own("etcd 3.4"), needs: ["@grpc/grpc-js", "@grpc/proto-loader"], without: ["pg", "@effect/sql"] }
+    {
+      name: "etcd",
+      module: "EtcdStorage",
+      own: Etcd.own("etcd 3.4"),
+      needs: ["@grpc/grpc-js", "@grpc/proto-loader"],
+      without: ["pg", "@effect/sql"]
+    }
   ]
   for (const { module, name, needs, own, without } of servers) {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const server = yield* Effect.result<{ readonly url: string }, ServerUnavailable, Scope.Scope>(own)
-      if (server._tag === "Failure") {
-        if (required()) results.push({ name: server.failure.message, passed: false })
-        console.error(`NOT TESTED: the ${name} program does not run: ${server.failure.message}`)
-      }
-      // Some servers give a URL that names no database yet.
-      const url = server._tag === "Success" ? (yield* urlOf(server.success)) : ""
-      consume(work, tarball, {
-        name, module, needs, without: [...without, "vitest"], runs: server._tag === "Success", env: { DATABASE_URL: url }
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const server = yield* Effect.result<{ readonly url: string }, ServerUnavailable, Scope.Scope>(own)
+        if (server._tag === "Failure") {
+          if (required()) results.push({ name: server.failure.message, passed: false })
+          console.error(`NOT TESTED: the ${name} program does not run: ${server.failure.message}`)
+        }
+        // Some servers give a URL that names no database yet.
+        const url = server._tag === "Success" ? yield* urlOf(server.success) : ""
+        consume(work, tarball, {
+          name,
+          module,
+          needs,
+          without: [...without, "vitest"],
+          runs: server._tag === "Success",
+          env: { DATABASE_URL: url }
+        })
       })
-    }))
+    )
   }
 })
 

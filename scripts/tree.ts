@@ -12,7 +12,10 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("../", import.meta.url))
 
 /** Outside of the project, or what is not installed there would be found here, with Effect 3. */
-export const defaultFolder = Path.join(Os.tmpdir(), `effect-storage-lock-effect4-${createHash("sha256").update(root).digest("hex").slice(0, 12)}`)
+export const defaultFolder = Path.join(
+  Os.tmpdir(),
+  `effect-storage-lock-effect4-${createHash("sha256").update(root).digest("hex").slice(0, 12)}`
+)
 
 const skipped = /^(src\/compat\/effect3|test\/harness\/effect3|scripts\/effect4|\.ci)\//
 
@@ -31,13 +34,18 @@ const target = (file: string, room: string, name: string): string => {
 }
 
 const converted = (file: string, text: string): string =>
-  text.replaceAll(/(["'])#(effect|harness)\/([\w/]+)\1/g, (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote)
+  text.replaceAll(
+    /(["'])#(effect|harness)\/([\w/]+)\1/g,
+    (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote
+  )
 
 const manifest = (): string => {
   const read = (path: string) => JSON.parse(Fs.readFileSync(Path.join(root, path), "utf8")) as Record<string, any>
   const { imports: _, ...own } = read("package.json")
   const { devDependencies, ...rest } = read("scripts/effect4/package.json")
-  const dev = Object.fromEntries(Object.entries({ ...own["devDependencies"], ...devDependencies }).filter(([, version]) => version !== null))
+  const dev = Object.fromEntries(
+    Object.entries({ ...own["devDependencies"], ...devDependencies }).filter(([, version]) => version !== null)
+  )
   return JSON.stringify({ ...own, ...rest, devDependencies: dev }, null, 2) + "\n"
 }
 
@@ -49,12 +57,19 @@ const write = (path: string, text: string | Buffer): void => {
 
 /** Makes it, or brings it up to date, without what it needs from the registry. */
 export const make = (folder: string): void => {
-  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" }).split("\n").filter((file) => file !== "" && !skipped.test(file) && Fs.existsSync(Path.join(root, file)))
+  const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" })
+    .split("\n")
+    .filter((file) => file !== "" && !skipped.test(file) && Fs.existsSync(Path.join(root, file)))
   for (const file of files) {
     const from = Path.join(root, file)
     if (file === "package.json") write(Path.join(folder, file), manifest())
-    else if (file === "package-lock.json") write(Path.join(folder, file), Fs.readFileSync(Path.join(root, "scripts/effect4/package-lock.json")))
-    else write(Path.join(folder, file), /\.[cm]?tsx?$/.test(file) ? converted(file, Fs.readFileSync(from, "utf8")) : Fs.readFileSync(from))
+    else if (file === "package-lock.json")
+      write(Path.join(folder, file), Fs.readFileSync(Path.join(root, "scripts/effect4/package-lock.json")))
+    else
+      write(
+        Path.join(folder, file),
+        /\.[cm]?tsx?$/.test(file) ? converted(file, Fs.readFileSync(from, "utf8")) : Fs.readFileSync(from)
+      )
   }
   const known = new Set(files)
   for (const room of ["src", "test", "evidence", "examples", "scripts"]) {

@@ -49,11 +49,12 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
   }
   override get message(): string {
     const { heldBy } = this
-    const who = heldBy === undefined
-      ? "its turn in this process did not come"
-      : heldBy.ownerId === ""
-      ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
-      : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}`
+    const who =
+      heldBy === undefined
+        ? "its turn in this process did not come"
+        : heldBy.ownerId === ""
+          ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
+          : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}`
     return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
   }
 }
@@ -116,9 +117,10 @@ const invalidMessage = (self: { field: string; kind: string; rule: string }): st
  * @since 0.1.0
  * @category errors
  */
-export class InvalidLockId
-  extends Schema.TaggedError<InvalidLockId>("effect-storage-lock/InvalidLockId")("InvalidLockId", invalid)
-{
+export class InvalidLockId extends Schema.TaggedError<InvalidLockId>("effect-storage-lock/InvalidLockId")(
+  "InvalidLockId",
+  invalid
+) {
   override get message(): string {
     return invalidMessage(this)
   }
@@ -131,9 +133,10 @@ export class InvalidLockId
  * @since 0.1.0
  * @category errors
  */
-export class InvalidOptions
-  extends Schema.TaggedError<InvalidOptions>("effect-storage-lock/InvalidOptions")("InvalidOptions", invalid)
-{
+export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("effect-storage-lock/InvalidOptions")(
+  "InvalidOptions",
+  invalid
+) {
   override get message(): string {
     return invalidMessage(this)
   }
@@ -200,9 +203,14 @@ export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions 
  * @category guards
  */
 export const isLockError = (error: unknown): error is LockError =>
-  error instanceof LockTimeout || error instanceof LockLost || error instanceof InvalidLockId || error instanceof InvalidOptions || error instanceof StorageError
+  error instanceof LockTimeout ||
+  error instanceof LockLost ||
+  error instanceof InvalidLockId ||
+  error instanceof InvalidOptions ||
+  error instanceof StorageError
 
-const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions => error instanceof InvalidLockId || error instanceof InvalidOptions
+const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions =>
+  error instanceof InvalidLockId || error instanceof InvalidOptions
 
 /**
  * Turns `InvalidLockId` and `InvalidOptions` into defects: for lock ids and options that are constants of the program, where either is a bug. Keep them typed where an id comes from outside.
@@ -219,5 +227,9 @@ const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions => e
  * @since 0.1.0
  * @category error handling
  */
-export const orDieIfInvalid = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Exclude<E, InvalidLockId | InvalidOptions>, R> =>
-  Effect.catch(self, (error) => isInvalid(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, InvalidLockId | InvalidOptions>))
+export const orDieIfInvalid = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, Exclude<E, InvalidLockId | InvalidOptions>, R> =>
+  Effect.catch(self, (error) =>
+    isInvalid(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, InvalidLockId | InvalidOptions>)
+  )

@@ -186,9 +186,7 @@ export type RenewOutcome =
  * @since 0.1.0
  * @category outcomes
  */
-export type ReleaseOutcome =
-  | { readonly _tag: "Released"; readonly remaining: number }
-  | { readonly _tag: "NotHeld" }
+export type ReleaseOutcome = { readonly _tag: "Released"; readonly remaining: number } | { readonly _tag: "NotHeld" }
 
 /**
  * @since 0.1.0
@@ -200,10 +198,13 @@ export type RevokeOutcome = { readonly _tag: "Revoked" } | { readonly _tag: "Not
  * @since 0.1.0
  * @category outcomes
  */
-export type OutcomeOf<R extends Request["_tag"]> = R extends "Claim" ? ClaimOutcome
-  : R extends "Renew" ? RenewOutcome
-  : R extends "Release" ? ReleaseOutcome
-  : RevokeOutcome
+export type OutcomeOf<R extends Request["_tag"]> = R extends "Claim"
+  ? ClaimOutcome
+  : R extends "Renew"
+    ? RenewOutcome
+    : R extends "Release"
+      ? ReleaseOutcome
+      : RevokeOutcome
 
 /**
  * The record after a request, and the answer. `record` is the very same reference if nothing changed: then nothing need be written.
@@ -231,7 +232,8 @@ export const isLive = (record: LockRecord, now: number): boolean =>
  * @since 0.1.0
  * @category constructors
  */
-export const labelled = (ownerLabel: string | null | undefined): Pick<LockRecord, "ownerLabel"> => ownerLabel ? { ownerLabel } : {}
+export const labelled = (ownerLabel: string | null | undefined): Pick<LockRecord, "ownerLabel"> =>
+  ownerLabel ? { ownerLabel } : {}
 
 /**
  * @since 0.1.0
@@ -258,12 +260,14 @@ export const claim = (record: LockRecord | undefined, request: Claim, now: numbe
   if (record.ownerId !== request.ownerId || record.kind !== exclusive) {
     return { record, outcome: { _tag: "Held", holder: record, retryAfter: record.leaseExpireTime - now } }
   }
-  const next: LockRecord = record.holds.includes(request.holdId) ? record : {
-    ...record,
-    holds: [...record.holds, request.holdId],
-    version: record.version + 1,
-    leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)
-  }
+  const next: LockRecord = record.holds.includes(request.holdId)
+    ? record
+    : {
+        ...record,
+        holds: [...record.holds, request.holdId],
+        version: record.version + 1,
+        leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)
+      }
   return { record: next, outcome: { _tag: "Claimed", record: next, validFor: next.leaseExpireTime - now } }
 }
 
@@ -273,7 +277,8 @@ export const claim = (record: LockRecord | undefined, request: Claim, now: numbe
  */
 export const renew = (record: LockRecord | undefined, request: Renew, now: number): Step<RenewOutcome> => {
   if (record === undefined) return { record, outcome: { _tag: "NotHeld" } }
-  if (!isLive(record, now) || !record.holds.includes(request.holdId)) return { record, outcome: { _tag: "NotHeld", current: record } }
+  if (!isLive(record, now) || !record.holds.includes(request.holdId))
+    return { record, outcome: { _tag: "NotHeld", current: record } }
   const leaseExpireTime = Math.max(record.leaseExpireTime, now + request.lease)
   return {
     record: { ...record, version: record.version + 1, leaseExpireTime },

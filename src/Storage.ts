@@ -132,9 +132,12 @@ export class Storage extends Context.Service<Storage, Service>()("effect-storage
  * @since 0.1.0
  * @category references
  */
-export const TimeLimit: Context.Reference<Duration.Duration> = Context.Reference("effect-storage-lock/Storage/TimeLimit", {
-  defaultValue: () => Duration.infinity
-})
+export const TimeLimit: Context.Reference<Duration.Duration> = Context.Reference(
+  "effect-storage-lock/Storage/TimeLimit",
+  {
+    defaultValue: () => Duration.infinity
+  }
+)
 
 /**
  * The shortest time for which `purge` keeps a free record.

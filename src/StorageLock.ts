@@ -14,13 +14,32 @@ import type * as Scope from "#effect/Scope"
 import * as Predicate from "effect/Predicate"
 import * as Stream from "#effect/Stream"
 import { Ids as Ids_ } from "./common/ids.js"
-import { type Options, type AcquireArgs, type Lock, LockTypeId, type TryError, type AcquireError, type Body, type Service } from "./core/api.js"
+import {
+  type Options,
+  type AcquireArgs,
+  type Lock,
+  LockTypeId,
+  type TryError,
+  type AcquireError,
+  type Body,
+  type Service
+} from "./core/api.js"
 import * as internal from "./core/service.js"
 import type { InvalidOptions, LockLost, StorageError } from "./LockError.js"
 import type { LockInformation } from "./LockInformation.js"
 import type * as Storage from "./Storage.js"
 
-export { LockTypeId, type Options, type AcquireOptions, type AcquireArgs, type Lock, type TryError, type AcquireError, type Body, type Service } from "./core/api.js"
+export {
+  LockTypeId,
+  type Options,
+  type AcquireOptions,
+  type AcquireArgs,
+  type Lock,
+  type TryError,
+  type AcquireError,
+  type Body,
+  type Service
+} from "./core/api.js"
 
 /**
  * Whether something is a `Lock`, be it held or over: `lock.check` tells which.
@@ -89,9 +108,7 @@ export const Ids: typeof Ids_ = Ids_
  * @since 0.1.0
  * @category accessors
  */
-export const acquire = (
-  ...args: AcquireArgs
-): Effect.Effect<Lock, AcquireError, StorageLock | Scope.Scope> =>
+export const acquire = (...args: AcquireArgs): Effect.Effect<Lock, AcquireError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.acquire(...args))
 
 /**
@@ -133,17 +150,16 @@ export const tryAcquireOrHolder = (
 type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
 
 /** A lock id is a string; a body never is. */
-const dual = (
-  run: (service: Service, ...args: DataFirst) => Effect.Effect<unknown, unknown, unknown>
-) =>
-(...args: DataFirst | AcquireArgs): unknown => {
-  const [first, ...rest] = args
-  if (Effect.isEffect(first) || typeof first === "function") {
-    return Effect.flatMap(StorageLock, (service) => run(service, first, ...(rest as AcquireArgs)))
+const dual =
+  (run: (service: Service, ...args: DataFirst) => Effect.Effect<unknown, unknown, unknown>) =>
+  (...args: DataFirst | AcquireArgs): unknown => {
+    const [first, ...rest] = args
+    if (Effect.isEffect(first) || typeof first === "function") {
+      return Effect.flatMap(StorageLock, (service) => run(service, first, ...(rest as AcquireArgs)))
+    }
+    return (body: Body<unknown, unknown, unknown>) =>
+      Effect.flatMap(StorageLock, (service) => run(service, body, ...(args as AcquireArgs)))
   }
-  return (body: Body<unknown, unknown, unknown>) =>
-    Effect.flatMap(StorageLock, (service) => run(service, body, ...(args as AcquireArgs)))
-}
 
 /**
  * Runs a body under a lock: acquires it, interrupts the body if it is lost (before anybody else can have it), and releases it however the body ends.
@@ -166,10 +182,7 @@ export const withLock: {
   (
     ...args: AcquireArgs
   ): <A, E, R>(body: Body<A, E, R>) => Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-  <A, E, R>(
-    body: Body<A, E, R>,
-    ...args: AcquireArgs
-  ): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
+  <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
 } = dual((service, body, ...args) => service.withLock(body, ...args)) as never
 
 /**
@@ -237,7 +250,8 @@ export const forceRelease = (
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> => internal.make(options)
+export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
+  internal.make(options)
 
 /**
  * A lock service over the `Storage` in the context. One refresher renews all its holds. Closing it fails `lost` of what is still held with reason

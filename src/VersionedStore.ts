@@ -91,10 +91,12 @@ export interface Options {
  * @category constants
  */
 export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recurs(3).pipe(
-  Schedule.concat(Schedule.max([
-    Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("100 millis")]).pipe(jitter(0.2, 1.8)),
-    Schedule.recurs(27)
-  ]))
+  Schedule.concat(
+    Schedule.max([
+      Schedule.min([Schedule.exponential("2 millis", 1.5), Schedule.spaced("100 millis")]).pipe(jitter(0.2, 1.8)),
+      Schedule.recurs(27)
+    ])
+  )
 )
 
 /**
@@ -123,33 +125,40 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
   /** The record as `step` is to see it, the time to judge it by, and when this was. */
   const read = (lockId: string) =>
     observed === undefined
-      ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({ found: Option.getOrUndefined(found), seen: Option.getOrUndefined(found), now }))
+      ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({
+          found: Option.getOrUndefined(found),
+          seen: Option.getOrUndefined(found),
+          now
+        }))
       : Effect.zipWith(store.get(lockId), monotonicMicros, (found, at) => {
-        const record = Option.getOrUndefined(found)
-        // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
-        const left = record === undefined ? 0 : observed.left(record, at)
-        return { found: record, seen: record !== undefined && left <= 0 ? { ...record, leaseExpireTime: 0 } : record, now: 0 }
-      })
+          const record = Option.getOrUndefined(found)
+          // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
+          const left = record === undefined ? 0 : observed.left(record, at)
+          return {
+            found: record,
+            seen: record !== undefined && left <= 0 ? { ...record, leaseExpireTime: 0 } : record,
+            now: 0
+          }
+        })
 
   const write = (lockId: string, found: LockRecord.LockRecord | undefined, next: LockRecord.LockRecord | undefined) =>
     next === undefined || next === found
       ? Effect.void
       : found === undefined
-      ? store.create(lockId, next.version, next)
-      : store.update(lockId, found.version, next)
+        ? store.create(lockId, next.version, next)
+        : store.update(lockId, found.version, next)
 
   const readable = (lockId: string, record: LockRecord.LockRecord | undefined) =>
     record !== undefined && record.format > LockRecord.format
       ? Effect.fail(
-        new StorageError({
-          reason: "Schema",
-          operation: `${name}.read`,
-          isRetryable: false,
-          applied: "no",
-          message:
-            `the record of ${JSON.stringify(lockId)} has format ${record.format}, newer than ${LockRecord.format}: update effect-storage-lock`
-        })
-      )
+          new StorageError({
+            reason: "Schema",
+            operation: `${name}.read`,
+            isRetryable: false,
+            applied: "no",
+            message: `the record of ${JSON.stringify(lockId)} has format ${record.format}, newer than ${LockRecord.format}: update effect-storage-lock`
+          })
+        )
       : Effect.void
 
   /** One compare-and-set of everything `transition` does to the record. */
@@ -165,14 +174,17 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         return Effect.as(write(lockId, found, record === seen ? found : record), outcome)
       }),
       Effect.retry({ schedule: retry, while: (error) => error._tag === "VersionMiss" }),
-      Effect.catchTag("VersionMiss", () =>
-        new StorageError({
-          reason: "Conflict",
-          operation: `${name}.${operation}`,
-          isRetryable: true,
-          applied: "no",
-          message: `gave up on ${JSON.stringify(lockId)} after too many version misses: too many processes change it at once`
-        }))
+      Effect.catchTag(
+        "VersionMiss",
+        () =>
+          new StorageError({
+            reason: "Conflict",
+            operation: `${name}.${operation}`,
+            isRetryable: true,
+            applied: "no",
+            message: `gave up on ${JSON.stringify(lockId)} after too many version misses: too many processes change it at once`
+          })
+      )
     )
 
   /** In an outcome for people, spans become estimated times. */
@@ -182,12 +194,13 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
   const snapshot = (record: LockRecord.LockRecord, now: number): Effect.Effect<Option.Option<Storage.Snapshot>> =>
     observed === undefined
       ? Effect.succeed(
-        LockRecord.isLive(record, now)
-          ? Option.some({ record, validFor: record.leaseExpireTime - now })
-          : Option.none()
-      )
+          LockRecord.isLive(record, now)
+            ? Option.some({ record, validFor: record.leaseExpireTime - now })
+            : Option.none()
+        )
       : Effect.map(estimate(observed, record), ({ left, record: view }) =>
-        record.holds.length > 0 && left > 0 ? Option.some({ record: view, validFor: left }) : Option.none())
+          record.holds.length > 0 && left > 0 ? Option.some({ record: view, validFor: left }) : Option.none()
+        )
 
   const claim: Storage.Service["claim"] = (request) =>
     transact("claim", request.lockId, (record, now) => {
@@ -202,10 +215,11 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         if (outcome._tag === "Claimed") {
           return Effect.map(estimate(observed, outcome.record), ({ record }) => ({ ...outcome, record }))
         }
-        return Effect.map(
-          estimate(observed, outcome.holder!),
-          ({ left, record }) => ({ _tag: "Held", holder: record, retryAfter: Math.max(left, 1) })
-        )
+        return Effect.map(estimate(observed, outcome.holder!), ({ left, record }) => ({
+          _tag: "Held",
+          holder: record,
+          retryAfter: Math.max(left, 1)
+        }))
       })
     )
 
@@ -223,11 +237,10 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         observed === undefined
           ? Effect.succeed(outcomes)
           : Effect.map(wallMicros, (wall) =>
-            outcomes.map((outcome) =>
-              outcome._tag === "Renewed"
-                ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
-                : outcome
-            ))
+              outcomes.map((outcome) =>
+                outcome._tag === "Renewed" ? { ...outcome, leaseExpireTime: wall + outcome.validFor } : outcome
+              )
+            )
       )
     )
 
@@ -241,14 +254,23 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     })
     const answers = new Array<Storage.RenewAnswer>(requests.length)
     return Effect.andThen(
-      Effect.forEach(byLock, ([lockId, group]) =>
-        Effect.map(
-          Effect.result(renewOne(lockId, group.map(({ request }) => request))),
-          (result) =>
-            group.forEach(({ index }, i) => {
-              answers[index] = Result.isSuccess(result) ? result.success[i]! : result.failure
-            })
-        ), { concurrency: 16, discard: true }),
+      Effect.forEach(
+        byLock,
+        ([lockId, group]) =>
+          Effect.map(
+            Effect.result(
+              renewOne(
+                lockId,
+                group.map(({ request }) => request)
+              )
+            ),
+            (result) =>
+              group.forEach(({ index }, i) => {
+                answers[index] = Result.isSuccess(result) ? result.success[i]! : result.failure
+              })
+          ),
+        { concurrency: 16, discard: true }
+      ),
       Effect.suspend(() => renewals.settle(answers))
     )
   }
@@ -260,32 +282,41 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     revoke: (request) => transact("revoke", request.lockId, (record, now) => LockRecord.revoke(record, request, now)),
     get: (lockId) =>
       Effect.flatMap(read(lockId), ({ found, now }) =>
-        found === undefined ? Effect.succeedNone : snapshot(found, now)),
+        found === undefined ? Effect.succeedNone : snapshot(found, now)
+      ),
     list: Stream.unwrap(
       Effect.map(store.time ?? Effect.succeed(0), (now) =>
         store.list.pipe(
           Stream.mapEffect((record) =>
-            Effect.andThen(observed === undefined ? Effect.void : Effect.map(monotonicMicros, (at) => void observed.left(record, at)), snapshot(record, now))
+            Effect.andThen(
+              observed === undefined
+                ? Effect.void
+                : Effect.map(monotonicMicros, (at) => void observed.left(record, at)),
+              snapshot(record, now)
+            )
           ),
           Stream.filter(Option.isSome),
           Stream.map(({ value }) => value)
-        ))
+        )
+      )
     ),
     purge: (olderThan) =>
-      store.time === undefined ? Effect.succeed(0) : Effect.flatMap(store.time, (now) => {
-        const before = now - freeFor(olderThan)
-        return store.list.pipe(
-          Stream.filter((record) => record.leaseExpireTime < before),
-          Stream.mapEffect((record) =>
-            store.delete(record.lockId, record.version).pipe(
-              Effect.as(1),
-              // Somebody took it meanwhile: then it is not to be dropped.
-              Effect.catchTag("VersionMiss", () => Effect.succeed(0))
+      store.time === undefined
+        ? Effect.succeed(0)
+        : Effect.flatMap(store.time, (now) => {
+            const before = now - freeFor(olderThan)
+            return store.list.pipe(
+              Stream.filter((record) => record.leaseExpireTime < before),
+              Stream.mapEffect((record) =>
+                store.delete(record.lockId, record.version).pipe(
+                  Effect.as(1),
+                  // Somebody took it meanwhile: then it is not to be dropped.
+                  Effect.catchTag("VersionMiss", () => Effect.succeed(0))
+                )
+              ),
+              Stream.runSum
             )
-          ),
-          Stream.runSum
-        )
-      }),
+          }),
     wakeUps: store.wakeUps ?? Stream.empty,
     guarantees: { ...store.guarantees, clock: observed === undefined ? "storage" : "observed" }
   })
@@ -298,4 +329,7 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
  * @category layers
  */
 export const layerStorage = (options?: Options): Layer.Layer<Storage.Storage, never, VersionedStore> =>
-  Layer.effect(Storage.Storage, Effect.map(VersionedStore, (store) => toStorage(store, options)))
+  Layer.effect(
+    Storage.Storage,
+    Effect.map(VersionedStore, (store) => toStorage(store, options))
+  )

@@ -22,7 +22,10 @@ const measure = (folder: string, options: options.Options) =>
     const child = fork(join(folder, "evidence", "bench", "measure.js"), [JSON.stringify(options)], { execArgv: [] })
     child.on("message", (message) => (measured = message as Measurements))
     child.on("exit", (code, signal) =>
-      code === 0 && measured !== undefined ? resolve(measured) : reject(new Error(`the measuring ended with ${signal ?? code}`)))
+      code === 0 && measured !== undefined
+        ? resolve(measured)
+        : reject(new Error(`the measuring ended with ${signal ?? code}`))
+    )
     // A terminal tells the whole group of Ctrl-C; others tell this process alone.
     process.on("SIGINT", () => {})
     process.on("SIGTERM", () => child.kill("SIGTERM"))
@@ -41,14 +44,20 @@ const write = (folder: string, results: report.Results): void => {
 }
 
 /** The same without the others, and why, if they cannot be had. */
-const withPeers = async (options: options.Options): Promise<{ readonly options: options.Options; readonly failures: ReadonlyArray<Failure> }> => {
-  if (!options.peers || options.storages.every((name) => name === "memory")) return { options: { ...options, peers: false }, failures: [] }
+const withPeers = async (
+  options: options.Options
+): Promise<{ readonly options: options.Options; readonly failures: ReadonlyArray<Failure> }> => {
+  if (!options.peers || options.storages.every((name) => name === "memory"))
+    return { options: { ...options, peers: false }, failures: [] }
   process.env[peers.environmentVariable] = join(root, "peers")
   try {
     await peers.install(join(root, "peers"), (text) => process.stderr.write(`${text}\n`))
     return { options, failures: [] }
   } catch (error) {
-    return { options: { ...options, peers: false }, failures: [{ storage: "all", scenario: "all", subject: "other libraries", reason: reasonOf(error) }] }
+    return {
+      options: { ...options, peers: false },
+      failures: [{ storage: "all", scenario: "all", subject: "other libraries", reason: reasonOf(error) }]
+    }
   }
 }
 
@@ -60,7 +69,15 @@ export const bench = async (asked: options.Options): Promise<void> => {
   try {
     const measured = await measure(folder, feasible)
     const { peersPlan, plan, poolSize, runs } = asked
-    const results: report.Results = { ...known, plan, peersPlan, runs, poolSize, ...measured, failures: [...failures, ...measured.failures] }
+    const results: report.Results = {
+      ...known,
+      plan,
+      peersPlan,
+      runs,
+      poolSize,
+      ...measured,
+      failures: [...failures, ...measured.failures]
+    }
     if (options.isWhole(asked)) write(root, results)
     if (asked.out !== undefined) write(asked.out, results)
     process.stdout.write(asked.json ? `${JSON.stringify(results, null, 2)}\n` : `\n${report.table(results)}\n`)

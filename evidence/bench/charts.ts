@@ -29,8 +29,7 @@ const right = 170
 const row = 24
 const bar = 14
 
-const escaped = (text: string): string =>
-  text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
+const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`)
 
 const style = `
   text { font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; fill: #1f2328; }
@@ -55,20 +54,26 @@ const group = ({ bars, name }: Chart["groups"][number], top: number, mark: Chart
   const rows = bars.map(({ high, label, low, role, text, value }, i) => {
     const y = top + 8 + i * row
     const end = x(value ?? 0)
-    const range = low === undefined || high === undefined || value === undefined
-      ? ""
-      : `<path class="range" d="M${x(low).toFixed(1)} ${y + bar / 2}H${x(high).toFixed(1)}"/>`
+    const range =
+      low === undefined || high === undefined || value === undefined
+        ? ""
+        : `<path class="range" d="M${x(low).toFixed(1)} ${y + bar / 2}H${x(high).toFixed(1)}"/>`
     return [
       `<text class="${role === "ours" ? "ours" : ""}" x="${left - 8}" y="${y + bar - 2}" text-anchor="end">${escaped(label)}</text>`,
-      value === undefined ? "" : `<rect class="${role}" x="${left}" y="${y}" width="${Math.max(1, end - left).toFixed(1)}" height="${bar}" rx="2"/>${range}`,
+      value === undefined
+        ? ""
+        : `<rect class="${role}" x="${left}" y="${y}" width="${Math.max(1, end - left).toFixed(1)}" height="${bar}" rx="2"/>${range}`,
       `<text class="${role === "ours" ? "ours" : ""}" x="${(Math.max(end, high === undefined ? 0 : x(high)) + 6).toFixed(1)}" y="${y + bar - 2}">${escaped(text)}</text>`
     ].join("")
   })
   const bottom = top + 8 + bars.length * row - (row - bar) + 4
-  const limit = mark === undefined ? [] : [
-    `<path class="mark" d="M${x(mark.value).toFixed(1)} ${top + 2}V${bottom}"/>`,
-    `<text class="sub" x="${x(mark.value).toFixed(1)}" y="${top - 2}" text-anchor="middle">${escaped(mark.text)}</text>`
-  ]
+  const limit =
+    mark === undefined
+      ? []
+      : [
+          `<path class="mark" d="M${x(mark.value).toFixed(1)} ${top + 2}V${bottom}"/>`,
+          `<text class="sub" x="${x(mark.value).toFixed(1)}" y="${top - 2}" text-anchor="middle">${escaped(mark.text)}</text>`
+        ]
   return [
     `<text class="group" x="16" y="${top}">${escaped(name)}</text>`,
     ...limit,
@@ -86,11 +91,16 @@ export const svg = ({ groups, mark, subtitle, title }: Chart): string => {
     return drawn
   })
   const height = top - 16
-  const legend = [["ours", "this library"], ["peer", "other libraries"], ["floor", "bare driver"]].filter(([role]) =>
-    filled.some(({ bars }) => bars.some((one) => one.role === role))
-  ).map(([role, text], i) =>
-    `<rect class="${role}" x="${16 + i * 130}" y="52" width="10" height="10" rx="2"/><text class="sub" x="${30 + i * 130}" y="61">${text}</text>`
-  )
+  const legend = [
+    ["ours", "this library"],
+    ["peer", "other libraries"],
+    ["floor", "bare driver"]
+  ]
+    .filter(([role]) => filled.some(({ bars }) => bars.some((one) => one.role === role)))
+    .map(
+      ([role, text], i) =>
+        `<rect class="${role}" x="${16 + i * 130}" y="52" width="10" height="10" rx="2"/><text class="sub" x="${30 + i * 130}" y="61">${text}</text>`
+    )
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escaped(title)}">
 <style>${style}
 </style>

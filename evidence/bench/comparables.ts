@@ -30,11 +30,9 @@ const make = (
   floor: floors.Floor,
   layer: Layer.Layer<Storage.Storage, unknown>
 ): Effect.Effect<Subject, unknown, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.promise(floor.close))
-    const context = yield* Layer.build(
-      Layer.provideMerge(StorageLock.layer({ leaseExpireAfter: leaseMillis }), layer)
-    )
+    const context = yield* Layer.build(Layer.provideMerge(StorageLock.layer({ leaseExpireAfter: leaseMillis }), layer))
     return { ...names, floor, storage: Context.get(context, Storage.Storage), context }
   })
 
@@ -46,7 +44,7 @@ export const memory = make(
 
 /** A file each: with one file, each of the two connections would find its cache spoilt by the other. */
 export const sqlite = (synchronous: "full" | "normal") =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const path = yield* folder
     return yield* make(
       { name: `SQLite, ${synchronous}`, floorName: "better-sqlite3", setting: `WAL, synchronous = ${synchronous}` },
@@ -57,7 +55,7 @@ export const sqlite = (synchronous: "full" | "normal") =>
 
 /** One table for all: it grows under all alike. */
 export const postgres = (server: Server, poolSize: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { url } = yield* server.fresh
     return yield* make(
       { name: "PostgreSQL", floorName: "pg", setting: "" },

@@ -22,7 +22,9 @@ export const compile = (): { readonly folder: string; readonly remove: () => voi
   const read = ts.readConfigFile(join(root, "tsconfig.build.json"), ts.sys.readFile)
   const { options } = ts.parseJsonConfigFileContent(read.config, ts.sys, root)
   const folder = join(root, "node_modules", ".cache", `effect-storage-lock-bench-${process.pid}`)
-  for (const file of ["src", join("evidence", "bench"), join("test", "harness")].flatMap((part) => filesOf(join(root, part)))) {
+  for (const file of ["src", join("evidence", "bench"), join("test", "harness")].flatMap((part) =>
+    filesOf(join(root, part))
+  )) {
     const target = join(folder, relative(root, file))
     mkdirSync(dirname(target), { recursive: true })
     if (/(?<!\.d)\.ts$/.test(file)) {
@@ -40,6 +42,12 @@ export const compile = (): { readonly folder: string; readonly remove: () => voi
       writeFileSync(target.replace(/\.ts$/, ".js"), outputText)
     } else if (/\.(mjs|java)$/.test(file)) cpSync(file, target)
   }
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", imports: { "#effect/*": "./src/compat/effect3/*.js", "#harness/*": "./test/harness/effect3/*.js" } }))
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({
+      type: "module",
+      imports: { "#effect/*": "./src/compat/effect3/*.js", "#harness/*": "./test/harness/effect3/*.js" }
+    })
+  )
   return { folder, remove: () => existsSync(folder) && rmSync(folder, { recursive: true, force: true }) }
 }

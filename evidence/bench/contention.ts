@@ -43,15 +43,18 @@ const once = async (
   forMillis: number
 ): Promise<Run> => {
   const command = crews.opening(subject.name, candidate.name, candidate, place)
-  const requests = async () => server.work === undefined ? undefined : (await Effect.runPromise(server.work(place))).requests
+  const requests = async () =>
+    server.work === undefined ? undefined : (await Effect.runPromise(server.work(place))).requests
   return crews.withOpen(crew, command, async () => {
     const contend = (forMillis: number) =>
-      Promise.all(crew.map((worker) =>
-        worker.tell<Contended>(
-          { do: "contend", key: candidate.name, lockId: "contended", guard, holdMillis, forMillis },
-          forMillis + 30_000
+      Promise.all(
+        crew.map((worker) =>
+          worker.tell<Contended>(
+            { do: "contend", key: candidate.name, lockId: "contended", guard, holdMillis, forMillis },
+            forMillis + 30_000
+          )
         )
-      ))
+      )
     // The processes are young: what they do at first is slow.
     await contend(warmUpMillis)
     const before = await requests()
@@ -63,7 +66,9 @@ const once = async (
 
 const summary = (storage: string, { name, way }: Candidate, runs: ReadonlyArray<Run>, seconds: number): Contention => {
   const totals = runs.map(({ workers }) => workers.reduce((sum, _) => sum + _.acquisitions, 0))
-  const per = runs.flatMap(({ requests }, i) => requests === undefined || totals[i] === 0 ? [] : [requests / totals[i]!])
+  const per = runs.flatMap(({ requests }, i) =>
+    requests === undefined || totals[i] === 0 ? [] : [requests / totals[i]!]
+  )
   return {
     storage,
     name,
@@ -85,30 +90,51 @@ export const measure = (
   progress: (text: string) => void,
   failed: (failure: Failure) => void
 ) =>
-  Effect.scoped(Effect.gen(function*() {
-    const taking = candidates(subject.ways).filter(({ way }) => way.waits !== false && way.variant !== true && (withPeers || way.role !== "peer"))
-    const crew = yield* crews.make(contenders)
-    const path = yield* folder
-    const runs = new Map<Candidate, Array<Run>>(taking.map((candidate) => [candidate, []]))
-    for (let run = 0; run < plan.runs; run++) {
-      for (const index of order(taking.length, run)) {
-        const candidate = taking[index]!
-        const soFar = runs.get(candidate)
-        if (soFar === undefined) continue
-        progress(`${subject.title}: ${contenders} contenders, run ${run + 1} of ${plan.runs}, ${candidate.name}`)
-        yield* Effect.scoped(Effect.gen(function*() {
-          const place = yield* server.fresh
-          yield* Effect.promise(() =>
-            once(crew, subject, server, candidate, place, join(path, `guard-${run}-${index}`), plan.contentionMillis).then(
-              (found) => void soFar.push(found),
-              (error: unknown) => {
-                runs.delete(candidate)
-                failed({ storage: subject.title, scenario: "contention", subject: candidate.name, reason: reasonOf(error) })
-              }
-            )
+  Effect.scoped(
+    Effect.gen(function* () {
+      const taking = candidates(subject.ways).filter(
+        ({ way }) => way.waits !== false && way.variant !== true && (withPeers || way.role !== "peer")
+      )
+      const crew = yield* crews.make(contenders)
+      const path = yield* folder
+      const runs = new Map<Candidate, Array<Run>>(taking.map((candidate) => [candidate, []]))
+      for (let run = 0; run < plan.runs; run++) {
+        for (const index of order(taking.length, run)) {
+          const candidate = taking[index]!
+          const soFar = runs.get(candidate)
+          if (soFar === undefined) continue
+          progress(`${subject.title}: ${contenders} contenders, run ${run + 1} of ${plan.runs}, ${candidate.name}`)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const place = yield* server.fresh
+              yield* Effect.promise(() =>
+                once(
+                  crew,
+                  subject,
+                  server,
+                  candidate,
+                  place,
+                  join(path, `guard-${run}-${index}`),
+                  plan.contentionMillis
+                ).then(
+                  (found) => void soFar.push(found),
+                  (error: unknown) => {
+                    runs.delete(candidate)
+                    failed({
+                      storage: subject.title,
+                      scenario: "contention",
+                      subject: candidate.name,
+                      reason: reasonOf(error)
+                    })
+                  }
+                )
+              )
+            })
           )
-        }))
+        }
       }
-    }
-    return [...runs].map(([candidate, found]) => summary(subject.title, candidate, found, plan.contentionMillis / 1000))
-  }))
+      return [...runs].map(([candidate, found]) =>
+        summary(subject.title, candidate, found, plan.contentionMillis / 1000)
+      )
+    })
+  )

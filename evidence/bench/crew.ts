@@ -16,7 +16,10 @@ interface Reply {
 export class Worker {
   private child: ChildProcess | undefined
   private ready: Promise<unknown> | undefined
-  private readonly pending = new Map<number, { readonly resolve: (result: any) => void; readonly reject: (error: Error) => void }>()
+  private readonly pending = new Map<
+    number,
+    { readonly resolve: (result: any) => void; readonly reject: (error: Error) => void }
+  >()
   /** What a process that comes after a dead one opens first. */
   private readonly open = new Map<string, Command>()
   private made = 1
@@ -26,7 +29,10 @@ export class Worker {
   private start(): Promise<unknown> {
     // What runs TypeScript here runs it there.
     const loader = this.file.endsWith(".ts") ? ["--import", "tsx"] : []
-    const child = fork(this.file, [], { execArgv: ["--expose-gc", ...loader], stdio: ["ignore", "ignore", "ignore", "ipc"] })
+    const child = fork(this.file, [], {
+      execArgv: ["--expose-gc", ...loader],
+      stdio: ["ignore", "ignore", "ignore", "ipc"]
+    })
     this.child = child
     const ready = new Promise<unknown>((resolve, reject) => this.pending.set(0, { resolve, reject }))
     child.on("message", (message) => {
@@ -105,13 +111,21 @@ export class Worker {
 export type Crew = ReadonlyArray<Worker>
 
 /** They start when they are first told something. */
-export const make = (size: number, file = new URL("./worker.js", import.meta.url)): Effect.Effect<Crew, never, Scope.Scope> =>
+export const make = (
+  size: number,
+  file = new URL("./worker.js", import.meta.url)
+): Effect.Effect<Crew, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => Array.from({ length: size }, () => new Worker(fileURLToPath(file)))),
     (crew) => Effect.promise(() => Promise.all(crew.map((worker) => worker.stop())))
   )
 
-export const opening = (storage: string, key: string, { settings, way }: Candidate, place: Place): Extract<Command, { readonly do: "open" }> => ({
+export const opening = (
+  storage: string,
+  key: string,
+  { settings, way }: Candidate,
+  place: Place
+): Extract<Command, { readonly do: "open" }> => ({
   do: "open",
   key,
   storage,
@@ -121,8 +135,13 @@ export const opening = (storage: string, key: string, { settings, way }: Candida
 })
 
 /** Open in all of these, closed in all of them however it ends. */
-export const withOpen = async <A>(workers: ReadonlyArray<Worker>, command: Extract<Command, { readonly do: "open" }>, use: () => Promise<A>): Promise<A> => {
-  const close = () => Promise.all(workers.map((worker) => worker.tell({ do: "close", key: command.key }, 60_000).catch(() => {})))
+export const withOpen = async <A>(
+  workers: ReadonlyArray<Worker>,
+  command: Extract<Command, { readonly do: "open" }>,
+  use: () => Promise<A>
+): Promise<A> => {
+  const close = () =>
+    Promise.all(workers.map((worker) => worker.tell({ do: "close", key: command.key }, 60_000).catch(() => {})))
   try {
     // One before the others: some make their table when they start.
     await workers[0]?.tell(command)

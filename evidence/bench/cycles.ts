@@ -25,7 +25,7 @@ let made = 0
 const freshId = (): string => `cycle-${(made++).toString(36).padStart(8, "0")}`
 
 const cycle = async (locker: Locker): Promise<void> => {
-  if (locker.cycle !== undefined) return void await locker.cycle(freshId())
+  if (locker.cycle !== undefined) return void (await locker.cycle(freshId()))
   const held = await locker.acquire(freshId())
   await held.release()
 }
@@ -37,7 +37,12 @@ const contender = ({ locker, way }: Opened, concurrent: boolean): Contender => {
   return {
     name: way.name,
     run: (operations) =>
-      within(concurrent ? Promise.all(Array.from({ length: width }, () => loop(operations / width))).then(() => {}) : loop(operations), 60)
+      within(
+        concurrent
+          ? Promise.all(Array.from({ length: width }, () => loop(operations / width))).then(() => {})
+          : loop(operations),
+        60
+      )
   }
 }
 
@@ -74,33 +79,40 @@ export const measure = (
   finished: (comparison: Comparison) => void,
   failed: (failure: Failure) => void
 ) =>
-  Effect.scoped(Effect.gen(function*() {
-    const opened: Array<Opened> = []
-    for (const way of taking(subject, withPeers)) {
-      const place = yield* server.fresh
-      yield* Effect.matchEffect(open(way, place), {
-        onSuccess: (one) => Effect.sync(() => opened.push(one)),
-        onFailure: (error) =>
-          Effect.sync(() => failed({ storage: subject.title, scenario: "cycle", subject: way.name, reason: reasonOf(error) }))
-      })
-    }
-    if (opened[0]?.way.role !== "floor") return []
-    const comparisons: Array<Comparison> = []
-    for (const concurrent of [false, true]) {
-      const contenders = opened.filter(({ way }) => !concurrent || way.many !== false).map((one) => contender(one, concurrent))
-      const scenario = concurrent ? cycleWide : cycleAlone
-      const what = { storage: subject.title, scenario, ...(concurrent ? { width } : {}) }
-      const comparison = yield* Effect.tryPromise({
-        try: () =>
-          compare(what, contenders, plan, progress, (name, error) =>
-            failed({ storage: subject.title, scenario, subject: name, reason: reasonOf(error) })),
-        catch: (error) => error
-      })
-      comparisons.push(comparison)
-      finished(comparison)
-    }
-    return comparisons
-  }))
+  Effect.scoped(
+    Effect.gen(function* () {
+      const opened: Array<Opened> = []
+      for (const way of taking(subject, withPeers)) {
+        const place = yield* server.fresh
+        yield* Effect.matchEffect(open(way, place), {
+          onSuccess: (one) => Effect.sync(() => opened.push(one)),
+          onFailure: (error) =>
+            Effect.sync(() =>
+              failed({ storage: subject.title, scenario: "cycle", subject: way.name, reason: reasonOf(error) })
+            )
+        })
+      }
+      if (opened[0]?.way.role !== "floor") return []
+      const comparisons: Array<Comparison> = []
+      for (const concurrent of [false, true]) {
+        const contenders = opened
+          .filter(({ way }) => !concurrent || way.many !== false)
+          .map((one) => contender(one, concurrent))
+        const scenario = concurrent ? cycleWide : cycleAlone
+        const what = { storage: subject.title, scenario, ...(concurrent ? { width } : {}) }
+        const comparison = yield* Effect.tryPromise({
+          try: () =>
+            compare(what, contenders, plan, progress, (name, error) =>
+              failed({ storage: subject.title, scenario, subject: name, reason: reasonOf(error) })
+            ),
+          catch: (error) => error
+        })
+        comparisons.push(comparison)
+        finished(comparison)
+      }
+      return comparisons
+    })
+  )
 
 const through = (place: Place, proxy: Proxy.Proxy): Place => ({ ...place, url: proxy.url(place.url) })
 
@@ -112,41 +124,44 @@ export const requests = (
   progress: (text: string) => void,
   failed: (failure: Failure) => void
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { wire, work } = server
     if (wire === undefined && work === undefined) return []
     const found: Array<Requests> = []
     for (const way of taking(subject, withPeers)) {
       progress(`${subject.title}: requests of ${way.name}`)
-      const one = Effect.scoped(Effect.gen(function*() {
-        const place = yield* server.fresh
-        const proxy = wire === undefined ? undefined : yield* Proxy.make(wire, { protocol: wire.protocol })
-        const { locker } = yield* open(way, proxy === undefined ? place : through(place, proxy))
-        const cycles = (count: number) =>
-          Effect.tryPromise({
-            try: async () => {
-              for (let i = 0; i < count; i++) await within(cycle(locker), 10)
-            },
-            catch: (error) => error
+      const one = Effect.scoped(
+        Effect.gen(function* () {
+          const place = yield* server.fresh
+          const proxy = wire === undefined ? undefined : yield* Proxy.make(wire, { protocol: wire.protocol })
+          const { locker } = yield* open(way, proxy === undefined ? place : through(place, proxy))
+          const cycles = (count: number) =>
+            Effect.tryPromise({
+              try: async () => {
+                for (let i = 0; i < count; i++) await within(cycle(locker), 10)
+              },
+              catch: (error) => error
+            })
+          yield* cycles(8)
+          const before = work === undefined ? undefined : yield* work(place)
+          if (proxy !== undefined) yield* proxy.resetRoundTrips
+          yield* cycles(times)
+          const roundTrips = proxy?.roundTrips()
+          const after = work === undefined ? undefined : yield* work(place)
+          found.push({
+            storage: subject.title,
+            name: way.name,
+            role: way.role,
+            statements: before && after && (after.requests - before.requests) / times,
+            roundTrips: roundTrips === undefined ? undefined : roundTrips / times
           })
-        yield* cycles(8)
-        const before = work === undefined ? undefined : yield* work(place)
-        if (proxy !== undefined) yield* proxy.resetRoundTrips
-        yield* cycles(times)
-        const roundTrips = proxy?.roundTrips()
-        const after = work === undefined ? undefined : yield* work(place)
-        found.push({
-          storage: subject.title,
-          name: way.name,
-          role: way.role,
-          statements: before && after && (after.requests - before.requests) / times,
-          roundTrips: roundTrips === undefined ? undefined : roundTrips / times
         })
-      }))
+      )
       yield* Effect.catchCause(one, (cause) =>
         Effect.sync(() =>
           failed({ storage: subject.title, scenario: "requests", subject: way.name, reason: reasonOf(String(cause)) })
-        ))
+        )
+      )
     }
     return found
   })

@@ -6,14 +6,18 @@ import type { StorageSubject } from "./subjects/Subject.js"
 
 const versionOf = (name: string): string => {
   const file = fileURLToPath(new URL(`../node_modules/${name}/package.json`, import.meta.url))
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version : "not installed"
+  return existsSync(file)
+    ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version
+    : "not installed"
 }
 
 const own = ["effect", "pg", "better-sqlite3", "ioredis", "mysql2", "mongodb"]
 
 /** Under what the figures were had. `subjects`: whose peers were measured. */
 export const environment = (subjects: ReadonlyArray<StorageSubject>) => {
-  const others = subjects.flatMap(({ ways }) => ways.filter(({ role }) => role === "peer").flatMap(({ packages }) => packages))
+  const others = subjects.flatMap(({ ways }) =>
+    ways.filter(({ role }) => role === "peer").flatMap(({ packages }) => packages)
+  )
   return {
     date: new Date().toISOString().slice(0, 10),
     machine: `${platform()} ${arch()}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB of memory`,

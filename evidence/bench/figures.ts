@@ -24,24 +24,36 @@ const barOf = (label: string, role: Role, spread: Spread, text = lines.short(spr
   text
 })
 
-const byStorage = <A extends { readonly storage: string }>(all: ReadonlyArray<A>, bar: (one: A) => Bar): Chart["groups"] =>
+const byStorage = <A extends { readonly storage: string }>(
+  all: ReadonlyArray<A>,
+  bar: (one: A) => Bar
+): Chart["groups"] =>
   [...new Set(all.map((_) => _.storage))].map((storage) => ({
     name: storage,
-    bars: all.filter((_) => _.storage === storage).map(bar).sort((a, b) => (a.value ?? Infinity) - (b.value ?? Infinity))
+    bars: all
+      .filter((_) => _.storage === storage)
+      .map(bar)
+      .sort((a, b) => (a.value ?? Infinity) - (b.value ?? Infinity))
   }))
 
 const cycles = (results: Measurements, scenario: string): Chart["groups"] =>
-  results.cycles.filter((_) => _.scenario === scenario).map(({ contenders, storage }) => ({
-    name: storage,
-    bars: contenders.map(({ micros, name, ratio }, i) =>
-      barOf(
-        name,
-        i === 0 ? "floor" : name === "StorageLock" ? "ours" : "peer",
-        micros,
-        i === 0 ? `${lines.short(micros.median)} µs` : `${lines.short(micros.median)} µs, ${lines.times(ratio.median)}`
-      )
-    ).sort((a, b) => a.value! - b.value!)
-  }))
+  results.cycles
+    .filter((_) => _.scenario === scenario)
+    .map(({ contenders, storage }) => ({
+      name: storage,
+      bars: contenders
+        .map(({ micros, name, ratio }, i) =>
+          barOf(
+            name,
+            i === 0 ? "floor" : name === "StorageLock" ? "ours" : "peer",
+            micros,
+            i === 0
+              ? `${lines.short(micros.median)} µs`
+              : `${lines.short(micros.median)} µs, ${lines.times(ratio.median)}`
+          )
+        )
+        .sort((a, b) => a.value! - b.value!)
+    }))
 
 /** Those with something to show. */
 export const figures = (results: Measurements): ReadonlyArray<Figure> => {
@@ -67,7 +79,9 @@ export const figures = (results: Measurements): ReadonlyArray<Figure> => {
       chart: {
         title: "From one process's release to the other's acquire: milliseconds",
         subtitle: "Shorter is better. Median and middle half.",
-        groups: byStorage(results.handOffs, ({ millis, name, role }) => barOf(name, role, millis, `${lines.short(millis.median)} ms, p95 ${lines.short(millis.p95)}`))
+        groups: byStorage(results.handOffs, ({ millis, name, role }) =>
+          barOf(name, role, millis, `${lines.short(millis.median)} ms, p95 ${lines.short(millis.p95)}`)
+        )
       }
     },
     {
@@ -75,8 +89,10 @@ export const figures = (results: Measurements): ReadonlyArray<Figure> => {
       chart: {
         title: `${contention.contenders} processes on one lock: requests to the server for each acquisition`,
         subtitle: "Shorter is better. Holds of 5 ms.",
-        groups: byStorage(results.contentions.filter((_) => _.requestsPerAcquisition !== undefined), ({ name, requestsPerAcquisition, role }) =>
-          barOf(name, role, requestsPerAcquisition!))
+        groups: byStorage(
+          results.contentions.filter((_) => _.requestsPerAcquisition !== undefined),
+          ({ name, requestsPerAcquisition, role }) => barOf(name, role, requestsPerAcquisition!)
+        )
       }
     },
     {
@@ -85,7 +101,13 @@ export const figures = (results: Measurements): ReadonlyArray<Figure> => {
         title: `${contention.contenders} processes on one lock: longest wait of anybody, milliseconds`,
         subtitle: "Shorter is better. Holds of 5 ms; beside it, acquisitions of the worst and the best served process.",
         groups: byStorage(results.contentions, ({ fewest, longestWaitMillis, most, name, role }) =>
-          barOf(name, role, longestWaitMillis, `${lines.short(longestWaitMillis.median)} ms, ${fewest.median}–${most.median} each`))
+          barOf(
+            name,
+            role,
+            longestWaitMillis,
+            `${lines.short(longestWaitMillis.median)} ms, ${fewest.median}–${most.median} each`
+          )
+        )
       }
     },
     {
@@ -97,7 +119,8 @@ export const figures = (results: Measurements): ReadonlyArray<Figure> => {
         groups: byStorage(results.stalls, (one): Bar =>
           one.millis === undefined
             ? { label: one.name, role: one.role, value: undefined, text: lines.stallTold(one) }
-            : barOf(one.name, one.role, one.millis, lines.stallTold(one).replace(/ \(.*?\)/, "")))
+            : barOf(one.name, one.role, one.millis, lines.stallTold(one).replace(/ \(.*?\)/, ""))
+        )
       }
     }
   ]

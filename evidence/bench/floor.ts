@@ -49,7 +49,11 @@ export const postgres = (pool: Pg.Pool, table: string, notify = true): Floor => 
     },
     release: async (lockId, holdId) => (await run(sql.release, [lockId, holdId, ...channel]))[0]?.holds === "",
     renew: async (holds, lease) => {
-      const rows = await run(sql.renew, [holds.map((_) => _.lockId), holds.map((_) => _.holdId), holds.map(() => lease)])
+      const rows = await run(sql.renew, [
+        holds.map((_) => _.lockId),
+        holds.map((_) => _.holdId),
+        holds.map(() => lease)
+      ])
       return rows.length === holds.length && rows.every((row) => row.renewed !== null)
     },
     close: () => pool.end()
@@ -70,7 +74,8 @@ export const sqlite = (filename: string, table: string, synchronous: "full" | "n
   return {
     claim: (lockId, ownerId, holdId, lease) => {
       const row = read.all({ lockId })[0]
-      if (row !== undefined && row.holds !== "" && row.owner_id !== ownerId && row.lease_expire_time > row.now) return false
+      if (row !== undefined && row.holds !== "" && row.owner_id !== ownerId && row.lease_expire_time > row.now)
+        return false
       return claim.all({ lockId, ownerId, holdId, lease, ownerLabel: "" }).length === 1
     },
     release: (lockId, holdId) => release.all({ lockId, holdId })[0]?.holds === "",
@@ -89,7 +94,8 @@ export const memory = (): Floor => {
     return step.outcome
   }
   return {
-    claim: (lockId, ownerId, holdId, lease) => run({ _tag: "Claim", lockId, ownerId, holdId, lease })._tag === "Claimed",
+    claim: (lockId, ownerId, holdId, lease) =>
+      run({ _tag: "Claim", lockId, ownerId, holdId, lease })._tag === "Claimed",
     release: (lockId, holdId) => run({ _tag: "Release", lockId, holdId })._tag === "Released",
     renew: (holds, lease) => holds.every((hold) => run({ _tag: "Renew", ...hold, lease })._tag === "Renewed"),
     close: async () => {}

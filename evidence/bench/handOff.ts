@@ -40,49 +40,56 @@ export const measure = (
   progress: (text: string) => void,
   failed: (failure: Failure) => void
 ) =>
-  Effect.scoped(Effect.gen(function*() {
-    const taking = candidates(subject.ways).filter(({ way }) => way.waits !== false && (withPeers || way.role !== "peer"))
-    const places = yield* Effect.forEach(taking, () => server.fresh)
-    const crew = yield* crews.make(2)
-    const alive = new Map<string, Candidate>()
-    const fail = (name: string) => (error: unknown) => {
-      alive.delete(name)
-      failed({ storage: subject.title, scenario: "hand-off", subject: name, reason: reasonOf(error) })
-    }
-    for (const [index, candidate] of taking.entries()) {
-      progress(`${subject.title}: hand-off, opening ${candidate.name}`)
-      const command = crews.opening(subject.name, candidate.name, candidate, places[index]!)
-      yield* Effect.promise(async () => {
-        try {
-          for (const worker of crew) await worker.tell(command)
-          alive.set(candidate.name, candidate)
-        } catch (error) {
-          fail(candidate.name)(error)
-        }
-      })
-    }
-    const taken = new Map<string, Array<number>>(taking.map(({ name }) => [name, []]))
-    for (let round = -warmUp; round < rounds; round++) {
-      for (const name of [...alive.keys()]) {
-        const [holder, waiter] = round % 2 === 0 ? [crew[0]!, crew[1]!] : [crew[1]!, crew[0]!]
-        yield* Effect.promise(() =>
-          once(holder, waiter, name, 200 + 200 * Math.random()).then(
-            (millis) => {
+  Effect.scoped(
+    Effect.gen(function* () {
+      const taking = candidates(subject.ways).filter(
+        ({ way }) => way.waits !== false && (withPeers || way.role !== "peer")
+      )
+      const places = yield* Effect.forEach(taking, () => server.fresh)
+      const crew = yield* crews.make(2)
+      const alive = new Map<string, Candidate>()
+      const fail = (name: string) => (error: unknown) => {
+        alive.delete(name)
+        failed({ storage: subject.title, scenario: "hand-off", subject: name, reason: reasonOf(error) })
+      }
+      for (const [index, candidate] of taking.entries()) {
+        progress(`${subject.title}: hand-off, opening ${candidate.name}`)
+        const command = crews.opening(subject.name, candidate.name, candidate, places[index]!)
+        yield* Effect.promise(async () => {
+          try {
+            for (const worker of crew) await worker.tell(command)
+            alive.set(candidate.name, candidate)
+          } catch (error) {
+            fail(candidate.name)(error)
+          }
+        })
+      }
+      const taken = new Map<string, Array<number>>(taking.map(({ name }) => [name, []]))
+      for (let round = -warmUp; round < rounds; round++) {
+        for (const name of [...alive.keys()]) {
+          const [holder, waiter] = round % 2 === 0 ? [crew[0]!, crew[1]!] : [crew[1]!, crew[0]!]
+          yield* Effect.promise(() =>
+            once(holder, waiter, name, 200 + 200 * Math.random()).then((millis) => {
               if (round >= 0) taken.get(name)!.push(millis)
-            },
-            fail(name)
+            }, fail(name))
+          )
+          progress(`${subject.title}: hand-off between two processes, ${Math.max(0, round) + 1} of ${rounds}, ${name}`)
+        }
+      }
+      yield* Effect.promise(() =>
+        Promise.all(
+          crew.flatMap((worker) =>
+            taking.map(({ name }) => worker.tell({ do: "close", key: name }, 5_000).catch(() => {}))
           )
         )
-        progress(`${subject.title}: hand-off between two processes, ${Math.max(0, round) + 1} of ${rounds}, ${name}`)
-      }
-    }
-    yield* Effect.promise(() =>
-      Promise.all(crew.flatMap((worker) => taking.map(({ name }) => worker.tell({ do: "close", key: name }, 5_000).catch(() => {}))))
-    )
-    return taking.filter(({ name }) => taken.get(name)!.length > 0 && alive.has(name)).map(({ name, way }): HandOff => ({
-      storage: subject.title,
-      name,
-      role: way.role,
-      millis: spread(taken.get(name)!)
-    }))
-  }))
+      )
+      return taking
+        .filter(({ name }) => taken.get(name)!.length > 0 && alive.has(name))
+        .map(({ name, way }): HandOff => ({
+          storage: subject.title,
+          name,
+          role: way.role,
+          millis: spread(taken.get(name)!)
+        }))
+    })
+  )

@@ -13,15 +13,19 @@ export const times = (value: number): string => `${value.toFixed(2)} ×`
 /** Three figures are as many as any of this is good for. */
 export const short = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 1 || value === 0 ? value.toFixed(1) : value.toFixed(2)
-export const ratio = ({ ratio }: Measured): string => `${times(ratio.median)} (${ratio.p25.toFixed(2)}–${ratio.p75.toFixed(2)})`
+export const ratio = ({ ratio }: Measured): string =>
+  `${times(ratio.median)} (${ratio.p25.toFixed(2)}–${ratio.p75.toFixed(2)})`
 export const millis = (value: number): string => `${value.toFixed(1)} ms`
 export const within = ({ p25, p75 }: Spread): string => `${short(p25)}–${short(p75)}`
-export const figure = (spread: Spread | undefined): string => spread === undefined ? "not counted" : `${short(spread.median)} (${within(spread)})`
+export const figure = (spread: Spread | undefined): string =>
+  spread === undefined ? "not counted" : `${short(spread.median)} (${within(spread)})`
 
 export const line = (comparison: Comparison): string => {
   const [floor, ...ours] = comparison.contenders
-  return `${comparison.storage.padEnd(15)} ${comparison.scenario.padEnd(48)} ${floor!.name} ${short(floor!.micros.median)} µs` +
+  return (
+    `${comparison.storage.padEnd(15)} ${comparison.scenario.padEnd(48)} ${floor!.name} ${short(floor!.micros.median)} µs` +
     ours.map((measured) => `, ${measured.name} ${short(measured.micros.median)} µs = ${ratio(measured)}`).join("")
+  )
 }
 
 export const roundTripLine = ({ expected, operation, roundTrips, statements }: RoundTrips): string =>
@@ -41,14 +45,15 @@ export const refreshLine = ({ cpuMillis, holds, serverMillis, statements, storag
   `refresh, ${storage}, ${holds} holds: per interval ${figure(statements)} statements, ${short(cpuMillis.median)} ms of CPU, server ${figure(serverMillis)} ms`
 
 export const memoryLine = ({ bytesPerHold, bytesPerWaiter, name, storage }: Memory): string =>
-  `memory, ${storage}, ${name}: ${bytesPerHold.toFixed(0)} bytes a hold` + (bytesPerWaiter === undefined ? "" : `, ${bytesPerWaiter.toFixed(0)} a waiter`)
+  `memory, ${storage}, ${name}: ${bytesPerHold.toFixed(0)} bytes a hold` +
+  (bytesPerWaiter === undefined ? "" : `, ${bytesPerWaiter.toFixed(0)} a waiter`)
 
 export const stallTold = ({ millis: spread, mute, runs, told }: Stall): string =>
   mute
     ? "has no signal"
     : spread === undefined
-    ? "not told"
-    : `${short(spread.median)} ms (${within(spread)})${told < runs ? `, in ${told} of ${runs} runs` : ""}`
+      ? "not told"
+      : `${short(spread.median)} ms (${within(spread)})${told < runs ? `, in ${told} of ${runs} runs` : ""}`
 
 export const stallLine = (stall: Stall): string => `stall, ${stall.storage}, ${stall.name}: ${stallTold(stall)}`
 

@@ -8,8 +8,12 @@ import { run } from "./run.js"
 const fiber = Effect.runFork(Effect.scoped(run(JSON.parse(process.argv[2]!) as Options)))
 
 // Some libraries throw where nobody can catch it when their connection ends. What they owed is missed where it is awaited.
-process.on("uncaughtException", (error) => process.stderr.write(`\nan error that nobody caught: ${error.stack?.split("\n", 2).join("") ?? String(error)}\n`))
-process.on("unhandledRejection", (error) => process.stderr.write(`\na rejection that nobody handled: ${String(error).split("\n")[0]}\n`))
+process.on("uncaughtException", (error) =>
+  process.stderr.write(`\nan error that nobody caught: ${error.stack?.split("\n", 2).join("") ?? String(error)}\n`)
+)
+process.on("unhandledRejection", (error) =>
+  process.stderr.write(`\na rejection that nobody handled: ${String(error).split("\n")[0]}\n`)
+)
 
 const stop = () => fibers.interrupt(fiber)
 process.once("SIGINT", stop)

@@ -12,4 +12,8 @@ export interface Failure {
 }
 
 export const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split("\n")[0]!.replace(/ imported from .*/, "").replaceAll("|", "/").slice(0, 200)
+  (error instanceof Error ? error.message : String(error))
+    .split("\n")[0]!
+    .replace(/ imported from .*/, "")
+    .replaceAll("|", "/")
+    .slice(0, 200)

@@ -2,10 +2,10 @@ import { parseArgs } from "node:util"
 import type { Plan } from "./rounds.js"
 
 export const storages = ["memory", "sqlite", "postgres", "redis", "mysql", "etcd", "mongo"] as const
-export type StorageName = typeof storages[number]
+export type StorageName = (typeof storages)[number]
 
 export const scenarios = ["cycle", "round-trips", "hand-off", "contention", "refresh", "memory", "stall"] as const
-export type ScenarioName = typeof scenarios[number]
+export type ScenarioName = (typeof scenarios)[number]
 
 export interface Options {
   readonly storages: ReadonlyArray<StorageName>
@@ -56,7 +56,11 @@ const integer = (name: string, text: string, least: number, most: number): numbe
 }
 
 /** In the order of `all`, those that are asked for. */
-const some = <A extends string>(option: string, all: ReadonlyArray<A>, asked: ReadonlyArray<string> | undefined): ReadonlyArray<A> => {
+const some = <A extends string>(
+  option: string,
+  all: ReadonlyArray<A>,
+  asked: ReadonlyArray<string> | undefined
+): ReadonlyArray<A> => {
   const unknown = asked?.find((name) => !(all as ReadonlyArray<string>).includes(name))
   if (unknown !== undefined) throw new Error(`--${option} must be ${all.join(", ")}, but is ${JSON.stringify(unknown)}`)
   return asked === undefined ? all : all.filter((name) => asked.includes(name))
@@ -106,4 +110,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
 
 /** Whether nothing was left out. */
 export const isWhole = (options: Options): boolean =>
-  !options.quick && options.peers && options.storages.length === storages.length && options.scenarios.length === scenarios.length
+  !options.quick &&
+  options.peers &&
+  options.storages.length === storages.length &&
+  options.scenarios.length === scenarios.length

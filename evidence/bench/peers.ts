@@ -16,7 +16,9 @@ const folder = (): string => {
 
 /** A package of bench/peers, or of the project if it is not there. Of a CommonJS package, what it exports. */
 export const load = async (name: string): Promise<any> => {
-  const { load } = (await import(pathToFileURL(join(folder(), "load.mjs")).href)) as { readonly load: (name: string) => Promise<any> }
+  const { load } = (await import(pathToFileURL(join(folder(), "load.mjs")).href)) as {
+    readonly load: (name: string) => Promise<any>
+  }
   return load(name)
 }
 
@@ -29,7 +31,9 @@ export const main = async (name: string): Promise<any> => {
 
 export const versionOf = (name: string): string => {
   const file = join(folder(), "node_modules", name, "package.json")
-  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version : "not installed"
+  return existsSync(file)
+    ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version
+    : "not installed"
 }
 
 /** Once for each state of the lock file. Rejects with what npm said. */
@@ -41,10 +45,14 @@ export const install = async (into: string, tell: (text: string) => void): Promi
   tell(`installing the peers into ${into} (npm ci)`)
   const said = await new Promise<{ readonly code: number | null; readonly text: string }>((resolve) => {
     let text = ""
-    const child = spawn("npm", ["ci", "--prefix", into, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], {
-      cwd: into,
-      stdio: ["ignore", "pipe", "pipe"]
-    })
+    const child = spawn(
+      "npm",
+      ["ci", "--prefix", into, "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"],
+      {
+        cwd: into,
+        stdio: ["ignore", "pipe", "pipe"]
+      }
+    )
     child.stdout.on("data", (chunk) => (text += String(chunk)))
     child.stderr.on("data", (chunk) => (text += String(chunk)))
     child.on("error", (error) => resolve({ code: null, text: error.message }))

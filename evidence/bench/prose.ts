@@ -40,7 +40,7 @@ holder makes and removes, and that can be made by one only. The first second doe
   refresh: {
     title: "What renewals cost",
     charts: [],
-    text: `One process, with a lease of ${3 * upkeep.refreshMillis / 1000} s: statements, CPU time of the process and time of the server in each refresh interval of ${upkeep.refreshMillis / 1000} s, in which each hold is renewed once.`
+    text: `One process, with a lease of ${(3 * upkeep.refreshMillis) / 1000} s: statements, CPU time of the process and time of the server in each refresh interval of ${upkeep.refreshMillis / 1000} s, in which each hold is renewed once.`
   },
   memory: {
     title: "Memory",
@@ -55,7 +55,15 @@ signal, by whatever means the library has. Who is told after the lease has worke
   }
 }
 
-export const howMeasured = ({ peersPlan, plan, runs }: { readonly plan: Plan; readonly peersPlan: Plan; readonly runs: number }): string =>
+export const howMeasured = ({
+  peersPlan,
+  plan,
+  runs
+}: {
+  readonly plan: Plan
+  readonly peersPlan: Plan
+  readonly runs: number
+}): string =>
   `The lease is 10 s for all; durability is the same for both sides, and is named above. Library and benchmark are compiled as for the package and run in plain Node.
 
 Where times of one process are compared, all take turns in blocks of about ${plan.blockMillis} ms, in an order that changes, for ${plan.rounds} rounds after ${plan.warmUp} that do not count (against others ${peersPlan.rounds}

@@ -20,8 +20,11 @@ interface Turns {
   readonly most: number
 }
 
-const measure = <E>(fibers: number, once: (body: Effect.Effect<void>) => Effect.Effect<void, E>): Effect.Effect<Turns, E> =>
-  Effect.gen(function*() {
+const measure = <E>(
+  fibers: number,
+  once: (body: Effect.Effect<void>) => Effect.Effect<void, E>
+): Effect.Effect<Turns, E> =>
+  Effect.gen(function* () {
     const counts = Array.from({ length: fibers }, () => 0)
     // No timer: a semaphore that is handed on and on lets none fire.
     const began = performance.now()
@@ -38,7 +41,7 @@ const measure = <E>(fibers: number, once: (body: Effect.Effect<void>) => Effect.
     return { perSecond: turns / took, fewest: Math.min(...counts), most: Math.max(...counts) }
   })
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const locks = yield* StorageLock.StorageLock
   console.log(`hand-overs within one process, ${seconds} s each, after as long to warm up`)
   for (const fibers of sizes) {
@@ -47,7 +50,8 @@ const program = Effect.gen(function*() {
     yield* measure(fibers, lock)
     const ours = yield* measure(fibers, lock)
     const theirs = yield* measure(fibers, semaphore.withPermits(1))
-    const told = ({ fewest, most, perSecond }: Turns) => `${short(perSecond).padStart(7)} turns a second, ${fewest} to ${most} of each fiber`
+    const told = ({ fewest, most, perSecond }: Turns) =>
+      `${short(perSecond).padStart(7)} turns a second, ${fewest} to ${most} of each fiber`
     console.log(`${String(fibers).padStart(5)} fibers: StorageLock ${told(ours)}; semaphore ${told(theirs)}`)
   }
 })

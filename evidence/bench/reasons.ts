@@ -9,15 +9,20 @@ export const wide = (port: string | undefined): string =>
 
 const cycles: Readonly<Record<string, string>> = {
   MongoDB: "mongo-java-server runs no update pipelines: six round trips in place of two",
-  "MySQL or MariaDB": "the best of them take a lock of the session and write nothing, or insert a row by the client's clock; ours reads, judges by the server's clock and writes in each of its two round trips"
+  "MySQL or MariaDB":
+    "the best of them take a lock of the session and write nothing, or insert a row by the client's clock; ours reads, judges by the server's clock and writes in each of its two round trips"
 }
 export const cycle = (storage: string): string =>
-  cycles[storage] ?? "theirs write a value and delete it; ours keeps a record with a token that only grows, judged by the server's clock, and the rest is processor time of fibers"
+  cycles[storage] ??
+  "theirs write a value and delete it; ours keeps a record with a token that only grows, judged by the server's clock, and the rest is processor time of fibers"
 
 const handOffs: Readonly<Record<string, string>> = {
-  PostgreSQL: "advisory-lock waits within the server and writes nothing: its lock has no lease and no token, and ends with its connection",
-  Redis: "both are told of a release; ours writes more, in scripts, and every write is synced to disk before anybody is told",
-  "MySQL or MariaDB": "MySQL tells nobody of a change, so ours polls, as `retry` says; GET_LOCK waits within the server, and ends with its connection",
+  PostgreSQL:
+    "advisory-lock waits within the server and writes nothing: its lock has no lease and no token, and ends with its connection",
+  Redis:
+    "both are told of a release; ours writes more, in scripts, and every write is synced to disk before anybody is told",
+  "MySQL or MariaDB":
+    "MySQL tells nobody of a change, so ours polls, as `retry` says; GET_LOCK waits within the server, and ends with its connection",
   etcd: "both watch; ours then claims by a transaction, while etcd3 is granted the lock by its place in the queue",
   MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"
 }

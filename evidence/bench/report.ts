@@ -38,7 +38,12 @@ const heads = ["storage", "operation", "floor µs", "", "µs", "ratio (p25–p75
 
 const aligned = (rows: Rows): ReadonlyArray<string> => {
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd())
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd()
+  )
 }
 
 /** For the terminal. */
@@ -60,18 +65,25 @@ export const table = (results: Results): string => {
 }
 
 const markdownTable = (head: ReadonlyArray<string>, rows: Rows): string =>
-  rows.length === 0 ? "Not measured." : [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
+  rows.length === 0
+    ? "Not measured."
+    : [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
 
-const count = (value: number | undefined): string => value === undefined ? "not counted" : String(Math.round(value * 100) / 100)
+const count = (value: number | undefined): string =>
+  value === undefined ? "not counted" : String(Math.round(value * 100) / 100)
 
 const operations = ({ roundTrips: found }: Results): string => {
   if (found === undefined) return ""
   const rows = found.operations.map((_) => [_.operation, count(_.statements), count(_.roundTrips), String(_.expected)])
   const { renewals } = found
-  const sum = renewals && `\nThe refresher of one layer with ${renewals.holds} holds made ${renewals.renewed} renewals in ${renewals.statements} statements and ` +
-    `${renewals.roundTrips} round trips: ${(renewals.renewed / renewals.statements).toFixed(0)} holds in one statement, of at most 100.\n`
-  return `\nOurs on PostgreSQL, over ${found.operations[0]?.times ?? 0} of each, with what is expected:\n\n` +
+  const sum =
+    renewals &&
+    `\nThe refresher of one layer with ${renewals.holds} holds made ${renewals.renewed} renewals in ${renewals.statements} statements and ` +
+      `${renewals.roundTrips} round trips: ${(renewals.renewed / renewals.statements).toFixed(0)} holds in one statement, of at most 100.\n`
+  return (
+    `\nOurs on PostgreSQL, over ${found.operations[0]?.times ?? 0} of each, with what is expected:\n\n` +
     `${markdownTable(["operation", "statements", "round trips", "expected"], rows)}\n${sum ?? ""}`
+  )
 }
 
 const notes = (): Rows =>
@@ -83,10 +95,13 @@ const notes = (): Rows =>
 const tables = (results: Results): Readonly<Record<keyof typeof scenarioTexts, string>> => ({
   cycle: markdownTable(heads, cells(results.cycles)),
   statements: markdownTable(heads, cells(results.comparisons)),
-  roundTrips: markdownTable(
-    ["storage", "", "statements", "round trips"],
-    results.requests.map((_) => [_.storage, _.name, count(_.statements), count(_.roundTrips)])
-  ) + "\n" + operations(results),
+  roundTrips:
+    markdownTable(
+      ["storage", "", "statements", "round trips"],
+      results.requests.map((_) => [_.storage, _.name, count(_.statements), count(_.roundTrips)])
+    ) +
+    "\n" +
+    operations(results),
   handOff: markdownTable(
     ["storage", "", "median", "p25–p75", "p95", "hand-offs"],
     results.handOffs.map(({ millis, name, storage }) => [
@@ -99,7 +114,16 @@ const tables = (results: Results): Readonly<Record<keyof typeof scenarioTexts, s
     ])
   ),
   contention: markdownTable(
-    ["storage", "", "acquisitions a second", "fewest of a process", "most", "longest wait, ms", "requests each", "overlaps"],
+    [
+      "storage",
+      "",
+      "acquisitions a second",
+      "fewest of a process",
+      "most",
+      "longest wait, ms",
+      "requests each",
+      "overlaps"
+    ],
     results.contentions.map((_) => [
       _.storage,
       _.name,
@@ -113,45 +137,67 @@ const tables = (results: Results): Readonly<Record<keyof typeof scenarioTexts, s
   ),
   refresh: markdownTable(
     ["storage", "holds", "statements", "CPU ms of our process", "ms of the server"],
-    results.refreshes.map((_) => [_.storage, String(_.holds), lines.figure(_.statements), lines.figure(_.cpuMillis), lines.figure(_.serverMillis)])
+    results.refreshes.map((_) => [
+      _.storage,
+      String(_.holds),
+      lines.figure(_.statements),
+      lines.figure(_.cpuMillis),
+      lines.figure(_.serverMillis)
+    ])
   ),
   memory: markdownTable(
     ["storage", "", "bytes per hold", "bytes per waiter"],
     results.memories.map((_) => [_.storage, _.name, _.bytesPerHold.toFixed(0), _.bytesPerWaiter?.toFixed(0) ?? ""])
   ),
-  stall: markdownTable(["storage", "", "told after"], results.stalls.map((_) => [_.storage, _.name, lines.stallTold(_)]))
+  stall: markdownTable(
+    ["storage", "", "told after"],
+    results.stalls.map((_) => [_.storage, _.name, lines.stallTold(_)])
+  )
 })
 
 export const markdown = (results: Results): string => {
   const drawn = figures(results)
   const images = (names: ReadonlyArray<string>): string =>
-    drawn.filter(({ name }) => names.includes(name)).map(({ chart, name }) => `![${chart.title}](charts/${name}.svg)\n\n`).join("")
+    drawn
+      .filter(({ name }) => names.includes(name))
+      .map(({ chart, name }) => `![${chart.title}](charts/${name}.svg)\n\n`)
+      .join("")
   const found = tables(results)
-  const sections = Object.entries(scenarioTexts).map(([key, { charts, text, title }]) =>
-    `## ${title}\n\n${images(charts)}${text}\n\n${found[key as keyof typeof scenarioTexts].trim()}\n`
+  const sections = Object.entries(scenarioTexts).map(
+    ([key, { charts, text, title }]) =>
+      `## ${title}\n\n${images(charts)}${text}\n\n${found[key as keyof typeof scenarioTexts].trim()}\n`
   )
   return `# What a lock costs
 
 Written by \`npm run bench\`. The figures are of one machine on one day: quote the ratios, not the microseconds.
 
 - ${results.date}, ${results.machine}; load average of the minute before: ${results.loadAverage.toFixed(1)} (other programs ran beside it)
-- ${Object.entries(results.versions).map(([name, version]) => `${name} ${version}`).join(", ")}
+- ${Object.entries(results.versions)
+    .map(([name, version]) => `${name} ${version}`)
+    .join(", ")}
 ${results.settings.map(({ name, setting }) => `- ${name}: ${setting}`).join("\n")}
 
 ## Goals
 
-${markdownTable(["goal", "figure", "met"], goals(results).map(({ figure, goal, met, why }) => [goal, figure, met ? "yes" : `**no**${why === undefined ? "" : `: ${why}`}`]))}
+${markdownTable(
+  ["goal", "figure", "met"],
+  goals(results).map(({ figure, goal, met, why }) => [
+    goal,
+    figure,
+    met ? "yes" : `**no**${why === undefined ? "" : `: ${why}`}`
+  ])
+)}
 
 ## Not measured
 
 ${
-    results.failures.length === 0
-      ? "Nothing was left out."
-      : markdownTable(
+  results.failures.length === 0
+    ? "Nothing was left out."
+    : markdownTable(
         ["storage", "scenario", "", "reason"],
         results.failures.map(({ reason, scenario, storage, subject }) => [storage, scenario, subject, reason])
       )
-  }
+}
 
 ${sections.join("\n")}
 ## How it was measured

@@ -27,26 +27,28 @@ const refreshMillis = 1_000
 const manyHolds = 250
 
 export const measure = (server: PostgresServer, times: number, progress: (text: string) => void) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const direct = yield* server.freshDatabase
     const proxy = yield* Proxy.make(server)
     const database = new URL(direct).pathname.slice(1)
     const calls = (like = "%") =>
       server.countsStatements
         ? Effect.map(
-          server.admin(
-            `SELECT coalesce(sum(calls), 0)::int AS calls, coalesce(sum(rows), 0)::int AS rows FROM pg_stat_statements
+            server.admin(
+              `SELECT coalesce(sum(calls), 0)::int AS calls, coalesce(sum(rows), 0)::int AS rows FROM pg_stat_statements
             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = $1) AND query LIKE $2`,
-            [database, like]
-          ),
-          ([row]) => row as { readonly calls: number; readonly rows: number }
-        )
+              [database, like]
+            ),
+            ([row]) => row as { readonly calls: number; readonly rows: number }
+          )
         : Effect.succeed(undefined)
 
-    const context = yield* Layer.build(Layer.provideMerge(
-      StorageLock.layer({ leaseExpireAfter: leaseMillis }),
-      PostgresStorage.layer({ url: Redacted.make(proxy.url(direct)) })
-    ))
+    const context = yield* Layer.build(
+      Layer.provideMerge(
+        StorageLock.layer({ leaseExpireAfter: leaseMillis }),
+        PostgresStorage.layer({ url: Redacted.make(proxy.url(direct)) })
+      )
+    )
     const storage = Context.get(context, Storage.Storage)
     const results: Array<RoundTrips> = []
 
@@ -57,9 +59,12 @@ export const measure = (server: PostgresServer, times: number, progress: (text: 
       prepare: (i: number) => Effect.Effect<A, E, R>,
       operate: (prepared: A) => Effect.Effect<unknown, E2, R2>
     ) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         progress(`round trips: ${operation}`)
-        const prepared = yield* Effect.forEach(Array.from({ length: times }, (_, i) => i), prepare)
+        const prepared = yield* Effect.forEach(
+          Array.from({ length: times }, (_, i) => i),
+          prepare
+        )
         const before = yield* calls()
         yield* proxy.resetRoundTrips
         yield* Effect.forEach(prepared, operate, { discard: true })
@@ -77,46 +82,85 @@ export const measure = (server: PostgresServer, times: number, progress: (text: 
       storage.claim({ lockId, ownerId, holdId: ownerId.padEnd(22, "0"), lease })
     const cycle = (lockId: string) => Effect.scoped(StorageLock.acquire(lockId, "owner"))
 
-    yield* Effect.gen(function*() {
+    yield* Effect.gen(function* () {
       yield* count("acquire + release, a new lock", 2, (i) => Effect.succeed(`new ${i}`), cycle)
       yield* count("acquire + release, a lock that was free before", 2, (i) => Effect.succeed(`new ${i}`), cycle)
       yield* claim("held", "other", 3_600_000_000)
-      yield* count("contended try", 1, () => Effect.succeed("held"), (lockId) =>
-        Effect.scoped(Effect.filterOrDieMessage(StorageLock.tryAcquire(lockId, "owner"), (_) => _._tag === "None", "not held")))
+      yield* count(
+        "contended try",
+        1,
+        () => Effect.succeed("held"),
+        (lockId) =>
+          Effect.scoped(
+            Effect.filterOrDieMessage(StorageLock.tryAcquire(lockId, "owner"), (_) => _._tag === "None", "not held")
+          )
+      )
       yield* count(
         "acquire + release of a lock whose holder's lease is over (takeover)",
         2,
-        (i) => Effect.delay(Effect.succeed(`expired ${i}`), 2).pipe((later) => Effect.andThen(claim(`expired ${i}`, "dead", 1_000), later)),
+        (i) =>
+          Effect.delay(Effect.succeed(`expired ${i}`), 2).pipe((later) =>
+            Effect.andThen(claim(`expired ${i}`, "dead", 1_000), later)
+          ),
         cycle
       )
-      yield* Effect.scoped(Effect.gen(function*() {
-        const outer = yield* StorageLock.acquire("outer", "owner")
-        yield* count("acquire + release again by the owner (reentry)", 2, () => Effect.succeed("outer"), cycle)
-        yield* count("lock.renew", 1, () => Effect.succeed(outer), (lock) => lock.renew)
-      }))
       yield* Effect.scoped(
-        count("lock.release", 1, (i) => Effect.acquireRelease(StorageLock.acquire(`early ${i}`), () => Effect.void), (lock) => lock.release)
+        Effect.gen(function* () {
+          const outer = yield* StorageLock.acquire("outer", "owner")
+          yield* count("acquire + release again by the owner (reentry)", 2, () => Effect.succeed("outer"), cycle)
+          yield* count(
+            "lock.renew",
+            1,
+            () => Effect.succeed(outer),
+            (lock) => lock.renew
+          )
+        })
       )
-      yield* count("get", 1, () => Effect.succeed("held"), (lockId) => StorageLock.get(lockId))
+      yield* Effect.scoped(
+        count(
+          "lock.release",
+          1,
+          (i) => Effect.acquireRelease(StorageLock.acquire(`early ${i}`), () => Effect.void),
+          (lock) => lock.release
+        )
+      )
+      yield* count(
+        "get",
+        1,
+        () => Effect.succeed("held"),
+        (lockId) => StorageLock.get(lockId)
+      )
     }).pipe(Effect.provide(context))
 
     // The refresher's own work, for as long as it takes to renew each hold several times.
     progress(`round trips: renewal of ${manyHolds} holds`)
-    const renewals = yield* Effect.scoped(Effect.gen(function*() {
-      yield* Effect.forEach(Array.from({ length: manyHolds }, (_, i) => i), (i) => StorageLock.acquire(`many ${i}`, "owner"), {
-        concurrency: 8,
-        discard: true
+    const renewals = yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* Effect.forEach(
+          Array.from({ length: manyHolds }, (_, i) => i),
+          (i) => StorageLock.acquire(`many ${i}`, "owner"),
+          {
+            concurrency: 8,
+            discard: true
+          }
+        )
+        yield* Effect.sleep(Duration.millis(2 * refreshMillis))
+        const before = yield* calls("%unnest%")
+        yield* proxy.resetRoundTrips
+        yield* Effect.sleep(Duration.millis(4.5 * refreshMillis))
+        const roundTrips = proxy.roundTrips()
+        const after = yield* calls("%unnest%")
+        return (
+          before && after && { statements: after.calls - before.calls, roundTrips, renewed: after.rows - before.rows }
+        )
       })
-      yield* Effect.sleep(Duration.millis(2 * refreshMillis))
-      const before = yield* calls("%unnest%")
-      yield* proxy.resetRoundTrips
-      yield* Effect.sleep(Duration.millis(4.5 * refreshMillis))
-      const roundTrips = proxy.roundTrips()
-      const after = yield* calls("%unnest%")
-      return before && after && { statements: after.calls - before.calls, roundTrips, renewed: after.rows - before.rows }
-    })).pipe(Effect.provide(StorageLock.layer({ leaseExpireAfter: leaseMillis, leaseRefreshInterval: refreshMillis }).pipe(
-      Layer.provide(Layer.succeed(Storage.Storage, storage))
-    )))
+    ).pipe(
+      Effect.provide(
+        StorageLock.layer({ leaseExpireAfter: leaseMillis, leaseRefreshInterval: refreshMillis }).pipe(
+          Layer.provide(Layer.succeed(Storage.Storage, storage))
+        )
+      )
+    )
     return { operations: results, renewals: renewals && { ...renewals, holds: manyHolds } }
   })
 

@@ -51,7 +51,11 @@ export const compare = async (
     return (performance.now() - start) / operations
   }
   /** In turn, those that are still there. */
-  const turn = async (round: number, operations: number, take: (index: number, millis: number) => void): Promise<void> => {
+  const turn = async (
+    round: number,
+    operations: number,
+    take: (index: number, millis: number) => void
+  ): Promise<void> => {
     for (const index of order(contenders.length, round)) {
       if (gone.has(index)) continue
       try {

@@ -43,7 +43,7 @@ const finished = (text: string): void => {
 }
 
 export const run = (options: Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const settings: Array<{ readonly name: string; readonly setting: string }> = []
     const comparisons: Array<Comparison> = []
     const measuredCycles: Array<Comparison> = []
@@ -61,30 +61,41 @@ export const run = (options: Options) =>
       finished(report.failureLine(failure))
     }
     const wants = (scenario: ScenarioName): boolean => options.scenarios.includes(scenario)
-    const take = <A>(into: Array<A>, line: (one: A) => string) => (found: ReadonlyArray<A>): void => {
-      for (const one of found) {
-        into.push(one)
-        finished(line(one))
+    const take =
+      <A>(into: Array<A>, line: (one: A) => string) =>
+      (found: ReadonlyArray<A>): void => {
+        for (const one of found) {
+          into.push(one)
+          finished(line(one))
+        }
       }
-    }
     /** Whatever happens in it. */
-    const scenario = <A, E>(storage: string, name: string, effect: Effect.Effect<A, E, Scope.Scope>, use: (found: A) => void) =>
+    const scenario = <A, E>(
+      storage: string,
+      name: string,
+      effect: Effect.Effect<A, E, Scope.Scope>,
+      use: (found: A) => void
+    ) =>
       Effect.scoped(effect).pipe(
         Effect.map(use),
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.interrupt
-            : Effect.sync(() => failed({ storage, scenario: name, subject: "all", reason: reasonOf(Cause.squash(cause)) }))
+            : Effect.sync(() =>
+                failed({ storage, scenario: name, subject: "all", reason: reasonOf(Cause.squash(cause)) })
+              )
         )
       )
     const compared = <E>(name: string, subject: Effect.Effect<comparables.Subject, E, Scope.Scope>) =>
       scenario(
         name,
         "statement by statement",
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const made = yield* subject
           if (made.setting !== "") settings.push({ name: made.name, setting: made.setting })
-          const measured = scenarios.run(made, options.plan, progress, (comparison) => finished(report.line(comparison)))
+          const measured = scenarios.run(made, options.plan, progress, (comparison) =>
+            finished(report.line(comparison))
+          )
           comparisons.push(...(yield* Effect.promise(() => measured)))
         }),
         () => {}
@@ -92,7 +103,7 @@ export const run = (options: Options) =>
 
     /** What is known of some storages alone. */
     const special = (subject: StorageSubject, server: Server) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         if (subject.name === "sqlite" && wants("cycle")) {
           yield* compared("SQLite", comparables.sqlite("full"))
           yield* compared("SQLite", comparables.sqlite("normal"))
@@ -100,7 +111,9 @@ export const run = (options: Options) =>
         if (subject.name !== "postgres") return
         if (wants("cycle")) yield* compared("PostgreSQL", comparables.postgres(server, options.poolSize))
         if (!wants("round-trips")) return
-        const own = Effect.flatMap(Postgres.own, (postgres) => roundTrips.measure(postgres, options.quick ? 20 : 100, progress))
+        const own = Effect.flatMap(Postgres.own, (postgres) =>
+          roundTrips.measure(postgres, options.quick ? 20 : 100, progress)
+        )
         yield* scenario("PostgreSQL", "round trips", own, (found) => {
           counted = found
           found.operations.forEach((row) => finished(report.roundTripLine(row)))
@@ -111,16 +124,24 @@ export const run = (options: Options) =>
       scenario(
         subject.title,
         "all",
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const server = yield* subject.server
           settings.push({ name: subject.title, setting: server.setting })
-          for (const { name, reason } of options.peers ? subject.absent ?? [] : []) {
+          for (const { name, reason } of options.peers ? (subject.absent ?? []) : []) {
             failed({ storage: subject.title, scenario: "all", subject: name, reason })
           }
           yield* special(subject, server)
           const title = subject.title
           const { peers, peersPlan, quick, runs } = options
-          const cyclesOf = cycles.measure(subject, server, peersPlan, peers, progress, (one) => finished(report.line(one)), failed)
+          const cyclesOf = cycles.measure(
+            subject,
+            server,
+            peersPlan,
+            peers,
+            progress,
+            (one) => finished(report.line(one)),
+            failed
+          )
           if (wants("cycle")) yield* scenario(title, "cycle", cyclesOf, (found) => void measuredCycles.push(...found))
           if (wants("round-trips")) {
             const found = cycles.requests(subject, server, quick ? 20 : 100, peers, progress, failed)
@@ -135,20 +156,36 @@ export const run = (options: Options) =>
             yield* scenario(title, "contention", found, take(contentions, report.contentionLine))
           }
           if (wants("refresh")) {
-            yield* scenario(title, "refresh", upkeep.measureRefresh(subject, server, quick, progress, failed), take(refreshes, report.refreshLine))
+            yield* scenario(
+              title,
+              "refresh",
+              upkeep.measureRefresh(subject, server, quick, progress, failed),
+              take(refreshes, report.refreshLine)
+            )
           }
           if (wants("memory")) {
-            yield* scenario(title, "memory", upkeep.measureMemory(subject, server, peers, quick, progress, failed), take(memories, report.memoryLine))
+            yield* scenario(
+              title,
+              "memory",
+              upkeep.measureMemory(subject, server, peers, quick, progress, failed),
+              take(memories, report.memoryLine)
+            )
           }
           if (wants("stall")) {
-            yield* scenario(title, "stall", stall.measure(subject, server, runs, peers, progress, failed), take(stalls, report.stallLine))
+            yield* scenario(
+              title,
+              "stall",
+              stall.measure(subject, server, runs, peers, progress, failed),
+              take(stalls, report.stallLine)
+            )
           }
         }),
         () => {}
       )
 
     if (wants("cycle")) {
-      const warm = (subject: comparables.Subject) => Effect.promise(() => scenarios.warmUp(subject, options.plan.settle, progress))
+      const warm = (subject: comparables.Subject) =>
+        Effect.promise(() => scenarios.warmUp(subject, options.plan.settle, progress))
       yield* Effect.scoped(Effect.flatMap(comparables.memory, warm))
       if (options.storages.includes("memory")) yield* compared("memory", comparables.memory)
     }

@@ -61,7 +61,9 @@ const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> =
     const holdId = freshHold()
     return Effect.flatMap(storage.claim({ lockId, ownerId: owner, holdId, lease }), (claim) => {
       must(claim._tag === "Claimed", "a fresh lock was held")
-      return Effect.map(storage.release({ lockId, holdId }), (release) => must(release._tag === "Released", "not released"))
+      return Effect.map(storage.release({ lockId, holdId }), (release) =>
+        must(release._tag === "Released", "not released")
+      )
     })
   })
   const scoped = Effect.suspend(() => Effect.scoped(StorageLock.acquire(freshId(), owner)))
@@ -70,7 +72,9 @@ const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> =
       name: subject.floorName,
       run: async (operations) => {
         if (!concurrent) return floorLoop(operations, cycle, "the floor's cycle")
-        await Promise.all(Array.from({ length: width }, () => floorLoop(operations / width, cycle, "the floor's cycle")))
+        await Promise.all(
+          Array.from({ length: width }, () => floorLoop(operations / width, cycle, "the floor's cycle"))
+        )
       }
     },
     { name: names.port, run: (operations) => Effect.runPromise(repeat(operations, port)) },
@@ -91,7 +95,8 @@ const contended = async (subject: Subject): Promise<ReadonlyArray<Contender>> =>
   }
   const port = Effect.suspend(() =>
     Effect.map(storage.claim({ lockId, ownerId: owner, holdId: freshHold(), lease }), (claim) =>
-      must(claim._tag === "Held", "a held lock was given"))
+      must(claim._tag === "Held", "a held lock was given")
+    )
   )
   const attempt = Effect.scoped(
     Effect.map(StorageLock.tryAcquire(lockId, owner), (lock) => must(lock._tag === "None", "a held lock was given"))
@@ -108,11 +113,13 @@ const renewal = async (subject: Subject, size: number, scope: Scope.Scope): Prom
   const holds = (): Array<Hold> => Array.from({ length: size }, () => ({ lockId: freshId(), holdId: freshHold() }))
   const floors = holds()
   const ours = holds()
-  for (const { holdId, lockId } of floors) must(await floor.claim(lockId, owner, holdId, longLease), "the floor's claim")
+  for (const { holdId, lockId } of floors)
+    must(await floor.claim(lockId, owner, holdId, longLease), "the floor's claim")
   for (const hold of ours) await Effect.runPromise(storage.claim({ ...hold, ownerId: owner, lease: longLease }))
   const port = Effect.suspend(() =>
     Effect.map(storage.renew(ours.map((hold) => ({ ...hold, lease }))), (outcomes) =>
-      must(outcomes.length === size && outcomes.every((outcome) => outcome._tag === "Renewed"), "not renewed"))
+      must(outcomes.length === size && outcomes.every((outcome) => outcome._tag === "Renewed"), "not renewed")
+    )
   )
   const contenders: Array<Contender> = [
     {
@@ -122,7 +129,9 @@ const renewal = async (subject: Subject, size: number, scope: Scope.Scope): Prom
     { name: names.port, run: (operations) => Effect.runPromise(loop(operations, port)) }
   ]
   if (size === 1) {
-    const lock = await Effect.runPromise(StorageLock.acquire(freshId(), owner).pipe(Effect.provide(context), Scope.provide(scope)))
+    const lock = await Effect.runPromise(
+      StorageLock.acquire(freshId(), owner).pipe(Effect.provide(context), Scope.provide(scope))
+    )
     contenders.push({ name: names.lock, run: (operations) => Effect.runPromise(loop(operations, lock.renew)) })
   }
   return contenders
@@ -131,13 +140,16 @@ const renewal = async (subject: Subject, size: number, scope: Scope.Scope): Prom
 /** The first thousands of runs of any code are slower: what a claim costs a program that has just started is another question. */
 export const warmUp = async (subject: Subject, operations: number, progress: (text: string) => void): Promise<void> => {
   progress("warming up")
-  for (const contender of [...both(subject, false), ...await contended(subject)]) await contender.run(operations)
+  for (const contender of [...both(subject, false), ...(await contended(subject))]) await contender.run(operations)
 }
 
 interface Scenario {
   readonly scenario: string
   readonly width?: number
-  readonly contenders: (subject: Subject, scope: Scope.Scope) => ReadonlyArray<Contender> | Promise<ReadonlyArray<Contender>>
+  readonly contenders: (
+    subject: Subject,
+    scope: Scope.Scope
+  ) => ReadonlyArray<Contender> | Promise<ReadonlyArray<Contender>>
 }
 
 export const all: ReadonlyArray<Scenario> = [
@@ -160,7 +172,12 @@ export const run = async (
   for (const { contenders, ...what } of all) {
     const scope = Effect.runSync(Scope.make())
     try {
-      const comparison = await compare({ storage: subject.name, ...what }, await contenders(subject, scope), plan, progress)
+      const comparison = await compare(
+        { storage: subject.name, ...what },
+        await contenders(subject, scope),
+        plan,
+        progress
+      )
       comparisons.push(comparison)
       finished(comparison)
     } finally {

@@ -50,4 +50,5 @@ export const blockCost = (millisPerOperation: ReadonlyArray<number>): number =>
 
 /** How many operations make a block of about so many milliseconds. */
 export const blockSize = (millisPerOperation: number, targetMillis: number, multipleOf: number): number =>
-  Math.max(1, Math.min(Math.round(targetMillis / millisPerOperation / multipleOf), Math.ceil(20_000 / multipleOf))) * multipleOf
+  Math.max(1, Math.min(Math.round(targetMillis / millisPerOperation / multipleOf), Math.ceil(20_000 / multipleOf))) *
+  multipleOf

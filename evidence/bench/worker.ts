@@ -5,18 +5,25 @@ import type { Candidate, Held, Locker, Place } from "./subjects/Subject.js"
 
 export type Command =
   | {
-    readonly do: "open"
-    readonly key: string
-    readonly storage: string
-    readonly way: string
-    readonly place: Place
-    readonly settings: Candidate["settings"]
-  }
+      readonly do: "open"
+      readonly key: string
+      readonly storage: string
+      readonly way: string
+      readonly place: Place
+      readonly settings: Candidate["settings"]
+    }
   | { readonly do: "close"; readonly key: string }
   | { readonly do: "acquire" | "holdAndTell"; readonly key: string; readonly lockId: string }
   | { readonly do: "release"; readonly key: string }
   | { readonly do: "lossAt"; readonly key: string; readonly millis: number }
-  | { readonly do: "contend"; readonly key: string; readonly lockId: string; readonly guard: string; readonly holdMillis: number; readonly forMillis: number }
+  | {
+      readonly do: "contend"
+      readonly key: string
+      readonly lockId: string
+      readonly guard: string
+      readonly holdMillis: number
+      readonly forMillis: number
+    }
   | { readonly do: "holdMany" | "waitMany"; readonly key: string; readonly lockId: string; readonly count: number }
   | { readonly do: "heap" }
   | { readonly do: "cpu" }
@@ -145,7 +152,11 @@ const obey = async (command: Command): Promise<unknown> => {
     case "waitMany": {
       const one = of(command.key)
       // They wait until the one that holds it goes; nobody waits for them.
-      for (let i = 0; i < command.count; i++) void one.locker.acquire(command.lockId).then((held) => held.release(), () => {})
+      for (let i = 0; i < command.count; i++)
+        void one.locker.acquire(command.lockId).then(
+          (held) => held.release(),
+          () => {}
+        )
       return sleep(500)
     }
     case "heap":
@@ -157,7 +168,7 @@ const obey = async (command: Command): Promise<unknown> => {
   }
 }
 
-const reason = (error: unknown): string => error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+const reason = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : String(error))
 
 process.on("message", ({ command, id }: { readonly command: Command; readonly id: number }) => {
   obey(command).then(

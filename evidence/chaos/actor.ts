@@ -42,18 +42,37 @@ export interface Action {
 
 export const longestFinalizer = 20
 
-export const draw = (rng: Rng, lease: number, locks: ReadonlyArray<string>, owners: ReadonlyArray<string | undefined>): Action => {
+export const draw = (
+  rng: Rng,
+  lease: number,
+  locks: ReadonlyArray<string>,
+  owners: ReadonlyArray<string | undefined>
+): Action => {
   const owner = rng.pick(owners)
   return {
-    kind: rng.pick(["withLock", "withLock", "withLock", "acquire", "acquire", "guard", "guard", "try", "tryWith"] as const),
+    kind: rng.pick([
+      "withLock",
+      "withLock",
+      "withLock",
+      "acquire",
+      "acquire",
+      "guard",
+      "guard",
+      "try",
+      "tryWith"
+    ] as const),
     lock: rng.pick(locks),
     owner,
-    body: rng.chance(0.1) ? rng.between(lease, 1.6 * lease) : rng.chance(0.3) ? rng.between(0, lease / 3) : rng.between(0, 60),
+    body: rng.chance(0.1)
+      ? rng.between(lease, 1.6 * lease)
+      : rng.chance(0.3)
+        ? rng.between(0, lease / 3)
+        : rng.between(0, 60),
     looks: rng.int(1, 4),
     finalizer: rng.chance(0.3) ? rng.between(1, longestFinalizer) : 0,
     fails: rng.chance(0.1),
     timeout: rng.chance(0.25) ? rng.between(5, 2 * lease) : undefined,
-    interruptAfter: rng.chance(0.15) ? rng.chance(0.3) ? rng.between(0, 15) : rng.between(0, lease) : undefined,
+    interruptAfter: rng.chance(0.15) ? (rng.chance(0.3) ? rng.between(0, 15) : rng.between(0, lease)) : undefined,
     nested: owner !== undefined && rng.chance(0.4),
     renews: rng.chance(0.1),
     releasesEarly: rng.chance(0.1),
@@ -67,11 +86,15 @@ class Failed {
 
 const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
   Exit.match(exit, {
-    onSuccess: (value) => Option.isOption(value) && Option.isNone(value) ? "not available" : "ok",
+    onSuccess: (value) => (Option.isOption(value) && Option.isNone(value) ? "not available" : "ok"),
     onFailure: (cause) => {
       if (Cause.hasInterruptsOnly(cause)) return "interrupted"
       const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-      return failure === undefined ? `died: ${String(Cause.squash(cause))}` : failure._tag === "StorageError" ? `StorageError ${failure.reason}` : failure._tag
+      return failure === undefined
+        ? `died: ${String(Cause.squash(cause))}`
+        : failure._tag === "StorageError"
+          ? `StorageError ${failure.reason}`
+          : failure._tag
     }
   })
 
@@ -104,7 +127,8 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         // Written down before it can be judged.
         record({ type: "asked", t: sent, p, id, lock: lockId, hold, token })
         return Effect.map(writer.send({ p, id, lock: lockId, hold, token, sent }), ({ accepted, highest }) =>
-          record({ type: "answered", t: now(), p, id, accepted, highest }))
+          record({ type: "answered", t: now(), p, id, accepted, highest })
+        )
       })
     let held: Lock | undefined
     const lost = (lock: Lock, how: Exit.Exit<unknown, LockError | Failed>) => {
@@ -120,20 +144,38 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
       record({ type: "end", t: now(), p, hold: lock.holdId })
     }
     const inside = (lock: Lock): Effect.Effect<string, Failed | LockError> =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const t = now()
         const left = Math.max(0, lock.unsafeRemainingMillis())
-        record({ type: "got", t, p, n, lock: lockId, owner: lock.ownerId, hold: lock.holdId, token: lock.token, until: t + left })
+        record({
+          type: "got",
+          t,
+          p,
+          n,
+          lock: lockId,
+          owner: lock.ownerId,
+          hold: lock.holdId,
+          token: lock.token,
+          until: t + left
+        })
         stage.holding(1)
         // The watcher outlives the body, which the loss of a hold interrupts.
         held = lock
-        watchers.push(yield* Effect.forkDetach(Effect.interruptible(Effect.ignore(Effect.onExit(lock.lost, (how) => Effect.sync(() => lost(lock, how)))))))
+        watchers.push(
+          yield* Effect.forkDetach(
+            Effect.interruptible(Effect.ignore(Effect.onExit(lock.lost, (how) => Effect.sync(() => lost(lock, how)))))
+          )
+        )
         for (let i = 0; i < action.looks; i++) {
           yield* write(lock)
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
-            yield* attempt(stage, { ...action, body: action.body / 3, timeout: 4 * action.body + 50, nested: false, releasesEarly: false }, n)
+            yield* attempt(
+              stage,
+              { ...action, body: action.body / 3, timeout: 4 * action.body + 50, nested: false, releasesEarly: false },
+              n
+            )
           }
           // A program that asks, and gives up when it is told so.
           if (action.kind === "acquire") yield* lock.check
@@ -145,7 +187,14 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         }
         body = action.fails ? "Failed" : "ok"
         return action.fails ? yield* Effect.fail(new Failed()) : "ok"
-      }).pipe(Effect.onExit(() => Effect.andThen(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
+      }).pipe(
+        Effect.onExit(() =>
+          Effect.andThen(
+            action.finalizer > 0 ? millis(action.finalizer) : Effect.void,
+            Effect.sync(() => ended(lock))
+          )
+        )
+      )
 
     const options = action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }
     const use = (): Effect.Effect<unknown, LockError | Failed> => {
@@ -153,12 +202,19 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         case "acquire":
           return Effect.scoped(Effect.flatMap(locks.acquire(lockId, action.owner, options), inside))
         case "guard":
-          return Effect.scoped(Effect.flatMap(locks.acquire(lockId, action.owner, options), (lock) => lock.guard(inside(lock))))
+          return Effect.scoped(
+            Effect.flatMap(locks.acquire(lockId, action.owner, options), (lock) => lock.guard(inside(lock)))
+          )
         case "try":
-          return Effect.scoped(Effect.flatMap(
-            locks.tryAcquire(lockId, action.owner),
-            Option.match({ onNone: () => Effect.succeedNone, onSome: (lock) => Effect.asSome(lock.guard(inside(lock))) })
-          ))
+          return Effect.scoped(
+            Effect.flatMap(
+              locks.tryAcquire(lockId, action.owner),
+              Option.match({
+                onNone: () => Effect.succeedNone,
+                onSome: (lock) => Effect.asSome(lock.guard(inside(lock)))
+              })
+            )
+          )
         case "tryWith":
           return locks.withLockIfAvailable(inside, lockId, action.owner)
         case "withLock":
@@ -167,7 +223,17 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
     }
     const wait = action.kind !== "try" && action.kind !== "tryWith"
     let exit = "interrupted"
-    record({ type: "want", t: now(), p, n, lock: lockId, owner: action.owner, wait, timeout: wait ? action.timeout : undefined, within })
+    record({
+      type: "want",
+      t: now(),
+      p,
+      n,
+      lock: lockId,
+      owner: action.owner,
+      wait,
+      timeout: wait ? action.timeout : undefined,
+      within
+    })
     const whole = use().pipe(
       Effect.onExit((how) =>
         Effect.sync(() => {
@@ -176,15 +242,19 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
           if (held !== undefined && exit === "LockLost") lost(held, how)
           record({ type: "done", t: now(), p, n, body, exit })
           for (const watcher of watchers) fibers.interrupt(watcher)
-        })),
+        })
+      ),
       Effect.ignore
     )
-    const timed = within === undefined && action.interruptAfter !== undefined ? interruptLater(stage, action.interruptAfter, n, whole) : whole
+    const timed =
+      within === undefined && action.interruptAfter !== undefined
+        ? interruptLater(stage, action.interruptAfter, n, whole)
+        : whole
     return Effect.map(timed, () => exit)
   })
 
 const interruptLater = (stage: Stage, after: number, n: number, self: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(self)
     const ended = yield* Effect.raceFirst(Effect.as(Fiber.await(fiber), true), Effect.as(millis(after), false))
     if (ended) return

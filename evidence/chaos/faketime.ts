@@ -32,14 +32,22 @@ export const get: Effect.Effect<Result.Result<Faketime, string>> = Debian.fetch(
 }).pipe(
   Effect.map(({ root }): Result.Result<Faketime, string> => {
     const library = found(root)
-    return library === undefined ? Result.fail("its package has no libfaketime.so.1") : Result.succeed({
-      env: (file) => ({ LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" })
-    })
+    return library === undefined
+      ? Result.fail("its package has no libfaketime.so.1")
+      : Result.succeed({
+          env: (file) => ({
+            LD_PRELOAD: library,
+            FAKETIME_TIMESTAMP_FILE: file,
+            FAKETIME_NO_CACHE: "1",
+            FAKETIME_DONT_FAKE_MONOTONIC: "1"
+          })
+        })
   }),
   Effect.catch((error) => Effect.succeed(Result.fail(error.reason.split("\n")[0]!)))
 )
 
 /** What libfaketime leaves in shared memory for a process that was killed. */
 export const tidy = (pid: number): void => {
-  for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`]) Fs.rmSync(Path.join("/dev/shm", name), { force: true })
+  for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`])
+    Fs.rmSync(Path.join("/dev/shm", name), { force: true })
 }

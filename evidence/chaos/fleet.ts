@@ -54,21 +54,36 @@ export class Fleet {
   /** As far as heard of. */
   acquisitions = 0
 
-  private constructor(private readonly around: Around, readonly places: ReadonlyArray<Place>) {}
+  private constructor(
+    private readonly around: Around,
+    readonly places: ReadonlyArray<Place>
+  ) {}
 
   static make(around: Around): Effect.Effect<Fleet, never, Scope.Scope> {
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       const { address, protocol } = around.running
       const places = yield* Effect.forEach(Array.from({ length: around.workers }), (_, index) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const proxy = address === undefined ? undefined : yield* Proxy.make(address, { protocol })
           // Half of the places keep the machine's own clock.
-          const clockFile = around.faketime === undefined || index % 2 === 1 ? undefined : Path.join(around.directory, `clock${index}`)
+          const clockFile =
+            around.faketime === undefined || index % 2 === 1 ? undefined : Path.join(around.directory, `clock${index}`)
           const place: Omit<Place, "name" | "child"> = {
-            index, proxy, clockFile, offset: 0, hurt: false, generation: 0, ready: false, idle: false, closed: false, holding: 0, killedAt: undefined
+            index,
+            proxy,
+            clockFile,
+            offset: 0,
+            hurt: false,
+            generation: 0,
+            ready: false,
+            idle: false,
+            closed: false,
+            holding: 0,
+            killedAt: undefined
           }
           return place as Place
-        }))
+        })
+      )
       return yield* Effect.acquireRelease(
         Effect.sync(() => {
           const fleet = new Fleet(around, places)
@@ -120,7 +135,8 @@ export class Fleet {
       const t = now()
       if (child.pid !== undefined) Faketime.tidy(child.pid)
       if (this.over || place.closed) return
-      if (place.killedAt === undefined) log.write({ type: "log", t, p: name, text: `ended by itself, with ${signal ?? `code ${code}`}` })
+      if (place.killedAt === undefined)
+        log.write({ type: "log", t, p: name, text: `ended by itself, with ${signal ?? `code ${code}`}` })
       // From the signal on it ran no more; it is over when the system says so.
       else log.write({ type: "stop", t: place.killedAt, p: name, until: t, suspended: false })
       log.write({ type: "crash", t, p: name })
@@ -174,13 +190,18 @@ export class Fleet {
   private get destroy(): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.over = true
-      return Effect.forEach(this.places, ({ child }) =>
-        Effect.callback<void>((resume) => {
-          if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return resume(Effect.void)
-          child.once("exit", () => resume(Effect.void))
-          // Also ends one that is stopped.
-          child.kill("SIGKILL")
-        }), { discard: true })
+      return Effect.forEach(
+        this.places,
+        ({ child }) =>
+          Effect.callback<void>((resume) => {
+            if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined)
+              return resume(Effect.void)
+            child.once("exit", () => resume(Effect.void))
+            // Also ends one that is stopped.
+            child.kill("SIGKILL")
+          }),
+        { discard: true }
+      )
     })
   }
 }

@@ -29,7 +29,7 @@ export const rulesOf = ({ lease, longestFinalizer, margin, slack }: Judging): Ru
 
 /** Whoever surely has a lock has its highest token: of all who were told that they have it, also by the word of others. */
 const growing = (highest: Map<string, number>): Property =>
-  function*(history) {
+  function* (history) {
     for (const [index, event] of history.entries()) {
       if (event.type !== "got") continue
       const top = highest.get(event.lock) ?? 0
@@ -41,7 +41,7 @@ const growing = (highest: Map<string, number>): Property =>
   }
 
 /** Still sure of the lock, though a higher token of it has been given: also where both are of one owner. */
-const superseded: Property = function*(history, _rules, facts) {
+const superseded: Property = function* (history, _rules, facts) {
   const top = new Map<string, number>()
   for (const [index, event] of history.entries()) {
     if (event.type === "got") top.set(event.lock, Math.max(top.get(event.lock) ?? 0, event.token))
@@ -49,18 +49,19 @@ const superseded: Property = function*(history, _rules, facts) {
     const hold = facts.holds.get(event.hold)
     if (hold === undefined || hold.over < event.t) continue
     const { lock, token } = hold.got
-    if (token < top.get(lock)!) yield [index, `${event.hold} surely has ${lock} with token ${token}, while ${top.get(lock)} was given`]
+    if (token < top.get(lock)!)
+      yield [index, `${event.hold} surely has ${lock} with token ${token}, while ${top.get(lock)} was given`]
   }
 }
 
 /** Who lost a lock was told before another got it, if its process ran. */
-const toldBefore: Property = function*(history, rules, facts) {
+const toldBefore: Property = function* (history, rules, facts) {
   const slack = rules.slack ?? 0
   const open = new Map<string, Set<string>>()
   for (const [index, event] of history.entries()) {
     if (event.type !== "got") continue
     let ofLock = open.get(event.lock)
-    if (ofLock === undefined) open.set(event.lock, ofLock = new Set())
+    if (ofLock === undefined) open.set(event.lock, (ofLock = new Set()))
     for (const id of ofLock) {
       const other = facts.holds.get(id)!
       if (other.got.token >= event.token) continue
@@ -71,18 +72,24 @@ const toldBefore: Property = function*(history, rules, facts) {
       const due = event.t - rules.margin
       const excused = facts.excuse(other.got.p, due, due) + slack
       const by = Math.max(event.t, excused)
-      if (other.over > by) yield [index, `${event.hold} of ${event.owner} has ${event.lock}, and ${id} of ${other.got.owner} was not told by ${by.toFixed(1)} that it lost it`]
+      if (other.over > by)
+        yield [
+          index,
+          `${event.hold} of ${event.owner} has ${event.lock}, and ${id} of ${other.got.owner} was not told by ${by.toFixed(1)} that it lost it`
+        ]
     }
     ofLock.add(event.hold)
   }
 }
 
 /** Nothing takes a hold away from who surely has it. A wall clock that is set ahead makes a process give up sooner, rightly. */
-const kept: Property = function*(history, _rules, facts) {
+const kept: Property = function* (history, _rules, facts) {
   const until = new Map<string, number>()
   for (const [index, event] of history.entries()) {
-    if (event.type === "got" || event.type === "look") until.set(event.hold, Math.max(until.get(event.hold) ?? 0, event.until))
-    if (event.type !== "lost" || event.reason === "Closed" || event.reason === "Forced" || facts.jumped.has(event.p)) continue
+    if (event.type === "got" || event.type === "look")
+      until.set(event.hold, Math.max(until.get(event.hold) ?? 0, event.until))
+    if (event.type !== "lost" || event.reason === "Closed" || event.reason === "Forced" || facts.jumped.has(event.p))
+      continue
     const sure = until.get(event.hold) ?? 0
     if (event.t < sure && facts.holds.get(event.hold)?.over === event.t) {
       yield [index, `${event.hold} is lost (${event.reason}), and was sure until ${sure.toFixed(1)}`]
@@ -109,7 +116,9 @@ export const propertiesFor = (highest: Map<string, number>): Readonly<Record<str
 export const judge = (history: History, judging: Judging): ReadonlyArray<Violation> => {
   const facts = new Facts(history)
   const rules = rulesOf(judging)
-  return Object.entries(propertiesFor(judging.highest)).flatMap(([property, find]) =>
-    Array.from(find(history, rules, facts), ([index, message]) => ({ property, index, message }))
-  ).sort((a, b) => a.index - b.index)
+  return Object.entries(propertiesFor(judging.highest))
+    .flatMap(([property, find]) =>
+      Array.from(find(history, rules, facts), ([index, message]) => ({ property, index, message }))
+    )
+    .sort((a, b) => a.index - b.index)
 }

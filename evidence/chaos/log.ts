@@ -5,12 +5,34 @@ import type { Event } from "../simulate/history.js"
 /** Events of the checker's history as they are; writes as those saw them who asked for them, and as the resource judged them. */
 export type Line =
   | Exclude<Event, { readonly type: "write" }>
-  | { readonly type: "asked"; readonly t: number; readonly p: string; readonly id: number; readonly lock: string; readonly hold: string; readonly token: number }
-  | { readonly type: "answered"; readonly t: number; readonly p: string; readonly id: number; readonly accepted: boolean; readonly highest: number }
   | {
-    readonly type: "judged"; readonly t: number; readonly p: string; readonly id: number; readonly lock: string; readonly hold: string
-    readonly token: number; readonly sent: number; readonly accepted: boolean
-  }
+      readonly type: "asked"
+      readonly t: number
+      readonly p: string
+      readonly id: number
+      readonly lock: string
+      readonly hold: string
+      readonly token: number
+    }
+  | {
+      readonly type: "answered"
+      readonly t: number
+      readonly p: string
+      readonly id: number
+      readonly accepted: boolean
+      readonly highest: number
+    }
+  | {
+      readonly type: "judged"
+      readonly t: number
+      readonly p: string
+      readonly id: number
+      readonly lock: string
+      readonly hold: string
+      readonly token: number
+      readonly sent: number
+      readonly accepted: boolean
+    }
 
 /** Milliseconds since the run began. `CLOCK_MONOTONIC` is one clock for all processes of a machine, and a set wall clock does not move it. */
 export const clockFrom = (base: bigint) => (): number => Number(process.hrtime.bigint() - base) / 1e6
@@ -38,7 +60,8 @@ export const parse = (text: string): ReadonlyArray<Line> => {
     try {
       lines.push(JSON.parse(one) as Line)
     } catch (error) {
-      if (index < texts.length - 1) throw new Error(`line ${index + 1} of the log is broken: ${one.slice(0, 200)}`, { cause: error })
+      if (index < texts.length - 1)
+        throw new Error(`line ${index + 1} of the log is broken: ${one.slice(0, 200)}`, { cause: error })
     }
   }
   return lines.sort((a, b) => a.t - b.t)
@@ -49,7 +72,12 @@ export const toHistory = (lines: ReadonlyArray<Line>): ReadonlyArray<Event> =>
   lines.map((line): Event => {
     switch (line.type) {
       case "asked":
-        return { type: "message", t: line.t, p: line.p, text: `asks to write to ${line.lock} with ${line.hold}, token ${line.token} (write ${line.id})` }
+        return {
+          type: "message",
+          t: line.t,
+          p: line.p,
+          text: `asks to write to ${line.lock} with ${line.hold}, token ${line.token} (write ${line.id})`
+        }
       case "answered":
         return {
           type: "message",

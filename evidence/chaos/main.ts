@@ -22,13 +22,17 @@ const save = (file: string | undefined, text: string): void => {
   Fs.writeFileSync(file, text)
 }
 
-const main = Effect.gen(function*() {
-  const chosen = yield* Effect.try({ try: () => options.parse(process.argv.slice(2)), catch: (error) => error as Error }).pipe(
+const main = Effect.gen(function* () {
+  const chosen = yield* Effect.try({
+    try: () => options.parse(process.argv.slice(2)),
+    catch: (error) => error as Error
+  }).pipe(
     Effect.tapError((error) =>
       Effect.sync(() => {
         process.stderr.write(`${error.message}\n\n${options.help}`)
         process.exitCode = 2
-      }))
+      })
+    )
   )
   if (chosen === "help") return void process.stdout.write(options.help)
   process.stdout.write(`chaos over ${chosen.storage}, seed ${chosen.seed}\n`)
@@ -37,7 +41,8 @@ const main = Effect.gen(function*() {
       Effect.sync(() => {
         process.exitCode = 1
         if (!Cause.hasInterruptsOnly(cause)) process.stderr.write(`\n${Cause.pretty(cause)}\n`)
-      }))
+      })
+    )
   )
   const report = toMarkdown(tally)
   save(chosen.json, `${JSON.stringify(toJson(tally), undefined, 2)}\n`)

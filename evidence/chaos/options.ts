@@ -43,7 +43,9 @@ Exit code: 0 if nothing was violated and, in a minute or more, every kind of fau
 const number = (name: string, text: string, least: number, most: number, whole = true): number => {
   const value = Number(text)
   if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
-    throw new Error(`--${name} must be a ${whole ? "whole " : ""}number from ${least} to ${most}, but is ${JSON.stringify(text)}`)
+    throw new Error(
+      `--${name} must be a ${whole ? "whole " : ""}number from ${least} to ${most}, but is ${JSON.stringify(text)}`
+    )
   }
   return value
 }
@@ -74,13 +76,15 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   if (values.storage === undefined || !names.includes(values.storage)) {
     throw new Error(`--storage must be one of ${names.join(", ")}, but is ${JSON.stringify(values.storage)}`)
   }
-  if (values.minutes !== undefined && values.seconds !== undefined) throw new Error("--minutes and --seconds exclude each other")
+  if (values.minutes !== undefined && values.seconds !== undefined)
+    throw new Error("--minutes and --seconds exclude each other")
   const lease = number("lease", values.lease, 500, 60_000)
   return {
     storage: values.storage,
-    millis: values.seconds === undefined
-      ? 60_000 * number("minutes", values.minutes ?? "1", 0.1, 100_000, false)
-      : 1000 * number("seconds", values.seconds, 5, 1_000_000),
+    millis:
+      values.seconds === undefined
+        ? 60_000 * number("minutes", values.minutes ?? "1", 0.1, 100_000, false)
+        : 1000 * number("seconds", values.seconds, 5, 1_000_000),
     seed: values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : number("seed", values.seed, 0, 2 ** 31),
     workers: number("workers", values.workers, 2, 20),
     fibers: number("fibers", values.fibers, 1, 20),

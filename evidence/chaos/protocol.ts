@@ -41,5 +41,12 @@ export type FromWorker =
   /** How many locks it surely has. */
   | { readonly type: "holding"; readonly count: number }
 
-export type ToResource = { readonly p: string; readonly id: number; readonly lock: string; readonly hold: string; readonly token: number; readonly sent: number }
+export type ToResource = {
+  readonly p: string
+  readonly id: number
+  readonly lock: string
+  readonly hold: string
+  readonly token: number
+  readonly sent: number
+}
 export type FromResource = { readonly id: number; readonly accepted: boolean; readonly highest: number }

@@ -30,8 +30,12 @@ export const toJson = (tally: Tally) => ({
   longestPauseMillis: Math.round(tally.longestPause),
   lost: record(tally.lost),
   exits: record(tally.exits),
-  faults: Object.fromEntries([...tally.faults].map(([kind, { beyond, count, longest }]) =>
-    [kind, { count, longestMillis: Math.round(longest), beyondMillis: Math.round(beyond) }])),
+  faults: Object.fromEntries(
+    [...tally.faults].map(([kind, { beyond, count, longest }]) => [
+      kind,
+      { count, longestMillis: Math.round(longest), beyondMillis: Math.round(beyond) }
+    ])
+  ),
   notDone: tally.notDone,
   missing: tally.options.millis < 60_000 ? [] : tally.missing,
   violations: tally.violations,
@@ -42,7 +46,9 @@ const time = (seconds: number): string =>
   seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min${seconds % 60 === 0 ? "" : ` ${seconds % 60} s`}`
 const thousands = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, " ")
 const list = (counts: Readonly<Record<string, number>>): string =>
-  Object.entries(counts).map(([name, count]) => `${name} ${thousands(count)}`).join(", ") || "none"
+  Object.entries(counts)
+    .map(([name, count]) => `${name} ${thousands(count)}`)
+    .join(", ") || "none"
 
 export const toMarkdown = (tally: Tally): string => {
   const result = toJson(tally)
@@ -50,9 +56,9 @@ export const toMarkdown = (tally: Tally): string => {
   const lines = [
     `# Chaos over ${options.storage}`,
     "",
-    `${result.violations === 0 ? "No violation" : `**${result.violations} violations**`} in ${time(result.seconds)}: ${thousands(result.acquisitions)} acquisitions, ${
-      thousands(result.writesAccepted + result.writesRejected)
-    } fenced writes, ${thousands(tally.injected)} faults. What is done and what is checked: [chaos.md](../chaos.md).`,
+    `${result.violations === 0 ? "No violation" : `**${result.violations} violations**`} in ${time(result.seconds)}: ${thousands(result.acquisitions)} acquisitions, ${thousands(
+      result.writesAccepted + result.writesRejected
+    )} fenced writes, ${thousands(tally.injected)} faults. What is done and what is checked: [chaos.md](../chaos.md).`,
     "",
     "```",
     `npm run chaos -- --storage ${options.storage} --minutes ${Number((options.millis / 60_000).toFixed(2))} --seed ${options.seed}`,
@@ -76,13 +82,22 @@ export const toMarkdown = (tally: Tally): string => {
     "",
     "| fault | injected | longest until the next acquisition | of it beyond the lease, or the fault's end |",
     "|---|---:|---:|---:|",
-    ...Object.entries(result.faults).map(([kind, { beyondMillis, count, longestMillis }]) =>
-      `| ${kind} | ${count} | ${thousands(longestMillis)} ms | ${thousands(beyondMillis)} ms |`),
+    ...Object.entries(result.faults).map(
+      ([kind, { beyondMillis, count, longestMillis }]) =>
+        `| ${kind} | ${count} | ${thousands(longestMillis)} ms | ${thousands(beyondMillis)} ms |`
+    ),
     "",
     `Checked: ${Object.keys(propertiesFor(new Map())).join(", ")}.`,
     ...result.notDone.map((text) => `\nNot done: ${text}.`),
     ...(result.missing.length === 0 ? [] : ["", `Never injected: ${result.missing.join(", ")}.`]),
-    ...result.findings.flatMap(({ around, message, property }) => ["", `## ${property}: ${message}`, "", "```", ...around, "```"])
+    ...result.findings.flatMap(({ around, message, property }) => [
+      "",
+      `## ${property}: ${message}`,
+      "",
+      "```",
+      ...around,
+      "```"
+    ])
   ]
   return lines.join("\n") + "\n"
 }

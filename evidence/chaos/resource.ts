@@ -11,20 +11,25 @@ const highest = new Map<string, number>()
 
 const server = Net.createServer((socket) => {
   socket.setNoDelay(true).on("error", () => socket.destroy())
-  createInterface({ input: socket }).on("line", (text) => {
-    let write: ToResource
-    try {
-      write = JSON.parse(text) as ToResource
-    } catch {
-      // Half a line of one who was killed.
-      return
-    }
-    const top = highest.get(write.lock) ?? 0
-    const accepted = write.token >= top
-    if (accepted) highest.set(write.lock, write.token)
-    log.write({ type: "judged", t: now(), ...write, accepted })
-    if (socket.writable) socket.write(`${JSON.stringify({ id: write.id, accepted, highest: Math.max(top, write.token) } satisfies FromResource)}\n`)
-  }).on("error", () => {})
+  createInterface({ input: socket })
+    .on("line", (text) => {
+      let write: ToResource
+      try {
+        write = JSON.parse(text) as ToResource
+      } catch {
+        // Half a line of one who was killed.
+        return
+      }
+      const top = highest.get(write.lock) ?? 0
+      const accepted = write.token >= top
+      if (accepted) highest.set(write.lock, write.token)
+      log.write({ type: "judged", t: now(), ...write, accepted })
+      if (socket.writable)
+        socket.write(
+          `${JSON.stringify({ id: write.id, accepted, highest: Math.max(top, write.token) } satisfies FromResource)}\n`
+        )
+    })
+    .on("error", () => {})
 })
 server.listen(0, "127.0.0.1", () => process.send?.((server.address() as Net.AddressInfo).port))
 // A terminal's Ctrl-C reaches every process of the group; the first one ends the others.

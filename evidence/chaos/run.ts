@@ -35,7 +35,13 @@ const patience = (lease: number, locks: number): number => 30_000 + 12 * lease *
 const startResource = (directory: string, log: string, base: bigint): Effect.Effect<number, Error, Scope.Scope> =>
   Effect.flatMap(
     Effect.acquireRelease(
-      Effect.sync(() => fork(resourceFile, [log, String(base)], { execArgv: loader, cwd: directory, stdio: ["ignore", "ignore", "inherit", "ipc"] })),
+      Effect.sync(() =>
+        fork(resourceFile, [log, String(base)], {
+          execArgv: loader,
+          cwd: directory,
+          stdio: ["ignore", "ignore", "inherit", "ipc"]
+        })
+      ),
       (child) => Effect.sync(() => void child.kill("SIGKILL"))
     ),
     (child) =>
@@ -46,7 +52,7 @@ const startResource = (directory: string, log: string, base: bigint): Effect.Eff
   )
 
 /** Shuffled rounds of all kinds: each comes as often as any other. */
-const roundRobin = (kinds: ReadonlyArray<Kind>, rng: Rng): () => Kind => {
+const roundRobin = (kinds: ReadonlyArray<Kind>, rng: Rng): (() => Kind) => {
   const left: Array<Kind> = []
   return () => {
     if (left.length === 0) left.push(...kinds)
@@ -54,138 +60,190 @@ const roundRobin = (kinds: ReadonlyArray<Kind>, rng: Rng): () => Kind => {
   }
 }
 
-export const run = (options: Options, onProgress: (tally: Tally, state: string) => void): Effect.Effect<Tally, unknown> =>
-  Effect.scoped(Effect.gen(function*() {
-    const { lease, margin } = options
-    const entry = storages[options.storage]!
-    const base = process.hrtime.bigint()
-    const now = clockFrom(base)
-    const { directory } = yield* Sandbox.make("chaos")
-    const logFile = Path.join(directory, "events.jsonl")
-    const log = yield* Effect.acquireRelease(Effect.sync(() => append(logFile)), (log) => Effect.sync(log.close))
-    const faketime = yield* Faketime.get
-    const running = yield* entry.start
-    const resourcePort = yield* startResource(directory, logFile, base)
-    const tally = new Tally(options, running.title)
-    if (faketime._tag === "Failure") tally.notDone.push(`wall clock of a worker set: libfaketime cannot be had: ${faketime.failure}`)
+export const run = (
+  options: Options,
+  onProgress: (tally: Tally, state: string) => void
+): Effect.Effect<Tally, unknown> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { lease, margin } = options
+      const entry = storages[options.storage]!
+      const base = process.hrtime.bigint()
+      const now = clockFrom(base)
+      const { directory } = yield* Sandbox.make("chaos")
+      const logFile = Path.join(directory, "events.jsonl")
+      const log = yield* Effect.acquireRelease(
+        Effect.sync(() => append(logFile)),
+        (log) => Effect.sync(log.close)
+      )
+      const faketime = yield* Faketime.get
+      const running = yield* entry.start
+      const resourcePort = yield* startResource(directory, logFile, base)
+      const tally = new Tally(options, running.title)
+      if (faketime._tag === "Failure")
+        tally.notDone.push(`wall clock of a worker set: libfaketime cannot be had: ${faketime.failure}`)
 
-    // An id of this run's own: the storage may be somebody's.
-    const locks = Array.from({ length: options.locks }, (_, i) => `chaos ${process.pid} lock${i}`)
-    const rng = new Rng(`${options.seed} faults`)
-    const fleet = yield* Fleet.make({
-      directory,
-      log,
-      now,
-      running,
-      faketime: faketime._tag === "Success" ? faketime.success : undefined,
-      workers: options.workers,
-      config: {
-        storage: options.storage, resourcePort, log: logFile, base: String(base), lease, margin, locks, fibers: options.fibers
-      },
-      seed: String(options.seed)
-    })
-    const observer = yield* Layer.build(StorageLock.layer({ leaseExpireAfter: lease, clockMargin: margin }).pipe(
-      Layer.provide(Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url }))))
-    ))
-    const kinds = kindsOf({
-      fleet, running, judges: entry.judges, faketime: faketime._tag === "Success", lease, margin, rng, log, now, server: yield* Semaphore.make(1)
-    })
-    for (const { name } of kinds) tally.faults.set(name, { count: 0, longest: 0, beyond: 0 })
-    const nextKind = roundRobin(kinds, rng)
-    const highest = new Map<string, number>()
-
-    const late = yield* fleet.until("ready", 60_000)
-    if (late.length > 0) return yield* Effect.fail(new Error(`${late.map(({ name }) => name).join(", ")} did not start within a minute`))
-
-    const trouble = (type: "stuck" | "leak", text: string) => log.write({ type, t: now(), p: "controller", text })
-
-    /** Whether anybody still holds a lock, by the storage's word. */
-    const stillHeld = StorageLock.list.pipe(
-      Stream.filter(({ lockId }) => locks.includes(lockId)),
-      Stream.runCollect,
-      Effect.map((held) => Array.from(held, ({ lockId, lockCount, ownerId }) => `${lockId} is held by ${JSON.stringify(ownerId)}, ${lockCount} times`)),
-      Effect.provide(observer)
-    )
-    /** Holds of those who were killed end with their leases; so may one that was given up with its release under way. */
-    const allFree = stillHeld.pipe(
-      Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 50 }),
-      Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: (held) => held.length === 0 }),
-      Effect.as([] as ReadonlyArray<string>),
-      Effect.timeoutTo({ duration: 3 * lease + 5000, onSuccess: () => Effect.succeed([] as ReadonlyArray<string>), onTimeout: () => stillHeld }),
-      Effect.flatten,
-      Effect.catch((error) => Effect.succeed([`the storage does not say: ${error.message}`]))
-    )
-
-    const injected: Array<Injected> = []
-    const chaos = (millis: number) =>
-      Effect.gen(function*() {
-        const end = now() + millis
-        const fibers: Array<Fiber.Fiber<void, unknown>> = []
-        for (;;) {
-          const pause = rng.between(0.5, 1.5) * options.spacing
-          if (now() + pause > end) break
-          yield* Effect.sleep(pause)
-          const { inject } = nextKind()
-          fibers.push(yield* Effect.forkChild(Effect.gen(function*() {
-            while (now() < end) {
-              const done = yield* inject
-              if (done !== undefined) return void injected.push(done)
-              // Nobody fit for it just now: soon there is.
-              yield* Effect.sleep("50 millis")
-            }
-          })))
-        }
-        yield* Effect.sleep(Math.max(0, end - now()))
-        yield* Fiber.joinAll(fibers)
+      // An id of this run's own: the storage may be somebody's.
+      const locks = Array.from({ length: options.locks }, (_, i) => `chaos ${process.pid} lock${i}`)
+      const rng = new Rng(`${options.seed} faults`)
+      const fleet = yield* Fleet.make({
+        directory,
+        log,
+        now,
+        running,
+        faketime: faketime._tag === "Success" ? faketime.success : undefined,
+        workers: options.workers,
+        config: {
+          storage: options.storage,
+          resourcePort,
+          log: logFile,
+          base: String(base),
+          lease,
+          margin,
+          locks,
+          fibers: options.fibers
+        },
+        seed: String(options.seed)
       })
-
-    const window = (index: number, millis: number, last: boolean) =>
-      Effect.gen(function*() {
-        fleet.go()
-        yield* chaos(millis)
-        const healed = now()
-        log.write({ type: "heal", t: healed, p: "controller" })
-        onProgress(tally, `window ${index + 1}: everybody must get on now`)
-        // Who was restarted just now is up first.
-        yield* fleet.until("ready", 60_000)
-        fleet.finish()
-        for (const { name } of yield* fleet.until("idle", patience(lease, locks.length))) trouble("stuck", `${name} does not get on though nothing goes wrong any more`)
-        for (const text of yield* allFree) trouble("leak", text)
-        tally.longestQuiet = Math.max(tally.longestQuiet, now() - healed)
-        if (last) {
-          fleet.close()
-          for (const { name } of yield* fleet.until("closed", 15_000)) trouble("stuck", `the layer of ${name} does not close`)
-        }
-        onProgress(tally, `window ${index + 1}: the judge reads`)
-        const text = Fs.readFileSync(logFile, "utf8")
-        const lines = parse(text)
-        const history = toHistory(lines)
-        const violations = judge(history, { lease, margin, slack, longestFinalizer, highest })
-        tally.add(history, injected.splice(0), violations)
-        if (violations.length > 0 && options.logs !== undefined) {
-          Fs.mkdirSync(options.logs, { recursive: true })
-          Fs.writeFileSync(Path.join(options.logs, `${options.storage}-${options.seed}-${index + 1}.jsonl`), lines.map((line) => JSON.stringify(line)).join("\n") + "\n")
-        }
-        // Nobody does anything now: what was judged can go.
-        Fs.truncateSync(logFile, 0)
-        return violations.length
+      const observer = yield* Layer.build(
+        StorageLock.layer({ leaseExpireAfter: lease, clockMargin: margin }).pipe(
+          Layer.provide(Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url }))))
+        )
+      )
+      const kinds = kindsOf({
+        fleet,
+        running,
+        judges: entry.judges,
+        faketime: faketime._tag === "Success",
+        lease,
+        margin,
+        rng,
+        log,
+        now,
+        server: yield* Semaphore.make(1)
       })
+      for (const { name } of kinds) tally.faults.set(name, { count: 0, longest: 0, beyond: 0 })
+      const nextKind = roundRobin(kinds, rng)
+      const highest = new Map<string, number>()
 
-    const began = now()
-    const total = options.millis
-    const progress = yield* Effect.forkChild(Effect.repeat(
-      Effect.sync(() => onProgress(tally, `${((now() - began) / 1000).toFixed(0)} of ${(total / 1000).toFixed(0)} s, ${fleet.acquisitions} acquisitions, ${tally.injected + injected.length} faults`)),
-      Schedule.spaced(process.stdout.isTTY ? "500 millis" : "10 seconds")
-    ))
-    for (let index = 0; now() - began < total; index++) {
-      const left = total - (now() - began)
-      const last = left < 1.5 * options.window
-      yield* window(index, last ? left : options.window, last)
-      if (last) break
-    }
-    yield* Fiber.interrupt(progress)
-    tally.millis = now() - began
-    tally.restarts = fleet.restarts
-    return tally
-  }))
+      const late = yield* fleet.until("ready", 60_000)
+      if (late.length > 0)
+        return yield* Effect.fail(new Error(`${late.map(({ name }) => name).join(", ")} did not start within a minute`))
 
+      const trouble = (type: "stuck" | "leak", text: string) => log.write({ type, t: now(), p: "controller", text })
+
+      /** Whether anybody still holds a lock, by the storage's word. */
+      const stillHeld = StorageLock.list.pipe(
+        Stream.filter(({ lockId }) => locks.includes(lockId)),
+        Stream.runCollect,
+        Effect.map((held) =>
+          Array.from(
+            held,
+            ({ lockId, lockCount, ownerId }) => `${lockId} is held by ${JSON.stringify(ownerId)}, ${lockCount} times`
+          )
+        ),
+        Effect.provide(observer)
+      )
+      /** Holds of those who were killed end with their leases; so may one that was given up with its release under way. */
+      const allFree = stillHeld.pipe(
+        Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 50 }),
+        Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: (held) => held.length === 0 }),
+        Effect.as([] as ReadonlyArray<string>),
+        Effect.timeoutTo({
+          duration: 3 * lease + 5000,
+          onSuccess: () => Effect.succeed([] as ReadonlyArray<string>),
+          onTimeout: () => stillHeld
+        }),
+        Effect.flatten,
+        Effect.catch((error) => Effect.succeed([`the storage does not say: ${error.message}`]))
+      )
+
+      const injected: Array<Injected> = []
+      const chaos = (millis: number) =>
+        Effect.gen(function* () {
+          const end = now() + millis
+          const fibers: Array<Fiber.Fiber<void, unknown>> = []
+          for (;;) {
+            const pause = rng.between(0.5, 1.5) * options.spacing
+            if (now() + pause > end) break
+            yield* Effect.sleep(pause)
+            const { inject } = nextKind()
+            fibers.push(
+              yield* Effect.forkChild(
+                Effect.gen(function* () {
+                  while (now() < end) {
+                    const done = yield* inject
+                    if (done !== undefined) return void injected.push(done)
+                    // Nobody fit for it just now: soon there is.
+                    yield* Effect.sleep("50 millis")
+                  }
+                })
+              )
+            )
+          }
+          yield* Effect.sleep(Math.max(0, end - now()))
+          yield* Fiber.joinAll(fibers)
+        })
+
+      const window = (index: number, millis: number, last: boolean) =>
+        Effect.gen(function* () {
+          fleet.go()
+          yield* chaos(millis)
+          const healed = now()
+          log.write({ type: "heal", t: healed, p: "controller" })
+          onProgress(tally, `window ${index + 1}: everybody must get on now`)
+          // Who was restarted just now is up first.
+          yield* fleet.until("ready", 60_000)
+          fleet.finish()
+          for (const { name } of yield* fleet.until("idle", patience(lease, locks.length)))
+            trouble("stuck", `${name} does not get on though nothing goes wrong any more`)
+          for (const text of yield* allFree) trouble("leak", text)
+          tally.longestQuiet = Math.max(tally.longestQuiet, now() - healed)
+          if (last) {
+            fleet.close()
+            for (const { name } of yield* fleet.until("closed", 15_000))
+              trouble("stuck", `the layer of ${name} does not close`)
+          }
+          onProgress(tally, `window ${index + 1}: the judge reads`)
+          const text = Fs.readFileSync(logFile, "utf8")
+          const lines = parse(text)
+          const history = toHistory(lines)
+          const violations = judge(history, { lease, margin, slack, longestFinalizer, highest })
+          tally.add(history, injected.splice(0), violations)
+          if (violations.length > 0 && options.logs !== undefined) {
+            Fs.mkdirSync(options.logs, { recursive: true })
+            Fs.writeFileSync(
+              Path.join(options.logs, `${options.storage}-${options.seed}-${index + 1}.jsonl`),
+              lines.map((line) => JSON.stringify(line)).join("\n") + "\n"
+            )
+          }
+          // Nobody does anything now: what was judged can go.
+          Fs.truncateSync(logFile, 0)
+          return violations.length
+        })
+
+      const began = now()
+      const total = options.millis
+      const progress = yield* Effect.forkChild(
+        Effect.repeat(
+          Effect.sync(() =>
+            onProgress(
+              tally,
+              `${((now() - began) / 1000).toFixed(0)} of ${(total / 1000).toFixed(0)} s, ${fleet.acquisitions} acquisitions, ${tally.injected + injected.length} faults`
+            )
+          ),
+          Schedule.spaced(process.stdout.isTTY ? "500 millis" : "10 seconds")
+        )
+      )
+      for (let index = 0; now() - began < total; index++) {
+        const left = total - (now() - began)
+        const last = left < 1.5 * options.window
+        yield* window(index, last ? left : options.window, last)
+        if (last) break
+      }
+      yield* Fiber.interrupt(progress)
+      tally.millis = now() - began
+      tally.restarts = fleet.restarts
+      return tally
+    })
+  )

@@ -15,7 +15,11 @@ const writerFile = fileURLToPath(new URL("./sqliteWriter.ts", import.meta.url))
 const open = (filename: string) =>
   Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      const child = fork(writerFile, [filename], { execArgv: loader, cwd: Path.dirname(filename), stdio: ["ignore", "ignore", "inherit", "ipc"] })
+      const child = fork(writerFile, [filename], {
+        execArgv: loader,
+        cwd: Path.dirname(filename),
+        stdio: ["ignore", "ignore", "inherit", "ipc"]
+      })
       child.once("message", () => resume(Effect.succeed(child)))
       child.once("exit", () => resume(Effect.succeed(child)))
     }),
@@ -33,7 +37,7 @@ const ended = (child: ChildProcess) =>
     child.once("exit", () => resume(Effect.void))
   })
 
-export const start: Effect.Effect<Running, never, Scope.Scope> = Effect.gen(function*() {
+export const start: Effect.Effect<Running, never, Scope.Scope> = Effect.gen(function* () {
   const { directory } = yield* Sandbox.make("SQLite")
   const filename = Path.join(directory, "locks.db")
   const database = new Database(filename)
@@ -48,12 +52,14 @@ export const start: Effect.Effect<Running, never, Scope.Scope> = Effect.gen(func
     killConnections: undefined,
     own: {
       "file locked": (lease) =>
-        Effect.scoped(Effect.gen(function*() {
-          const child = yield* open(filename)
-          yield* Effect.sleep(1.3 * lease)
-          child.send("commit")
-          yield* ended(child)
-        })),
+        Effect.scoped(
+          Effect.gen(function* () {
+            const child = yield* open(filename)
+            yield* Effect.sleep(1.3 * lease)
+            child.send("commit")
+            yield* ended(child)
+          })
+        ),
       // Closing the scope kills it: what it wrote is in the file, and committed never.
       "writer killed": (lease) => Effect.scoped(Effect.andThen(open(filename), Effect.sleep(0.3 * lease)))
     }

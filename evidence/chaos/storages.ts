@@ -41,9 +41,10 @@ export interface Entry {
 const load = <A>(module: () => Promise<A>) => Effect.promise(module)
 
 const postgres: Entry = {
-  layer: async ({ url }) => (await import("../../src/backends/postgres/PostgresStorage.js")).layer({ url: Redacted.make(url) }),
+  layer: async ({ url }) =>
+    (await import("../../src/backends/postgres/PostgresStorage.js")).layer({ url: Redacted.make(url) }),
   judges: "server",
-  start: Effect.gen(function*() {
+  start: Effect.gen(function* () {
     const server = yield* (yield* load(() => import("../../test/harness/postgres.js"))).own
     const [{ version }] = (yield* server.admin("SELECT version()")) as [{ version: string }]
     return {
@@ -52,7 +53,9 @@ const postgres: Entry = {
       address: server,
       protocol: "postgres",
       server,
-      killConnections: server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"),
+      killConnections: server.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+      ),
       own: {}
     }
   })
@@ -61,14 +64,17 @@ const postgres: Entry = {
 const sqlite: Entry = {
   layer: async ({ url }) => (await import("../../src/backends/sqlite/SqliteStorage.js")).layer({ filename: url }),
   judges: "client",
-  start: Effect.flatMap(load(() => import("./sqlite.js")), ({ start }) => start)
+  start: Effect.flatMap(
+    load(() => import("./sqlite.js")),
+    ({ start }) => start
+  )
 }
 
 /** Leases are observed, on the monotonic clocks of those who wait: no wall clock has a say, neither the server's nor theirs. */
 const etcd: Entry = {
   layer: async ({ url }) => (await import("../../src/backends/etcd/EtcdStorage.js")).layer({ url: Redacted.make(url) }),
   judges: "server",
-  start: Effect.gen(function*() {
+  start: Effect.gen(function* () {
     const server = yield* (yield* load(() => import("../../test/harness/etcd.js"))).own("etcd 3.5")
     const { version } = yield* server.admin("maintenance/status", {})
     return {
@@ -84,9 +90,10 @@ const etcd: Entry = {
 }
 
 const redis: Entry = {
-  layer: async ({ url }) => (await import("../../src/backends/redis/RedisStorage.js")).layer({ url: Redacted.make(url) }),
+  layer: async ({ url }) =>
+    (await import("../../src/backends/redis/RedisStorage.js")).layer({ url: Redacted.make(url) }),
   judges: "server",
-  start: Effect.gen(function*() {
+  start: Effect.gen(function* () {
     const server = yield* (yield* load(() => import("../../test/harness/redis.js"))).own
     const info = String(yield* server.admin("INFO", "server"))
     return {
@@ -95,16 +102,20 @@ const redis: Entry = {
       address: server,
       protocol: "bytes",
       server,
-      killConnections: Effect.all([server.admin("CLIENT", "KILL", "TYPE", "normal"), server.admin("CLIENT", "KILL", "TYPE", "pubsub")]),
+      killConnections: Effect.all([
+        server.admin("CLIENT", "KILL", "TYPE", "normal"),
+        server.admin("CLIENT", "KILL", "TYPE", "pubsub")
+      ]),
       own: {}
     }
   })
 }
 
 const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"): Entry => ({
-  layer: async ({ url }) => (await import("../../src/backends/mysql/MysqlStorage.js")).layer({ url: Redacted.make(url) }),
+  layer: async ({ url }) =>
+    (await import("../../src/backends/mysql/MysqlStorage.js")).layer({ url: Redacted.make(url) }),
   judges: "server",
-  start: Effect.gen(function*() {
+  start: Effect.gen(function* () {
     const server = yield* of === "tidb"
       ? (yield* load(() => import("../../test/harness/tidb.js"))).own
       : (yield* load(() => import("../../test/harness/mysql.js")))[of]
@@ -114,13 +125,20 @@ const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"): En
     const sessions = server.admin("SELECT id AS id FROM information_schema.processlist WHERE db = 'chaos'")
     return {
       url: `${server.url}chaos`,
-      title: version.includes("MariaDB") ? version.split("-", 2).join(" ") : of === "tidb" ? "TiDB 8.5, with its embedded store" : `MySQL ${version}`,
+      title: version.includes("MariaDB")
+        ? version.split("-", 2).join(" ")
+        : of === "tidb"
+          ? "TiDB 8.5, with its embedded store"
+          : `MySQL ${version}`,
       address: server,
       protocol: watch,
       server,
       // One that has ended meanwhile is no failure.
       killConnections: Effect.flatMap(sessions, (all) =>
-        Effect.forEach(all, ({ id }) => Effect.catchDefect(server.admin(`KILL ${id}`), () => Effect.void), { discard: true })),
+        Effect.forEach(all, ({ id }) => Effect.catchDefect(server.admin(`KILL ${id}`), () => Effect.void), {
+          discard: true
+        })
+      ),
       own: {}
     }
   })
@@ -128,9 +146,14 @@ const mysql = (of: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"): En
 
 /** Faults of the network and of processes alone: mongo-java-server forgets everything when it ends. A real MongoDB is not to be fetched. */
 const mongo: Entry = {
-  layer: async ({ url }) => (await import("../../src/backends/mongo/MongoStorage.js")).layer({ url: Redacted.make(url), mode: "versioned", wakeUps: false }),
+  layer: async ({ url }) =>
+    (await import("../../src/backends/mongo/MongoStorage.js")).layer({
+      url: Redacted.make(url),
+      mode: "versioned",
+      wakeUps: false
+    }),
   judges: "server",
-  start: Effect.gen(function*() {
+  start: Effect.gen(function* () {
     const { own, watchedSeldom } = yield* load(() => import("../../test/harness/mongo.js"))
     const server = yield* own
     return {
@@ -145,4 +168,13 @@ const mongo: Entry = {
   })
 }
 
-export const storages: Readonly<Record<string, Entry>> = { etcd, mariadb: mysql("mariadb11"), mongo, mysql: mysql("mysql8"), postgres, redis, sqlite, tidb: mysql("tidb") }
+export const storages: Readonly<Record<string, Entry>> = {
+  etcd,
+  mariadb: mysql("mariadb11"),
+  mongo,
+  mysql: mysql("mysql8"),
+  postgres,
+  redis,
+  sqlite,
+  tidb: mysql("tidb")
+}

@@ -46,7 +46,10 @@ export class Tally {
   /** What could not be done, and why. */
   readonly notDone: Array<string> = []
 
-  constructor(readonly options: Options, readonly title: string) {}
+  constructor(
+    readonly options: Options,
+    readonly title: string
+  ) {}
 
   get injected(): number {
     return [...this.faults.values()].reduce((sum, { count }) => sum + count, 0)
@@ -58,7 +61,12 @@ export class Tally {
 
   /** Short runs cannot have everything. */
   get ok(): boolean {
-    return this.violations === 0 && this.acquisitions > 0 && this.accepted > 0 && (this.options.millis < 60_000 || this.missing.length === 0)
+    return (
+      this.violations === 0 &&
+      this.acquisitions > 0 &&
+      this.accepted > 0 &&
+      (this.options.millis < 60_000 || this.missing.length === 0)
+    )
   }
 
   add(history: History, injected: ReadonlyArray<Injected>, violations: ReadonlyArray<Violation>): void {
@@ -86,11 +94,17 @@ export class Tally {
     for (const { index, message, property } of violations) {
       if (this.findings.length === mostFindings) break
       const lock = lockOf(history, index)
-      const around = history.slice(Math.max(0, index - 400), index + 100).filter((event) =>
-        lock === undefined || !("lock" in event) || event.lock === lock
-      )
+      const around = history
+        .slice(Math.max(0, index - 400), index + 100)
+        .filter((event) => lock === undefined || !("lock" in event) || event.lock === lock)
       const place = around.indexOf(history[index]!)
-      this.findings.push({ property, message, around: around.slice(Math.max(0, place - 40), place + 15).map((event) => (event === history[index] ? "> " : "  ") + line(event)) })
+      this.findings.push({
+        property,
+        message,
+        around: around
+          .slice(Math.max(0, place - 40), place + 15)
+          .map((event) => (event === history[index] ? "> " : "  ") + line(event))
+      })
     }
   }
 
@@ -102,7 +116,8 @@ export class Tally {
       if (ofKind === undefined) continue
       ofKind.count++
       const gots = (fits: (lock: string, p: string) => boolean, since: number) => {
-        for (const event of history) if (event.type === "got" && event.t > since && fits(event.lock, event.p)) return event.t
+        for (const event of history)
+          if (event.type === "got" && event.t > since && fits(event.lock, event.p)) return event.t
         return undefined
       }
       const note = (at: number | undefined, free: number) => {
@@ -111,12 +126,20 @@ export class Tally {
         ofKind.beyond = Math.max(ofKind.beyond, at - free)
       }
       if (p === undefined) {
-        note(gots(() => true, until), until)
+        note(
+          gots(() => true, until),
+          until
+        )
         continue
       }
       const held = new Set<string>()
-      for (const { got, over } of facts.holds.values()) if (got.p === p && got.t <= from && over > from) held.add(got.lock)
-      for (const lock of held) note(gots((other) => other === lock, from), from + this.options.lease)
+      for (const { got, over } of facts.holds.values())
+        if (got.p === p && got.t <= from && over > from) held.add(got.lock)
+      for (const lock of held)
+        note(
+          gots((other) => other === lock, from),
+          from + this.options.lease
+        )
     }
   }
 }

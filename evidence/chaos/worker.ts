@@ -55,7 +55,7 @@ const untilPhase = (...wanted: ReadonlyArray<typeof phase>) =>
   Effect.sync(() => wanted.includes(phase)).pipe(Effect.delay("20 millis"), Effect.repeat({ until: (there) => there }))
 
 const contend = (stage: Stage) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     while (phase === "going") {
       const exit = yield* attempt(stage, draw(rng, lease, locks, owners))
       // Who has failed to reach the storage does not hammer at it.
@@ -64,19 +64,33 @@ const contend = (stage: Stage) =>
   })
 
 const plain: Omit<Action, "lock"> = {
-  kind: "withLock", owner: undefined, body: 2, looks: 1, finalizer: 0, fails: false, timeout: undefined, interruptAfter: undefined, nested: false, renews: false,
-  releasesEarly: false, blind: false
+  kind: "withLock",
+  owner: undefined,
+  body: 2,
+  looks: 1,
+  finalizer: 0,
+  fails: false,
+  timeout: undefined,
+  interruptAfter: undefined,
+  nested: false,
+  renews: false,
+  releasesEarly: false,
+  blind: false
 }
 
 /** Once nothing goes wrong any more, everybody gets every lock. What was under way before may still fail. */
 const haveEach = (stage: Stage) =>
-  Effect.forEach(locks, (lock) =>
-    attempt(stage, { ...plain, lock }).pipe(
-      Effect.tap((exit) => exit === "ok" ? Effect.void : millis(50)),
-      Effect.repeat({ until: (exit) => exit === "ok" })
-    ), { discard: true })
+  Effect.forEach(
+    locks,
+    (lock) =>
+      attempt(stage, { ...plain, lock }).pipe(
+        Effect.tap((exit) => (exit === "ok" ? Effect.void : millis(50))),
+        Effect.repeat({ until: (exit) => exit === "ok" })
+      ),
+    { discard: true }
+  )
 
-const main = Effect.gen(function*() {
+const main = Effect.gen(function* () {
   const entry = storages[config.storage]!
   const storage = Layer.unwrap(Effect.promise(() => entry.layer(config.storageConfig)))
   const layer = StorageLock.layer({ leaseExpireAfter: lease, clockMargin: config.margin }).pipe(Layer.provide(storage))
@@ -84,20 +98,26 @@ const main = Effect.gen(function*() {
   // The storage may be down just now.
   const context = yield* Layer.build(layer).pipe(
     Scope.provide(scope),
-    Effect.tapError((error) => Effect.sync(() => log.write({ type: "message", t: now(), p, text: `has no storage yet: ${error.message}` }))),
+    Effect.tapError((error) =>
+      Effect.sync(() => log.write({ type: "message", t: now(), p, text: `has no storage yet: ${error.message}` }))
+    ),
     Effect.retry(Schedule.spaced("100 millis"))
   )
   const stage = yield* Effect.map(StorageLock.StorageLock, stageOf).pipe(Effect.provide(context))
   process.on("message", (message: ToWorker) => {
     if (message.type !== "close") return
     log.write({ type: "message", t: now(), p, text: "closes its layer" })
-    Effect.runFork(Scope.close(scope, Exit.void).pipe(
-      Effect.andThen(Effect.sync(() => {
-        tell({ type: "closed" })
-        stage.writer.close()
-        process.disconnect?.()
-      }))
-    ))
+    Effect.runFork(
+      Scope.close(scope, Exit.void).pipe(
+        Effect.andThen(
+          Effect.sync(() => {
+            tell({ type: "closed" })
+            stage.writer.close()
+            process.disconnect?.()
+          })
+        )
+      )
+    )
   })
   for (;;) {
     yield* untilPhase("going", "finishing")
@@ -114,12 +134,18 @@ const main = Effect.gen(function*() {
 const logger = logs.to(({ level, message }) => {
   if (["Debug", "Info"].includes(level)) return
   const text = `${level} ${message}`
-  log.write(level === "Warning" ? { type: "message", t: now(), p, text: `logged: ${text}` } : { type: "log", t: now(), p, text })
+  log.write(
+    level === "Warning" ? { type: "message", t: now(), p, text: `logged: ${text}` } : { type: "log", t: now(), p, text }
+  )
 })
-Effect.runFork(main.pipe(
-  Effect.provide(logger),
-  Effect.tapErrorCause((cause) => Effect.sync(() => log.write({ type: "log", t: now(), p, text: `the worker failed: ${String(cause)}` })))
-))
+Effect.runFork(
+  main.pipe(
+    Effect.provide(logger),
+    Effect.tapErrorCause((cause) =>
+      Effect.sync(() => log.write({ type: "log", t: now(), p, text: `the worker failed: ${String(cause)}` }))
+    )
+  )
+)
 
 const block = new Int32Array(new SharedArrayBuffer(4))
 process.on("message", (message: ToWorker) => {

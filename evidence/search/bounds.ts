@@ -8,7 +8,16 @@ export const small: ReadonlyArray<Bound> = [
   { ...base, name: "one client, a hold in a hold", owners: [0], leases: [[3, 2]], ticks: 3, late: 0 },
   { ...base, name: "two owners, purge", owners: [0, 1], leases: [[1], [1]], ticks: 4, late: 0, memory: 1 },
   { ...base, name: "two owners, a copy by the network", owners: [0, 1], leases: [[1], [1]], ticks: 3, duplicates: 1 },
-  { ...base, name: "two owners, a storage clock that steps", owners: [0, 1], leases: [[2], [2]], ticks: 4, late: 0, margin: 1, skew: 1 },
+  {
+    ...base,
+    name: "two owners, a storage clock that steps",
+    owners: [0, 1],
+    leases: [[2], [2]],
+    ticks: 4,
+    late: 0,
+    margin: 1,
+    skew: 1
+  },
   { ...base, name: "two owners, an operator", owners: [0, 1], leases: [[1], [2]], ticks: 3, late: 0, revokes: 1 },
   { ...base, name: "two clients of one owner, late requests", owners: [0, 0], leases: [[2], [1]], ticks: 3 }
 ]

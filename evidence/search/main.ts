@@ -29,7 +29,9 @@ for (const bound of large) {
 }
 const sum = (of: (result: Result) => number) => results.reduce((total, result) => total + of(result), 0)
 console.log(`${tableOfResults(results)}\n`)
-console.log(`${sum((_) => _.states)} states, ${sum((_) => _.transitions)} transitions, ${sum((_) => _.seconds).toFixed(1)} seconds`)
+console.log(
+  `${sum((_) => _.states)} states, ${sum((_) => _.transitions)} transitions, ${sum((_) => _.seconds).toFixed(1)} seconds`
+)
 
 if (process.argv.includes("--mutants")) {
   const fates = huntAll(small)

@@ -74,14 +74,24 @@ export class Moves {
     }
     const record = system.record(state)
     const now = system.now(state)
-    if (record !== undefined && bound.memory !== undefined && system.subject.purges(record, now - bound.memory * unit, now)) {
+    if (
+      record !== undefined &&
+      bound.memory !== undefined &&
+      system.subject.purges(record, now - bound.memory * unit, now)
+    ) {
       const next = this.begin()
       system.setRecord(next, 0)
       next[head.lastToken] = record.token
       next[head.lastVersion] = record.version
       this.visit(next, "the row is purged", -1, undefined)
     }
-    if (record !== undefined && state[head.revokes]! > 0 && state[head.revoking] === 0 && record.leaseExpireTime > now && record.holds.length > 0) {
+    if (
+      record !== undefined &&
+      state[head.revokes]! > 0 &&
+      state[head.revoking] === 0 &&
+      record.leaseExpireTime > now &&
+      record.holds.length > 0
+    ) {
       const next = this.begin()
       next[head.revokes]!--
       next[head.revoking] = record.token
@@ -94,14 +104,20 @@ export class Moves {
         next[head.revoking] = 0
         system.setRecord(next, applied.record)
         // By the token that the operator named: whoever else is hit was hit by mistake.
-        if (applied.tag === "Revoked" && when === "now" && record!.token === state[head.revoking]) system.force(next, record!)
+        if (applied.tag === "Revoked" && when === "now" && record!.token === state[head.revoking])
+          system.force(next, record!)
         this.visit(next, `the operator's revoke, when: ${when}, arrives`, -1, applied.broken)
       }
     }
   }
 
   /** The storage does what is asked. What it says goes to whoever still waits for it. */
-  private serve(next: Buffer, kind: number, index: number, late: boolean): { tag: string; validFor: number; token: number; broken: string | undefined } {
+  private serve(
+    next: Buffer,
+    kind: number,
+    index: number,
+    late: boolean
+  ): { tag: string; validFor: number; token: number; broken: string | undefined } {
     const { system } = this
     const number = system.recordNumber(next)
     const applied = system.apply(next, kind, index)
@@ -157,11 +173,14 @@ export class Moves {
     for (const late of request === undefined ? [false] : [true, false]) {
       const next = this.begin()
       if (late && !this.remember(next, request!, index)) continue
-      if (call >= Call.claim && call <= Call.refused) next[at + slot.unsure] = next[head.tick]! + system.names.lease[index]!
+      if (call >= Call.claim && call <= Call.refused)
+        next[at + slot.unsure] = next[head.tick]! + system.names.lease[index]!
       if (!(system.subject.rule.revivesLost && move !== undefined && call >= Call.renew)) this.forgetCall(next, at)
       else if (late) continue
       change(next, at)
-      const fate = late ? "gives up waiting for the answer; the request may arrive late" : "gives up waiting for the answer; the message is lost"
+      const fate = late
+        ? "gives up waiting for the answer; the request may arrive late"
+        : "gives up waiting for the answer; the message is lost"
       this.visit(next, move ?? fate, index, undefined)
     }
   }
@@ -186,7 +205,10 @@ export class Moves {
 
   private hold(i: number): void {
     const { state, system } = this
-    const { names, subject: { rule } } = system
+    const {
+      names,
+      subject: { rule }
+    } = system
     const at = system.at(i)
     const tick = state[head.tick]!
     const lease = names.lease[i]!
@@ -227,7 +249,8 @@ export class Moves {
             next[at + slot.give] = Give.release
           })
         }
-        if (tick >= state[at + slot.until]!) this.abandon(i, "notices that the deadline has passed", (next) => this.settle(next, at, i))
+        if (tick >= state[at + slot.until]!)
+          this.abandon(i, "notices that the deadline has passed", (next) => this.settle(next, at, i))
         break
       }
     }
@@ -254,7 +277,14 @@ export class Moves {
       if (kind === Kind.release) {
         next[at + slot.give] = tag === "Released" ? Give.released : Give.notHeld
       } else {
-        next[at + slot.call] = tag === "Claimed" ? Call.claimed : tag === "Held" ? Call.refused : tag === "Renewed" ? Call.renewed : Call.notHeld
+        next[at + slot.call] =
+          tag === "Claimed"
+            ? Call.claimed
+            : tag === "Held"
+              ? Call.refused
+              : tag === "Renewed"
+                ? Call.renewed
+                : Call.notHeld
         next[at + slot.validFor] = validFor
         next[at + slot.answeredToken] = tag === "Claimed" ? token : 0
       }
@@ -271,7 +301,13 @@ export class Moves {
     const stage = state[at + slot.stage]!
     const call = state[at + slot.call]!
     const lease = system.names.lease[i]!
-    const deadline = rule.deadline(state[at + slot.start]!, tick, lease, state[at + slot.validFor]!, system.bound.margin)
+    const deadline = rule.deadline(
+      state[at + slot.start]!,
+      tick,
+      lease,
+      state[at + slot.validFor]!,
+      system.bound.margin
+    )
     const next = this.begin()
     this.forgetCall(next, at)
     if (call === Call.claimed) {
@@ -335,7 +371,14 @@ export class Moves {
       const next = this.begin()
       if (late && !this.remember(next, Kind.release, i)) continue
       next[at + slot.give] = Give.none
-      this.visit(next, late ? "gives up waiting for the answer; the request may arrive late" : "gives up waiting for the answer; the message is lost", i, undefined)
+      this.visit(
+        next,
+        late
+          ? "gives up waiting for the answer; the request may arrive late"
+          : "gives up waiting for the answer; the message is lost",
+        i,
+        undefined
+      )
     }
   }
 }

@@ -15,7 +15,10 @@ const callKinds: Record<number, string> = {
 const recordIn = (system: System, state: Buffer): string => {
   const record = system.record(state)
   if (record === undefined) return "no record"
-  const holder = record.holds.length === 0 ? "free" : `${record.ownerId === "" ? "revoked" : record.ownerId}[${record.holds.join(" ")}]`
+  const holder =
+    record.holds.length === 0
+      ? "free"
+      : `${record.ownerId === "" ? "revoked" : record.ownerId}[${record.holds.join(" ")}]`
   return `${holder} token ${record.token} until ${record.leaseExpireTime / unit}`
 }
 
@@ -40,7 +43,11 @@ export const narrate = (system: System, before: Buffer, after: Buffer, move: Mov
     }
   }
   const believers = names.holdId
-    .map((hold, i) => system.believes(after, i) ? `${hold} until ${after[system.at(i) + slot.until]} (token ${after[system.at(i) + slot.token]})` : "")
+    .map((hold, i) =>
+      system.believes(after, i)
+        ? `${hold} until ${after[system.at(i) + slot.until]} (token ${after[system.at(i) + slot.token]})`
+        : ""
+    )
     .filter((text) => text !== "")
   return `${clock.padEnd(bound.skew > 0 ? 16 : 5)} ${(subject + move + told).padEnd(72)} record: ${recordIn(system, after)}; believe to hold: ${
     believers.length === 0 ? "nobody" : believers.join(", ")

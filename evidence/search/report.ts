@@ -30,11 +30,19 @@ export function* hunting(mutant: Mutant, bounds: ReadonlyArray<Bound>, judgeAnsw
   return { mutant, states, found: undefined, complete: open.size === 0 }
 }
 
-export const huntAll = (bounds: ReadonlyArray<Bound>): Array<Fate> => mutants.map((mutant) => atOnce(hunting(mutant, bounds)))
+export const huntAll = (bounds: ReadonlyArray<Bound>): Array<Fate> =>
+  mutants.map((mutant) => atOnce(hunting(mutant, bounds)))
 
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
-  return rows.map((row) => row.map((cell, i) => /^[\d.]+$/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (/^[\d.]+$/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
 }
 
 export const describe = ({ duplicates, late, leases, margin, memory, revokes, skew, ticks }: Bound): string =>
@@ -75,4 +83,10 @@ export const tableOfMutants = (fates: ReadonlyArray<Fate>): string =>
 
 /** The violation, step by step. */
 export const story = ({ bound, violation }: Result): string =>
-  violation === undefined ? "" : [`${bound.name} (${describe(bound)})`, `broken: ${violation.rule}`, ...violation.path.map((line) => `  ${line}`)].join("\n")
+  violation === undefined
+    ? ""
+    : [
+        `${bound.name} (${describe(bound)})`,
+        `broken: ${violation.rule}`,
+        ...violation.path.map((line) => `  ${line}`)
+      ].join("\n")

@@ -11,8 +11,15 @@ const others = (record: Rec | undefined, holdId: string) =>
   (record?.holds ?? []).filter((hold) => hold !== holdId).join()
 
 const sameBut = (a: Rec | undefined, b: Rec | undefined, version: boolean): boolean =>
-  a === b || (a !== undefined && b !== undefined && a.ownerId === b.ownerId && a.holds.join() === b.holds.join() && a.token === b.token
-    && a.leaseExpireTime === b.leaseExpireTime && a.kind === b.kind && (!version || a.version === b.version))
+  a === b ||
+  (a !== undefined &&
+    b !== undefined &&
+    a.ownerId === b.ownerId &&
+    a.holds.join() === b.holds.join() &&
+    a.token === b.token &&
+    a.leaseExpireTime === b.leaseExpireTime &&
+    a.kind === b.kind &&
+    (!version || a.version === b.version))
 
 /** The rule that this answer breaks. */
 export const brokenBy = (
@@ -33,24 +40,37 @@ export const brokenBy = (
   const begins: boolean = request._tag === "Claim" && outcome._tag === "Claimed" && !live(before, now)
   if (before !== undefined && after !== undefined) {
     if (begins && after.token <= before.token) return "the token grows from hold period to hold period"
-    if (!begins && after.token !== before.token) return "the token stays within a hold period, and when the lock is freed"
+    if (!begins && after.token !== before.token)
+      return "the token stays within a hold period, and when the lock is freed"
     if (wasLive && !begins && after.leaseExpireTime < before.leaseExpireTime) return "a lease only grows"
   }
 
   switch (request._tag) {
     case "Claim": {
       if (outcome._tag === "Held") {
-        if (!wasLive || before.ownerId === request.ownerId) return "a lock that is free, expired or one's own is not refused"
+        if (!wasLive || before.ownerId === request.ownerId)
+          return "a lock that is free, expired or one's own is not refused"
         if (outcome.holder !== before) return "Held names the present holder"
-        if (outcome.retryAfter !== before.leaseExpireTime - now || outcome.retryAfter <= 0) return "Held tells what is left of the lease"
+        if (outcome.retryAfter !== before.leaseExpireTime - now || outcome.retryAfter <= 0)
+          return "Held tells what is left of the lease"
         break
       }
-      if (after === undefined || !live(after, now) || after.ownerId !== request.ownerId || !after.holds.includes(request.holdId)) {
+      if (
+        after === undefined ||
+        !live(after, now) ||
+        after.ownerId !== request.ownerId ||
+        !after.holds.includes(request.holdId)
+      ) {
         return "Claimed: the hold is in the record"
       }
-      if (outcome.record !== after || outcome.validFor !== after.leaseExpireTime - now) return "Claimed tells what is left of the lease"
+      if (outcome.record !== after || outcome.validFor !== after.leaseExpireTime - now)
+        return "Claimed tells what is left of the lease"
       if (wasLive && before.ownerId !== request.ownerId) return "a live lock of another owner is not taken"
-      if (wasLive ? others(before, request.holdId) !== others(after, request.holdId) : others(after, request.holdId) !== "") {
+      if (
+        wasLive
+          ? others(before, request.holdId) !== others(after, request.holdId)
+          : others(after, request.holdId) !== ""
+      ) {
         return "a claim adds its own hold and leaves the others, of a hold period that lives"
       }
       const repeated = wasLive && before.holds.includes(request.holdId)
@@ -69,7 +89,8 @@ export const brokenBy = (
       if (after === undefined || after.holds.join() !== before.holds.join() || after.ownerId !== before.ownerId) {
         return "a renewal changes nothing but the lease"
       }
-      if (after.leaseExpireTime !== Math.max(before.leaseExpireTime, now + request.lease)) return "a renewal gives its lease, and no more"
+      if (after.leaseExpireTime !== Math.max(before.leaseExpireTime, now + request.lease))
+        return "a renewal gives its lease, and no more"
       if (outcome.validFor !== after.leaseExpireTime - now || outcome.leaseExpireTime !== after.leaseExpireTime) {
         return "Renewed tells what is left of the lease"
       }
@@ -93,13 +114,15 @@ export const brokenBy = (
         break
       }
       if (!wasLive || before.token !== request.token) return "only the hold period with this token is revoked"
-      if (request.when === "now" ? after!.holds.length > 0 : !live(after, now)) return "leaseEnd keeps the lock blocked, now frees it"
+      if (request.when === "now" ? after!.holds.length > 0 : !live(after, now))
+        return "leaseEnd keeps the lock blocked, now frees it"
       if (after!.leaseExpireTime !== before.leaseExpireTime) return "revoking leaves the lease"
       break
     }
   }
 
   const again = step(after, request, now)
-  if (!sameBut(again.record, after, request._tag !== "Renew")) return `a repeated ${request._tag.toLowerCase()} has the effect of one`
+  if (!sameBut(again.record, after, request._tag !== "Renew"))
+    return `a repeated ${request._tag.toLowerCase()} has the effect of one`
   return undefined
 }

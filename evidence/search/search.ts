@@ -30,11 +30,14 @@ export interface Result {
 /** Clients that differ in nothing but their names may change places. */
 const permutations = ({ leases, owners }: Bound): Array<Array<number>> => {
   const all = (rest: Array<number>): Array<Array<number>> =>
-    rest.length === 0 ? [[]] : rest.flatMap((first) => all(rest.filter((other) => other !== first)).map((tail) => [first, ...tail]))
+    rest.length === 0
+      ? [[]]
+      : rest.flatMap((first) => all(rest.filter((other) => other !== first)).map((tail) => [first, ...tail]))
   return all(owners.map((_, i) => i)).filter((to) =>
-    owners.every((owner, i) =>
-      leases[i]!.join() === leases[to[i]!]!.join()
-      && owners.every((other, j) => (owner === other) === (owners[to[i]!] === owners[to[j]!]))
+    owners.every(
+      (owner, i) =>
+        leases[i]!.join() === leases[to[i]!]!.join() &&
+        owners.every((other, j) => (owner === other) === (owners[to[i]!] === owners[to[j]!]))
     )
   )
 }
@@ -46,10 +49,12 @@ class Canon {
 
   constructor(readonly system: System) {
     const { bound, names } = system
-    this.ways = permutations(bound).map((to) => {
-      const first = bound.owners.map((_, client) => names.client.indexOf(client))
-      return names.client.map((client, i) => first[to[client]!]! + i - first[client]!)
-    }).filter((way) => way.some((to, from) => to !== from))
+    this.ways = permutations(bound)
+      .map((to) => {
+        const first = bound.owners.map((_, client) => names.client.indexOf(client))
+        return names.client.map((client, i) => first[to[client]!]! + i - first[client]!)
+      })
+      .filter((way) => way.some((to, from) => to !== from))
     this.best = Buffer.alloc(system.size)
     this.other = Buffer.alloc(system.size)
   }
@@ -163,7 +168,13 @@ export const atOnce = <A>(steps: Generator<void, A>): A => {
 export const search = (bound: Bound, options: Options): Result => atOnce(searching(bound, options))
 
 /** The keys are of states whose clients may have changed names. Here nobody does. */
-const retrace = (system: System, moves: Moves, canon: Canon, path: ReadonlyArray<string>, rule: string): Array<string> => {
+const retrace = (
+  system: System,
+  moves: Moves,
+  canon: Canon,
+  path: ReadonlyArray<string>,
+  rule: string
+): Array<string> => {
   const lines: Array<string> = []
   let state = system.initial()
   for (let step = 1; step < path.length; step++) {

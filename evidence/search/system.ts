@@ -25,7 +25,11 @@ export class System {
   private readonly cache = new Map<number, Applied>()
   private readonly permuted: Array<Array<number>> = []
 
-  constructor(readonly bound: Bound, readonly subject: Subject, readonly judgeAnswers: boolean) {
+  constructor(
+    readonly bound: Bound,
+    readonly subject: Subject,
+    readonly judgeAnswers: boolean
+  ) {
     this.names = new Names(bound)
     this.slots = headSize + bound.late
     this.size = this.slots + this.names.count * slotSize
@@ -70,7 +74,8 @@ export class System {
     let number = this.numbers.get(key)
     if (number === undefined) {
       number = this.records.push(record) - 1
-      if (number > 65535 || record.token > 255 || record.version > 255) throw new RangeError("the bound is too large for the encoding")
+      if (number > 65535 || record.token > 255 || record.version > 255)
+        throw new RangeError("the bound is too large for the encoding")
       this.numbers.set(key, number)
     }
     return number
@@ -98,31 +103,45 @@ export class System {
     // Nothing reads the version, and the changes of a live record in one tick are without bound: what is kept is the most that it can be if they
     // are fewer than `unit`. Of a lock that is over only releases are left, and these can be counted.
     const over = before !== undefined && !LockRecord.isLive(before, now) && request._tag === "Release"
-    const kept = record === undefined || record === before
-      ? record
-      : { ...record, lockBeginTime: 0, version: over ? record.version : Math.max(before?.version ?? 0, now + unit - 1) }
+    const kept =
+      record === undefined || record === before
+        ? record
+        : {
+            ...record,
+            lockBeginTime: 0,
+            version: over ? record.version : Math.max(before?.version ?? 0, now + unit - 1)
+          }
     return {
       record: this.number(kept),
       tag: outcome._tag,
       validFor: outcome.validFor === undefined ? 0 : Math.max(0, Math.floor(outcome.validFor / unit)),
       token: record?.token ?? 0,
-      broken: broken ?? (before === undefined && record !== undefined && record.version < now ? "a version starts at the clock, above every purged one" : undefined)
+      broken:
+        broken ??
+        (before === undefined && record !== undefined && record.version < now
+          ? "a version starts at the clock, above every purged one"
+          : undefined)
     }
   }
 
   /** The same record, in a world in which the clients have other names. */
   permute(permutation: number, number: number, holds: ReadonlyArray<number>): number {
-    const known = this.permuted[permutation] ??= []
+    const known = (this.permuted[permutation] ??= [])
     let result = known[number]
     if (result === undefined) {
       const record = this.records[number]
       const { names } = this
       const from = record?.ownerId === undefined ? -1 : names.owner.indexOf(record.ownerId)
-      result = record === undefined ? 0 : this.number({
-        ...record,
-        ownerId: from < 0 ? record.ownerId : names.owner[holds[from]!]!,
-        holds: record.holds.map((hold) => names.slotOf.has(hold) ? names.holdId[holds[names.slotOf.get(hold)!]!]! : hold)
-      })
+      result =
+        record === undefined
+          ? 0
+          : this.number({
+              ...record,
+              ownerId: from < 0 ? record.ownerId : names.owner[holds[from]!]!,
+              holds: record.holds.map((hold) =>
+                names.slotOf.has(hold) ? names.holdId[holds[names.slotOf.get(hold)!]!]! : hold
+              )
+            })
       known[number] = result
     }
     return result
@@ -157,14 +176,16 @@ export class System {
         if (names.owner[i] === names.owner[j]) continue
         const otherForced = state[other + slot.token]! <= state[other + slot.forced]!
         if (!forced && !otherForced) return "two owners never hold at once"
-        if (forced && !otherForced && token >= state[other + slot.token]!) return "a holder that was forced out has the smaller token"
+        if (forced && !otherForced && token >= state[other + slot.token]!)
+          return "a holder that was forced out has the smaller token"
       }
       if (forced) continue
       const blocked = live && record.holds[0] === LockRecord.revokedHold && record.token === token
       if (!(live && inRecord) && !blocked) return "who believes to hold is in the live record, or was revoked"
       if (record.token !== token) return "who believes to hold has the token of the present hold period"
     }
-    if (unwanted && record!.leaseExpireTime > now + (names.longestLease + this.bound.skew) * unit) return "what nobody wants blocks for no longer than a lease"
+    if (unwanted && record!.leaseExpireTime > now + (names.longestLease + this.bound.skew) * unit)
+      return "what nobody wants blocks for no longer than a lease"
     return undefined
   }
 
@@ -185,8 +206,9 @@ export class System {
   force(state: Buffer, record: Rec): void {
     for (let i = 0; i < this.names.count; i++) {
       const at = this.at(i)
-      const told = state[at + slot.token] === record.token
-        || (state[at + slot.call] === Call.claimed && state[at + slot.answeredToken] === record.token)
+      const told =
+        state[at + slot.token] === record.token ||
+        (state[at + slot.call] === Call.claimed && state[at + slot.answeredToken] === record.token)
       if (told || record.holds.includes(this.names.holdId[i]!)) state[at + slot.forced] = record.token
     }
   }

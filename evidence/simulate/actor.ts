@@ -32,11 +32,15 @@ class Failed {
 
 const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
   Exit.match(exit, {
-    onSuccess: (value) => Option.isOption(value) && Option.isNone(value) ? "not available" : "ok",
+    onSuccess: (value) => (Option.isOption(value) && Option.isNone(value) ? "not available" : "ok"),
     onFailure: (cause) => {
       if (Cause.hasInterruptsOnly(cause)) return "interrupted"
       const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-      return failure === undefined ? `died: ${String(Cause.squash(cause))}` : failure._tag === "StorageError" ? `StorageError ${failure.reason}` : failure._tag
+      return failure === undefined
+        ? `died: ${String(Cause.squash(cause))}`
+        : failure._tag === "StorageError"
+          ? `StorageError ${failure.reason}`
+          : failure._tag
     }
   })
 
@@ -59,24 +63,52 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
 
     const look = (lock: Lock) => {
       const left = lock.unsafeRemainingMillis()
-      record({ type: "look", t: world.now, p, hold: lock.holdId, until: left > 0 ? machine.trueTimeIn(left) : world.now })
+      record({
+        type: "look",
+        t: world.now,
+        p,
+        hold: lock.holdId,
+        until: left > 0 ? machine.trueTimeIn(left) : world.now
+      })
       return left > 0
     }
     const inside = (lock: Lock): Effect.Effect<string, Failed> =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         // The watcher outlives the body, which the loss of a hold interrupts.
-        const watcher = yield* Effect.forkDetach(Effect.interruptible(Effect.catch(lock.lost, (error) => Effect.sync(() => lost(lock, error.reason)))))
+        const watcher = yield* Effect.forkDetach(
+          Effect.interruptible(Effect.catch(lock.lost, (error) => Effect.sync(() => lost(lock, error.reason))))
+        )
         held.push(lock)
         watchers.push(watcher)
         const left = lock.unsafeRemainingMillis()
-        record({ type: "got", t: world.now, p, n, lock: lockId, owner: lock.ownerId, hold: lock.holdId, token: lock.token, until: machine.trueTimeIn(Math.max(0, left)) })
+        record({
+          type: "got",
+          t: world.now,
+          p,
+          n,
+          lock: lockId,
+          owner: lock.ownerId,
+          hold: lock.holdId,
+          token: lock.token,
+          until: machine.trueTimeIn(Math.max(0, left))
+        })
         stage.resource.enter(lockId, lock.holdId, machine, () => look(lock))
         for (let i = 0; i < action.looks; i++) {
           if (look(lock)) resource.write(stage, lockId, lock)
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
-            yield* attempt(stage, { ...action, body: action.body / 3, timeout: action.timeout === undefined ? undefined : 4 * action.body + 50, nested: false, releasesEarly: false }, n)
+            yield* attempt(
+              stage,
+              {
+                ...action,
+                body: action.body / 3,
+                timeout: action.timeout === undefined ? undefined : 4 * action.body + 50,
+                nested: false,
+                releasesEarly: false
+              },
+              n
+            )
           }
         }
         look(lock)
@@ -86,7 +118,14 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
         }
         body = action.fails ? "Failed" : "ok"
         return action.fails ? yield* Effect.fail(new Failed()) : "ok"
-      }).pipe(Effect.onExit(() => Effect.andThen(action.finalizer > 0 ? millis(action.finalizer) : Effect.void, Effect.sync(() => ended(lock)))))
+      }).pipe(
+        Effect.onExit(() =>
+          Effect.andThen(
+            action.finalizer > 0 ? millis(action.finalizer) : Effect.void,
+            Effect.sync(() => ended(lock))
+          )
+        )
+      )
 
     const held: Array<Lock> = []
     const told = new Set<string>()
@@ -96,10 +135,17 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       record({ type: "lost", t: world.now, p, hold: lock.holdId, reason })
     }
     /** The end of a body may be what finds the loss: then who watches would hear of it only after this. */
-    const lookBack = () => Effect.forEach(held, (lock) =>
-      Effect.catch(lock.check, (error) => Effect.sync(() => {
-        if (error.reason !== "Released") lost(lock, error.reason)
-      })), { discard: true })
+    const lookBack = () =>
+      Effect.forEach(
+        held,
+        (lock) =>
+          Effect.catch(lock.check, (error) =>
+            Effect.sync(() => {
+              if (error.reason !== "Released") lost(lock, error.reason)
+            })
+          ),
+        { discard: true }
+      )
     const watchers: Array<Fiber.Fiber<void>> = []
     const over = new Set<string>()
     const ended = (lock: Lock) => {
@@ -110,17 +156,21 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     }
     const options = {
       ...(action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }),
-      ...(action.lease === undefined ? {} : { leaseExpireAfter: Duration.millis(action.lease), leaseRefreshInterval: Duration.millis(action.lease / 3) })
+      ...(action.lease === undefined
+        ? {}
+        : { leaseExpireAfter: Duration.millis(action.lease), leaseRefreshInterval: Duration.millis(action.lease / 3) })
     }
     const use = (): Effect.Effect<unknown, LockError | Failed> => {
       switch (action.kind) {
         case "acquire":
           return Effect.scoped(Effect.flatMap(locks.acquire(lockId, action.owner, options), inside))
         case "try":
-          return Effect.scoped(Effect.flatMap(
-            locks.tryAcquire(lockId, action.owner),
-            Option.match({ onNone: () => Effect.succeedNone, onSome: (lock) => Effect.asSome(inside(lock)) })
-          ))
+          return Effect.scoped(
+            Effect.flatMap(
+              locks.tryAcquire(lockId, action.owner),
+              Option.match({ onNone: () => Effect.succeedNone, onSome: (lock) => Effect.asSome(inside(lock)) })
+            )
+          )
         case "tryWith":
           return locks.withLockIfAvailable(inside, lockId, action.owner)
         case "withLock":
@@ -131,30 +181,46 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       }
     }
     const wait = action.kind !== "try" && action.kind !== "tryWith"
-    record({ type: "want", t: world.now, p, n, lock: lockId, owner: action.owner, wait, timeout: wait ? action.timeout : undefined, within })
+    record({
+      type: "want",
+      t: world.now,
+      p,
+      n,
+      lock: lockId,
+      owner: action.owner,
+      wait,
+      timeout: wait ? action.timeout : undefined,
+      within
+    })
     return use().pipe(
       Effect.onExit((exit) =>
         Effect.map(Effect.suspend(lookBack), () => {
           record({ type: "done", t: world.now, p, n, body, exit: describe(exit), ...effectOf(exit) })
           for (const watcher of watchers) fibers.interrupt(watcher)
-        })),
+        })
+      ),
       Effect.ignore,
-      (self) => within === undefined ? interruptLater(stage, action, n, self) : self
+      (self) => (within === undefined ? interruptLater(stage, action, n, self) : self)
     )
   })
 
 const interruptLater = (stage: Stage, action: Action, n: number, self: Effect.Effect<void>): Effect.Effect<void> =>
-  action.interruptAfter === undefined ? self : Effect.gen(function*() {
-    const fiber = yield* Effect.forkChild(self)
-    const { machine, record, world } = stage
-    const ended = yield* Effect.raceFirst(Effect.as(Fiber.await(fiber), true), Effect.as(millis(action.interruptAfter!), false))
-    if (ended) return
-    record({ type: "interrupt", t: world.now, p: machine.name, n })
-    yield* Fiber.interrupt(fiber)
-  })
+  action.interruptAfter === undefined
+    ? self
+    : Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(self)
+        const { machine, record, world } = stage
+        const ended = yield* Effect.raceFirst(
+          Effect.as(Fiber.await(fiber), true),
+          Effect.as(millis(action.interruptAfter!), false)
+        )
+        if (ended) return
+        record({ type: "interrupt", t: world.now, p: machine.name, n })
+        yield* Fiber.interrupt(fiber)
+      })
 
 const force = (stage: Stage, action: Action): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const lock = `lock${action.lock}`
     const found = yield* stage.locks.get(lock)
     if (Option.isNone(found)) return

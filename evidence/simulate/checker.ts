@@ -12,7 +12,11 @@ export interface Violation {
   readonly message: string
 }
 
-export type Property = (history: History, rules: Rules, facts: Facts) => Iterable<readonly [index: number, message: string]>
+export type Property = (
+  history: History,
+  rules: Rules,
+  facts: Facts
+) => Iterable<readonly [index: number, message: string]>
 
 export const properties: Readonly<Record<string, Property>> = {
   exclusion: safety.exclusion,
@@ -36,7 +40,9 @@ export const properties: Readonly<Record<string, Property>> = {
 
 export const check = (history: History, rules: Rules): ReadonlyArray<Violation> => {
   const facts = new Facts(history)
-  return Object.entries(properties).flatMap(([property, find]) =>
-    Array.from(find(history, rules, facts), ([index, message]) => ({ property, index, message }))
-  ).sort((a, b) => a.index - b.index)
+  return Object.entries(properties)
+    .flatMap(([property, find]) =>
+      Array.from(find(history, rules, facts), ([index, message]) => ({ property, index, message }))
+    )
+    .sort((a, b) => a.index - b.index)
 }

@@ -34,7 +34,13 @@ export class Facts {
     history.forEach((event, index) => {
       switch (event.type) {
         case "got":
-          this.holds.set(event.hold, { got: event, index, over: Number.POSITIVE_INFINITY, ended: Number.POSITIVE_INFINITY, expired: Number.POSITIVE_INFINITY })
+          this.holds.set(event.hold, {
+            got: event,
+            index,
+            over: Number.POSITIVE_INFINITY,
+            ended: Number.POSITIVE_INFINITY,
+            expired: Number.POSITIVE_INFINITY
+          })
           this.gotOf.set(event.n, event)
           return
         case "end":

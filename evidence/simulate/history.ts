@@ -2,31 +2,96 @@
 
 export type Event =
   /** An acquire begins. `n` names the attempt in all that follows; `within`: it is a reentry in the body of another. */
-  | { readonly type: "want"; readonly t: number; readonly p: string; readonly n: number; readonly lock: string; readonly owner: string | undefined; readonly wait: boolean; readonly timeout: number | undefined; readonly within: number | undefined }
+  | {
+      readonly type: "want"
+      readonly t: number
+      readonly p: string
+      readonly n: number
+      readonly lock: string
+      readonly owner: string | undefined
+      readonly wait: boolean
+      readonly timeout: number | undefined
+      readonly within: number | undefined
+    }
   /** It has the lock, and is told that it has it until `until`. */
-  | { readonly type: "got"; readonly t: number; readonly p: string; readonly n: number; readonly lock: string; readonly owner: string; readonly hold: string; readonly token: number; readonly until: number }
+  | {
+      readonly type: "got"
+      readonly t: number
+      readonly p: string
+      readonly n: number
+      readonly lock: string
+      readonly owner: string
+      readonly hold: string
+      readonly token: number
+      readonly until: number
+    }
   /** It asked how long it surely has the lock. */
   | { readonly type: "look"; readonly t: number; readonly p: string; readonly hold: string; readonly until: number }
   /** Its body is over; the release begins. */
   | { readonly type: "end"; readonly t: number; readonly p: string; readonly hold: string }
   | { readonly type: "lost"; readonly t: number; readonly p: string; readonly hold: string; readonly reason: string }
   /** The attempt is over. `body` is how its body ended, if it did by itself; `applied` is what it was told of the effect of its last call, if that failed. */
-  | { readonly type: "done"; readonly t: number; readonly p: string; readonly n: number; readonly body: string | undefined; readonly exit: string; readonly applied?: "no" | "unknown" | undefined }
+  | {
+      readonly type: "done"
+      readonly t: number
+      readonly p: string
+      readonly n: number
+      readonly body: string | undefined
+      readonly exit: string
+      readonly applied?: "no" | "unknown" | undefined
+    }
   /** Its process asks the storage for it, and knows what came of that; and gives it back, whether or not that arrives. */
-  | { readonly type: "asks" | "knows" | "gives"; readonly t: number; readonly p: string; readonly lock: string; readonly hold: string }
+  | {
+      readonly type: "asks" | "knows" | "gives"
+      readonly t: number
+      readonly p: string
+      readonly lock: string
+      readonly hold: string
+    }
   /** Its layer closes. */
   | { readonly type: "closing"; readonly t: number; readonly p: string }
   | { readonly type: "interrupt"; readonly t: number; readonly p: string; readonly n: number }
   /** What the storage keeps of a lock now, and what made it so, sent at `sent`. `ends`: when its lease will end, in true time; no holds: it is free. */
   | {
-    readonly type: "state"; readonly t: number; readonly p: string; readonly lock: string; readonly op: string; readonly by: string
-    readonly owner: string; readonly holds: ReadonlyArray<string>; readonly token: number; readonly ends: number; readonly sent?: number | undefined
-  }
+      readonly type: "state"
+      readonly t: number
+      readonly p: string
+      readonly lock: string
+      readonly op: string
+      readonly by: string
+      readonly owner: string
+      readonly holds: ReadonlyArray<string>
+      readonly token: number
+      readonly ends: number
+      readonly sent?: number | undefined
+    }
   /** A write to the resource that the lock protects, sent at `sent` on the strength of a hold. */
-  | { readonly type: "write"; readonly t: number; readonly p: string; readonly lock: string; readonly hold: string; readonly token: number; readonly sent: number; readonly accepted: boolean }
+  | {
+      readonly type: "write"
+      readonly t: number
+      readonly p: string
+      readonly lock: string
+      readonly hold: string
+      readonly token: number
+      readonly sent: number
+      readonly accepted: boolean
+    }
   /** An operator takes the lock away from whoever has it with this token. */
-  | { readonly type: "force"; readonly t: number; readonly p: string; readonly lock: string; readonly token: number; readonly when: "now" | "leaseEnd" }
-  | { readonly type: "stop"; readonly t: number; readonly p: string; readonly until: number; readonly suspended: boolean }
+  | {
+      readonly type: "force"
+      readonly t: number
+      readonly p: string
+      readonly lock: string
+      readonly token: number
+      readonly when: "now" | "leaseEnd"
+    }
+  | {
+      readonly type: "stop"
+      readonly t: number
+      readonly p: string
+      readonly until: number
+      readonly suspended: boolean
+    }
   /** Its wall clock was set ahead. */
   | { readonly type: "jump"; readonly t: number; readonly p: string; readonly by: number }
   | { readonly type: "crash"; readonly t: number; readonly p: string }
@@ -92,7 +157,9 @@ const tell = (event: Event): string => {
       return `#${event.n} is interrupted`
     case "state":
       return `${event.op} by ${event.by} → ${event.lock} ${
-        event.holds.length === 0 ? "is free" : `is ${event.owner}'s [${event.holds.join(" ")}] until ${number(event.ends)}`
+        event.holds.length === 0
+          ? "is free"
+          : `is ${event.owner}'s [${event.holds.join(" ")}] until ${number(event.ends)}`
       }, token ${event.token}`
     case "write":
       return `the resource of ${event.lock} ${event.accepted ? "accepts" : "rejects"} a write of ${event.hold} with token ${event.token}, sent at ${number(event.sent)}`

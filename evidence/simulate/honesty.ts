@@ -3,7 +3,7 @@ import type { Property } from "./checker.js"
 import type { Of } from "./facts.js"
 
 /** A loss is told with the reason that the storage's history shows, and no other: nobody looks for an operator who was not there. */
-export const reasons: Property = function*(history, rules, facts) {
+export const reasons: Property = function* (history, rules, facts) {
   const highest = new Map<string, number>()
   const closes = new Set<string>()
   for (const [index, event] of history.entries()) {
@@ -13,7 +13,8 @@ export const reasons: Property = function*(history, rules, facts) {
     const hold = facts.holds.get(event.hold)
     if (hold === undefined) continue
     const { lock, p, token } = hold.got
-    const wrong = (why: string) => [index, `${event.hold} is told that it was lost as ${event.reason}, but ${why}`] as const
+    const wrong = (why: string) =>
+      [index, `${event.hold} is told that it was lost as ${event.reason}, but ${why}`] as const
     switch (event.reason) {
       case "Forced":
         if (!facts.wasForced(lock, token)) yield wrong("no operator has taken it away")
@@ -32,7 +33,7 @@ export const reasons: Property = function*(history, rules, facts) {
 }
 
 /** Who is told that nothing was applied has nothing in the storage, of anything that it asked for. */
-export const applied: Property = function*(history) {
+export const applied: Property = function* (history) {
   const open = new Map<string, Set<number>>()
   /** What attempts have asked for that were alone in it in their process, so that it is known whose it was. */
   const asked = new Map<number, Set<string>>()
@@ -57,7 +58,8 @@ export const applied: Property = function*(history) {
       open.get(locks.get(event.n) ?? "")?.delete(event.n)
       if (event.applied !== "no") continue
       for (const hold of asked.get(event.n) ?? []) {
-        if (put.has(hold)) yield [index, `#${event.n} is told that nothing was applied (${event.exit}), but ${hold} was`]
+        if (put.has(hold))
+          yield [index, `#${event.n} is told that nothing was applied (${event.exit}), but ${hold} was`]
       }
     }
   }
@@ -67,7 +69,7 @@ export const applied: Property = function*(history) {
 const justBefore = 100
 
 /** `LockTimeout` is told where somebody had the lock, and never of a storage that does not answer. */
-export const contention: Property = function*(history, rules, facts) {
+export const contention: Property = function* (history, rules, facts) {
   if (rules.lostWrites) return
   const wants = new Map<number, Of<"want">>()
   /** When each lock was last held by anybody. */
@@ -112,7 +114,7 @@ interface Ghost {
 const isOver = (ghost: Ghost): boolean => ghost.done >= (ghost.claims.at(-1)?.asked ?? Number.POSITIVE_INFINITY)
 
 /** Who is done with a lock sees to it that nothing stays of what it asked for: what was put in after that, it gives back. It may be lost on the way, but it must be sent. */
-export const ghosts: Property = function*(history, rules, facts) {
+export const ghosts: Property = function* (history, rules, facts) {
   const { lease } = rules
   if (rules.lostWrites || lease === undefined) return
   const ghosts = new Map<string, Ghost>()
@@ -124,7 +126,7 @@ export const ghosts: Property = function*(history, rules, facts) {
   const wanting = (p: string, lock: string) => {
     const key = `${p} ${lock}`
     let set = open.get(key)
-    if (set === undefined) open.set(key, set = new Set())
+    if (set === undefined) open.set(key, (set = new Set()))
     return set
   }
   for (const [index, event] of history.entries()) {
@@ -152,7 +154,17 @@ export const ghosts: Property = function*(history, rules, facts) {
         const ghost = ghosts.get(event.hold)
         const claim = { asked: event.t, known: false }
         const unwanted = Number.NEGATIVE_INFINITY
-        if (ghost === undefined) ghosts.set(event.hold, { p: event.p, lock: event.lock, claims: [claim], done: unwanted, applied: 0, by: claim, isCopy: false, given: unwanted })
+        if (ghost === undefined)
+          ghosts.set(event.hold, {
+            p: event.p,
+            lock: event.lock,
+            claims: [claim],
+            done: unwanted,
+            applied: 0,
+            by: claim,
+            isCopy: false,
+            given: unwanted
+          })
         else {
           ghost.claims.push(claim)
           ghost.done = ghost.given = unwanted
@@ -190,7 +202,10 @@ export const ghosts: Property = function*(history, rules, facts) {
           // One call that hangs, and the pause that comes after it: they grow with what it has waited already.
           const due = since + lease / 2 + 100 + 3 * (since - ghost.done + 30)
           if (before.ends <= due || ghost.given >= ghost.applied || facts.isUneven(ghost.p, by.asked, due)) continue
-          yield [index, `${hold} stayed in ${ghost.lock} until its lease was over: its process was done with it at ${ghost.done.toFixed(1)}, it was put in at ${ghost.applied.toFixed(1)}, and nobody gave it back`]
+          yield [
+            index,
+            `${hold} stayed in ${ghost.lock} until its lease was over: its process was done with it at ${ghost.done.toFixed(1)}, it was put in at ${ghost.applied.toFixed(1)}, and nobody gave it back`
+          ]
         }
         break
       }

@@ -14,14 +14,39 @@ import type { Operation, Server } from "./server.js"
 import type { World } from "./world.js"
 
 const reasons = [
-  ["Connection", true], ["Connection", true], ["Timeout", true], ["Conflict", true], ["Permission", false], ["Schema", false], ["Unknown", false], ["Closed", false]
+  ["Connection", true],
+  ["Connection", true],
+  ["Timeout", true],
+  ["Conflict", true],
+  ["Permission", false],
+  ["Schema", false],
+  ["Unknown", false],
+  ["Closed", false]
 ] as const
 
-const guarantees = { name: "Simulated", time: "program" as const, leaseGranularity: 1, shortestLease: 1000, longestId: 1020 }
+const guarantees = {
+  name: "Simulated",
+  time: "program" as const,
+  leaseGranularity: 1,
+  shortestLease: 1000,
+  longestId: 1020
+}
 
 /** Healed networks still take a while. */
 const healthy: Network = {
-  fastest: 0.5, slowest: 5, rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0, lostHint: 0, lateHint: 0, throws: 0, longThere: 0
+  fastest: 0.5,
+  slowest: 5,
+  rare: 0,
+  rareMillis: 0,
+  lostRequest: 0,
+  lostReply: 0,
+  unknown: 0,
+  error: 0,
+  duplicate: 0,
+  lostHint: 0,
+  lateHint: 0,
+  throws: 0,
+  longThere: 0
 }
 
 export class Link {
@@ -102,16 +127,36 @@ export class Link {
     if (this.traced) this.record({ type: "message", t: this.world.now, p: this.machine.name, text })
   }
 
-  private failure(op: string, reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown"): StorageError {
-    return new StorageError({ reason, operation: `Simulated.${op}`, isRetryable, applied, message: `simulated: ${reason}` })
+  private failure(
+    op: string,
+    reason: StorageError["reason"],
+    isRetryable: boolean,
+    applied: "no" | "unknown"
+  ): StorageError {
+    return new StorageError({
+      reason,
+      operation: `Simulated.${op}`,
+      isRetryable,
+      applied,
+      message: `simulated: ${reason}`
+    })
   }
 
-  private call<A, E>(op: string, lockIds: ReadonlyArray<string>, operation: Operation<A, E>): Effect.Effect<A, E | StorageError> {
+  private call<A, E>(
+    op: string,
+    lockIds: ReadonlyArray<string>,
+    operation: Operation<A, E>
+  ): Effect.Effect<A, E | StorageError> {
     return Effect.callback<A, E | StorageError>((resume) => {
       const { machine, network, rng, world } = this
       const sent = world.now
       // All draws at once, whatever comes of them: then a fault more or less changes little else.
-      const [there, back, again, unsaid] = [this.latency(), this.latency(), rng.between(0, 2 * this.plan.lease), rng.between(1, this.plan.lease / 2)]
+      const [there, back, again, unsaid] = [
+        this.latency(),
+        this.latency(),
+        rng.between(0, 2 * this.plan.lease),
+        rng.between(1, this.plan.lease / 2)
+      ]
       const error = rng.chance(network.error) ? rng.pick(reasons) : undefined
       const lostRequest = rng.chance(network.lostRequest)
       const lostReply = rng.chance(network.lostReply)
@@ -122,12 +167,14 @@ export class Link {
       const throws = network.throws > 0 && rng.chance(network.throws)
       let told = false
       const tell = (exit: Exit.Exit<A, E | StorageError>, millis: number) =>
-        world.after(millis, () => machine.whenRunning(() => {
-          if (told) return
-          told = true
-          this.note(`${op} ← ${Exit.isSuccess(exit) ? summary(exit.value) : "error"}`)
-          resume(exit)
-        }))
+        world.after(millis, () =>
+          machine.whenRunning(() => {
+            if (told) return
+            told = true
+            this.note(`${op} ← ${Exit.isSuccess(exit) ? summary(exit.value) : "error"}`)
+            resume(exit)
+          })
+        )
       const fail = (reason: StorageError["reason"], isRetryable: boolean, applied: "no" | "unknown", millis: number) =>
         tell(Exit.fail(this.failure(op, reason, isRetryable, applied)), millis)
 
@@ -158,10 +205,13 @@ export class Link {
               this.count("applied, told as unknown")
               fail(rng.chance(0.5) ? "Connection" : "Unknown", rng.chance(0.7), "unknown", back)
             } else tell(exit, back)
-          }))
+          })
+        )
         if (duplicated) {
           this.count("late copy")
-          world.after(there + again, () => this.server.arrive(machine.name, `${op} (again)`, sent, lockIds, operation, () => {}))
+          world.after(there + again, () =>
+            this.server.arrive(machine.name, `${op} (again)`, sent, lockIds, operation, () => {})
+          )
         }
       }
       return Effect.sync(() => {
@@ -174,29 +224,50 @@ export class Link {
   storage(): Storage.Service {
     const wakeUps = Stream.fromQueue(this.hints)
     if (this.plan.storage !== "native") {
-      const call = <A, E>(op: string, lockIds: ReadonlyArray<string>, run: (store: VersionedStore.Service) => Effect.Effect<A, E>) =>
-        this.call(op, lockIds, ({ versioned }) => run(versioned))
+      const call = <A, E>(
+        op: string,
+        lockIds: ReadonlyArray<string>,
+        run: (store: VersionedStore.Service) => Effect.Effect<A, E>
+      ) => this.call(op, lockIds, ({ versioned }) => run(versioned))
       return VersionedStore.toStorage({
         create: (lockId, version, record) => call("create", [lockId], (_) => _.create(lockId, version, record)),
         update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
         delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
         get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
-        list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromIterable)),
+        list: Stream.unwrap(
+          Effect.map(
+            call("list", [], (_) => Stream.runCollect(_.list)),
+            Stream.fromIterable
+          )
+        ),
         time: this.plan.storage === "observed" ? undefined : call("time", [], (_) => _.time!),
         wakeUps,
         guarantees
       })
     }
-    const call = <A, E>(op: string, lockIds: ReadonlyArray<string>, run: (storage: Storage.Service) => Effect.Effect<A, E>) =>
-      this.call(op, lockIds, ({ native }) => run(native))
+    const call = <A, E>(
+      op: string,
+      lockIds: ReadonlyArray<string>,
+      run: (storage: Storage.Service) => Effect.Effect<A, E>
+    ) => this.call(op, lockIds, ({ native }) => run(native))
     const all = Array.from({ length: this.plan.locks }, (_, i) => `lock${i}`)
     return Storage.Storage.of({
       claim: (request) => call(`claim ${request.holdId}`, [request.lockId], (_) => _.claim(request)),
-      renew: (requests) => call(`renew ${requests.map((_) => _.holdId).join(" ")}`, requests.map((_) => _.lockId), (_) => _.renew(requests)),
+      renew: (requests) =>
+        call(
+          `renew ${requests.map((_) => _.holdId).join(" ")}`,
+          requests.map((_) => _.lockId),
+          (_) => _.renew(requests)
+        ),
       release: (request) => call(`release ${request.holdId}`, [request.lockId], (_) => _.release(request)),
       revoke: (request) => call(`revoke ${request.token}`, [request.lockId], (_) => _.revoke(request)),
       get: (lockId) => call("get", [lockId], (_) => _.get(lockId)),
-      list: Stream.unwrap(Effect.map(call("list", [], (_) => Stream.runCollect(_.list)), Stream.fromIterable)),
+      list: Stream.unwrap(
+        Effect.map(
+          call("list", [], (_) => Stream.runCollect(_.list)),
+          Stream.fromIterable
+        )
+      ),
       purge: (olderThan) => call("purge", all, (_) => _.purge(olderThan)),
       wakeUps,
       guarantees: { ...guarantees, clock: "storage" }
@@ -205,6 +276,8 @@ export class Link {
 }
 
 const summary = (answer: unknown): string =>
-  Array.isArray(answer) ? answer.map(summary).join(", ")
-  : typeof answer === "object" && answer !== null && "_tag" in answer ? String(answer._tag)
-  : String(answer)
+  Array.isArray(answer)
+    ? answer.map(summary).join(", ")
+    : typeof answer === "object" && answer !== null && "_tag" in answer
+      ? String(answer._tag)
+      : String(answer)

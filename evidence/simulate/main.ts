@@ -44,10 +44,17 @@ const runMany = async (): Promise<void> => {
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1000
   const tally = await runAll({
-    folder: root, from, schedules, workers, stop: false, budget: minutes === undefined ? undefined : minutes * 60_000,
+    folder: root,
+    from,
+    schedules,
+    workers,
+    stop: false,
+    budget: minutes === undefined ? undefined : minutes * 60_000,
     progress: (so: Tally) =>
-      now(`${so.schedules} ${minutes === undefined ? `of ${schedules} ` : ""}schedules in ${seconds().toFixed(0)} s${minutes === undefined ? "" : ` of ${60 * minutes}`}, ` +
-        `${(so.schedules / seconds()).toFixed(0)} a second, ${so.failures.length} violations`)
+      now(
+        `${so.schedules} ${minutes === undefined ? `of ${schedules} ` : ""}schedules in ${seconds().toFixed(0)} s${minutes === undefined ? "" : ` of ${60 * minutes}`}, ` +
+          `${(so.schedules / seconds()).toFixed(0)} a second, ${so.failures.length} violations`
+      )
   })
   progress("")
   say(json ? `${JSON.stringify({ ...tally, seconds: seconds() })}\n` : summary(tally, seconds()))
@@ -71,10 +78,15 @@ const huntAll = async (): Promise<void> => {
     progress("")
     const { found, tally } = result
     if (!json) {
-      say(`${mutant.name.padEnd(34)} ${found === undefined ? `NOT FOUND in ${schedules}` : `${String(found).padStart(6)}  ${tally.failures[0]!.property.padEnd(12)}`} ${mutant.what}\n`)
+      say(
+        `${mutant.name.padEnd(34)} ${found === undefined ? `NOT FOUND in ${schedules}` : `${String(found).padStart(6)}  ${tally.failures[0]!.property.padEnd(12)}`} ${mutant.what}\n`
+      )
     }
   }
-  if (json) say(`${JSON.stringify(hunts.map(({ found, mutant, tally }) => ({ name: mutant.name, found, property: tally.failures[0]?.property })))}\n`)
+  if (json)
+    say(
+      `${JSON.stringify(hunts.map(({ found, mutant, tally }) => ({ name: mutant.name, found, property: tally.failures[0]?.property })))}\n`
+    )
   if (file !== undefined) {
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, catalogue(hunts, schedules))
@@ -93,7 +105,11 @@ const huntOne = async (): Promise<void> => {
   }
   say(`${mutant.name}: ${mutant.what}\nfound after ${found} schedules\n\n`)
   await withMutant(root, mutant, async (folder) => {
-    const { stdout } = spawnSync(process.execPath, ["--import", "tsx", "evidence/simulate/main.ts", "--seed", String(tally.failures[0]!.seed)], { cwd: folder, encoding: "utf8" })
+    const { stdout } = spawnSync(
+      process.execPath,
+      ["--import", "tsx", "evidence/simulate/main.ts", "--seed", String(tally.failures[0]!.seed)],
+      { cwd: folder, encoding: "utf8" }
+    )
     say(stdout)
   })
 }

@@ -8,132 +8,398 @@ export interface Mutant {
   readonly by: string
 }
 
-const mutant = (name: string, what: string, file: string, replace: string, by: string): Mutant => ({ name, what, file: `src/${file}`, replace, by })
+const mutant = (name: string, what: string, file: string, replace: string, by: string): Mutant => ({
+  name,
+  what,
+  file: `src/${file}`,
+  replace,
+  by
+})
 
 export const mutants: ReadonlyArray<Mutant> = [
   // The deadline.
-  mutant("deadline-from-reply", "the deadline is counted from the answer to the claim", "core/acquire.ts",
-    "deadlineOf(attempt.start, validFor, options)", "deadlineOf(timeline.now(), validFor, options)"),
-  mutant("deadline-from-renewal-reply", "the deadline is counted from the answer to the renewal", "core/hold.ts",
-    "deadlineOf(start, outcome.validFor, this.options)", "deadlineOf(this.core.timeline.now(), outcome.validFor, this.options)"),
-  mutant("deadline-of-the-retry", "a repeated claim counts a whole lease, not what the storage says is left", "core/hold.ts",
-    "start + Math.min(lease, validFor / 1000) - margin", "start + (validFor > 0 ? lease : 0) - margin"),
-  mutant("no-margin", "the clock margin is not taken off", "core/hold.ts",
-    "Math.min(lease, validFor / 1000) - margin", "Math.min(lease, validFor / 1000) - 0 * margin"),
-  mutant("time-stands-still", "a suspend is not noticed: the wall clock is not looked at", "core/timeline.ts",
-    "jumped += offset - base", "jumped += 0"),
-  mutant("deadline-not-watched", "the loss is noticed when a renewal is due, not at the deadline", "core/hold.ts",
-    "Math.min(this.renewAt, this.deadline, this.latest, this.halfway)", "Math.min(this.renewAt, this.latest)"),
-  mutant("too-late-is-not-noticed", "a claim whose answer came too late counts", "core/acquire.ts",
-    "if (deadline > timeline.now()) {", "if (deadline > 0) {"),
-  mutant("refresh-stops-after-an-error", "a renewal that failed is not tried again", "core/hold.ts",
-    "this.renewLater(now + Math.max(5, Math.min((this.deadline - now) / 10, this.options.refresh / 2)))", "void now"),
-  mutant("never-renewed", "nothing is renewed", "core/hold.ts",
-    "this.core.due.add(this)", "void this.core.due"),
+  mutant(
+    "deadline-from-reply",
+    "the deadline is counted from the answer to the claim",
+    "core/acquire.ts",
+    "deadlineOf(attempt.start, validFor, options)",
+    "deadlineOf(timeline.now(), validFor, options)"
+  ),
+  mutant(
+    "deadline-from-renewal-reply",
+    "the deadline is counted from the answer to the renewal",
+    "core/hold.ts",
+    "deadlineOf(start, outcome.validFor, this.options)",
+    "deadlineOf(this.core.timeline.now(), outcome.validFor, this.options)"
+  ),
+  mutant(
+    "deadline-of-the-retry",
+    "a repeated claim counts a whole lease, not what the storage says is left",
+    "core/hold.ts",
+    "start + Math.min(lease, validFor / 1000) - margin",
+    "start + (validFor > 0 ? lease : 0) - margin"
+  ),
+  mutant(
+    "no-margin",
+    "the clock margin is not taken off",
+    "core/hold.ts",
+    "Math.min(lease, validFor / 1000) - margin",
+    "Math.min(lease, validFor / 1000) - 0 * margin"
+  ),
+  mutant(
+    "time-stands-still",
+    "a suspend is not noticed: the wall clock is not looked at",
+    "core/timeline.ts",
+    "jumped += offset - base",
+    "jumped += 0"
+  ),
+  mutant(
+    "deadline-not-watched",
+    "the loss is noticed when a renewal is due, not at the deadline",
+    "core/hold.ts",
+    "Math.min(this.renewAt, this.deadline, this.latest, this.halfway)",
+    "Math.min(this.renewAt, this.latest)"
+  ),
+  mutant(
+    "too-late-is-not-noticed",
+    "a claim whose answer came too late counts",
+    "core/acquire.ts",
+    "if (deadline > timeline.now()) {",
+    "if (deadline > 0) {"
+  ),
+  mutant(
+    "refresh-stops-after-an-error",
+    "a renewal that failed is not tried again",
+    "core/hold.ts",
+    "this.renewLater(now + Math.max(5, Math.min((this.deadline - now) / 10, this.options.refresh / 2)))",
+    "void now"
+  ),
+  mutant("never-renewed", "nothing is renewed", "core/hold.ts", "this.core.due.add(this)", "void this.core.due"),
 
   // The identity of a hold.
-  mutant("renew-resurrects", "a renewal brings back what has expired", "LockRecord.ts",
-    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return", "if (!record.holds.includes(request.holdId)) return"),
-  mutant("renew-ignores-hold", "a renewal of any hold id renews the lease", "LockRecord.ts",
-    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return", "if (!isLive(record, now)) return"),
-  mutant("release-by-owner", "a release frees the lock with all its holds", "LockRecord.ts",
-    "const holds = record.holds.filter((hold) => hold !== request.holdId)", "const holds: ReadonlyArray<string> = []"),
-  mutant("release-ignores-hold", "a release takes out the last hold, whichever it names", "LockRecord.ts",
-    "if (record === undefined || !record.holds.includes(request.holdId)) {\n    return { record, outcome: { _tag: \"NotHeld\" } }\n  }\n  const holds = record.holds.filter((hold) => hold !== request.holdId)",
-    "if (record === undefined || record.holds.length === 0) {\n    return { record, outcome: { _tag: \"NotHeld\" } }\n  }\n  const holds = record.holds.slice(0, -1)"),
-  mutant("reentry-not-counted", "a reentry does not put its hold in", "LockRecord.ts",
-    "holds: [...record.holds, request.holdId],", "holds: record.holds,"),
+  mutant(
+    "renew-resurrects",
+    "a renewal brings back what has expired",
+    "LockRecord.ts",
+    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return",
+    "if (!record.holds.includes(request.holdId)) return"
+  ),
+  mutant(
+    "renew-ignores-hold",
+    "a renewal of any hold id renews the lease",
+    "LockRecord.ts",
+    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return",
+    "if (!isLive(record, now)) return"
+  ),
+  mutant(
+    "release-by-owner",
+    "a release frees the lock with all its holds",
+    "LockRecord.ts",
+    "const holds = record.holds.filter((hold) => hold !== request.holdId)",
+    "const holds: ReadonlyArray<string> = []"
+  ),
+  mutant(
+    "release-ignores-hold",
+    "a release takes out the last hold, whichever it names",
+    "LockRecord.ts",
+    'if (record === undefined || !record.holds.includes(request.holdId)) {\n    return { record, outcome: { _tag: "NotHeld" } }\n  }\n  const holds = record.holds.filter((hold) => hold !== request.holdId)',
+    'if (record === undefined || record.holds.length === 0) {\n    return { record, outcome: { _tag: "NotHeld" } }\n  }\n  const holds = record.holds.slice(0, -1)'
+  ),
+  mutant(
+    "reentry-not-counted",
+    "a reentry does not put its hold in",
+    "LockRecord.ts",
+    "holds: [...record.holds, request.holdId],",
+    "holds: record.holds,"
+  ),
 
   // The record.
-  mutant("owner-not-compared", "a claim enters whoever holds the lock", "LockRecord.ts",
-    "if (record.ownerId !== request.ownerId || record.kind !== exclusive) {", "if (record.kind !== exclusive) {"),
-  mutant("token-restarts", "the token begins anew with each hold", "LockRecord.ts",
-    "token: Math.max((record?.token ?? 0) + 1, now),", "token: 1,"),
-  mutant("token-by-clock-alone", "the token follows the clock, also back", "LockRecord.ts",
-    "token: Math.max((record?.token ?? 0) + 1, now),", "token: Math.max(1, now),"),
-  mutant("token-by-count-alone", "the token counts from what is remembered, so that a purge restarts it", "LockRecord.ts",
-    "token: Math.max((record?.token ?? 0) + 1, now),", "token: (record?.token ?? 0) + 1,"),
-  mutant("token-kept", "whoever takes over has the token of the one before", "LockRecord.ts",
-    "token: Math.max((record?.token ?? 0) + 1, now),", "token: record?.token ?? Math.max(1, now),"),
-  mutant("lease-shrinks-on-reentry", "a reentry sets the lease anew, though it was longer", "LockRecord.ts",
-    "leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)\n  }\n  return { record: next", "leaseExpireTime: now + request.lease / 2\n  }\n  return { record: next"),
-  mutant("expires-early", "a lock is free when half of its margin is left", "LockRecord.ts",
-    "record.holds.length > 0 && record.leaseExpireTime > now", "record.holds.length > 0 && record.leaseExpireTime > now + 200_000"),
-  mutant("revoke-at-once", "an operator's \"leaseEnd\" frees at once", "LockRecord.ts",
-    "if (request.when === \"now\") {", "if (request.when === \"now\" || request.when === \"leaseEnd\") {"),
+  mutant(
+    "owner-not-compared",
+    "a claim enters whoever holds the lock",
+    "LockRecord.ts",
+    "if (record.ownerId !== request.ownerId || record.kind !== exclusive) {",
+    "if (record.kind !== exclusive) {"
+  ),
+  mutant(
+    "token-restarts",
+    "the token begins anew with each hold",
+    "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),",
+    "token: 1,"
+  ),
+  mutant(
+    "token-by-clock-alone",
+    "the token follows the clock, also back",
+    "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),",
+    "token: Math.max(1, now),"
+  ),
+  mutant(
+    "token-by-count-alone",
+    "the token counts from what is remembered, so that a purge restarts it",
+    "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),",
+    "token: (record?.token ?? 0) + 1,"
+  ),
+  mutant(
+    "token-kept",
+    "whoever takes over has the token of the one before",
+    "LockRecord.ts",
+    "token: Math.max((record?.token ?? 0) + 1, now),",
+    "token: record?.token ?? Math.max(1, now),"
+  ),
+  mutant(
+    "lease-shrinks-on-reentry",
+    "a reentry sets the lease anew, though it was longer",
+    "LockRecord.ts",
+    "leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)\n  }\n  return { record: next",
+    "leaseExpireTime: now + request.lease / 2\n  }\n  return { record: next"
+  ),
+  mutant(
+    "expires-early",
+    "a lock is free when half of its margin is left",
+    "LockRecord.ts",
+    "record.holds.length > 0 && record.leaseExpireTime > now",
+    "record.holds.length > 0 && record.leaseExpireTime > now + 200_000"
+  ),
+  mutant(
+    "revoke-at-once",
+    'an operator\'s "leaseEnd" frees at once',
+    "LockRecord.ts",
+    'if (request.when === "now") {',
+    'if (request.when === "now" || request.when === "leaseEnd") {'
+  ),
 
   // The storages and the adapter.
-  mutant("purge-of-live-rows", "a purge drops every row", "backends/memory/MemoryStorage.ts",
-    "filter((record) => record.leaseExpireTime < before)\n          for", "filter((record) => record.leaseExpireTime < Infinity || before < 0)\n          for"),
-  mutant("version-not-checked", "an update does not look at the version", "backends/memory/MemoryStorage.ts",
-    "update: (lockId, expected, record) => at(lockId, expected,", "update: (lockId, _expected, record) => at(lockId, records.get(lockId)?.version,"),
-  mutant("create-over-another", "a create does not look whether there is a record", "backends/memory/MemoryStorage.ts",
-    "create: (lockId, _version, record) => at(lockId, undefined,", "create: (lockId, _version, record) => at(lockId, records.get(lockId)?.version,"),
-  mutant("observed-for-half", "a waiter takes over after half of the observed lease", "common/observation.ts",
-    "record.leaseExpireTime - (at - observe(record, at, false).since)", "record.leaseExpireTime / 2 - (at - observe(record, at, false).since)"),
-  mutant("observation-not-restarted", "a renewal does not restart the watching", "common/observation.ts",
-    "if (before !== undefined && before.version === record.version) return", "if (before !== undefined && before.token === record.token) return"),
-  mutant("repeat-shows-old-version", "without a clock, a repeated claim writes no new version for those who watch", "VersionedStore.ts",
-    "if (observed === undefined || step.outcome._tag !== \"Claimed\" || step.record !== record) return step", "if (observed === undefined || step.outcome._tag !== \"Held\") return step"),
-  mutant("client-clock", "over a store with a clock, the client's clock judges", "VersionedStore.ts",
-    "Effect.zipWith(store.get(lockId), store.time!, (found, now)", "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"),
+  mutant(
+    "purge-of-live-rows",
+    "a purge drops every row",
+    "backends/memory/MemoryStorage.ts",
+    "filter((record) => record.leaseExpireTime < before)\n          for",
+    "filter((record) => record.leaseExpireTime < Infinity || before < 0)\n          for"
+  ),
+  mutant(
+    "version-not-checked",
+    "an update does not look at the version",
+    "backends/memory/MemoryStorage.ts",
+    "update: (lockId, expected, record) => at(lockId, expected,",
+    "update: (lockId, _expected, record) => at(lockId, records.get(lockId)?.version,"
+  ),
+  mutant(
+    "create-over-another",
+    "a create does not look whether there is a record",
+    "backends/memory/MemoryStorage.ts",
+    "create: (lockId, _version, record) => at(lockId, undefined,",
+    "create: (lockId, _version, record) => at(lockId, records.get(lockId)?.version,"
+  ),
+  mutant(
+    "observed-for-half",
+    "a waiter takes over after half of the observed lease",
+    "common/observation.ts",
+    "record.leaseExpireTime - (at - observe(record, at, false).since)",
+    "record.leaseExpireTime / 2 - (at - observe(record, at, false).since)"
+  ),
+  mutant(
+    "observation-not-restarted",
+    "a renewal does not restart the watching",
+    "common/observation.ts",
+    "if (before !== undefined && before.version === record.version) return",
+    "if (before !== undefined && before.token === record.token) return"
+  ),
+  mutant(
+    "repeat-shows-old-version",
+    "without a clock, a repeated claim writes no new version for those who watch",
+    "VersionedStore.ts",
+    'if (observed === undefined || step.outcome._tag !== "Claimed" || step.record !== record) return step',
+    'if (observed === undefined || step.outcome._tag !== "Held") return step'
+  ),
+  mutant(
+    "client-clock",
+    "over a store with a clock, the client's clock judges",
+    "VersionedStore.ts",
+    "Effect.zipWith(store.get(lockId), store.time!, (found, now)",
+    "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"
+  ),
 
-  mutant("set-back-not-noticed", "a wall clock that was set back hides the next suspend that is shorter", "core/timeline.ts",
-    "else if (offset < base) base = offset", "else if (offset < base) void offset"),
-  mutant("one-in-a-hundred", "of a hundred holds that are due at once, the last is not renewed", "core/refresher.ts",
-    "    chunk.push(hold)", "    if (chunk.length + 1 < chunkSize) chunk.push(hold)"),
+  mutant(
+    "set-back-not-noticed",
+    "a wall clock that was set back hides the next suspend that is shorter",
+    "core/timeline.ts",
+    "else if (offset < base) base = offset",
+    "else if (offset < base) void offset"
+  ),
+  mutant(
+    "one-in-a-hundred",
+    "of a hundred holds that are due at once, the last is not renewed",
+    "core/refresher.ts",
+    "    chunk.push(hold)",
+    "    if (chunk.length + 1 < chunkSize) chunk.push(hold)"
+  ),
 
   // What is left, and what is told.
-  mutant("unknown-claim-forgotten", "who is told that somebody else has the lock forgets an earlier claim that had no answer", "core/claimant.ts",
-    "return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY", "return this.mayHold || this.inflight > 0"),
-  mutant("answered-release-is-final", "a release that is answered is final, though a claim may yet arrive", "core/settling.ts",
-    "if (answered && !isUnsure(core, claimant)) return", "if (answered) return"),
-  mutant("time-out-says-not-applied", "a call that had no answer is told as not applied", "core/calls.ts",
-    "applied: \"unknown\",\n    message: `no answer from", "applied: \"no\",\n    message: `no answer from"),
-  mutant("thrown-says-not-applied", "a call in which the driver threw is told as not applied", "core/answers.ts",
-    "isRetryable: false, applied: \"unknown\", message, cause", "isRetryable: false, applied: \"no\", message, cause"),
-  mutant("last-call-tells-all", "an acquire that fails tells of its last call alone, whatever became of those before", "core/acquire.ts",
-    "withApplied(error, gaveBack || claimant.mayBeIn ? \"unknown\" : \"no\")", "withApplied(error, gaveBack || error._tag === \"LockTimeout\" ? \"unknown\" : error.applied)"),
-  mutant("outage-is-contention", "who waits behind one that asks in vain is told that somebody has the lock", "core/acquire.ts",
-    "here === undefined ? line.outage(began, now) : undefined", "here !== undefined ? line.outage(began, now) : undefined"),
-  mutant("forgotten-is-forced", "a record that is gone is told as the deed of an operator", "core/hold.ts",
-    "if (current === undefined) return [\"Vanished\", \"it has no record of this lock\"]", "if (current === undefined) return [\"Forced\"]"),
-  mutant("forced-is-taken", "whoever lost a lock is told that another took it", "core/hold.ts",
-    "if (current.token > token) return [\"Taken\"]", "if (current.token >= token) return [\"Taken\"]"),
+  mutant(
+    "unknown-claim-forgotten",
+    "who is told that somebody else has the lock forgets an earlier claim that had no answer",
+    "core/claimant.ts",
+    "return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY",
+    "return this.mayHold || this.inflight > 0"
+  ),
+  mutant(
+    "answered-release-is-final",
+    "a release that is answered is final, though a claim may yet arrive",
+    "core/settling.ts",
+    "if (answered && !isUnsure(core, claimant)) return",
+    "if (answered) return"
+  ),
+  mutant(
+    "time-out-says-not-applied",
+    "a call that had no answer is told as not applied",
+    "core/calls.ts",
+    'applied: "unknown",\n    message: `no answer from',
+    'applied: "no",\n    message: `no answer from'
+  ),
+  mutant(
+    "thrown-says-not-applied",
+    "a call in which the driver threw is told as not applied",
+    "core/answers.ts",
+    'isRetryable: false, applied: "unknown", message, cause',
+    'isRetryable: false, applied: "no", message, cause'
+  ),
+  mutant(
+    "last-call-tells-all",
+    "an acquire that fails tells of its last call alone, whatever became of those before",
+    "core/acquire.ts",
+    'withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no")',
+    'withApplied(error, gaveBack || error._tag === "LockTimeout" ? "unknown" : error.applied)'
+  ),
+  mutant(
+    "outage-is-contention",
+    "who waits behind one that asks in vain is told that somebody has the lock",
+    "core/acquire.ts",
+    "here === undefined ? line.outage(began, now) : undefined",
+    "here !== undefined ? line.outage(began, now) : undefined"
+  ),
+  mutant(
+    "forgotten-is-forced",
+    "a record that is gone is told as the deed of an operator",
+    "core/hold.ts",
+    'if (current === undefined) return ["Vanished", "it has no record of this lock"]',
+    'if (current === undefined) return ["Forced"]'
+  ),
+  mutant(
+    "forced-is-taken",
+    "whoever lost a lock is told that another took it",
+    "core/hold.ts",
+    'if (current.token > token) return ["Taken"]',
+    'if (current.token >= token) return ["Taken"]'
+  ),
 
   // The way to a hold and back.
-  mutant("calls-without-bound", "a call that hangs is waited for for ever", "core/calls.ts",
-    "overdue?.(noAnswer(name, operation, limit))\n            interrupt()", "void [overdue, interrupt]"),
-  mutant("hint-during-claim-lost", "a hint that comes while a claim is under way is forgotten", "core/acquire.ts",
-    "if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue", "if (!line.mayGo(ticket) || verdict() !== undefined) continue"),
-  mutant("hints-not-heard", "nobody listens for hints", "core/acquire.ts",
-    "core.listen.ring()", "void core.listen"),
-  mutant("hint-is-ownership", "whoever hears that the lock is free believes to have it", "core/acquire.ts",
+  mutant(
+    "calls-without-bound",
+    "a call that hangs is waited for for ever",
+    "core/calls.ts",
+    "overdue?.(noAnswer(name, operation, limit))\n            interrupt()",
+    "void [overdue, interrupt]"
+  ),
+  mutant(
+    "hint-during-claim-lost",
+    "a hint that comes while a claim is under way is forgotten",
+    "core/acquire.ts",
     "if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue",
-    "if (ticket.hinted && holder !== undefined) return Result.succeed(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue"),
-  mutant("waits-through-interruption", "who waits for an answer cannot be interrupted", "core/acquire.ts",
-    "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.waitWithin)", "while (attempt.answer === undefined) {\n          yield* ticket.bell.waitWithin"),
-  mutant("abandoned-is-forgotten", "a claim whose caller has left is not released", "core/acquire.ts",
-    "if (claimant.mayBeIn) chore(", "if (false as boolean) chore("),
-  mutant("line-without-order", "every waiter of a process asks the storage", "core/line.ts",
-    "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId", "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"),
-  mutant("head-does-not-hand-on", "who leaves the head of the line tells nobody", "core/line.ts",
-    "if (wasHead) this.tickets.first?.bell.ring()", "if (wasHead) return"),
-  mutant("reentry-queues", "the owner that has the lock queues behind those who wait for it", "core/line.ts",
-    "if (this.holders.size > 0) return this.holders.has(ticket.ownerId)", "if (this.holders.size > 0) return this.isHead(ticket) && this.holders.has(ticket.ownerId)"),
-  mutant("clock-read-twice", "what is due now seems to be later, by a second reading of the clock", "core/acquire.ts",
-    "const due = Math.min(latest, line.due(ticket, now))", "const due = Math.min(latest, line.due(ticket, timeline.now()))"),
-  mutant("turn-never-comes", "who leaves a hint to others waits for the next poll", "core/line.ts",
-    "return Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))",
-    "return short > 0 ? Number.POSITIVE_INFINITY : now"),
-  mutant("time-out-not-heard", "the end of `acquireTimeout` wakes nobody", "core/acquire.ts",
-    "expired = true\n        ticket.bell.ring()", "expired = true"),
-  mutant("body-left-behind", "who is interrupted leaves its body behind", "core/service.ts",
-    "Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>", "Effect.flatMap(Effect.succeed(Exit.failCause(first.cause)), (exit) =>"),
-  mutant("lost-at-once-given-back", "a lost hold is released at its deadline, while its body ends", "core/hold.ts",
-    "if (reason === \"Closed\") return\n    const now", "return reason === \"Closed\" ? undefined : this.giveBack()\n    const now"),
-  mutant("loss-not-told", "nobody is told of a loss", "core/hold.ts",
-    "this.whenLost.done(Exit.fail(this.error))", "void this.whenLost"),
-  mutant("closing-leaves-fibers", "closing the layer does not end the runners", "core/calls.ts",
-    "runners.interrupt(undefined)\n      runners.close()", "runners.interrupt(undefined)")
+    "if (!line.mayGo(ticket) || verdict() !== undefined) continue"
+  ),
+  mutant("hints-not-heard", "nobody listens for hints", "core/acquire.ts", "core.listen.ring()", "void core.listen"),
+  mutant(
+    "hint-is-ownership",
+    "whoever hears that the lock is free believes to have it",
+    "core/acquire.ts",
+    "if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue",
+    "if (ticket.hinted && holder !== undefined) return Result.succeed(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue"
+  ),
+  mutant(
+    "waits-through-interruption",
+    "who waits for an answer cannot be interrupted",
+    "core/acquire.ts",
+    "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.waitWithin)",
+    "while (attempt.answer === undefined) {\n          yield* ticket.bell.waitWithin"
+  ),
+  mutant(
+    "abandoned-is-forgotten",
+    "a claim whose caller has left is not released",
+    "core/acquire.ts",
+    "if (claimant.mayBeIn) chore(",
+    "if (false as boolean) chore("
+  ),
+  mutant(
+    "line-without-order",
+    "every waiter of a process asks the storage",
+    "core/line.ts",
+    "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId",
+    "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"
+  ),
+  mutant(
+    "head-does-not-hand-on",
+    "who leaves the head of the line tells nobody",
+    "core/line.ts",
+    "if (wasHead) this.tickets.first?.bell.ring()",
+    "if (wasHead) return"
+  ),
+  mutant(
+    "reentry-queues",
+    "the owner that has the lock queues behind those who wait for it",
+    "core/line.ts",
+    "if (this.holders.size > 0) return this.holders.has(ticket.ownerId)",
+    "if (this.holders.size > 0) return this.isHead(ticket) && this.holders.has(ticket.ownerId)"
+  ),
+  mutant(
+    "clock-read-twice",
+    "what is due now seems to be later, by a second reading of the clock",
+    "core/acquire.ts",
+    "const due = Math.min(latest, line.due(ticket, now))",
+    "const due = Math.min(latest, line.due(ticket, timeline.now()))"
+  ),
+  mutant(
+    "turn-never-comes",
+    "who leaves a hint to others waits for the next poll",
+    "core/line.ts",
+    "Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))",
+    "short > 0 ? Number.POSITIVE_INFINITY : now"
+  ),
+  mutant(
+    "time-out-not-heard",
+    "the end of `acquireTimeout` wakes nobody",
+    "core/acquire.ts",
+    "expired = true\n        ticket.bell.ring()",
+    "expired = true"
+  ),
+  mutant(
+    "body-left-behind",
+    "who is interrupted leaves its body behind",
+    "core/service.ts",
+    "Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>",
+    "Effect.flatMap(Effect.succeed(Exit.failCause(first.cause)), (exit) =>"
+  ),
+  mutant(
+    "lost-at-once-given-back",
+    "a lost hold is released at its deadline, while its body ends",
+    "core/hold.ts",
+    'if (reason === "Closed") return\n    const now',
+    'return reason === "Closed" ? undefined : this.giveBack()\n    const now'
+  ),
+  mutant(
+    "loss-not-told",
+    "nobody is told of a loss",
+    "core/hold.ts",
+    "this.whenLost.done(Exit.fail(this.error))",
+    "void this.whenLost"
+  ),
+  mutant(
+    "closing-leaves-fibers",
+    "closing the layer does not end the runners",
+    "core/calls.ts",
+    "runners.interrupt(undefined)\n      runners.close()",
+    "runners.interrupt(undefined)"
+  )
 ]

@@ -6,18 +6,22 @@ import type { Mutant } from "./mutants.js"
 import type { Tally } from "./shard.js"
 import { runAll } from "./workers.js"
 
-/** The text with the one change; throws unless the place is there exactly once. */
+/** The text with the one change; throws unless the place is there exactly once, however its lines are broken. */
 export const mutate = (text: string, { name, replace, by }: Mutant): string => {
-  const parts = text.split(replace)
-  if (parts.length !== 2) throw new Error(`the mutant ${name} fits ${parts.length - 1} times, not once: the code has changed, change the mutant`)
-  return parts.join(by)
+  const words = replace.split(/\s+|(?<=[([{])|(?=[)\]}])/).filter((word) => word !== "")
+  const place = new RegExp(words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("\\s*"), "g")
+  const found = text.match(place)?.length ?? 0
+  if (found !== 1)
+    throw new Error(`the mutant ${name} fits ${found} times, not once: the code has changed, change the mutant`)
+  return text.replace(place, () => by)
 }
 
 /** A copy with the mutant in it, for as long as it is used. */
 export const withMutant = async <A>(root: string, mutant: Mutant, use: (folder: string) => Promise<A>): Promise<A> => {
   const folder = mkdtempSync(join(tmpdir(), "storage-lock-mutant-"))
   try {
-    for (const name of ["src", "evidence/simulate", "evidence/soak", "test/harness", "package.json", "tsconfig.json"]) cpSync(join(root, name), join(folder, name), { recursive: true })
+    for (const name of ["src", "evidence/simulate", "evidence/soak", "test/harness", "package.json", "tsconfig.json"])
+      cpSync(join(root, name), join(folder, name), { recursive: true })
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
     const file = join(folder, mutant.file)
     writeFileSync(file, mutate(readFileSync(file, "utf8"), mutant))

@@ -38,7 +38,8 @@ const endless = 1e12
 const whole = (name: string, text: string | undefined, otherwise: number, least: number): number => {
   if (text === undefined) return otherwise
   const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < least) throw new Error(`--${name} must be an integer from ${least} on, but is ${JSON.stringify(text)}`)
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new Error(`--${name} must be an integer from ${least} on, but is ${JSON.stringify(text)}`)
   return value
 }
 
@@ -46,22 +47,45 @@ export const parse = (args: ReadonlyArray<string>): Options => {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      seed: { type: "string" }, from: { type: "string" }, schedules: { type: "string" }, minutes: { type: "string" }, report: { type: "string" }, workers: { type: "string" }, json: { type: "boolean" },
-      whole: { type: "boolean" }, mutant: { type: "string" }, mutants: { type: "boolean" }, list: { type: "boolean" }, share: { type: "string" }, help: { type: "boolean" }
+      seed: { type: "string" },
+      from: { type: "string" },
+      schedules: { type: "string" },
+      minutes: { type: "string" },
+      report: { type: "string" },
+      workers: { type: "string" },
+      json: { type: "boolean" },
+      whole: { type: "boolean" },
+      mutant: { type: "string" },
+      mutants: { type: "boolean" },
+      list: { type: "boolean" },
+      share: { type: "string" },
+      help: { type: "boolean" }
     }
   })
-  const mode = values.help === true ? "help"
-    : values.share !== undefined ? "share"
-    : values.list === true ? "list"
-    : values.mutants === true ? "mutants"
-    : values.mutant !== undefined ? "mutant"
-    : values.seed !== undefined ? "seed"
-    : "run"
+  const mode =
+    values.help === true
+      ? "help"
+      : values.share !== undefined
+        ? "share"
+        : values.list === true
+          ? "list"
+          : values.mutants === true
+            ? "mutants"
+            : values.mutant !== undefined
+              ? "mutant"
+              : values.seed !== undefined
+                ? "seed"
+                : "run"
   return {
     mode,
     seed: whole("seed", values.seed, 1, 0),
     from: whole("from", values.from, 1, 0),
-    schedules: whole("schedules", values.schedules, values.minutes !== undefined && values.schedules === undefined ? endless : mode === "run" ? 10_000 : 20_000, 1),
+    schedules: whole(
+      "schedules",
+      values.schedules,
+      values.minutes !== undefined && values.schedules === undefined ? endless : mode === "run" ? 10_000 : 20_000,
+      1
+    ),
     minutes: values.minutes === undefined ? undefined : whole("minutes", values.minutes, 0, 1),
     report: values.report,
     workers: whole("workers", values.workers, availableParallelism(), 1),

@@ -33,7 +33,12 @@ export interface ProcessPlan {
 }
 
 export type Fault =
-  | { readonly kind: "pause" | "suspend" | "partition" | "refuse" | "swallow"; readonly process: number; readonly at: number; readonly millis: number }
+  | {
+      readonly kind: "pause" | "suspend" | "partition" | "refuse" | "swallow"
+      readonly process: number
+      readonly at: number
+      readonly millis: number
+    }
   | { readonly kind: "crash" | "close"; readonly process: number; readonly at: number; readonly millis: number }
   | { readonly kind: "wall"; readonly process: number; readonly at: number; readonly by: number }
   /** A wall clock that is set back; what comes after it is a fault of its own. */
@@ -42,7 +47,13 @@ export type Fault =
   | { readonly kind: "flush"; readonly at: number }
   | { readonly kind: "stall"; readonly at: number; readonly millis: number }
   | { readonly kind: "clock"; readonly at: number; readonly offset: number }
-  | { readonly kind: "promote"; readonly at: number; readonly lag: number; readonly millis: number; readonly offset: number }
+  | {
+      readonly kind: "promote"
+      readonly at: number
+      readonly lag: number
+      readonly millis: number
+      readonly offset: number
+    }
   | { readonly kind: "falseHint" | "hiccup"; readonly process: number; readonly at: number }
 
 export interface Network {
@@ -93,7 +104,18 @@ const drift = 3e-4
 const wanderOf = (lease: number, margin: number): number => Math.max(0, (margin - 4 * drift * lease - 6) / 2)
 
 const lockAction = (rng: Rng, lease: number, locks: number, owners: ReadonlyArray<string | undefined>): Action => {
-  const kind = rng.pick(["withLock", "withLock", "withLock", "acquire", "acquire", "try", "tryWith", "force", "get", "purge"] as const)
+  const kind = rng.pick([
+    "withLock",
+    "withLock",
+    "withLock",
+    "acquire",
+    "acquire",
+    "try",
+    "tryWith",
+    "force",
+    "get",
+    "purge"
+  ] as const)
   const owner = rng.pick(owners)
   return {
     kind: kind === "force" && rng.chance(0.5) ? "withLock" : kind,
@@ -105,8 +127,8 @@ const lockAction = (rng: Rng, lease: number, locks: number, owners: ReadonlyArra
     finalizer: rng.chance(0.4) ? rng.between(1, longestFinalizer) : 0,
     fails: rng.chance(0.15),
     // Some leave while their first claim is on its way.
-    timeout: rng.chance(0.2) ? rng.chance(0.3) ? rng.between(1, 10) : rng.between(5, 2 * lease) : undefined,
-    interruptAfter: rng.chance(0.2) ? rng.chance(0.3) ? rng.between(0, 10) : rng.between(0, 1.5 * lease) : undefined,
+    timeout: rng.chance(0.2) ? (rng.chance(0.3) ? rng.between(1, 10) : rng.between(5, 2 * lease)) : undefined,
+    interruptAfter: rng.chance(0.2) ? (rng.chance(0.3) ? rng.between(0, 10) : rng.between(0, 1.5 * lease)) : undefined,
     nested: owner !== undefined && rng.chance(0.4),
     renews: rng.chance(0.1),
     releasesEarly: rng.chance(0.1),
@@ -114,13 +136,33 @@ const lockAction = (rng: Rng, lease: number, locks: number, owners: ReadonlyArra
   }
 }
 
-const faultOf = (rng: Rng, plan: Pick<Plan, "lease" | "wander" | "faultsEnd" | "storage">, processes: number): Fault => {
+const faultOf = (
+  rng: Rng,
+  plan: Pick<Plan, "lease" | "wander" | "faultsEnd" | "storage">,
+  processes: number
+): Fault => {
   const { faultsEnd, lease, wander } = plan
   const process = rng.int(0, processes - 1)
   const at = rng.between(0, faultsEnd)
   const millis = rng.chance(0.5) ? rng.between(1, lease / 2) : rng.between(lease / 2, 2.5 * lease)
   const kind = rng.pick([
-    "pause", "pause", "suspend", "partition", "partition", "refuse", "swallow", "swallow", "crash", "close", "wall", "stall", "stall", "clock", "clock", "falseHint", "falseHint"
+    "pause",
+    "pause",
+    "suspend",
+    "partition",
+    "partition",
+    "refuse",
+    "swallow",
+    "swallow",
+    "crash",
+    "close",
+    "wall",
+    "stall",
+    "stall",
+    "clock",
+    "clock",
+    "falseHint",
+    "falseHint"
   ] as const)
   switch (kind) {
     case "pause":
@@ -153,21 +195,57 @@ interface Size {
   readonly longest: number
 }
 
-const small: Size = { processes: [1, 1, 2, 2, 2, 2, 3], actors: [1, 1, 1, 2], actions: [1, 1, 2], mostFaults: 3, longest: 3 }
+const small: Size = {
+  processes: [1, 1, 2, 2, 2, 2, 3],
+  actors: [1, 1, 1, 2],
+  actions: [1, 1, 2],
+  mostFaults: 3,
+  longest: 3
+}
 /** One process whose own programs stand in line. */
 const crowd: Size = { processes: [1], actors: [2, 3], actions: [1, 2, 2], mostFaults: 1, longest: 3 }
 const middle: Size = { processes: [1, 2, 2, 3], actors: [1, 2, 2], actions: [1, 2, 3], mostFaults: 5, longest: 5 }
-const large: Size = { processes: [1, 2, 2, 2, 3, 3, 4], actors: [1, 2, 3], actions: [1, 2, 3, 4], mostFaults: 7, longest: 7 }
+const large: Size = {
+  processes: [1, 2, 2, 2, 3, 3, 4],
+  actors: [1, 2, 3],
+  actions: [1, 2, 3, 4],
+  mostFaults: 7,
+  longest: 7
+}
 
 /** One process that holds hundreds of locks of several leases at once: more than one statement renews, and more than any of them alone would need. */
 const many = (plan: Plan, rng: Rng): Plan => {
   const locks = rng.pick([101, 130, 250])
   const network = { ...plan.network, slowest: Math.min(plan.network.slowest, 4) }
-  const actors = Array.from({ length: locks }, (_, lock): ReadonlyArray<Action> => [{
-    kind: "acquire", lock, owner: undefined, pause: rng.chance(0.6) ? 0 : rng.between(0, plan.refresh), body: rng.between(1, 2.5) * plan.lease, looks: 1, finalizer: 0, fails: false,
-    timeout: undefined, interruptAfter: undefined, nested: false, lease: plan.lease * rng.pick([1, 1, 1, 3]), renews: false, releasesEarly: false, when: "now"
-  }])
-  return { ...plan, storage: "native", calm: true, locks, network, faults: [], hourLater: false, processes: [{ rate: 1, startOfClock: 0, actors }] }
+  const actors = Array.from({ length: locks }, (_, lock): ReadonlyArray<Action> => [
+    {
+      kind: "acquire",
+      lock,
+      owner: undefined,
+      pause: rng.chance(0.6) ? 0 : rng.between(0, plan.refresh),
+      body: rng.between(1, 2.5) * plan.lease,
+      looks: 1,
+      finalizer: 0,
+      fails: false,
+      timeout: undefined,
+      interruptAfter: undefined,
+      nested: false,
+      lease: plan.lease * rng.pick([1, 1, 1, 3]),
+      renews: false,
+      releasesEarly: false,
+      when: "now"
+    }
+  ])
+  return {
+    ...plan,
+    storage: "native",
+    calm: true,
+    locks,
+    network,
+    faults: [],
+    hourLater: false,
+    processes: [{ rate: 1, startOfClock: 0, actors }]
+  }
 }
 
 export const generate = (seed: number): Plan => {
@@ -189,56 +267,83 @@ const usual = (seed: number): Plan => {
   const processes = rng.pick(size.processes)
   const shared = rng.chance(0.25)
   const owners = (process: number): ReadonlyArray<string | undefined> => [
-    undefined, ...(size === crowd ? [] : [undefined]), `o${process}`, ...(shared ? ["both"] : [])
+    undefined,
+    ...(size === crowd ? [] : [undefined]),
+    `o${process}`,
+    ...(shared ? ["both"] : [])
   ]
   const faultsEnd = rng.between(2, size.longest) * lease
   const network = calm
     ? {
-      fastest: 0, slowest: rng.pick([1, 4]), rare: 0, rareMillis: 0, lostRequest: 0, lostReply: 0, unknown: 0, error: 0, duplicate: 0,
-      lostHint: rng.chance(0.3) ? 1 : 0, lateHint: 0, throws: 0, longThere: 0
-    }
+        fastest: 0,
+        slowest: rng.pick([1, 4]),
+        rare: 0,
+        rareMillis: 0,
+        lostRequest: 0,
+        lostReply: 0,
+        unknown: 0,
+        error: 0,
+        duplicate: 0,
+        lostHint: rng.chance(0.3) ? 1 : 0,
+        lateHint: 0,
+        throws: 0,
+        longThere: 0
+      }
     : {
-      fastest: rng.pick([0, 0.5, 5]),
-      slowest: rng.pick([1, 10, 50, lease / 6]),
-      rare: rng.pick([0, 0.02, 0.1]),
-      rareMillis: rng.between(lease / 6, 1.5 * lease),
-      lostRequest: rng.pick([0, 0.02, 0.1]),
-      lostReply: rng.pick([0, 0.02, 0.1, 0.25]),
-      unknown: rng.pick([0, 0.02, 0.1]),
-      error: rng.pick([0, 0.02, 0.1]),
-      duplicate: rng.pick([0, 0.05, 0.2]),
-      lostHint: rng.pick([0, 0.2, 1]),
-      lateHint: rng.pick([0, 0.3]),
-      throws: rng.pick([0, 0, 0, 0.05]),
-      longThere: 0
-    }
+        fastest: rng.pick([0, 0.5, 5]),
+        slowest: rng.pick([1, 10, 50, lease / 6]),
+        rare: rng.pick([0, 0.02, 0.1]),
+        rareMillis: rng.between(lease / 6, 1.5 * lease),
+        lostRequest: rng.pick([0, 0.02, 0.1]),
+        lostReply: rng.pick([0, 0.02, 0.1, 0.25]),
+        unknown: rng.pick([0, 0.02, 0.1]),
+        error: rng.pick([0, 0.02, 0.1]),
+        duplicate: rng.pick([0, 0.05, 0.2]),
+        lostHint: rng.pick([0, 0.2, 1]),
+        lateHint: rng.pick([0, 0.3]),
+        throws: rng.pick([0, 0, 0, 0.05]),
+        longThere: 0
+      }
   const faults: Array<Fault> = []
   if (calm) {
     const count = rng.int(0, 3)
-    for (let i = 0; i < count; i++) faults.push({ kind: "hiccup", process: rng.int(0, processes - 1), at: rng.between(0, faultsEnd) })
+    for (let i = 0; i < count; i++)
+      faults.push({ kind: "hiccup", process: rng.int(0, processes - 1), at: rng.between(0, faultsEnd) })
   } else {
     const count = rng.int(0, size.mostFaults)
     for (let i = 0; i < count; i++) faults.push(faultOf(rng, { lease, wander, faultsEnd, storage }, processes))
     // Promotion takes longer than the two storages' clocks differ: or even a storage's own restart would repeat times.
     if (storage === "native" && rng.chance(0.12)) {
       faults.push({
-        kind: "promote", at: rng.between(0, faultsEnd), lag: rng.between(1, lease), millis: 2 * wander + rng.between(5, lease / 2), offset: rng.between(-wander, wander)
+        kind: "promote",
+        at: rng.between(0, faultsEnd),
+        lag: rng.between(1, lease),
+        millis: 2 * wander + rng.between(5, lease / 2),
+        offset: rng.between(-wander, wander)
       })
     }
   }
   // Draws of their own, so that what was there before stays as it was.
   const more = rng.fork("more")
   // A copy of an old write that comes after it would bring back what was forgotten.
-  if (!calm && (storage === "native" || (storage === "versioned" && network.duplicate === 0)) && more.chance(0.05)) faults.push({ kind: "flush", at: more.between(0, faultsEnd) })
+  if (!calm && (storage === "native" || (storage === "versioned" && network.duplicate === 0)) && more.chance(0.05))
+    faults.push({ kind: "flush", at: more.between(0, faultsEnd) })
   if (!calm && more.chance(0.05)) {
     // The clock is looked at at least every second while anything is held: only then can a shorter sleep be told.
     const process = more.int(0, processes - 1)
     const at = more.between(0, faultsEnd / 2)
     const millis = more.between(lease / 2, 2 * lease)
-    const others = faults.filter((fault) => !("process" in fault && fault.process === process && (fault.kind === "pause" || fault.kind === "suspend")))
-    faults.splice(0, faults.length, ...others,
+    const others = faults.filter(
+      (fault) =>
+        !("process" in fault && fault.process === process && (fault.kind === "pause" || fault.kind === "suspend"))
+    )
+    faults.splice(
+      0,
+      faults.length,
+      ...others,
       { kind: "setBack", process, at, by: more.between(1, 2) * millis },
-      { kind: "suspend", process, at: at + 1100, millis })
+      { kind: "suspend", process, at: at + 1100, millis }
+    )
   }
   faults.sort((a, b) => a.at - b.at)
   return {
@@ -253,9 +358,10 @@ const usual = (seed: number): Plan => {
     wander,
     faultsEnd,
     hourLater: rng.chance(0.1),
-    network: storage === "observed" && !calm && more.chance(0.25)
-      ? { ...network, fastest: 0, slowest: 1, rare: 0, lostRequest: 0, lostReply: 0, longThere: 0.3 * lease }
-      : network,
+    network:
+      storage === "observed" && !calm && more.chance(0.25)
+        ? { ...network, fastest: 0, slowest: 1, rare: 0, lostRequest: 0, lostReply: 0, longThere: 0.3 * lease }
+        : network,
     processes: Array.from({ length: processes }, (_, process) => ({
       rate: calm ? 1 : 1 + rng.between(-drift, drift),
       startOfClock: rng.between(0, 1000),
@@ -263,7 +369,8 @@ const usual = (seed: number): Plan => {
         Array.from({ length: rng.pick(size.actions) }, () => {
           const action = lockAction(rng, lease, locks, owners(process))
           return calm && action.kind === "force" ? { ...action, kind: "withLock" as const } : action
-        }))
+        })
+      )
     })),
     faults
   }

@@ -30,12 +30,18 @@ export interface Surroundings {
 }
 
 /** The storage, with a word of what its process asks for and gives back. */
-const told = (storage: Storage.Service, tell: (type: "asks" | "knows" | "gives", lock: string, hold: string) => void): Storage.Service => ({
+const told = (
+  storage: Storage.Service,
+  tell: (type: "asks" | "knows" | "gives", lock: string, hold: string) => void
+): Storage.Service => ({
   ...storage,
   claim: (request) => {
     tell("asks", request.lockId, request.holdId)
     const known = Effect.sync(() => tell("knows", request.lockId, request.holdId))
-    return storage.claim(request).pipe(Effect.tap(known), Effect.tapError(({ applied }) => applied === "no" ? known : Effect.void))
+    return storage.claim(request).pipe(
+      Effect.tap(known),
+      Effect.tapError(({ applied }) => (applied === "no" ? known : Effect.void))
+    )
   },
   release: (request) => {
     tell("gives", request.lockId, request.holdId)
@@ -55,7 +61,10 @@ export class Process {
   private running = 0
   private closing = false
 
-  constructor(private readonly around: Surroundings, readonly index: number) {
+  constructor(
+    private readonly around: Surroundings,
+    readonly index: number
+  ) {
     this.progress = this.plan.actors.map(() => 0)
     this.start()
   }
@@ -77,7 +86,8 @@ export class Process {
     const name = `p${this.index + 1}${this.incarnation === 0 ? "" : `.${this.incarnation + 1}`}`
     const seed = `${plan.seed} ${this.index} ${this.incarnation++}`
     const machine = new Machine(name, world, seed, this.plan.rate, this.plan.startOfClock, (text) =>
-      record({ type: "log", t: world.now, p: name, text }))
+      record({ type: "log", t: world.now, p: name, text })
+    )
     const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, count, traced)
     const storage = told(link.storage(), (type, lock, hold) => record({ type, t: world.now, p: name, lock, hold }))
     this.machine = machine
@@ -92,20 +102,28 @@ export class Process {
       clockMargin: Duration.millis(plan.margin),
       ownerLabel: name
     }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
-    machine.fork(Effect.gen((function*(this: Process) {
-      this.scope = yield* Scope.make()
-      const context = yield* Effect.orDie(Layer.buildWithScope(layer, this.scope))
-      const locks = Context.get(context, StorageLock.StorageLock)
-      this.locks = locks
-      const stage = { world, machine, locks, storage, resource, record, next }
-      for (const [index, actions] of this.plan.actors.entries()) {
-        this.running++
-        machine.fork(Effect.gen((function*(this: Process) {
-          while (this.progress[index]! < actions.length) yield* act(stage, actions[this.progress[index]!++]!)
-          this.running--
-        }).bind(this)))
-      }
-    }).bind(this)))
+    machine.fork(
+      Effect.gen(
+        function* (this: Process) {
+          this.scope = yield* Scope.make()
+          const context = yield* Effect.orDie(Layer.buildWithScope(layer, this.scope))
+          const locks = Context.get(context, StorageLock.StorageLock)
+          this.locks = locks
+          const stage = { world, machine, locks, storage, resource, record, next }
+          for (const [index, actions] of this.plan.actors.entries()) {
+            this.running++
+            machine.fork(
+              Effect.gen(
+                function* (this: Process) {
+                  while (this.progress[index]! < actions.length) yield* act(stage, actions[this.progress[index]!++]!)
+                  this.running--
+                }.bind(this)
+              )
+            )
+          }
+        }.bind(this)
+      )
+    )
   }
 
   pause(millis: number, suspended: boolean): void {
@@ -145,24 +163,34 @@ export class Process {
     this.closing = true
     record({ type: "closing", t: world.now, p: machine.name })
     const since = world.now
-    machine.fork(Effect.andThen(Scope.close(scope!, Exit.void), Effect.sync(() => {
-      // Bodies that were told have ended by then; what was interrupted needs a moment.
-      const look = (tries: number) => {
-        if (machine.dead) return
-        if (this.running > 0 && tries > 0) {
-          world.after(this.around.plan.lease, () => look(tries - 1))
-          return
-        }
-        if (machine.fibers > 0 || machine.timers.size > 0) {
-          record({ type: "leak", t: world.now, p: machine.name, text: `${machine.fibers} fibers and ${machine.timers.size} timers, after its layer was closed` })
-        }
-        machine.kill()
-        this.closing = false
-        this.say(`is closed, after ${(world.now - since).toFixed(1)} ms`)
-        then()
-      }
-      world.after(1, () => look(20))
-    })))
+    machine.fork(
+      Effect.andThen(
+        Scope.close(scope!, Exit.void),
+        Effect.sync(() => {
+          // Bodies that were told have ended by then; what was interrupted needs a moment.
+          const look = (tries: number) => {
+            if (machine.dead) return
+            if (this.running > 0 && tries > 0) {
+              world.after(this.around.plan.lease, () => look(tries - 1))
+              return
+            }
+            if (machine.fibers > 0 || machine.timers.size > 0) {
+              record({
+                type: "leak",
+                t: world.now,
+                p: machine.name,
+                text: `${machine.fibers} fibers and ${machine.timers.size} timers, after its layer was closed`
+              })
+            }
+            machine.kill()
+            this.closing = false
+            this.say(`is closed, after ${(world.now - since).toFixed(1)} ms`)
+            then()
+          }
+          world.after(1, () => look(20))
+        })
+      )
+    )
   }
 
   /** Whether each lock can be had soon: what a line or a hold that was left over would prevent. */
@@ -171,12 +199,26 @@ export class Process {
     const { locks, machine } = this
     const acquireTimeout = Duration.millis(Math.min(900, plan.lease * 0.9))
     const lockIds = Array.from({ length: plan.locks }, (_, i) => `lock${i}`)
-    machine.fork(Effect.andThen(
-      Effect.forEach(lockIds, (lockId) =>
-        Effect.catch(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
-          Effect.sync(() => record({ type: "leak", t: world.now, p: machine.name, text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}: ${error.message}` }))), { discard: true }),
-      Effect.sync(then)
-    ))
+    machine.fork(
+      Effect.andThen(
+        Effect.forEach(
+          lockIds,
+          (lockId) =>
+            Effect.catch(Effect.scoped(locks!.acquire(lockId, undefined, { acquireTimeout })), (error) =>
+              Effect.sync(() =>
+                record({
+                  type: "leak",
+                  t: world.now,
+                  p: machine.name,
+                  text: `${lockId} cannot be had, though nobody wants it any more: ${error._tag}: ${error.message}`
+                })
+              )
+            ),
+          { discard: true }
+        ),
+        Effect.sync(then)
+      )
+    )
   }
 
   glance(): void {

@@ -27,7 +27,7 @@ export class Resource {
 
   enter(lockId: string, hold: string, machine: Machine, look: () => void): void {
     let holders = this.inside.get(lockId)
-    if (holders === undefined) this.inside.set(lockId, holders = new Map())
+    if (holders === undefined) this.inside.set(lockId, (holders = new Map()))
     for (const other of holders.values()) if (!other.machine.dead && !other.machine.stopped) other.look()
     holders.set(hold, { machine, look })
   }

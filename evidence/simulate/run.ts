@@ -27,7 +27,10 @@ export const rulesOf = (plan: Plan): Rules => ({
   longestEnd: longestFinalizer + plan.lease / 3 + Math.max(20, plan.lease / 60),
   calm: plan.calm,
   hiccups: plan.faults.some(({ kind }) => kind === "hiccup"),
-  swift: plan.calm && plan.storage === "native" && plan.network.lostHint === 0 && plan.faults.length === 0 ? 60 + 4 * plan.network.slowest : undefined,
+  swift:
+    plan.calm && plan.storage === "native" && plan.network.lostHint === 0 && plan.faults.length === 0
+      ? 60 + 4 * plan.network.slowest
+      : undefined,
   atomic: plan.storage === "native",
   lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush")
 })
@@ -36,7 +39,8 @@ export const rulesOf = (plan: Plan): Rules => ({
 const patience = (plan: Plan): number => {
   let bodies = 0
   for (const { actors } of plan.processes) {
-    for (const actions of actors) for (const { body, pause } of actions) bodies += 8 * body + pause + plan.lease / 2 + 600
+    for (const actions of actors)
+      for (const { body, pause } of actions) bodies += 8 * body + pause + plan.lease / 2 + 600
   }
   return 6 * plan.lease + plan.network.rareMillis + 5000 + bodies
 }
@@ -120,7 +124,8 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
     for (const { link } of processes) link.heal()
     world.advance(world.now + patience(plan), () => processes.every(({ idle }) => idle))
     const stuck = processes.filter(({ idle }) => !idle)
-    for (const { machine, unfinished } of stuck) record({ type: "stuck", t: world.now, p: machine.name, text: unfinished })
+    for (const { machine, unfinished } of stuck)
+      record({ type: "stuck", t: world.now, p: machine.name, text: unfinished })
     if (stuck.length > 0) return
     // Whatever was left by those who crashed or were cut off is over by now, and late messages have come.
     world.advance(world.now + 5 * plan.lease + plan.network.rareMillis)
@@ -134,7 +139,7 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
         world.advance(world.now + 2 * plan.lease)
       }
       let probed = false
-      process.probe(() => probed = true)
+      process.probe(() => (probed = true))
       world.advance(world.now + 1000 * plan.locks, () => probed)
       if (!probed) record({ type: "stuck", t: world.now, p: process.machine.name, text: "cannot even ask for a lock" })
     }
@@ -177,6 +182,6 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
     violations: check(events, rules),
     faults,
     millis: world.now,
-    acquisitions: events.reduce((count, { type }) => type === "got" ? count + 1 : count, 0)
+    acquisitions: events.reduce((count, { type }) => (type === "got" ? count + 1 : count), 0)
   }
 }

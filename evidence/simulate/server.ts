@@ -45,15 +45,25 @@ export class Server {
   private stalledUntil = 0
   private readonly known = new Map<string, Kept>()
   /** All that ever was applied, for a replica to have some of it. */
-  private readonly log: Array<{ readonly at: number; readonly time: number; readonly operation: Operation<unknown, unknown> }> = []
+  private readonly log: Array<{
+    readonly at: number
+    readonly time: number
+    readonly operation: Operation<unknown, unknown>
+  }> = []
   private readonly promotes: boolean
   private replayed: number | undefined
   /** How often the clock was set, in all and when a lock was looked at last. */
   private changes = 0
   private readonly seen = new Map<string, number>()
 
-  constructor(private readonly world: World, private readonly plan: Plan, private readonly record: (event: Event) => void) {
-    this.machine = new Machine("storage", world, `storage ${plan.seed}`, 1, 0, (text) => record({ type: "log", t: world.now, p: "storage", text }))
+  constructor(
+    private readonly world: World,
+    private readonly plan: Plan,
+    private readonly record: (event: Event) => void
+  ) {
+    this.machine = new Machine("storage", world, `storage ${plan.seed}`, 1, 0, (text) =>
+      record({ type: "log", t: world.now, p: "storage", text })
+    )
     this.ports = this.empty()
     this.promotes = plan.faults.some(({ kind }) => kind === "promote")
   }
@@ -66,7 +76,12 @@ export class Server {
   private empty(): Ports {
     const time = Effect.sync(() => this.time())
     if (this.plan.storage !== "native") {
-      return { native: none, versioned: Effect.runSync(MemoryStorage.makeVersioned({ time: this.plan.storage === "observed" ? "none" : time })) }
+      return {
+        native: none,
+        versioned: Effect.runSync(
+          MemoryStorage.makeVersioned({ time: this.plan.storage === "observed" ? "none" : time })
+        )
+      }
     }
     const native = Effect.runSync(MemoryStorage.make({ time }))
     this.machine.fork(Stream.runForEach(native.wakeUps, (lockId) => Effect.sync(() => this.wake(lockId))))
@@ -123,16 +138,23 @@ export class Server {
       return
     }
     for (const lockId of lockIds) if (this.mayHaveEnded(lockId)) this.look("storage", "time", lockId)
-    if (this.plan.storage === "native" && this.promotes) this.log.push({ at: this.world.now, time: this.time(), operation })
+    if (this.plan.storage === "native" && this.promotes)
+      this.log.push({ at: this.world.now, time: this.time(), operation })
     const exit = Effect.runSyncExit(operation(this.ports))
-    if (!reads.has(op)) { for (const lockId of lockIds) this.look(by, op, lockId, sent) }
+    if (!reads.has(op)) {
+      for (const lockId of lockIds) this.look(by, op, lockId, sent)
+    }
     answer(exit)
   }
 
   /** Whether time alone may have changed what is kept: most looks are spared by this. */
   private mayHaveEnded(lockId: string): boolean {
     const kept = this.known.get(lockId)
-    return kept !== undefined && kept.holds.length > 0 && (kept.ends <= this.world.now + 1 || this.changes !== this.seen.get(lockId))
+    return (
+      kept !== undefined &&
+      kept.holds.length > 0 &&
+      (kept.ends <= this.world.now + 1 || this.changes !== this.seen.get(lockId))
+    )
   }
 
   /** Whether a record is live, told without touching it. */
@@ -152,7 +174,8 @@ export class Server {
     const record = Option.getOrUndefined(Effect.runSync(Effect.orDie(this.ports.versioned.get(lockId))))
     if (record === undefined) return { ...free, token: before.token }
     // An observed lease runs from the write of its record, and is its length.
-    if (this.plan.storage === "observed") return record.version === before.version ? before : this.asKept(before, record, record.leaseExpireTime)
+    if (this.plan.storage === "observed")
+      return record.version === before.version ? before : this.asKept(before, record, record.leaseExpireTime)
     const left = record.leaseExpireTime - this.time()
     return left > 0 ? this.asKept(before, record, left) : { ...free, token: record.token, version: record.version }
   }
@@ -160,7 +183,13 @@ export class Server {
   private asKept(before: Kept, { holds, ownerId: owner, token, version }: LockRecord, validFor: number): Kept {
     const ends = this.world.now + validFor / 1000 / this.plan.storageRate
     // The same end, seen again, differs by what is rounded.
-    return { owner, holds, token, version, ends: version === before.version && Math.abs(before.ends - ends) < 0.01 ? before.ends : ends }
+    return {
+      owner,
+      holds,
+      token,
+      version,
+      ends: version === before.version && Math.abs(before.ends - ends) < 0.01 ? before.ends : ends
+    }
   }
 
   private look(p: string, op: string, lockId: string, sent?: number): void {
@@ -170,7 +199,19 @@ export class Server {
     if (now.version === before.version && now.ends === before.ends && now.holds.length === before.holds.length) return
     this.known.set(lockId, now)
     const { ends, holds, owner, token } = now
-    this.record({ type: "state", t: this.world.now, p: "storage", lock: lockId, op, by: p, owner, holds, token, ends, sent })
+    this.record({
+      type: "state",
+      t: this.world.now,
+      p: "storage",
+      lock: lockId,
+      op,
+      by: p,
+      owner,
+      holds,
+      token,
+      ends,
+      sent
+    })
     if (this.plan.storage !== "native" && holds.length === 0 && before.holds.length > 0) this.wake(lockId)
   }
 

@@ -3,12 +3,13 @@ import type { Property } from "./checker.js"
 import type { Of } from "./facts.js"
 
 /** Where nothing goes wrong, nothing is lost, nothing fails, and whatever was claimed is given back before its lease runs out. */
-export const calm: Property = function*(history, rules) {
+export const calm: Property = function* (history, rules) {
   if (!rules.calm) return
   const wants = new Map<number, Of<"want">>()
   /** Claims that have not been answered yet. */
   const open = new Map<string, { readonly p: string; readonly lock: string }>()
-  const isAsking = (p: string, lock: string) => Array.from(open.values()).some((asks) => asks.p === p && asks.lock === lock)
+  const isAsking = (p: string, lock: string) =>
+    Array.from(open.values()).some((asks) => asks.p === p && asks.lock === lock)
   for (const [index, event] of history.entries()) {
     if (event.type === "want") wants.set(event.n, event)
     if (event.type === "asks") open.set(event.hold, event)
@@ -28,12 +29,12 @@ export const calm: Property = function*(history, rules) {
 }
 
 /** Where nothing goes wrong and hints come, who waits for a lock has it as soon as it is given back, not when it looks again. */
-export const swift: Property = function*(history, { swift: bound }) {
+export const swift: Property = function* (history, { swift: bound }) {
   if (bound === undefined) return
   const waiting = new Map<number, Of<"want">>()
   /** Since when a lock is free for which these wait. */
   const freed = new Map<string, { readonly t: number; readonly index: number; readonly by: Set<number> }>()
-  const over = function*(lock: string, t: number): Iterable<readonly [number, string]> {
+  const over = function* (lock: string, t: number): Iterable<readonly [number, string]> {
     const free = freed.get(lock)
     if (free === undefined || free.by.size === 0 || t <= free.t + bound) return
     freed.delete(lock)
@@ -52,13 +53,21 @@ export const swift: Property = function*(history, { swift: bound }) {
     yield* over(event.lock, event.t)
     if (event.holds.length > 0) freed.delete(event.lock)
     else if (event.op !== "time") {
-      freed.set(event.lock, { t: event.t, index, by: new Set(Array.from(waiting.values()).filter(({ lock }) => lock === event.lock).map(({ n }) => n)) })
+      freed.set(event.lock, {
+        t: event.t,
+        index,
+        by: new Set(
+          Array.from(waiting.values())
+            .filter(({ lock }) => lock === event.lock)
+            .map(({ n }) => n)
+        )
+      })
     }
   }
 }
 
 /** How a body ended is how its `withLock` ends, unless its hold was lost or its caller was interrupted; and nothing ever dies. */
-export const result: Property = function*(history, _rules, facts) {
+export const result: Property = function* (history, _rules, facts) {
   const interruptible = new Set<number>()
   for (const [index, event] of history.entries()) {
     if (event.type === "interrupt") interruptible.add(event.n)
@@ -79,7 +88,7 @@ const wasTold = (history: ReadonlyArray<Of<"lost"> | { readonly type: string }>,
   history.some((event) => event.type === "lost" && (event as Of<"lost">).hold === hold && (event as Of<"lost">).t <= by)
 
 /** What is interrupted, or has waited for as long as it may, ends soon. */
-export const prompt: Property = function*(history, rules, facts) {
+export const prompt: Property = function* (history, rules, facts) {
   const slack = rules.slack ?? 0
   const wants = new Map<number, Of<"want">>()
   const crashed = new Map<string, number>()
@@ -107,13 +116,17 @@ export const prompt: Property = function*(history, rules, facts) {
       if (want?.timeout === undefined || facts.gotOf.has(event.n)) continue
       const due = want.t + want.timeout
       const excused = facts.excuse(event.p, want.t, due + 3 + slack) + slack
-      if (event.t > excused) yield [index, `#${event.n} waited until ${event.t.toFixed(1)}, and should have given up by ${excused.toFixed(1)}`]
+      if (event.t > excused)
+        yield [
+          index,
+          `#${event.n} waited until ${event.t.toFixed(1)}, and should have given up by ${excused.toFixed(1)}`
+        ]
     }
   }
 }
 
 /** Waiters of one process for one lock have it in the order in which they came, but for owners that have it already. */
-export const order: Property = function*(history, rules, facts) {
+export const order: Property = function* (history, rules, facts) {
   // A fiber may give way to others just before it joins the line: only who came clearly later came later.
   const slack = rules.slack ?? 0
   const waiting = new Map<string, Array<Of<"want">>>()
@@ -131,18 +144,20 @@ export const order: Property = function*(history, rules, facts) {
         line.splice(place, 1)
         if (event.type !== "got" || one.owner !== undefined) continue
         const before = line.slice(0, place).find(({ n, t }) => t <= one.t - slack && facts.gotOf.has(n))
-        if (before !== undefined) yield [index, `#${event.n} has ${event.lock} before #${before.n}, which came earlier (${key})`]
+        if (before !== undefined)
+          yield [index, `#${event.n} has ${event.lock} before #${before.n}, which came earlier (${key})`]
       }
     }
   }
 }
 
 /** Once nothing goes wrong any more, everybody who waits has the lock before long. */
-export const progress: Property = function*(history) {
-  for (const [index, event] of history.entries()) if (event.type === "stuck") yield [index, `${event.p} does not get on: ${event.text}`]
+export const progress: Property = function* (history) {
+  for (const [index, event] of history.entries())
+    if (event.type === "stuck") yield [index, `${event.p} does not get on: ${event.text}`]
 }
 
 /** When all is over, nothing is left: no lock held, no fiber, no timer. */
-export const nothingLeft: Property = function*(history) {
+export const nothingLeft: Property = function* (history) {
   for (const [index, event] of history.entries()) if (event.type === "leak") yield [index, `${event.p}: ${event.text}`]
 }

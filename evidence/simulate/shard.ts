@@ -30,7 +30,14 @@ export interface Tally {
   readonly failures: Array<Failure>
 }
 
-export const emptyTally = (): Tally => ({ schedules: 0, acquisitions: 0, events: 0, millis: 0, faults: {}, failures: [] })
+export const emptyTally = (): Tally => ({
+  schedules: 0,
+  acquisitions: 0,
+  events: 0,
+  millis: 0,
+  faults: {},
+  failures: []
+})
 
 const count = (into: Record<string, number>, more: Readonly<Record<string, number>>): void => {
   for (const [kind, times] of Object.entries(more)) into[kind] = (into[kind] ?? 0) + times

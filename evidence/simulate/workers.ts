@@ -17,9 +17,22 @@ export interface Asked {
 const one = (folder: string, share: Share, tell: (tally: Tally) => void, children: Set<() => void>): Promise<void> =>
   new Promise((resolve, reject) => {
     // Short-lived objects are most of the work: room for them halves the collector's, and its helper threads would only take the other workers' cores.
-    const child = spawn(process.execPath, ["--max-semi-space-size=64", "--single-threaded-gc", "--import", "tsx", "evidence/simulate/main.ts", "--share", JSON.stringify(share)], {
-      cwd: folder, stdio: ["ignore", "pipe", "inherit"]
-    })
+    const child = spawn(
+      process.execPath,
+      [
+        "--max-semi-space-size=64",
+        "--single-threaded-gc",
+        "--import",
+        "tsx",
+        "evidence/simulate/main.ts",
+        "--share",
+        JSON.stringify(share)
+      ],
+      {
+        cwd: folder,
+        stdio: ["ignore", "pipe", "inherit"]
+      }
+    )
     let stopped = false
     const stop = () => {
       stopped = true
@@ -44,7 +57,11 @@ export const runAll = async ({ budget, folder, from, progress, schedules, stop, 
     if (stop && all.failures.length > 0) for (const end of children) end()
   }
   const step = Math.max(1, Math.min(workers, schedules))
-  await Promise.all(Array.from({ length: step }, (_, offset) => one(folder, { from, schedules, step, offset, stop, budget }, tell, children)))
+  await Promise.all(
+    Array.from({ length: step }, (_, offset) =>
+      one(folder, { from, schedules, step, offset, stop, budget }, tell, children)
+    )
+  )
   all.failures.sort((a, b) => a.seed - b.seed)
   return all
 }

@@ -77,7 +77,7 @@ export class World {
 
   /** Everything that is ready runs before time moves on; whose turn comes first among the machines is chance. */
   private settle(): void {
-    for (let turns = 0;; turns++) {
+    for (let turns = 0; ; turns++) {
       if (turns > mostTurns) throw new Error(`somebody spins at ${this.now} ms`)
       const ready = this.runnables.filter((runnable) => runnable.isReady)
       if (ready.length === 0) return

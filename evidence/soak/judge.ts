@@ -20,8 +20,13 @@ const fewAlarms = 4
 export const judge = (moments: ReadonlyArray<Quiet>): ReadonlyArray<string> => {
   const problems: Array<string> = []
   moments.forEach(({ counts }, index) => {
-    for (const name of none) if (counts[name] !== 0) problems.push(`${counts[name]} ${name} at the quiet moment ${index + 1}, where there should be none`)
-    if (counts.alarms > fewAlarms) problems.push(`${counts.alarms} alarms are set at the quiet moment ${index + 1}, where nothing is held and nobody waits: somebody does not cancel theirs`)
+    for (const name of none)
+      if (counts[name] !== 0)
+        problems.push(`${counts[name]} ${name} at the quiet moment ${index + 1}, where there should be none`)
+    if (counts.alarms > fewAlarms)
+      problems.push(
+        `${counts.alarms} alarms are set at the quiet moment ${index + 1}, where nothing is held and nobody waits: somebody does not cancel theirs`
+      )
   })
   // The first third is for what warms up.
   const warm = moments.slice(Math.ceil(moments.length / 3))
@@ -32,15 +37,19 @@ export const judge = (moments: ReadonlyArray<Quiet>): ReadonlyArray<string> => {
   const rest = warm.slice(Math.floor(warm.length / 2))
   const least = (all: ReadonlyArray<Quiet>) => Math.min(...all.map(({ heap }) => heap))
   if (least(rest) > least(half) + slack) {
-    problems.push(`the heap: from ${(least(half) / 2 ** 20).toFixed(1)} MB to ${(least(rest) / 2 ** 20).toFixed(1)} MB at its least, after collections`)
+    problems.push(
+      `the heap: from ${(least(half) / 2 ** 20).toFixed(1)} MB to ${(least(rest) / 2 ** 20).toFixed(1)} MB at its least, after collections`
+    )
   }
   for (const name of ["lines", "idleRunners"] as const) {
-    if (last.counts[name] > Math.max(64, 2 * first.counts[name])) problems.push(`${name}: from ${first.counts[name]} to ${last.counts[name]}`)
+    if (last.counts[name] > Math.max(64, 2 * first.counts[name]))
+      problems.push(`${name}: from ${first.counts[name]} to ${last.counts[name]}`)
   }
   for (const kind of Object.keys(last.handles)) {
     // Timers and immediates come and go; sockets and the like should not.
     const before = Math.max(...half.map(({ handles }) => handles[kind] ?? 0))
-    if (last.handles[kind]! > before + 2) problems.push(`open handles of the kind ${kind}: from ${before} to ${last.handles[kind]}`)
+    if (last.handles[kind]! > before + 2)
+      problems.push(`open handles of the kind ${kind}: from ${before} to ${last.handles[kind]}`)
   }
   return problems
 }

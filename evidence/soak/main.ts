@@ -28,7 +28,8 @@ const { values } = parseArgs({
 const storages = values.storage === undefined ? ["memory", "postgres"] : [values.storage]
 const seconds = Number(values.seconds ?? 60)
 if (!(seconds >= 5)) throw new Error("--seconds must be 5 or more")
-if (globalThis.gc === undefined) throw new Error("the heap is looked at after a collection: run it with node --expose-gc")
+if (globalThis.gc === undefined)
+  throw new Error("the heap is looked at after a collection: run it with node --expose-gc")
 
 /** Milliseconds. */
 const lease = 2000
@@ -41,16 +42,19 @@ const storageOf = (name: string): Effect.Effect<Layer.Layer<Storage.Storage, unk
     case "memory":
       return Effect.succeed(MemoryStorage.layer)
     case "postgres":
-      return Effect.map(Postgres.scoped, (server) => PostgresStorage.layer({ url: Redacted.make(server.url), table: "storage_lock_soak" }))
+      return Effect.map(Postgres.scoped, (server) =>
+        PostgresStorage.layer({ url: Redacted.make(server.url), table: "storage_lock_soak" })
+      )
     default:
       return Effect.fail(new Error(`--storage must be memory or postgres, but is ${JSON.stringify(name)}`))
   }
 }
 
 const quiet = (counts: () => Counts): Effect.Effect<Quiet> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     // What is not sure to have been undone is undone again and again, for as long as a lease.
-    for (let waited = 0; waited < 2 * lease && waiting.some((name) => counts()[name] > 0); waited += 50) yield* Effect.sleep(50)
+    for (let waited = 0; waited < 2 * lease && waiting.some((name) => counts()[name] > 0); waited += 50)
+      yield* Effect.sleep(50)
     yield* Effect.sleep(100)
     for (let i = 0; i < 3; i++) {
       globalThis.gc!()
@@ -62,37 +66,52 @@ const quiet = (counts: () => Counts): Effect.Effect<Quiet> =>
   })
 
 const soak = (name: string) =>
-  Effect.scoped(Effect.gen(function*() {
-    const storage = yield* storageOf(name)
-    let counts: (() => Counts) | undefined
-    const layer = StorageLock.layer({ leaseExpireAfter: lease }).pipe(Layer.provide(storage))
-    const context = yield* Layer.build(layer).pipe(Effect.provideService(Inspector, (told) => {
-      counts = told
-    }))
-    const locks = Context.get(context, StorageLock.StorageLock)
-    const seen: Array<Quiet> = []
-    let acquired = 0
-    for (let i = 0; i < moments; i++) {
-      acquired += yield* load(locks, seconds * 1000 / moments)
-      seen.push(yield* quiet(counts!))
-    }
-    const problems = judge(seen)
-    const last = seen.at(-1)!
-    console.log(`${name}: ${acquired} acquisitions in ${seconds} s; heap ${seen.map(({ heap }) => (heap / 2 ** 20).toFixed(1)).join(" ")} MB; at the end ${JSON.stringify(last.counts)}, ${JSON.stringify(last.handles)}`)
-    for (const problem of problems) console.log(`${name}: GROWS: ${problem}`)
-    return problems.length
-  }))
+  Effect.scoped(
+    Effect.gen(function* () {
+      const storage = yield* storageOf(name)
+      let counts: (() => Counts) | undefined
+      const layer = StorageLock.layer({ leaseExpireAfter: lease }).pipe(Layer.provide(storage))
+      const context = yield* Layer.build(layer).pipe(
+        Effect.provideService(Inspector, (told) => {
+          counts = told
+        })
+      )
+      const locks = Context.get(context, StorageLock.StorageLock)
+      const seen: Array<Quiet> = []
+      let acquired = 0
+      for (let i = 0; i < moments; i++) {
+        acquired += yield* load(locks, (seconds * 1000) / moments)
+        seen.push(yield* quiet(counts!))
+      }
+      const problems = judge(seen)
+      const last = seen.at(-1)!
+      console.log(
+        `${name}: ${acquired} acquisitions in ${seconds} s; heap ${seen.map(({ heap }) => (heap / 2 ** 20).toFixed(1)).join(" ")} MB; at the end ${JSON.stringify(last.counts)}, ${JSON.stringify(last.handles)}`
+      )
+      for (const problem of problems) console.log(`${name}: GROWS: ${problem}`)
+      return problems.length
+    })
+  )
 
 /** Whether the soak can fail: over a copy of the library that leaves an alarm behind at every acquire. */
 const canFail = async (): Promise<boolean> => {
   const leak = {
-    name: "alarm-left", what: "the alarm of `acquireTimeout` is left behind at every acquire", file: "src/core/acquire.ts",
-    replace: "    deadlineAlarm?.cancel()\n", by: "    void deadlineAlarm\n"
+    name: "alarm-left",
+    what: "the alarm of `acquireTimeout` is left behind at every acquire",
+    file: "src/core/acquire.ts",
+    replace: "    deadlineAlarm?.cancel()\n",
+    by: "    void deadlineAlarm\n"
   }
   return withMutant(fileURLToPath(new URL("../..", import.meta.url)), leak, (folder) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["--expose-gc", "--import", "tsx", "evidence/soak/main.ts", "--storage", "memory", "--seconds", "12"], { cwd: folder, encoding: "utf8" })
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["--expose-gc", "--import", "tsx", "evidence/soak/main.ts", "--storage", "memory", "--seconds", "12"],
+      { cwd: folder, encoding: "utf8" }
+    )
     const caught = status === 1 && /GROWS: \d+ alarms are set/.test(stdout)
-    console.log(caught ? `the bug "${leak.what}" is caught` : `the bug "${leak.what}" is NOT caught:\n${stdout}${stderr}`)
+    console.log(
+      caught ? `the bug "${leak.what}" is caught` : `the bug "${leak.what}" is NOT caught:\n${stdout}${stderr}`
+    )
     return Promise.resolve(caught)
   })
 }

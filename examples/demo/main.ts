@@ -33,7 +33,7 @@ const directory = Effect.acquireRelease(
 )
 
 const choose = (chosen: options.Options, folder: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const choice = (choice: StorageChoice, title: string) => ({ choice, title })
     if (chosen.storage === "sqlite") {
       const filename = join(folder, "locks.db")
@@ -46,13 +46,15 @@ const choose = (chosen: options.Options, folder: string) =>
   })
 
 const viewOf = (chosen: options.Options, startedAt: number): views.View =>
-  chosen.json ? views.json(startedAt)
-  // A table that does not fit cannot be painted over.
-  : process.stdout.isTTY && process.stdout.rows > chosen.workers + 17 ? views.table(startedAt)
-  : views.lines(startedAt)
+  chosen.json
+    ? views.json(startedAt)
+    : // A table that does not fit cannot be painted over.
+      process.stdout.isTTY && process.stdout.rows > chosen.workers + 17
+      ? views.table(startedAt)
+      : views.lines(startedAt)
 
 const demo = (chosen: options.Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const folder = yield* directory
     const { choice, title } = yield* choose(chosen, folder)
     const resource = resources.make(join(folder, "resource.jsonl"))
@@ -71,9 +73,11 @@ const demo = (chosen: options.Options) =>
     const lockId = `effect-storage-lock demo ${process.pid} ${startedAt}`
     // However slow the machine is, something happens: a process starts, a lease ends.
     const patience = 60_000 + 6 * leaseMillis
-    const standstill = Effect.suspend(() => Date.now() - lastEvent > patience ? new StoodStill({ millis: patience }) : Effect.void)
+    const standstill = Effect.suspend(() =>
+      Date.now() - lastEvent > patience ? new StoodStill({ millis: patience }) : Effect.void
+    )
 
-    return yield* Effect.gen(function*() {
+    return yield* Effect.gen(function* () {
       view.event({ event: "started", title, workers, turns, leaseMillis })
       const show: Show = {
         title,
@@ -87,9 +91,9 @@ const demo = (chosen: options.Options) =>
         holder: undefined
       }
       yield* Effect.sync(() => view.paint(show)).pipe(Effect.repeat(Schedule.spaced("100 millis")), Effect.forkScoped)
-      yield* stage.play(show, { storage: choice, lockId, leaseMillis, turns, appends, pauseMillis }, resource, event).pipe(
-        Effect.raceFirst(Effect.repeat(standstill, Schedule.spaced("1 second")))
-      )
+      yield* stage
+        .play(show, { storage: choice, lockId, leaseMillis, turns, appends, pauseMillis }, resource, event)
+        .pipe(Effect.raceFirst(Effect.repeat(standstill, Schedule.spaced("1 second"))))
       const checks = verify(show, resource, !(yield* StorageLock.isLocked(lockId)))
       show.holder = undefined
       view.finish(show, resource, checks)
@@ -97,15 +101,19 @@ const demo = (chosen: options.Options) =>
     }).pipe(Effect.provide(storage.layer(choice, leaseMillis)))
   }).pipe(Effect.scoped)
 
-const main = Effect.gen(function*() {
-  const chosen = yield* Effect.try({ try: () => options.parse(process.argv.slice(2)), catch: (error) => error as Error })
+const main = Effect.gen(function* () {
+  const chosen = yield* Effect.try({
+    try: () => options.parse(process.argv.slice(2)),
+    catch: (error) => error as Error
+  })
   if (chosen === "help") return process.stdout.write(options.help)
   const ok = yield* demo(chosen).pipe(
     Effect.catchAll((error) =>
       Effect.sync(() => {
         process.stderr.write(`${error.message}\n`)
         return false
-      }))
+      })
+    )
   )
   process.exitCode = ok ? 0 : 1
 }).pipe(
@@ -113,7 +121,8 @@ const main = Effect.gen(function*() {
     Effect.sync(() => {
       process.stderr.write(`${error.message}\n\n${options.help}`)
       process.exitCode = 2
-    }))
+    })
+  )
 )
 
 NodeRuntime.runMain(main, {

@@ -58,9 +58,14 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   if (values.url !== undefined && (storage !== "postgres" || !/^postgres(ql)?:\/\//.test(values.url))) {
     throw new Error("--url must be a postgres:// URL, for --storage postgres")
   }
-  const leaseMillis = Option.match(Duration.decodeUnknown(values.lease), { onNone: () => NaN, onSome: Duration.toMillis })
+  const leaseMillis = Option.match(Duration.decodeUnknown(values.lease), {
+    onNone: () => NaN,
+    onSome: Duration.toMillis
+  })
   if (!(leaseMillis >= 1000 && leaseMillis <= 60_000)) {
-    throw new Error(`--lease must be a duration from 1 to 60 seconds such as "2 seconds", but is ${JSON.stringify(values.lease)}`)
+    throw new Error(
+      `--lease must be a duration from 1 to 60 seconds such as "2 seconds", but is ${JSON.stringify(values.lease)}`
+    )
   }
   return {
     storage,

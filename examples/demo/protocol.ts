@@ -1,8 +1,7 @@
 /** What the demo's processes say to each other. */
 
 export type StorageChoice =
-  | { readonly kind: "sqlite"; readonly filename: string }
-  | { readonly kind: "postgres"; readonly url: string }
+  { readonly kind: "sqlite"; readonly filename: string } | { readonly kind: "postgres"; readonly url: string }
 
 /** What a worker is to do. */
 export interface Task {
@@ -32,7 +31,13 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "waiting"; readonly turn: number }
-  | { readonly type: "acquired"; readonly turn: number; readonly token: number; readonly begin: number; readonly until: number }
+  | {
+      readonly type: "acquired"
+      readonly turn: number
+      readonly token: number
+      readonly begin: number
+      readonly until: number
+    }
   | { readonly type: "write"; readonly write: Write }
   | { readonly type: "lost"; readonly token: number; readonly reason: string }
   | { readonly type: "released"; readonly turn: number; readonly token: number }

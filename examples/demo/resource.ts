@@ -35,6 +35,10 @@ export const make = (file: string): Resource => {
     },
     highest: () => highest,
     arrivals,
-    read: () => readFileSync(file, "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Write)
+    read: () =>
+      readFileSync(file, "utf8")
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as Write)
   }
 }

@@ -50,14 +50,41 @@ export interface Show {
 }
 
 export type Event =
-  | { readonly event: "started"; readonly title: string; readonly workers: number; readonly turns: number; readonly leaseMillis: number }
+  | {
+      readonly event: "started"
+      readonly title: string
+      readonly workers: number
+      readonly turns: number
+      readonly leaseMillis: number
+    }
   | { readonly event: "waiting"; readonly worker: string; readonly turn: number }
-  | { readonly event: "acquired"; readonly worker: string; readonly turn: number; readonly token: number; readonly begin: number; readonly until: number }
-  | { readonly event: "write"; readonly id: string; readonly worker: string; readonly kind: Write["kind"]; readonly token: number; readonly accepted: boolean; readonly highest: number }
+  | {
+      readonly event: "acquired"
+      readonly worker: string
+      readonly turn: number
+      readonly token: number
+      readonly begin: number
+      readonly until: number
+    }
+  | {
+      readonly event: "write"
+      readonly id: string
+      readonly worker: string
+      readonly kind: Write["kind"]
+      readonly token: number
+      readonly accepted: boolean
+      readonly highest: number
+    }
   | { readonly event: "released"; readonly worker: string; readonly turn: number; readonly token: number }
   | { readonly event: "killed"; readonly worker: string; readonly token: number; readonly until: number }
   | { readonly event: "frozen"; readonly worker: string; readonly token: number; readonly until: number }
-  | { readonly event: "takeover"; readonly worker: string; readonly token: number; readonly from: string; readonly afterLeaseEndMillis: number }
+  | {
+      readonly event: "takeover"
+      readonly worker: string
+      readonly token: number
+      readonly from: string
+      readonly afterLeaseEndMillis: number
+    }
   | { readonly event: "thawed"; readonly worker: string; readonly token: number }
   | { readonly event: "lost"; readonly worker: string; readonly token: number; readonly reason: string }
   | { readonly event: "done"; readonly worker: string }

@@ -42,7 +42,7 @@ export const play = (
   resource: Resource,
   emit: (event: Event) => void
 ): Effect.Effect<void, never, StorageLock.StorageLock> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const run = Runtime.runFork(yield* Effect.runtime<StorageLock.StorageLock>())
     const over = yield* Deferred.make<void>()
     const say = (member: Member, message: ToWorker) => void (member.process.connected && member.process.send(message))
@@ -59,9 +59,12 @@ export const play = (
     const betweenFaults = Math.min(5, Math.max(1, Math.floor(total / 6)))
     const hasRivals = (member: Member, count: number) =>
       show.members.filter((other) => other !== member && !gone(other)).length >= count
-    const shouldKill = (member: Member) => show.killed === undefined && completed() >= firstFault && hasRivals(member, 2)
+    const shouldKill = (member: Member) =>
+      show.killed === undefined && completed() >= firstFault && hasRivals(member, 2)
     const shouldFreeze = (member: Member) =>
-      show.killed?.successor !== undefined && show.frozen === undefined && hasRivals(member, 1) &&
+      show.killed?.successor !== undefined &&
+      show.frozen === undefined &&
+      hasRivals(member, 1) &&
       (completed() >= firstFault + betweenFaults || !hasRivals(member, 2))
 
     /** Its lease end in the storage's own words, once it can do nothing any more. */
@@ -73,11 +76,14 @@ export const play = (
         StorageLock.get(task.lockId).pipe(
           Effect.tap((found) =>
             Effect.sync(() => {
-              if (Option.isSome(found) && found.value.token === token) made.until = found.value.leaseExpireTime.epochMillis
+              if (Option.isSome(found) && found.value.token === token)
+                made.until = found.value.leaseExpireTime.epochMillis
               emit({ event: kind, worker: member.name, token, until: made.until })
             })
           ),
-          Effect.catchAll((error) => Effect.sync(() => emit({ event: "failed", worker: "the observer", message: error.message })))
+          Effect.catchAll((error) =>
+            Effect.sync(() => emit({ event: "failed", worker: "the observer", message: error.message }))
+          )
         )
       )
       return made
@@ -93,7 +99,15 @@ export const play = (
       const accepted = resource.write(write)
       if (accepted) member.accepted++
       else member.refused++
-      emit({ event: "write", id: write.id, worker: write.worker, kind: write.kind, token: write.token, accepted, highest: resource.highest() })
+      emit({
+        event: "write",
+        id: write.id,
+        worker: write.worker,
+        kind: write.kind,
+        token: write.token,
+        accepted,
+        highest: resource.highest()
+      })
       const frozen = show.frozen
       if (frozen !== undefined && frozen.worker === member.name && frozen.token === write.token) {
         frozen.lateWrite = write
@@ -109,7 +123,13 @@ export const play = (
       // A frozen one reads it when it is woken.
       say(member, { type: "answer", id: write.id, accepted, highest: resource.highest() })
       const sleeper = show.members.find((other) => other.state === "frozen")
-      if (frozen !== undefined && sleeper !== undefined && accepted && write.token > frozen.token && write.kind === "append") {
+      if (
+        frozen !== undefined &&
+        sleeper !== undefined &&
+        accepted &&
+        write.token > frozen.token &&
+        write.kind === "append"
+      ) {
         thaw(sleeper, frozen)
       }
     }

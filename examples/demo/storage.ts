@@ -9,14 +9,18 @@ type StorageLayer = Layer.Layer<Storage.Storage, LockError.StorageError | LockEr
 
 /** Only the driver that is used is loaded. */
 const storage = (choice: StorageChoice): StorageLayer =>
-  Layer.unwrapEffect(Effect.promise(async (): Promise<StorageLayer> => {
-    switch (choice.kind) {
-      case "sqlite":
-        return (await import("../../src/backends/sqlite/SqliteStorage.js")).layer({ filename: choice.filename })
-      case "postgres":
-        return (await import("../../src/backends/postgres/PostgresStorage.js")).layer({ url: Redacted.make(choice.url) })
-    }
-  }))
+  Layer.unwrapEffect(
+    Effect.promise(async (): Promise<StorageLayer> => {
+      switch (choice.kind) {
+        case "sqlite":
+          return (await import("../../src/backends/sqlite/SqliteStorage.js")).layer({ filename: choice.filename })
+        case "postgres":
+          return (await import("../../src/backends/postgres/PostgresStorage.js")).layer({
+            url: Redacted.make(choice.url)
+          })
+      }
+    })
+  )
 
 /** All that differs between the storages. */
 export const layer = (choice: StorageChoice, leaseMillis: number) =>

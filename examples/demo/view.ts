@@ -22,8 +22,14 @@ const report = (show: Show, resource: Resource, checks: ReadonlyArray<Check>): s
     owner.set(write.token, `${write.worker} turn ${write.turn}`)
   }
   const fate = (token: number) =>
-    token === show.killed?.token ? "  killed here" : token === show.frozen?.token ? "  frozen here; what it wrote later was refused" : ""
-  const lines = [...holds].map(([token, kinds]) => `  ${token}  ${owner.get(token)!.padEnd(18)} ${kinds.join(" ")}${fate(token)}`)
+    token === show.killed?.token
+      ? "  killed here"
+      : token === show.frozen?.token
+        ? "  frozen here; what it wrote later was refused"
+        : ""
+  const lines = [...holds].map(
+    ([token, kinds]) => `  ${token}  ${owner.get(token)!.padEnd(18)} ${kinds.join(" ")}${fate(token)}`
+  )
   const verdicts = checks.map(({ detail, name, ok }) => `  ${ok ? "ok    " : "FAILED"} ${name}\n         ${detail}`)
   return ["", "The resource, one line per hold (token, worker, writes):", ...lines, "", ...verdicts, ""].join("\n")
 }
@@ -33,8 +39,8 @@ export const json = (startedAt: number): View => ({
   event: (event) => out(`${JSON.stringify({ at: Date.now() - startedAt, ...event })}\n`),
   paint: nothing,
   finish: (show, resource, checks) =>
-    out(`${
-      JSON.stringify({
+    out(
+      `${JSON.stringify({
         at: Date.now() - startedAt,
         event: "summary",
         ok: checks.every((check) => check.ok),
@@ -44,8 +50,8 @@ export const json = (startedAt: number): View => ({
         killed: show.killed?.worker,
         frozen: show.frozen?.worker,
         checks
-      })
-    }\n`),
+      })}\n`
+    ),
   close: nothing
 })
 
@@ -60,7 +66,16 @@ export const lines = (startedAt: number): View => ({
   close: nothing
 })
 
-const color = { holding: 32, waiting: 33, frozen: 36, killed: 31, failed: 31, starting: 90, resting: 90, done: 90 } as const
+const color = {
+  holding: 32,
+  waiting: 33,
+  frozen: 36,
+  killed: 31,
+  failed: 31,
+  starting: 90,
+  resting: 90,
+  done: 90
+} as const
 const lastEvents = 10
 
 /** A table that is painted over itself, for terminals. */
@@ -71,7 +86,7 @@ export const table = (startedAt: number): View => {
   const rows = (show: Show): ReadonlyArray<string> => {
     const now = Date.now()
     const left = show.holder === undefined ? 0 : Math.max(0, show.holder.until - now)
-    const bar = "█".repeat(Math.min(20, Math.round(left / show.leaseMillis * 20))).padEnd(20, "░")
+    const bar = "█".repeat(Math.min(20, Math.round((left / show.leaseMillis) * 20))).padEnd(20, "░")
     return [
       `\x1b[1meffect-storage-lock\x1b[0m  ${show.title}  lease ${seconds(show.leaseMillis)}  ${seconds(now - startedAt)}`,
       show.holder === undefined
@@ -82,9 +97,14 @@ export const table = (startedAt: number): View => {
       ...show.members.map((member) => {
         const timed = member.state === "waiting" || member.state === "frozen" || member.state === "holding"
         const state = timed ? `${member.state} ${seconds(now - member.since)}` : member.state
-        return member.name.padEnd(12) + String(member.process.pid).padEnd(10) +
+        return (
+          member.name.padEnd(12) +
+          String(member.process.pid).padEnd(10) +
           `\x1b[${color[member.state]}m${state.padEnd(18)}\x1b[0m` +
-          `${member.turnsDone}/${show.turns}`.padEnd(8) + String(member.accepted).padEnd(8) + (member.refused === 0 ? "" : `\x1b[31m${member.refused}\x1b[0m`)
+          `${member.turnsDone}/${show.turns}`.padEnd(8) +
+          String(member.accepted).padEnd(8) +
+          (member.refused === 0 ? "" : `\x1b[31m${member.refused}\x1b[0m`)
+        )
       }),
       "",
       ...events

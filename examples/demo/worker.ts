@@ -16,7 +16,7 @@ let writes = 0
 
 /** Every write carries the token; the resource judges it. */
 const write = (task: Task, turn: number, token: number, kind: Write["kind"]) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const id = `${task.name}/${turn}/${++writes}`
     const answer = yield* Deferred.make<void, Refused>()
     answers.set(id, answer)
@@ -30,29 +30,31 @@ const write = (task: Task, turn: number, token: number, kind: Write["kind"]) =>
  * to show that the token protects the resource even from such a program.
  */
 const turn = (task: Task, number: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     yield* tell({ type: "waiting", turn: number })
-    const token = yield* Effect.scoped(Effect.gen(function*() {
-      const lock = yield* StorageLock.acquire(task.lockId, { ownerLabel: task.name })
-      const info = yield* lock.info
-      yield* tell({
-        type: "acquired",
-        turn: number,
-        token: lock.token,
-        begin: info.lockBeginTime.epochMillis,
-        until: info.leaseExpireTime.epochMillis
+    const token = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const lock = yield* StorageLock.acquire(task.lockId, { ownerLabel: task.name })
+        const info = yield* lock.info
+        yield* tell({
+          type: "acquired",
+          turn: number,
+          token: lock.token,
+          begin: info.lockBeginTime.epochMillis,
+          until: info.leaseExpireTime.epochMillis
+        })
+        yield* Effect.forkScoped(
+          Effect.catchAll(lock.lost, (lost) => tell({ type: "lost", token: lost.token, reason: lost.reason }))
+        )
+        yield* write(task, number, lock.token, "begin")
+        for (let i = 0; i < task.appends; i++) {
+          yield* Effect.sleep(task.pauseMillis)
+          yield* write(task, number, lock.token, "append")
+        }
+        yield* write(task, number, lock.token, "end")
+        return lock.token
       })
-      yield* Effect.forkScoped(
-        Effect.catchAll(lock.lost, (lost) => tell({ type: "lost", token: lost.token, reason: lost.reason }))
-      )
-      yield* write(task, number, lock.token, "begin")
-      for (let i = 0; i < task.appends; i++) {
-        yield* Effect.sleep(task.pauseMillis)
-        yield* write(task, number, lock.token, "append")
-      }
-      yield* write(task, number, lock.token, "end")
-      return lock.token
-    }))
+    )
     yield* tell({ type: "released", turn: number, token })
   }).pipe(
     // Somebody else has the lock by now. What was refused is done anew in a turn that holds it.
@@ -60,7 +62,7 @@ const turn = (task: Task, number: number) =>
   )
 
 const work = (task: Task) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     for (let i = 1; i <= task.turns; i++) {
       yield* turn(task, i)
       // A rest, so that the others are seen to have their turns too.
@@ -81,7 +83,8 @@ process.on("message", (message: ToWorker) => {
   }
   const answer = answers.get(message.id)
   answers.delete(message.id)
-  if (answer !== undefined) Deferred.unsafeDone(answer, message.accepted ? Effect.void : new Refused({ highest: message.highest }))
+  if (answer !== undefined)
+    Deferred.unsafeDone(answer, message.accepted ? Effect.void : new Refused({ highest: message.highest }))
 })
 // A terminal's Ctrl-C reaches every process of the group; the first one ends the others.
 process.on("SIGINT", () => {})

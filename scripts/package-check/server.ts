@@ -7,7 +7,11 @@ const service = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
   Layer.provide(PostgresStorage.layer({ url: Redacted.make(process.env["DATABASE_URL"] ?? "") }))
 )
 
-const hold = (owner: string) => Effect.map(StorageLock.tryAcquire("a", owner), Option.map((lock) => lock.token))
+const hold = (owner: string) =>
+  Effect.map(
+    StorageLock.tryAcquire("a", owner),
+    Option.map((lock) => lock.token)
+  )
 
 // Two layers, as in two processes.
 const other = hold("two").pipe(Effect.scoped, Effect.provide(service))

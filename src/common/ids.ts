@@ -10,8 +10,9 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 export const base64url = (bytes: Uint8Array): string => {
   let text = ""
   for (let i = 0; i < idBytes - 1; i += 3) {
-    const three = bytes[i]! << 16 | bytes[i + 1]! << 8 | bytes[i + 2]!
-    text += alphabet[three >> 18]! + alphabet[three >> 12 & 63]! + alphabet[three >> 6 & 63]! + alphabet[three & 63]!
+    const three = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!
+    text +=
+      alphabet[three >> 18]! + alphabet[(three >> 12) & 63]! + alphabet[(three >> 6) & 63]! + alphabet[three & 63]!
   }
   const last = bytes[idBytes - 1]!
   return text + alphabet[last >> 2]! + alphabet[(last & 3) << 4]!
@@ -25,7 +26,7 @@ const randomId = (): string => {
     globalThis.crypto.getRandomValues(pool)
     used = 0
   }
-  return base64url(pool.subarray(used, used += idBytes))
+  return base64url(pool.subarray(used, (used += idBytes)))
 }
 
 /** Where hold ids and default owner ids come from: 128 random bits, 22 characters base64url. */
@@ -59,7 +60,11 @@ export const storedId = (lockId: string, namespace: string | undefined): string 
   if (!lockId.includes(separator)) return lockId
   return lockId.length < maxUnits
     ? separator + lockId
-    : new InvalidLockId({ field: "lockId", kind: `a string of ${lockId.length} UTF-16 units with U+001F`, rule: rule(maxUnits - 1) })
+    : new InvalidLockId({
+        field: "lockId",
+        kind: `a string of ${lockId.length} UTF-16 units with U+001F`,
+        rule: rule(maxUnits - 1)
+      })
 }
 
 /** The id as the program knows it, or `undefined` if it is of another namespace, or none of a program. */
@@ -78,7 +83,9 @@ export const invalidOwner = (ownerId: string): InvalidOptions | undefined => {
 /** Empty: none. */
 export const invalidLabel = (label: string): InvalidOptions | undefined => {
   const kind = label === "" ? undefined : fault(label, maxUnits)
-  return kind === undefined ? undefined : new InvalidOptions({ field: "ownerLabel", kind, rule: `${rule(maxUnits)}, or empty for none` })
+  return kind === undefined
+    ? undefined
+    : new InvalidOptions({ field: "ownerLabel", kind, rule: `${rule(maxUnits)}, or empty for none` })
 }
 
 export const invalidNamespace = (namespace: string): InvalidOptions | undefined => {

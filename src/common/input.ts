@@ -13,9 +13,11 @@ export const kindOf = (value: unknown): string => {
     case "string":
       return JSON.stringify(value)
     default:
-      return Duration.isDuration(value) ? Duration.format(value)
-        : Array.isArray(value) ? `[${value}]`
-        : `of type ${value === null ? "null" : typeof value}`
+      return Duration.isDuration(value)
+        ? Duration.format(value)
+        : Array.isArray(value)
+          ? `[${value}]`
+          : `of type ${value === null ? "null" : typeof value}`
   }
 }
 
@@ -26,11 +28,15 @@ const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\
 
 /** Why a text cannot be stored byte for byte, or `undefined` if it can. */
 export const textFault = (text: unknown): string | undefined =>
-  typeof text !== "string" ? `of type ${text === null ? "null" : typeof text}`
-  : text.length === 0 ? "empty"
-  : text.includes("\0") ? "a string with a NUL"
-  : loneSurrogate.test(text) ? "a string with a lone surrogate"
-  : undefined
+  typeof text !== "string"
+    ? `of type ${text === null ? "null" : typeof text}`
+    : text.length === 0
+      ? "empty"
+      : text.includes("\0")
+        ? "a string with a NUL"
+        : loneSurrogate.test(text)
+          ? "a string with a lone surrogate"
+          : undefined
 
 /** Milliseconds, or `undefined` for what is no duration. `Duration.fromInputUnsafe` makes zero of NaN and of what is negative: here they are nonsense. */
 const millisOf = (value: unknown): number | undefined => {

@@ -5,4 +5,6 @@ import * as Schedule from "#effect/Schedule"
 
 /** A part of the delays, drawn anew for each: between `least` and `most` of it. */
 export const jitter = (least: number, most: number) =>
-  Schedule.modifyDelay(({ duration }) => Effect.map(Random.nextBetween(least, most), (part) => Duration.millis(Duration.toMillis(duration) * part)))
+  Schedule.modifyDelay(({ duration }) =>
+    Effect.map(Random.nextBetween(least, most), (part) => Duration.millis(Duration.toMillis(duration) * part))
+  )

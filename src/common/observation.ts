@@ -27,7 +27,11 @@ export interface Observations {
   /** What is left of the lease, as far as this process can tell; zero or less once it has seen one version for all of it. */
   readonly left: (record: LockRecord, at: number) => number
   /** The record with times in place of spans, for people. */
-  readonly estimate: (record: LockRecord, at: number, wall: number) => { readonly record: LockRecord; readonly left: number }
+  readonly estimate: (
+    record: LockRecord,
+    at: number,
+    wall: number
+  ) => { readonly record: LockRecord; readonly left: number }
   readonly size: () => number
 }
 
@@ -49,7 +53,8 @@ export const make = (): Observations => {
   /** A report adds none when there are many: it may be of all locks that there are, and nobody may want them. */
   const observe = (record: LockRecord, at: number, isReport: boolean): Seen => {
     const before = seen.get(record.lockId)
-    if (before !== undefined && before.version === record.version) return isReport ? before : keep(record.lockId, before, at)
+    if (before !== undefined && before.version === record.version)
+      return isReport ? before : keep(record.lockId, before, at)
     const now: Seen = {
       version: record.version,
       since: at,

@@ -48,7 +48,15 @@ const stoodStill = 100
 const moreAfterStandstill = 250
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
-  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options.lease, wanted.options.ownerLabel, wanted.place)
+  new Claimant(
+    wanted.key,
+    wanted.lockId,
+    ownerId,
+    holdId,
+    wanted.options.lease,
+    wanted.options.ownerLabel,
+    wanted.place
+  )
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
@@ -57,7 +65,9 @@ const abandon = (core: Core, claimant: Claimant): void => {
 
 /** An answer that is another's, or to another request, is none. */
 const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
-  answer._tag === "Success" && answer.success._tag === "Claimed" && !answer.success.record.holds.includes(claimant.holdId)
+  answer._tag === "Success" &&
+  answer.success._tag === "Claimed" &&
+  !answer.success.record.holds.includes(claimant.holdId)
     ? Result.fail(odd(core.storage.guarantees.name, "claim", answer.success))
     : answer
 
@@ -66,7 +76,12 @@ class Attempt {
   answer: Answer<ClaimOutcome> | undefined
   readonly start: number
 
-  constructor(readonly core: Core, readonly claimant: Claimant, readonly ticket: Ticket, readonly line: Line) {
+  constructor(
+    readonly core: Core,
+    readonly claimant: Claimant,
+    readonly ticket: Ticket,
+    readonly line: Line
+  ) {
     this.start = core.timeline.now()
   }
 
@@ -126,7 +141,7 @@ export const acquire = (
   wanted: Wanted,
   restore: Restore
 ): Effect.Effect<Result.Result<Hold, LockRecord | undefined>, LockTimeout | StorageError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { key, options, wait } = wanted
     const { alarms, lines, timeline } = core
     const newId = yield* Ids
@@ -153,10 +168,13 @@ export const acquire = (
     const outOfTime = (): LockTimeout | StorageError => {
       const now = timeline.now()
       const here = wait ? holderHere(core, key) : undefined
-      const outage = failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
+      const outage =
+        failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
       return outage === undefined
         ? timedOut(claimant, now - began, here ?? holder ?? line.holder)
-        : typeof outage === "number" ? noAnswer(core.storage.guarantees.name, "claim", outage) : outage
+        : typeof outage === "number"
+          ? noAnswer(core.storage.guarantees.name, "claim", outage)
+          : outage
     }
 
     /** What ends the waiting, whatever it waits for. */
@@ -169,9 +187,12 @@ export const acquire = (
     }
 
     /** Of those who do not wait. */
-    const patience = options.acquireTimeout !== Number.POSITIVE_INFINITY
-      ? options.acquireTimeout
-      : core.calls.hasAnswered() ? patienceOfTry : patienceOfFirstTry
+    const patience =
+      options.acquireTimeout !== Number.POSITIVE_INFINITY
+        ? options.acquireTimeout
+        : core.calls.hasAnswered()
+          ? patienceOfTry
+          : patienceOfFirstTry
     const within = (millis: number, more: number) => {
       const due = timeline.now() + millis
       deadlineAlarm = alarms.set(due, () => {
@@ -183,14 +204,15 @@ export const acquire = (
     if (options.acquireTimeout !== Number.POSITIVE_INFINITY) within(options.acquireTimeout, 0)
     else if (!wait) within(patience, moreAfterStandstill)
     const held = line.holderHere
-    const nestedAlarm = wait && held !== undefined && isOwn(wanted.place, held) && !line.mayGo(ticket)
-      ? alarms.set(began + nestedMoment, () => warn(core, key, wanted.place))
-      : undefined
+    const nestedAlarm =
+      wait && held !== undefined && isOwn(wanted.place, held) && !line.mayGo(ticket)
+        ? alarms.set(began + nestedMoment, () => warn(core, key, wanted.place))
+        : undefined
     core.acquiring++
 
     // Who has little time must not spend it on letting others go first.
     const latest = began + options.acquireTimeout / 2
-    const turn = Effect.gen(function*() {
+    const turn = Effect.gen(function* () {
       while (verdict() === undefined) {
         // Read once: what is due now must not seem to be later by the time of another reading.
         const now = timeline.now()
@@ -203,7 +225,7 @@ export const acquire = (
     /** After a hint; a poll needs no turn. */
     let awaitsTurn = wait && line.join(ticket, began)
 
-    const attempts = Effect.gen(function*() {
+    const attempts = Effect.gen(function* () {
       for (;;) {
         if ((end = verdict()) !== undefined) return yield* end
         while (wait && !line.mayGo(ticket)) {
@@ -264,17 +286,19 @@ export const acquire = (
           if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue
           if (answer.success.retryAfter !== undefined) pause(timeline.now() + answer.success.retryAfter / 1000)
           poll ??= yield* Schedule.toStepWithSleep(options.retry)
-          const more = yield* restore(Effect.raceFirst(
-            Effect.match(withClock(poll(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
-            Effect.as(Effect.andThen(ticket.bell.wait, turn), true)
-          ))
+          const more = yield* restore(
+            Effect.raceFirst(
+              Effect.match(withClock(poll(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
+              Effect.as(Effect.andThen(ticket.bell.wait, turn), true)
+            )
+          )
           awaitsTurn = false
           if (!more) return yield* timedOut(claimant, timeline.now() - began, holder)
           continue
         }
 
         if (answer._tag === "Failure") failure = answer.failure
-        else line.heard(timeline.now(), failure = tooSlow(core, options))
+        else line.heard(timeline.now(), (failure = tooSlow(core, options)))
         failingSince ??= attempt.start
         const now = timeline.now()
         // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
@@ -302,7 +326,10 @@ export const acquire = (
  * Of this acquire, not of the call that failed: the last one may not have been applied though one before it may, or be another's, for whose answer this one waited. What may have been applied
  * is being undone; the lock may look held until then.
  */
-const withApplied = <E extends LockTimeout | StorageError>(error: E, applied: StorageError["applied"]): E | StorageError => {
+const withApplied = <E extends LockTimeout | StorageError>(
+  error: E,
+  applied: StorageError["applied"]
+): E | StorageError => {
   if (error._tag !== "StorageError" || error.applied === applied) return error
   const { cause, isRetryable, message, operation, reason } = error
   return new StorageError({ reason, operation, isRetryable, applied, message, cause })

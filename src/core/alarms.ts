@@ -105,9 +105,9 @@ export const make = (timeline: Timeline): Alarms => {
   /** No sleep is spent on what is set and cancelled again while what was just rung for is done. */
   const settled = timeline.isMovedByHand
     ? Effect.suspend(() => {
-      ringDue()
-      return Effect.map(beforeSleep, () => bell.silence())
-    })
+        ringDue()
+        return Effect.map(beforeSleep, () => bell.silence())
+      })
     : Effect.void
 
   return {
@@ -133,19 +133,27 @@ export const make = (timeline: Timeline): Alarms => {
       }
     },
     pending: () => heap.length - cancelled,
-    run: settled.pipe(Effect.flatMap(() => {
-      const now = ringDue()
-      jumps = timeline.jumps()
-      // After a use it stays awake for a while though nothing is due, so that the next alarm, which is seldom nearer, need not wake it.
-      const idle = heap.length === 0 && (!used || timeline.isMovedByHand)
-      used = false
-      const longest = timeline.isMovedByHand ? Number.POSITIVE_INFINITY : longestSleep
-      const wait = idle ? Number.POSITIVE_INFINITY : Math.min(longest, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
-      wakeAt = now + wait
-      return idle ? bell.waitWithin : Effect.raceFirst(wait > 0 ? Effect.sleep(Math.ceil(wait)) : Effect.yieldNow, bell.waitWithin)
-    })).pipe(
-      Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
-      Effect.forever
-    )
+    run: settled
+      .pipe(
+        Effect.flatMap(() => {
+          const now = ringDue()
+          jumps = timeline.jumps()
+          // After a use it stays awake for a while though nothing is due, so that the next alarm, which is seldom nearer, need not wake it.
+          const idle = heap.length === 0 && (!used || timeline.isMovedByHand)
+          used = false
+          const longest = timeline.isMovedByHand ? Number.POSITIVE_INFINITY : longestSleep
+          const wait = idle
+            ? Number.POSITIVE_INFINITY
+            : Math.min(longest, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
+          wakeAt = now + wait
+          return idle
+            ? bell.waitWithin
+            : Effect.raceFirst(wait > 0 ? Effect.sleep(Math.ceil(wait)) : Effect.yieldNow, bell.waitWithin)
+        })
+      )
+      .pipe(
+        Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
+        Effect.forever
+      )
   }
 }

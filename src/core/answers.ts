@@ -22,9 +22,16 @@ const tagOf = (value: unknown): unknown =>
 export const isRecord = (value: unknown): value is LockRecord => {
   if (typeof value !== "object" || value === null) return false
   const record = value as Partial<Record<keyof LockRecord, unknown>>
-  return typeof record.lockId === "string" && typeof record.ownerId === "string" &&
-    (record.ownerLabel === undefined || typeof record.ownerLabel === "string") && Array.isArray(record.holds) &&
-    Number.isFinite(record.token) && Number.isFinite(record.version) && isTime(record.lockBeginTime) && isTime(record.leaseExpireTime)
+  return (
+    typeof record.lockId === "string" &&
+    typeof record.ownerId === "string" &&
+    (record.ownerLabel === undefined || typeof record.ownerLabel === "string") &&
+    Array.isArray(record.holds) &&
+    Number.isFinite(record.token) &&
+    Number.isFinite(record.version) &&
+    isTime(record.lockBeginTime) &&
+    isTime(record.leaseExpireTime)
+  )
 }
 
 const isSnapshot = (value: unknown): value is Storage.Snapshot =>
@@ -35,7 +42,10 @@ const isClaimOutcome = (value: any): boolean => {
     case "Claimed":
       return isRecord(value.record) && Number.isFinite(value.validFor)
     case "Held":
-      return (value.holder === undefined || isRecord(value.holder)) && (value.retryAfter === undefined || Number.isFinite(value.retryAfter))
+      return (
+        (value.holder === undefined || isRecord(value.holder)) &&
+        (value.retryAfter === undefined || Number.isFinite(value.retryAfter))
+      )
     default:
       return false
   }
@@ -45,8 +55,12 @@ const reasons: ReadonlyArray<unknown> = StorageErrorReason.literals
 
 /** By its fields: a storage may have been built with another copy of this library, and we make errors of our own from what it says. */
 export const isStorageError = (error: any): error is StorageError =>
-  tagOf(error) === "StorageError" && reasons.includes(error.reason) && typeof error.operation === "string" &&
-  typeof error.isRetryable === "boolean" && (error.applied === "no" || error.applied === "unknown") && typeof error.message === "string"
+  tagOf(error) === "StorageError" &&
+  reasons.includes(error.reason) &&
+  typeof error.operation === "string" &&
+  typeof error.isRetryable === "boolean" &&
+  (error.applied === "no" || error.applied === "unknown") &&
+  typeof error.message === "string"
 
 export const isRenewAnswer = (value: any): value is Storage.RenewAnswer => {
   switch (tagOf(value)) {
@@ -69,15 +83,30 @@ const isExpected: Record<string, (value: any) => boolean> = {
 }
 
 const unknown = (name: string, operation: string, message: string, cause?: unknown): StorageError =>
-  new StorageError({ reason: "Unknown", operation: `${name}.${operation}`, isRetryable: false, applied: "unknown", message, cause })
+  new StorageError({
+    reason: "Unknown",
+    operation: `${name}.${operation}`,
+    isRetryable: false,
+    applied: "unknown",
+    message,
+    cause
+  })
 
 const shapeOf = (value: unknown): string => {
   const tag = tagOf(value)
-  return tag === undefined ? Array.isArray(value) ? "an array" : `a value ${kindOf(value)}` : `a ${String(tag)} of another shape`
+  return tag === undefined
+    ? Array.isArray(value)
+      ? "an array"
+      : `a value ${kindOf(value)}`
+    : `a ${String(tag)} of another shape`
 }
 
 export const odd = (name: string, operation: string, value: unknown): StorageError =>
-  unknown(name, operation, `${name} answered ${operation} with ${value === undefined ? "nothing" : shapeOf(value)}, which is no answer to it: this is a fault of that storage`)
+  unknown(
+    name,
+    operation,
+    `${name} answered ${operation} with ${value === undefined ? "nothing" : shapeOf(value)}, which is no answer to it: this is a fault of that storage`
+  )
 
 /** The failure that an answer is, if it is no answer to this operation. */
 export const faultOf = (name: string, operation: string, value: unknown): StorageError | undefined =>
@@ -103,10 +132,14 @@ const guard = (storage: Storage.Service): Storage.Service => ({
   revoke: (request) => Effect.suspend(() => storage.revoke(request)),
   get: (lockId) => Effect.suspend(() => storage.get(lockId)),
   list: Stream.suspend(() => storage.list).pipe(
-    Stream.mapEffect((snapshot) => isSnapshot(snapshot) ? Effect.succeed(snapshot) : odd(storage.guarantees.name, "list", snapshot)),
+    Stream.mapEffect((snapshot) =>
+      isSnapshot(snapshot) ? Effect.succeed(snapshot) : odd(storage.guarantees.name, "list", snapshot)
+    ),
     Stream.catchCause((cause) => {
       const error = Cause.squash(cause)
-      return Cause.hasInterruptsOnly(cause) ? Stream.failCause(cause) : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
+      return Cause.hasInterruptsOnly(cause)
+        ? Stream.failCause(cause)
+        : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
     })
   ),
   purge: (olderThan) => Effect.suspend(() => storage.purge(olderThan)),

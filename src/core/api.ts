@@ -85,7 +85,11 @@ export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"
  * @since 0.1.0
  * @category models
  */
-export type AcquireArgs = [lockId: string, ownerIdOrOptions?: string | AcquireOptions | undefined, options?: AcquireOptions | undefined]
+export type AcquireArgs = [
+  lockId: string,
+  ownerIdOrOptions?: string | AcquireOptions | undefined,
+  options?: AcquireOptions | undefined
+]
 
 /**
  * @since 0.1.0
@@ -154,12 +158,8 @@ export type Body<A, E, R> = Effect.Effect<A, E, R> | ((lock: Lock) => Effect.Eff
  * @category models
  */
 export interface Service {
-  readonly acquire: (
-    ...args: AcquireArgs
-  ) => Effect.Effect<Lock, AcquireError, Scope.Scope>
-  readonly tryAcquire: (
-    ...args: AcquireArgs
-  ) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
+  readonly acquire: (...args: AcquireArgs) => Effect.Effect<Lock, AcquireError, Scope.Scope>
+  readonly tryAcquire: (...args: AcquireArgs) => Effect.Effect<Option.Option<Lock>, TryError, Scope.Scope>
   readonly tryAcquireOrHolder: (
     ...args: AcquireArgs
   ) => Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, Scope.Scope>

@@ -36,7 +36,11 @@ export interface Calls {
     handler: Handler<A>
   ) => Effect.Effect<void>
   /** Starts it and waits for it, interruptibly, for as long as `limit`. */
-  readonly ask: <A>(operation: string, self: Effect.Effect<A, StorageError>, limit: number) => Effect.Effect<A, StorageError>
+  readonly ask: <A>(
+    operation: string,
+    self: Effect.Effect<A, StorageError>,
+    limit: number
+  ) => Effect.Effect<A, StorageError>
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
   readonly isIdle: () => boolean
@@ -127,7 +131,11 @@ export const make = (
         const result = Deferred.makeUnsafe<A, StorageError>()
         return Effect.andThen(
           start(operation, self, limit, {
-            answered: (answer) => Deferred.doneUnsafe(result, Result.isSuccess(answer) ? Exit.succeed(answer.success) : Exit.fail(answer.failure)),
+            answered: (answer) =>
+              Deferred.doneUnsafe(
+                result,
+                Result.isSuccess(answer) ? Exit.succeed(answer.success) : Exit.fail(answer.failure)
+              ),
             overdue: (error) => Deferred.doneUnsafe(result, Exit.fail(error))
           }),
           Deferred.await(result)
@@ -135,10 +143,16 @@ export const make = (
       }),
     background: (self) =>
       Effect.map(
-        fibers.forkDetach(withClock(
-          Effect.interruptible(Effect.catchDefect(self, (defect) => Effect.logError("effect-storage-lock: work in the background failed", defect))),
-          clock
-        )),
+        fibers.forkDetach(
+          withClock(
+            Effect.interruptible(
+              Effect.catchDefect(self, (defect) =>
+                Effect.logError("effect-storage-lock: work in the background failed", defect)
+              )
+            ),
+            clock
+          )
+        ),
         (fiber) => {
           inBackground.add(fiber)
           fiber.addObserver(() => {

@@ -26,7 +26,7 @@ class Outcome<A, E = never> {
   }
 
   get wait(): Effect.Effect<A, E> {
-    return Effect.suspend(() => this.exit ?? inTurn(Deferred.await(this.deferred ??= Deferred.makeUnsafe())))
+    return Effect.suspend(() => this.exit ?? inTurn(Deferred.await((this.deferred ??= Deferred.makeUnsafe()))))
   }
 }
 
@@ -75,7 +75,8 @@ export class Hold implements Held {
     if (this.state !== "held") return 0
     const left = Math.min(this.deadline, this.latest) - this.core.timeline.now()
     if (left > 0) return left
-    if (this.latest <= this.deadline) this.lose("HeldTooLong", Duration.format(Duration.millis(this.options.holdAtMost)))
+    if (this.latest <= this.deadline)
+      this.lose("HeldTooLong", Duration.format(Duration.millis(this.options.holdAtMost)))
     else this.lose("Expired")
     return 0
   }
@@ -130,9 +131,12 @@ export class Hold implements Held {
     // Also if an operator has taken it away from whoever came next.
     if (current.token > token) return ["Taken"]
     if (current.holds[0] === revokedHold) return ["Forced"]
-    if (current.holds.includes(this.claimant.holdId)) return ["Expired", "by the storage's clock; its clock ran ahead by more than `clockMargin`"]
+    if (current.holds.includes(this.claimant.holdId))
+      return ["Expired", "by the storage's clock; its clock ran ahead by more than `clockMargin`"]
     // Nobody but its holder, and an operator's `"now"`, empties a lock.
-    return current.holds.length === 0 ? ["Forced"] : ["Vanished", "its record has other holds of this owner, and not this one"]
+    return current.holds.length === 0
+      ? ["Forced"]
+      : ["Vanished", "its record has other holds of this owner, and not this one"]
   }
 
   renewFailed(error: StorageError): void {
@@ -156,7 +160,9 @@ export class Hold implements Held {
     this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
     if (reason === "Closed") return
     const now = this.core.timeline.now()
-    this.core.alarms.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () => this.giveBack())
+    this.core.alarms.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () =>
+      this.giveBack()
+    )
   }
 
   /** Gives back what was lost, once its body has ended or had time to. */

@@ -2,7 +2,12 @@
 import * as Context from "#effect/Context"
 import type { Core } from "./core.js"
 
-export type Counts = Readonly<Record<"holds" | "due" | "chores" | "acquiring" | "lines" | "alarms" | "busyRunners" | "idleRunners" | "inBackground", number>>
+export type Counts = Readonly<
+  Record<
+    "holds" | "due" | "chores" | "acquiring" | "lines" | "alarms" | "busyRunners" | "idleRunners" | "inBackground",
+    number
+  >
+>
 
 const countsOf = (core: Core): Counts => ({
   holds: core.holds.size,
@@ -15,8 +20,11 @@ const countsOf = (core: Core): Counts => ({
 })
 
 /** Is given what counts a layer's insides, when the layer opens. */
-export const Inspector: Context.Reference<(counts: () => Counts) => void> = Context.Reference("effect-storage-lock/internal/Inspector", {
-  defaultValue: () => (_: () => Counts) => {}
-})
+export const Inspector: Context.Reference<(counts: () => Counts) => void> = Context.Reference(
+  "effect-storage-lock/internal/Inspector",
+  {
+    defaultValue: () => (_: () => Counts) => {}
+  }
+)
 
 export const inspect = (core: Core, tell: (counts: () => Counts) => void): void => tell(() => countsOf(core))

@@ -40,9 +40,15 @@ const work = (core: Core): Effect.Effect<never> =>
 /** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
 const listen = (core: Core): Effect.Effect<void> =>
   core.listen.wait.pipe(
-    Effect.andThen(Stream.runForEach(core.storage.wakeUps, (lockId) => Effect.sync(() => core.lines.hint(lockId, core.timeline.now())))),
+    Effect.andThen(
+      Stream.runForEach(core.storage.wakeUps, (lockId) =>
+        Effect.sync(() => core.lines.hint(lockId, core.timeline.now()))
+      )
+    ),
     Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.void
+        : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
     )
   )
 
@@ -57,7 +63,7 @@ const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Ef
   )
 
 const close = (core: Core): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     core.closed = true
     yield* Deferred.succeed(core.closing, undefined)
     core.lines.ringAll()
@@ -66,18 +72,26 @@ const close = (core: Core): Effect.Effect<void> =>
     const holds = Array.from(core.holds)
     for (const hold of holds) hold.lose("Closed")
     if (holds.length > 0) {
-      yield* bounded(Effect.forEach(holds, (hold) => hold.givenBack.wait, { discard: true }), grace)
+      yield* bounded(
+        Effect.forEach(holds, (hold) => hold.givenBack.wait, { discard: true }),
+        grace
+      )
       for (const hold of holds) hold.giveBack()
     }
     const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.chores.length === 0
-    if (!isQuiet()) yield* bounded(
-      Effect.whileLoop({
-        while: () => !isQuiet(),
-        body: () => Effect.andThen(doChores(core), Effect.suspend(() => isQuiet() ? Effect.void : core.quiet.wait)),
-        step: () => {}
-      }),
-      drain
-    )
+    if (!isQuiet())
+      yield* bounded(
+        Effect.whileLoop({
+          while: () => !isQuiet(),
+          body: () =>
+            Effect.andThen(
+              doChores(core),
+              Effect.suspend(() => (isQuiet() ? Effect.void : core.quiet.wait))
+            ),
+          step: () => {}
+        }),
+        drain
+      )
     core.signs.flush()
     yield* core.calls.close
   })
@@ -86,7 +100,7 @@ export const open = (
   storage: Storage.Service,
   namespace: string | undefined
 ): Effect.Effect<Core, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const clock = yield* clocks.forStorage(storage.guarantees)
     const timeline = timelines.make(clock)
     const alarms = alarmClock.make(timeline)
@@ -97,7 +111,9 @@ export const open = (
       clock,
       timeline,
       alarms,
-      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () => quiet.ring()),
+      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () =>
+        quiet.ring()
+      ),
       lines: new Lines(),
       signs: yield* signs.make(clock, alarms, timeline),
       holds: new Set(),
@@ -111,9 +127,8 @@ export const open = (
       closing: yield* Deferred.make<void>()
     }
     inspect(core, yield* Inspector)
-    const loops = yield* Effect.forEach(
-      [alarms.run, work(core)],
-      (loop: Effect.Effect<void>) => fibers.forkDetach(withClock(Effect.interruptible(loop), clock))
+    const loops = yield* Effect.forEach([alarms.run, work(core)], (loop: Effect.Effect<void>) =>
+      fibers.forkDetach(withClock(Effect.interruptible(loop), clock))
     )
     const listening = yield* fibers.forkDetach(withClock(Effect.interruptible(listen(core)), clock))
     const end = Effect.suspend(() => {
@@ -121,7 +136,9 @@ export const open = (
       return Effect.andThen(
         Fiber.interruptAll(loops),
         // A storage whose stream of hints cannot be ended must not keep the layer from closing.
-        Effect.suspend(() => fibers.exitOf(listening) === undefined ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void)
+        Effect.suspend(() =>
+          fibers.exitOf(listening) === undefined ? bounded(Effect.asVoid(Fiber.await(listening)), grace) : Effect.void
+        )
       )
     })
     yield* Effect.addFinalizer(() => Effect.ensuring(close(core), end))

@@ -85,7 +85,9 @@ class Turns {
   due(now: number): number {
     if (!this.remembers(now)) return now
     const short = Math.max(0, Math.ceil(0.75 * this.depth) - this.heard)
-    return Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))
+    return (
+      Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))
+    )
   }
 }
 
@@ -96,7 +98,10 @@ export class Ticket {
   before: this | undefined
   after: this | undefined
   /** `shared`: others may have this owner id, too. One that was made for this ticket nobody else has. */
-  constructor(readonly ownerId: string, readonly shared = true) {}
+  constructor(
+    readonly ownerId: string,
+    readonly shared = true
+  ) {}
 }
 
 export class Line {
@@ -193,7 +198,9 @@ export class Line {
     if (this.silentSince === undefined) return undefined
     const silent = now - this.silentSince
     const isKnown = this.answeredAt >= began || this.named !== undefined
-    return isKnown && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2)) ? undefined : silent
+    return isKnown && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2))
+      ? undefined
+      : silent
   }
 
   isHolder(ownerId: string): boolean {
@@ -294,7 +301,7 @@ export class Lines {
 
   of(key: string): Line {
     let line = this.lines.get(key)
-    if (line === undefined) this.lines.set(key, line = new Line())
+    if (line === undefined) this.lines.set(key, (line = new Line()))
     return line
   }
 
@@ -315,7 +322,9 @@ export class Lines {
 
   hint(key: string, now: number): void {
     this.lines.get(key)?.freed(now)
-    if (key === "all") { for (const line of this.lines.values()) line.hint() }
+    if (key === "all") {
+      for (const line of this.lines.values()) line.hint()
+    }
   }
 
   isHolder(key: string, ownerId: string): boolean {

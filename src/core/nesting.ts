@@ -13,9 +13,12 @@ import * as LockInformation from "../LockInformation.js"
 import type { Enclosing, Held, Place } from "./claimant.js"
 import { type Core, chore } from "./core.js"
 
-const EnclosingHolds: Context.Reference<{ readonly innermost: Enclosing | undefined }> = Context.Reference("effect-storage-lock/StorageLock/EnclosingHolds", {
-  defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
-})
+const EnclosingHolds: Context.Reference<{ readonly innermost: Enclosing | undefined }> = Context.Reference(
+  "effect-storage-lock/StorageLock/EnclosingHolds",
+  {
+    defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
+  }
+)
 
 export const placeOf = (fiber: Fiber.Fiber<any, any>, scope: Scope.Scope | undefined): Place => ({
   fiber: fibers.id(fiber),
@@ -29,10 +32,13 @@ export const inside = <A, E, R>(hold: Held, body: () => Effect.Effect<A, E, R>):
   Effect.withFiber((fiber) => {
     const { enclosing: outer, fiber: caller } = hold.claimant.place!
     const innermost: Enclosing = { hold, fiber: fibers.id(fiber), outer, isDirect: outer?.fiber === caller }
-    return Effect.updateContext(Effect.suspend(body), (context: Context.Context<R>) => Context.add(context, EnclosingHolds, { innermost }))
+    return Effect.updateContext(Effect.suspend(body), (context: Context.Context<R>) =>
+      Context.add(context, EnclosingHolds, { innermost })
+    )
   })
 
-const described = ({ fiber, span }: Place): string => span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
+const described = ({ fiber, span }: Place): string =>
+  span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
 
 /** An acquire without an owner id that nothing could ever satisfy: this very fiber, or one that waits for it, must first end the body that has the lock. */
 export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOptions | undefined => {
@@ -44,7 +50,8 @@ export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOpti
     return new InvalidOptions({
       field: "ownerId",
       kind: "not given",
-      rule: `${JSON.stringify(claimant.ownerId)}, the owner id of the hold whose body this is, to enter the lock ${JSON.stringify(claimant.lockId)} again (\`{ ownerId: lock.ownerId }\`): ` +
+      rule:
+        `${JSON.stringify(claimant.ownerId)}, the owner id of the hold whose body this is, to enter the lock ${JSON.stringify(claimant.lockId)} again (\`{ ownerId: lock.ownerId }\`): ` +
         `without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token ${hold.record.token}, acquired ${described(claimant.place!)})`
     })
   }

@@ -6,8 +6,8 @@ import type { AcquireOptions, Options } from "./api.js"
 type Names = Readonly<Record<keyof Options | keyof AcquireOptions, "both" | "layer" | "acquire">>
 
 /** By where each may be given. */
-const places: ReadonlyMap<string, Names[keyof Names]> = new Map(Object.entries(
-  {
+const places: ReadonlyMap<string, Names[keyof Names]> = new Map(
+  Object.entries({
     leaseExpireAfter: "both",
     leaseRefreshInterval: "both",
     acquireTimeout: "both",
@@ -19,8 +19,8 @@ const places: ReadonlyMap<string, Names[keyof Names]> = new Map(Object.entries(
     purgeAfter: "layer",
     namespace: "layer",
     ownerId: "acquire"
-  } satisfies Names
-))
+  } satisfies Names)
+)
 
 /** How many characters to insert, delete or replace to make one of the other (Levenshtein). */
 const edits = (a: string, b: string): number => {
@@ -42,8 +42,10 @@ const distance = (given: string, name: string): number =>
 const nearest = (key: string, place: "layer" | "acquire"): string => {
   // No name is so long: more of the key tells nothing, and comparing it takes time.
   const given = key.toLowerCase().slice(0, 40)
-  const names = Array.from(places).flatMap(([name, where]) => where === "both" || where === place ? [name] : [])
-  return names.reduce((best, name) => distance(given, name.toLowerCase()) < distance(given, best.toLowerCase()) ? name : best)
+  const names = Array.from(places).flatMap(([name, where]) => (where === "both" || where === place ? [name] : []))
+  return names.reduce((best, name) =>
+    distance(given, name.toLowerCase()) < distance(given, best.toLowerCase()) ? name : best
+  )
 }
 
 const placeName = { layer: "an option of the layer", acquire: "an option of one acquire" }
@@ -55,7 +57,11 @@ export const invalidNames = (options: unknown, place: "layer" | "acquire"): Inva
   for (const key of Object.keys(options)) {
     const where = places.get(key)
     if (where === undefined) {
-      return new InvalidOptions({ field: key, kind: "unknown", rule: `the name of an option (did you mean ${nearest(key, place)}?)` })
+      return new InvalidOptions({
+        field: key,
+        kind: "unknown",
+        rule: `the name of an option (did you mean ${nearest(key, place)}?)`
+      })
     }
     // Left undefined, it is not given: options of a layer may be passed on with what is of the layer only taken out.
     if (where !== "both" && where !== place && (options as Record<string, unknown>)[key] !== undefined) {

@@ -32,7 +32,10 @@ const longestLease = Duration.toMillis("365 days")
 /** Refresh and margin together, as a part of the lease: beyond it, a single slow renewal would lose the lock. */
 const wellBelow = 0.9
 
-export const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([Schedule.exponential("20 millis", 1.5), Schedule.spaced("500 millis")]).pipe(
+export const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([
+  Schedule.exponential("20 millis", 1.5),
+  Schedule.spaced("500 millis")
+]).pipe(
   jitter(0.5, 1.5),
   Schedule.modifyDelay(({ duration }) => Effect.succeed(Math.ceil(Duration.toMillis(duration))))
 )
@@ -75,9 +78,10 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   if (typeof margin !== "number") return margin
   if (refresh + margin > wellBelow * lease) {
     return new InvalidOptions({
-      field: options.leaseRefreshInterval === undefined && options.clockMargin === undefined
-        ? "leaseExpireAfter"
-        : "leaseRefreshInterval",
+      field:
+        options.leaseRefreshInterval === undefined && options.clockMargin === undefined
+          ? "leaseExpireAfter"
+          : "leaseRefreshInterval",
       kind: `${format(refresh)} (refresh) and ${format(margin)} (clockMargin) in a lease of ${format(lease)}`,
       rule: `such that leaseRefreshInterval and clockMargin (give a smaller one for a short lease) together are at most ${
         wellBelow * 100
@@ -85,25 +89,31 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
     })
   }
 
-  const acquireTimeout = options.acquireTimeout === undefined ? Number.POSITIVE_INFINITY : duration(
-    "acquireTimeout",
-    options.acquireTimeout,
-    "a duration above zero (tryAcquire does not wait)",
-    (millis) => millis > 0
-  )
+  const acquireTimeout =
+    options.acquireTimeout === undefined
+      ? Number.POSITIVE_INFINITY
+      : duration(
+          "acquireTimeout",
+          options.acquireTimeout,
+          "a duration above zero (tryAcquire does not wait)",
+          (millis) => millis > 0
+        )
   if (typeof acquireTimeout !== "number") return acquireTimeout
 
-  const holdAtMost = options.holdAtMost === undefined || options.holdAtMost === "infinity" ? Number.POSITIVE_INFINITY : duration(
-    "holdAtMost",
-    options.holdAtMost,
-    "a duration above zero, or \"infinity\" for no bound",
-    (millis) => millis > 0
-  )
+  const holdAtMost =
+    options.holdAtMost === undefined || options.holdAtMost === "infinity"
+      ? Number.POSITIVE_INFINITY
+      : duration(
+          "holdAtMost",
+          options.holdAtMost,
+          'a duration above zero, or "infinity" for no bound',
+          (millis) => millis > 0
+        )
   if (typeof holdAtMost !== "number") return holdAtMost
 
   const { lostAtEnd = "fail" } = options
   if (lostAtEnd !== "fail" && lostAtEnd !== "succeed") {
-    return new InvalidOptions({ field: "lostAtEnd", kind: kindOf(lostAtEnd), rule: "\"fail\" or \"succeed\"" })
+    return new InvalidOptions({ field: "lostAtEnd", kind: kindOf(lostAtEnd), rule: '"fail" or "succeed"' })
   }
 
   const retry = scheduleFault("retry", options.retry)
@@ -116,15 +126,27 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
   const invalid = invalidLabel(ownerLabel)
   if (invalid !== undefined) return invalid
   const never = options.purgeAfter === false || options.purgeAfter === "infinity"
-  const purgeAfter = never ? Number.POSITIVE_INFINITY : duration(
-    "purgeAfter",
-    options.purgeAfter === undefined ? "1 day" : options.purgeAfter,
-    `a duration of at least ${Duration.format(shortestMemory)}, or "infinity" for never`,
-    (millis) => millis >= Duration.toMillis(shortestMemory)
-  )
+  const purgeAfter = never
+    ? Number.POSITIVE_INFINITY
+    : duration(
+        "purgeAfter",
+        options.purgeAfter === undefined ? "1 day" : options.purgeAfter,
+        `a duration of at least ${Duration.format(shortestMemory)}, or "infinity" for never`,
+        (millis) => millis >= Duration.toMillis(shortestMemory)
+      )
   if (typeof purgeAfter !== "number") return purgeAfter
 
-  return { lease, refresh, margin, acquireTimeout, holdAtMost, lostAtEnd, purgeAfter, retry: options.retry ?? defaultRetry, ownerLabel }
+  return {
+    lease,
+    refresh,
+    margin,
+    acquireTimeout,
+    holdAtMost,
+    lostAtEnd,
+    purgeAfter,
+    retry: options.retry ?? defaultRetry,
+    ownerLabel
+  }
 }
 
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */

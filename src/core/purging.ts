@@ -27,17 +27,20 @@ const pause = (clock: Clock.Clock, millis: number): Effect.Effect<void> =>
   !isReal(clock)
     ? withClock(Effect.sleep(Math.ceil(millis)), clock)
     : Effect.callback<void>((resume) => {
-      const timer: { readonly unref?: () => void } & (NodeJS.Timeout | number) = setTimeout(() => resume(Effect.void), millis)
-      timer.unref?.()
-      return Effect.sync(() => clearTimeout(timer))
-    })
+        const timer: { readonly unref?: () => void } & (NodeJS.Timeout | number) = setTimeout(
+          () => resume(Effect.void),
+          millis
+        )
+        timer.unref?.()
+        return Effect.sync(() => clearTimeout(timer))
+      })
 
 /**
  * Whoever gets the lock of purges does it, and leaves the lock to its lease: until that ends, nobody else has to.
  * Says whether it was done.
  */
 export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: number) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const newId = yield* Ids
     const [holdId, ownerId] = [yield* newId, yield* newId]
     const claimed = yield* core.calls.ask(
@@ -48,15 +51,21 @@ export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: n
     if (claimed._tag !== "Claimed") return false
     yield* core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit).pipe(
       // Another may fare better.
-      Effect.onError(() => 
-        Effect.catch(core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)), (error) =>
-          Effect.logDebug(`effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`)))
+      Effect.onError(() =>
+        Effect.catch(
+          core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)),
+          (error) =>
+            Effect.logDebug(
+              `effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`
+            )
+        )
+      )
     )
     return true
   })
 
 const loop = (core: Core, options: Resolved): Effect.Effect<never> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const interval = intervalOf(options.purgeAfter)
     let warned = false
     // At some time within the first interval: where processes live for less, each purges now and then.
@@ -82,14 +91,24 @@ export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Eff
     if (!Number.isFinite(options.purgeAfter)) return Effect.void
     if (clock !== "storage") {
       return isAsked
-        ? Effect.logWarning(`effect-storage-lock: \`purgeAfter\` has no effect on ${name}: it has no clock that tells what is old, so the records of free locks stay`)
+        ? Effect.logWarning(
+            `effect-storage-lock: \`purgeAfter\` has no effect on ${name}: it has no clock that tells what is old, so the records of free locks stay`
+          )
         : Effect.void
     }
     return Effect.acquireRelease(
-      Effect.forkDetach(Effect.interruptible(loop(core, options)).pipe(
-        Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect))
-      )),
+      Effect.forkDetach(
+        Effect.interruptible(loop(core, options)).pipe(
+          Effect.catchDefect((defect) =>
+            Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect)
+          )
+        )
+      ),
       // The call first: a purge may take longer than closing should.
-      (fiber) => Effect.andThen(core.calls.abort("purge"), Effect.sync(() => fibers.interrupt(fiber)))
+      (fiber) =>
+        Effect.andThen(
+          core.calls.abort("purge"),
+          Effect.sync(() => fibers.interrupt(fiber))
+        )
     )
   })

@@ -15,10 +15,12 @@ const mostUnlike = 4
 const shortestCall = 20
 
 /** How long a call that renews it may take: there is to be time for another. */
-const limitOf = (hold: Held, now: number): number => Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
+const limitOf = (hold: Held, now: number): number =>
+  Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
 
 /** A storage that answers too few, or oddly, fails those alone. */
-const answered = (core: Core, answer: unknown): RenewAnswer => isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
+const answered = (core: Core, answer: unknown): RenewAnswer =>
+  isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
 
 /** One statement for all of these. `after` is told for each what came of it. */
 export const renew = (
@@ -38,7 +40,10 @@ export const renew = (
       return { lockId: key, holdId, lease: Math.round(lease * 1000) }
     })
     const failed = (error: StorageError) => {
-      core.signs.renewalFailed(holds.filter(({ state }) => state === "held"), error)
+      core.signs.renewalFailed(
+        holds.filter(({ state }) => state === "held"),
+        error
+      )
       for (const hold of holds) {
         hold.renewing = false
         hold.renewFailed(error)
@@ -88,7 +93,7 @@ const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
   let most = 0
   for (const { hold, limit } of sorted) {
     if (chunk === undefined || chunk.length === chunkSize || limit > most) {
-      chunks.push(chunk = [])
+      chunks.push((chunk = []))
       most = mostUnlike * limit
     }
     chunk.push(hold)
@@ -98,4 +103,6 @@ const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
 }
 
 export const renewDue = (core: Core): Effect.Effect<void> =>
-  Effect.suspend(() => core.due.size === 0 ? Effect.void : Effect.forEach(chunksOf(core), (chunk) => renew(core, chunk), { discard: true }))
+  Effect.suspend(() =>
+    core.due.size === 0 ? Effect.void : Effect.forEach(chunksOf(core), (chunk) => renew(core, chunk), { discard: true })
+  )

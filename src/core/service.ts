@@ -16,7 +16,17 @@ import { InvalidLockId, InvalidOptions, LockLost, type StorageError } from "../L
 import * as LockInformation from "../LockInformation.js"
 import type { LockRecord } from "../LockRecord.js"
 import * as Storage from "../Storage.js"
-import { type AcquireArgs, type AcquireError, type AcquireOptions, type Body, type Lock, LockTypeId, type Options, type Service, type TryError } from "./api.js"
+import {
+  type AcquireArgs,
+  type AcquireError,
+  type AcquireOptions,
+  type Body,
+  type Lock,
+  LockTypeId,
+  type Options,
+  type Service,
+  type TryError
+} from "./api.js"
 import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
@@ -69,7 +79,8 @@ class HeldLock implements Lock {
     const renewal = Effect.suspend(() => {
       const result = Deferred.makeUnsafe<void, StorageError>()
       const told = renew(this.hold.core, [this.hold], (answer) =>
-        Deferred.doneUnsafe(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void))
+        Deferred.doneUnsafe(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void)
+      )
       return Effect.andThen(Effect.uninterruptible(told), Deferred.await(result))
     })
     return this.check.pipe(Effect.andThen(renewal), Effect.andThen(this.check))
@@ -81,18 +92,29 @@ class HeldLock implements Lock {
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(fibers.fork(restore(self)), (body) =>
           Effect.flatMap(Effect.exit(restore(Effect.raceFirst(Fiber.await(body), this.hold.lost))), (first) =>
-            Exit.isSuccess(first) ? this.ended(body, first.value) : Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>
-              // Its caller was interrupted, or the lock was lost; and so the body is, unless it had ended by itself.
-              Cause.hasInterrupts(first.cause) ? Effect.failCause(first.cause)
-              : Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause) ? Effect.failCause(besides(first.cause, exit.cause))
-              : this.ended(body, exit)))))
+            Exit.isSuccess(first)
+              ? this.ended(body, first.value)
+              : Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>
+                  // Its caller was interrupted, or the lock was lost; and so the body is, unless it had ended by itself.
+                  Cause.hasInterrupts(first.cause)
+                    ? Effect.failCause(first.cause)
+                    : Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)
+                      ? Effect.failCause(besides(first.cause, exit.cause))
+                      : this.ended(body, exit)
+                )
+          )
+        )
+      )
     )
 
   /** The end of a body that was not stopped. */
   private ended<A, E>(body: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E | LockLost> {
     const { hold } = this
     // An early release is the program's own.
-    return Exit.isFailure(exit) || hold.state === "released" || hold.remaining() > 0 || hold.options.lostAtEnd === "succeed"
+    return Exit.isFailure(exit) ||
+      hold.state === "released" ||
+      hold.remaining() > 0 ||
+      hold.options.lostAtEnd === "succeed"
       ? Fiber.join(body)
       : new LockLost({ ...hold.failure(), completed: true, result: exit.value })
   }
@@ -119,7 +141,7 @@ const twice = new InvalidOptions({
 const makeLock = (hold: Hold): Lock => new HeldLock(hold)
 
 export const make = (options: Options): Effect.Effect<Service, InvalidOptions, Storage.Storage | Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* Storage.Storage
     const defaults = ofLayer(options, storage.guarantees)
     if (defaults instanceof InvalidOptions) return yield* defaults
@@ -128,10 +150,14 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const limit = callLimit(defaults.lease)
 
     const open = <A, E, R>(operation: string, self: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
-      Effect.suspend((): Effect.Effect<A, E | StorageError, R> => core.closed ? closedError(operation) : self)
+      Effect.suspend((): Effect.Effect<A, E | StorageError, R> => (core.closed ? closedError(operation) : self))
 
     /** Everything about the input is judged here, before any I/O. */
-    const wanted = (wait: boolean, [lockId, second, third]: AcquireArgs, place: Place): Wanted | InvalidLockId | InvalidOptions => {
+    const wanted = (
+      wait: boolean,
+      [lockId, second, third]: AcquireArgs,
+      place: Place
+    ): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
       if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
@@ -140,7 +166,8 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         const invalid = invalidOwner(ownerId)
         if (invalid !== undefined) return invalid
       }
-      const resolved: Resolved | InvalidOptions = own === undefined ? defaults : override(options, own, storage.guarantees)
+      const resolved: Resolved | InvalidOptions =
+        own === undefined ? defaults : override(options, own, storage.guarantees)
       if (resolved instanceof InvalidOptions) return resolved
       const deadlock = wait && ownerId === undefined ? selfDeadlock(core, key, place) : undefined
       return deadlock ?? { key, lockId, ownerId, options: resolved, wait, place }
@@ -159,33 +186,45 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
           : open("acquire", acquireHold(core, want, restore))
       })
 
-    const scoped = (wait: boolean) => (...args: AcquireArgs) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.scope, (scope) =>
-          Effect.flatMap(take(wait, args, restore, scope), (hold): Effect.Effect<Result.Result<Lock, LockRecord | undefined>> =>
-            Result.isFailure(hold)
-              ? Effect.succeed(Result.fail(hold.failure))
-              // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
-              : Effect.as(Scope.addFinalizer(scope, hold.success.release), Result.succeed(makeLock(hold.success)))))
-      )
-
-    const using = (wait: boolean) =>
-    <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs): Effect.Effect<Option.Option<A>, E | AcquireError | LockLost, R> =>
-      // Before "is a function": a tag is both.
-      !Effect.isEffect(body) && typeof body !== "function"
-        ? Effect.fail(invalid("body", body, "an effect, or a function of the lock that gives one"))
-        : Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(take(wait, args, restore), (hold) => {
-            if (Result.isFailure(hold)) return Effect.succeedNone
-            const lock = makeLock(hold.success)
-            const guarded = lock.guard(inside(hold.success, () => Effect.isEffect(body) ? body : body(lock)))
-            return Effect.asSome(Effect.ensuring(restore(guarded), hold.success.release))
-          })
+    const scoped =
+      (wait: boolean) =>
+      (...args: AcquireArgs) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.scope, (scope) =>
+            Effect.flatMap(
+              take(wait, args, restore, scope),
+              (hold): Effect.Effect<Result.Result<Lock, LockRecord | undefined>> =>
+                Result.isFailure(hold)
+                  ? Effect.succeed(Result.fail(hold.failure))
+                  : // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
+                    Effect.as(Scope.addFinalizer(scope, hold.success.release), Result.succeed(makeLock(hold.success)))
+            )
+          )
         )
+
+    const using =
+      (wait: boolean) =>
+      <A, E, R>(
+        body: Body<A, E, R>,
+        ...args: AcquireArgs
+      ): Effect.Effect<Option.Option<A>, E | AcquireError | LockLost, R> =>
+        // Before "is a function": a tag is both.
+        !Effect.isEffect(body) && typeof body !== "function"
+          ? Effect.fail(invalid("body", body, "an effect, or a function of the lock that gives one"))
+          : Effect.uninterruptibleMask((restore) =>
+              Effect.flatMap(take(wait, args, restore), (hold) => {
+                if (Result.isFailure(hold)) return Effect.succeedNone
+                const lock = makeLock(hold.success)
+                const guarded = lock.guard(inside(hold.success, () => (Effect.isEffect(body) ? body : body(lock))))
+                return Effect.asSome(Effect.ensuring(restore(guarded), hold.success.release))
+              })
+            )
 
     const mustWait = scoped(true)
     const tryScoped = scoped(false)
-    const tries = (...args: AcquireArgs): Effect.Effect<Result.Result<Lock, LockRecord | undefined>, TryError, Scope.Scope> =>
+    const tries = (
+      ...args: AcquireArgs
+    ): Effect.Effect<Result.Result<Lock, LockRecord | undefined>, TryError, Scope.Scope> =>
       Effect.catchTag(tryScoped(...args), "LockTimeout", () => Effect.succeed(Result.fail(undefined)))
     const mustWaitUsing = using(true)
 
@@ -193,7 +232,9 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     const withKey = <A>(operation: string, lockId: string, use: (key: string) => Effect.Effect<A, StorageError>) =>
       Effect.suspend((): Effect.Effect<A, InvalidLockId | StorageError> => {
         const key = storedId(lockId, options.namespace)
-        return key instanceof InvalidLockId ? Effect.fail(key) : open(operation, core.calls.ask(operation, use(key), limit))
+        return key instanceof InvalidLockId
+          ? Effect.fail(key)
+          : open(operation, core.calls.ask(operation, use(key), limit))
       })
 
     /** A hold of this very process need not wait for its next renewal to learn of it; nor need the waiters behind it. */
@@ -213,36 +254,59 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     return {
       // A failed result, and `None`, are for those who do not wait: neither of these can be.
       acquire: (...args) => Effect.map(mustWait(...args), (lock) => (lock as Result.Success<Lock, never>).success),
-      tryAcquire: (...args) => Effect.map(tries(...args), (lock) => Result.isSuccess(lock) ? Option.some(lock.success) : Option.none()),
+      tryAcquire: (...args) =>
+        Effect.map(tries(...args), (lock) => (Result.isSuccess(lock) ? Option.some(lock.success) : Option.none())),
       tryAcquireOrHolder: (...args) =>
         Effect.map(tries(...args), (lock) =>
           outcome.fromResult(
-            Result.isSuccess(lock) ? Result.succeed(lock.success) : Result.fail(Option.map(Option.fromNullishOr(lock.failure), (record) => LockInformation.fromRecord(record, args[0])))
-          )),
+            Result.isSuccess(lock)
+              ? Result.succeed(lock.success)
+              : Result.fail(
+                  Option.map(Option.fromNullishOr(lock.failure), (record) =>
+                    LockInformation.fromRecord(record, args[0])
+                  )
+                )
+          )
+        ),
       withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
       get,
       isLocked: (lockId) => Effect.map(get(lockId), Option.isSome),
-      list: Stream.unwrap(open("list", Effect.succeed(
-        core.storage.list.pipe(
-          Stream.map(({ record }) => ({ record, lockId: publicId(record.lockId, options.namespace) })),
-          Stream.filter((found): found is typeof found & { readonly lockId: string } => found.lockId !== undefined),
-          Stream.map(({ lockId, record }) => LockInformation.fromRecord(record, lockId))
+      list: Stream.unwrap(
+        open(
+          "list",
+          Effect.succeed(
+            core.storage.list.pipe(
+              Stream.map(({ record }) => ({ record, lockId: publicId(record.lockId, options.namespace) })),
+              Stream.filter((found): found is typeof found & { readonly lockId: string } => found.lockId !== undefined),
+              Stream.map(({ lockId, record }) => LockInformation.fromRecord(record, lockId))
+            )
+          )
         )
-      ))),
+      ),
       forceRelease: (lockId, { token, when }) =>
         Number.isSafeInteger(token) && token > 0
           ? when === "now" || when === "leaseEnd"
             ? Effect.map(
-              withKey("revoke", lockId, (key) =>
-                Effect.tap(core.storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
-                  Effect.sync(() => {
-                    if (_tag === "Revoked") forced(key, token)
-                  }))),
-              (outcome) => outcome._tag === "Revoked"
-            )
-            : new InvalidOptions({ field: "when", kind: JSON.stringify(when) ?? typeof when, rule: "\"now\" or \"leaseEnd\"" })
-          : new InvalidOptions({ field: "token", kind: String(token), rule: "the fencing token of the hold, a positive integer" })
+                withKey("revoke", lockId, (key) =>
+                  Effect.tap(core.storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
+                    Effect.sync(() => {
+                      if (_tag === "Revoked") forced(key, token)
+                    })
+                  )
+                ),
+                (outcome) => outcome._tag === "Revoked"
+              )
+            : new InvalidOptions({
+                field: "when",
+                kind: JSON.stringify(when) ?? typeof when,
+                rule: '"now" or "leaseEnd"'
+              })
+          : new InvalidOptions({
+              field: "token",
+              kind: String(token),
+              rule: "the fencing token of the hold, a positive integer"
+            })
     }
   })

@@ -19,15 +19,18 @@ const looks = 10
 export const settle = (core: Core, claimant: Claimant): Effect.Effect<void> =>
   Effect.suspend(() => {
     const trouble = new Unreleased(core, claimant)
-    return Effect.ensuring(settling(core, claimant, trouble), Effect.sync(() => trouble.ended()))
+    return Effect.ensuring(
+      settling(core, claimant, trouble),
+      Effect.sync(() => trouble.ended())
+    )
   })
 
 const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.Effect<void> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     let hurries = core.closed
     while (claimant.inflight > 0) yield* claimant.nextEnd
     const over = core.timeline.now() + claimant.lease
-    for (let pause = 20;; pause *= 2) {
+    for (let pause = 20; ; pause *= 2) {
       const answer = yield* Effect.result(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
       const answered = answer._tag === "Success"
       if (answered) trouble.answered()

@@ -29,7 +29,10 @@ const longestPause = 60_000
 
 const described = ({ claimant, leaseEnd, token }: Subject): string => {
   const { lockId, ownerId, ownerLabel } = claimant
-  const details = [...(token === undefined ? [] : [`token ${token}`]), `lease until ${new Date(leaseEnd).toISOString()}`]
+  const details = [
+    ...(token === undefined ? [] : [`token ${token}`]),
+    `lease until ${new Date(leaseEnd).toISOString()}`
+  ]
   return `${JSON.stringify(lockId)} of ${ownerLabel === "" ? `owner ${JSON.stringify(ownerId)}` : ownerLabel} (${details.join(", ")})`
 }
 
@@ -51,17 +54,24 @@ interface Line {
 const write = ({ count, level, reason, subjects, what, why }: Line): Effect.Effect<void> => {
   const others = count > subjects.length ? `, and ${count - subjects.length} more` : ""
   const first = subjects[0]!
-  const annotations = count === 1
-    ? { lockId: first.claimant.lockId, ownerId: first.claimant.ownerId, ...(first.token === undefined ? {} : { token: first.token }) }
-    : { lockId: subjects.map(({ claimant }) => claimant.lockId).join(", "), locks: count }
+  const annotations =
+    count === 1
+      ? {
+          lockId: first.claimant.lockId,
+          ownerId: first.claimant.ownerId,
+          ...(first.token === undefined ? {} : { token: first.token })
+        }
+      : { lockId: subjects.map(({ claimant }) => claimant.lockId).join(", "), locks: count }
   return logs[level](
     `effect-storage-lock: ${what}: ${subjects.map(described).join(", ")}${others}${why === undefined ? "" : `. ${why}`}`
-  ).pipe(Effect.annotateLogs({
-    ...annotations,
-    ownerLabel: first.claimant.ownerLabel,
-    leaseEnd: new Date(Math.min(...subjects.map(({ leaseEnd }) => leaseEnd))).toISOString(),
-    reason
-  }))
+  ).pipe(
+    Effect.annotateLogs({
+      ...annotations,
+      ownerLabel: first.claimant.ownerLabel,
+      leaseEnd: new Date(Math.min(...subjects.map(({ leaseEnd }) => leaseEnd))).toISOString(),
+      reason
+    })
+  )
 }
 
 /** Lines of one kind and cause. */
@@ -112,7 +122,12 @@ const told = (error: StorageError): string => `${error.reason}: ${error.message}
 export class Signs {
   private readonly topics = new Map<string, Topic>()
 
-  constructor(private readonly run: fibers.Run, private readonly clock: Clock.Clock, readonly alarms: Alarms, readonly timeline: Timeline) {}
+  constructor(
+    private readonly run: fibers.Run,
+    private readonly clock: Clock.Clock,
+    readonly alarms: Alarms,
+    readonly timeline: Timeline
+  ) {}
 
   /** Milliseconds since the Unix epoch, by this process. */
   wallClock(): number {
@@ -126,19 +141,26 @@ export class Signs {
   /** One call to renew some holds has failed. It will be tried again. */
   renewalFailed(subjects: ReadonlyArray<Subject>, error: StorageError): void {
     if (subjects.length === 0) return
-    this.log(write({
-      level: "Debug",
-      what: "a renewal failed",
-      reason: error.reason,
-      why: told(error),
-      count: subjects.length,
-      subjects: subjects.slice(0, mostNamed)
-    }))
+    this.log(
+      write({
+        level: "Debug",
+        what: "a renewal failed",
+        reason: error.reason,
+        why: told(error),
+        count: subjects.length,
+        subjects: subjects.slice(0, mostNamed)
+      })
+    )
   }
 
   /** Half of what was left of a lease when it should have been renewed has passed. */
   endangered(subject: Subject, error: StorageError | undefined): void {
-    this.inTrouble("not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through", subject, error, "The storage has not answered yet")
+    this.inTrouble(
+      "not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through",
+      subject,
+      error,
+      "The storage has not answered yet"
+    )
   }
 
   recovered(subject: Subject): void {
@@ -153,7 +175,12 @@ export class Signs {
 
   /** It is over for its program, and its release fails. */
   unreleased(subject: Subject, error: StorageError | undefined): void {
-    this.inTrouble("not given back, and may keep others out until the lease ends", subject, error, "The storage has not answered")
+    this.inTrouble(
+      "not given back, and may keep others out until the lease ends",
+      subject,
+      error,
+      "The storage has not answered"
+    )
   }
 
   released(subject: Subject): void {
@@ -173,7 +200,7 @@ export class Signs {
   private say(level: Level, what: string, reason: string, subject: Subject, why: string | undefined): void {
     const key = `${what}, ${reason}`
     let topic = this.topics.get(key)
-    if (topic === undefined) this.topics.set(key, topic = new Topic(this, level, what, reason))
+    if (topic === undefined) this.topics.set(key, (topic = new Topic(this, level, what, reason)))
     topic.add(subject, why)
   }
 }

@@ -10,7 +10,10 @@ export class Unreleased {
   private told: Subject | undefined
   private readonly since: number
 
-  constructor(private readonly core: Core, private readonly claimant: Claimant) {
+  constructor(
+    private readonly core: Core,
+    private readonly claimant: Claimant
+  ) {
     this.since = core.timeline.now()
   }
 
@@ -37,7 +40,12 @@ export class Unreleased {
     const { claimant, core } = this
     const now = core.timeline.now()
     // What was never held here, but claimed, may be held there for a lease.
-    const since = claimant.inflight > 0 ? now : claimant.until === Number.NEGATIVE_INFINITY ? Math.max(this.since, claimant.unsure) : claimant.unsure
+    const since =
+      claimant.inflight > 0
+        ? now
+        : claimant.until === Number.NEGATIVE_INFINITY
+          ? Math.max(this.since, claimant.unsure)
+          : claimant.unsure
     const left = Math.max(claimant.until, since + claimant.lease) - now
     if (left <= 0) return
     this.told = { claimant, leaseEnd: core.signs.wallClock() + left }

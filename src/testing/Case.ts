@@ -33,7 +33,8 @@ export interface Hooks {
    * Runs the effect with the *client's* wall clock off by this much. Default: `shiftClock`, which shifts Effect's `Clock`; for a storage outside
    * of this process `shiftDate` shifts the global `Date` too.
    */
-  readonly shiftClient?: (<A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) => Effect.Effect<A, E, R>) | undefined
+  readonly shiftClient?:
+    (<A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) => Effect.Effect<A, E, R>) | undefined
   /**
    * Runs the effect while whatever tells waiters of a freed lock (a channel, a queue of notifications, the right to publish) fails, and nothing else does.
    */
@@ -157,7 +158,7 @@ export class ConformanceFailure extends Data.TaggedError("ConformanceFailure")<{
 export class NotApplicable extends Data.TaggedError("NotApplicable")<{ readonly reason: string }> {}
 
 const show = (value: unknown): string => {
-  const text = JSON.stringify(value, (_, part) => typeof part === "bigint" ? String(part) : part)
+  const text = JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part))
   return text === undefined ? String(value) : text.length > 600 ? `${text.slice(0, 600)}…` : text
 }
 
@@ -180,12 +181,15 @@ export interface Held {
   readonly retryAfter: number
 }
 
-export const claimed = (outcome: LockRecord.ClaimOutcome, promise: string): Effect.Effect<Claimed, ConformanceFailure> =>
+export const claimed = (
+  outcome: LockRecord.ClaimOutcome,
+  promise: string
+): Effect.Effect<Claimed, ConformanceFailure> =>
   outcome._tag === "Claimed" ? Effect.succeed(outcome) : fail(`${promise}: expected Claimed`, outcome)
 
 export const held = (outcome: LockRecord.ClaimOutcome, promise: string): Effect.Effect<Held, ConformanceFailure> =>
   outcome._tag !== "Held"
     ? fail(`${promise}: expected Held`, outcome)
     : outcome.holder === undefined || outcome.retryAfter === undefined
-    ? fail(`${promise}: Held must name the holder and tell retryAfter`, outcome)
-    : Effect.succeed({ holder: outcome.holder, retryAfter: outcome.retryAfter })
+      ? fail(`${promise}: Held must name the holder and tell retryAfter`, outcome)
+      : Effect.succeed({ holder: outcome.holder, retryAfter: outcome.retryAfter })

@@ -31,24 +31,40 @@ export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Result => {
 }
 
 /** Runs a case on a target that is open already. What failed, or did not end within the limit (in milliseconds), is told with what it asked of the storage last. */
-export const runCase = (case_: Case.Case, opened: Env.Opened, limit = Number.POSITIVE_INFINITY): Effect.Effect<Result> => {
+export const runCase = (
+  case_: Case.Case,
+  opened: Env.Opened,
+  limit = Number.POSITIVE_INFINITY
+): Effect.Effect<Result> => {
   const { needs } = case_
   const { hooks, versioned } = opened.target
   if (needs !== undefined && (needs === "versioned" ? versioned : hooks?.[needs]) === undefined) {
-    return Effect.succeed({ _tag: "Skipped", reason: needs === "versioned" ? "it needs the target's \"versioned\"" : `it needs the hook ${JSON.stringify(needs)}` })
+    return Effect.succeed({
+      _tag: "Skipped",
+      reason:
+        needs === "versioned" ? 'it needs the target\'s "versioned"' : `it needs the hook ${JSON.stringify(needs)}`
+    })
   }
   const watch = new Watch()
   const told = ({ actual, message }: { readonly message: string; readonly actual?: unknown }) =>
     new ConformanceFailure({ message: `${message}\nAsked last, by all connections of the case:\n${watch}`, actual })
   return Env.forCase(opened, watch).pipe(
     Effect.flatMap(case_.run),
-    Effect.catchIf((error) => error instanceof ConformanceFailure, (error) => Effect.fail(told(error))),
+    Effect.catchIf(
+      (error) => error instanceof ConformanceFailure,
+      (error) => Effect.fail(told(error))
+    ),
     Effect.scoped,
     // What cannot be interrupted is not waited for either.
     fibers.disconnect,
     Effect.timeoutOrElse({
       duration: limit,
-      orElse: () => Effect.fail(told({ message: `over ${opened.target.name} the case did not end within ${limit} ms: ${case_.name} [${case_.rule}]` }))
+      orElse: () =>
+        Effect.fail(
+          told({
+            message: `over ${opened.target.name} the case did not end within ${limit} ms: ${case_.name} [${case_.rule}]`
+          })
+        )
     }),
     Effect.exit,
     Effect.map(outcomeOf)

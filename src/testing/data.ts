@@ -12,19 +12,25 @@ import * as Steps from "./steps.js"
 const hour = 3_600_000_000
 
 /** Puts a record in place of whatever is there. */
-const put = (store: VersionedStore.Service, lockId: string, change: (before: LockRecord.LockRecord) => LockRecord.LockRecord) =>
-  Effect.gen(function*() {
+const put = (
+  store: VersionedStore.Service,
+  lockId: string,
+  change: (before: LockRecord.LockRecord) => LockRecord.LockRecord
+) =>
+  Effect.gen(function* () {
     const before = Option.getOrUndefined(yield* store.get(lockId))
-    if (before === undefined) return yield* Case.fail("the smaller port shows the record of a held lock: \"versioned\" is not over the same data")
+    if (before === undefined)
+      return yield* Case.fail('the smaller port shows the record of a held lock: "versioned" is not over the same data')
     const next = change(before)
     yield* store.update(lockId, before.version, next)
     return next
   })
 
 const forget = (store: VersionedStore.Service, lockId: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const found = Option.getOrUndefined(yield* store.get(lockId))
-    if (found === undefined) return yield* Case.fail("the smaller port shows the record of a held lock: \"versioned\" is not over the same data")
+    if (found === undefined)
+      return yield* Case.fail('the smaller port shows the record of a held lock: "versioned" is not over the same data')
     yield* store.delete(lockId, found.version)
   })
 
@@ -47,7 +53,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "future-token",
     needs: "versioned",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* env.versioned!
         for (const left of ["free", "expired"] as const) {
           const taken = yield* Steps.take(env, env.storage, { lockId: env.lockId(left), ownerId: "ada" })
@@ -61,11 +67,27 @@ export const cases: ReadonlyArray<Case.Case> = [
             ...(left === "free" ? { holds: [], ownerId: "" } : {})
           }))
           const promise = `a lock that is ${left}, with a token of the future`
-          const next = yield* Steps.takeOver(env, env.storage, { lockId, ownerId: "bob", holdId: env.holdId(), lease: env.long })
-          yield* Case.that(next.record.token === future + 1, `${promise}: the next hold has the next token, ${future + 1}`, next.record)
-          yield* Case.that(next.record.version > stored.version, `${promise}: versions grow`, [stored.version, next.record.version])
+          const next = yield* Steps.takeOver(env, env.storage, {
+            lockId,
+            ownerId: "bob",
+            holdId: env.holdId(),
+            lease: env.long
+          })
+          yield* Case.that(
+            next.record.token === future + 1,
+            `${promise}: the next hold has the next token, ${future + 1}`,
+            next.record
+          )
+          yield* Case.that(next.record.version > stored.version, `${promise}: versions grow`, [
+            stored.version,
+            next.record.version
+          ])
           const seen = yield* Steps.record(env.storage, lockId, `${promise}: the next hold has it`)
-          yield* Case.that(seen.record.token === future + 1 && seen.record.ownerId === "bob", `${promise}: the token is kept as it was told`, seen.record)
+          yield* Case.that(
+            seen.record.token === future + 1 && seen.record.ownerId === "bob",
+            `${promise}: the token is kept as it was told`,
+            seen.record
+          )
           const hold = { lockId, holdId: next.record.holds[0]!, lease: env.long }
           yield* Steps.renewed(yield* Steps.renewOne(env.storage, hold), `${promise}: the next hold is renewed`)
           const release = yield* env.storage.release(hold)
@@ -82,7 +104,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "forgotten-record",
     needs: "versioned",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* env.versioned!
         const { storage } = env
         const lockId = env.lockId("forgotten")
@@ -90,7 +112,9 @@ export const cases: ReadonlyArray<Case.Case> = [
         const inner = yield* Steps.take(env, storage, { lockId, ownerId: "ada" })
         const other = yield* Steps.take(env, storage, { lockId: env.lockId("kept"), ownerId: "ada" })
         yield* forget(store, lockId)
-        const outcomes = yield* storage.renew([outer, other, inner].map(({ holdId, lockId }) => ({ lockId, holdId, lease: env.long })))
+        const outcomes = yield* storage.renew(
+          [outer, other, inner].map(({ holdId, lockId }) => ({ lockId, holdId, lease: env.long }))
+        )
         const [first, kept, second] = outcomes as ReadonlyArray<LockRecord.RenewOutcome>
         yield* gone(first!, "renewed among others")
         yield* gone(second!, "a deeper hold, renewed among others")
@@ -105,9 +129,18 @@ export const cases: ReadonlyArray<Case.Case> = [
 
         // So that a clock that is only moved by the kit has gone on, as every other has.
         yield* env.pass(2_000)
-        const next = yield* Steps.take(env, storage, { lockId, ownerId: "bob" }, "a lock whose record was forgotten is free")
+        const next = yield* Steps.take(
+          env,
+          storage,
+          { lockId, ownerId: "bob" },
+          "a lock whose record was forgotten is free"
+        )
         if (env.guarantees.clock === "storage") {
-          yield* Case.that(next.token > outer.token, "the clock keeps tokens growing over a record that was forgotten", [outer.token, next.token])
+          yield* Case.that(
+            next.token > outer.token,
+            "the clock keeps tokens growing over a record that was forgotten",
+            [outer.token, next.token]
+          )
         }
         for (const former of [outer, inner]) {
           const late = yield* Steps.renewOne(storage, { ...former, lease: env.long })
@@ -128,12 +161,18 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "restored-record",
     needs: "versioned",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* env.versioned!
         const lockId = env.lockId()
         const taken = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
         const former = env.holdId()
-        const restored = yield* put(store, lockId, (before) => ({ ...before, ownerId: "eve", holds: [former], token: before.token - 5, version: before.version + 1 }))
+        const restored = yield* put(store, lockId, (before) => ({
+          ...before,
+          ownerId: "eve",
+          holds: [former],
+          token: before.token - 5,
+          version: before.version + 1
+        }))
         const renewal = yield* Steps.renewOne(env.storage, { lockId, holdId: taken.holdId, lease: env.long })
         yield* Case.that(
           renewal._tag === "NotHeld" && renewal.current?.ownerId === "eve" && renewal.current.token === restored.token,

@@ -22,7 +22,8 @@ export interface Opened {
 const build = (target: Target): Effect.Effect<Storage.Service, unknown, Scope.Scope> =>
   Effect.map(Layer.build(target.layer), (context) => Context.get(context, Storage.Storage))
 
-const roundUp = (micros: number, multiple: number): number => Math.ceil(micros / Math.max(1, multiple)) * Math.max(1, multiple)
+const roundUp = (micros: number, multiple: number): number =>
+  Math.ceil(micros / Math.max(1, multiple)) * Math.max(1, multiple)
 
 const minute = 60_000_000
 
@@ -37,7 +38,7 @@ const clocks = () => ({ real: performance.now() * 1000, wall: wallNow() * 1000 }
 
 /** Builds the layer, and finds out whether a second build sees the locks of the first. */
 export const open = (target: Target): Effect.Effect<Opened, unknown, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* build(target)
     const lockId = `kit-${random.text(12)}-probe`
     const holdId = random.holdId()
@@ -54,11 +55,12 @@ const free = (storage: Storage.Service, lockId: string) =>
   Effect.flatMap(storage.get(lockId), (found) =>
     Option.isSome(found)
       ? Effect.asVoid(storage.revoke({ lockId, token: found.value.record.token, when: "now" }))
-      : Effect.void)
+      : Effect.void
+  )
 
 /** What one case runs with. Whatever it leaves behind is freed after it, so that suites may run on a server that others use. */
 export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { shared, target } = opened
     const hooks = target.hooks ?? {}
     const { guarantees } = opened.storage
@@ -82,13 +84,13 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
         ? Effect.map(build(target), (storage) => watch.over(storage))
         : Effect.sync(() => watch.over(opened.storage)),
       shared,
-      expectShared: target.builds === undefined
-        ? !guarantees.name.startsWith("MemoryStorage")
-        : target.builds === "shared",
+      expectShared:
+        target.builds === undefined ? !guarantees.name.startsWith("MemoryStorage") : target.builds === "shared",
       hooks,
-      versioned: target.versioned === undefined
-        ? undefined
-        : Effect.map(Layer.build(target.versioned), (context) => Context.get(context, VersionedStore.VersionedStore)),
+      versioned:
+        target.versioned === undefined
+          ? undefined
+          : Effect.map(Layer.build(target.versioned), (context) => Context.get(context, VersionedStore.VersionedStore)),
       prefix,
       lockId: (label = "lock") => `${prefix}${++ids}-${label}`,
       holdId: random.holdId,
@@ -106,7 +108,11 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
           const moved = advanced - mark.advanced
           return {
             // With a clock that is moved, the storage's need not run while we do.
-            least: moved + (advance === undefined ? Math.max(0, Math.floor(Math.min(passed, told - wallGrain) * (1 - slew)) - guarantees.leaseGranularity) : 0),
+            least:
+              moved +
+              (advance === undefined
+                ? Math.max(0, Math.floor(Math.min(passed, told - wallGrain) * (1 - slew)) - guarantees.leaseGranularity)
+                : 0),
             most: moved + Math.ceil(Math.max(passed, told + wallGrain) * (1 + slew)) + guarantees.leaseGranularity
           }
         }),

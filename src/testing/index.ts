@@ -6,17 +6,15 @@
  * @since 0.1.0
  */
 import "#effect/major"
-export {
-  type Case,
-  ConformanceFailure,
-  type Env,
-  type Hooks,
-  type Mark,
-  NotApplicable,
-  type Target
-} from "./Case.js"
+export { type Case, ConformanceFailure, type Env, type Hooks, type Mark, NotApplicable, type Target } from "./Case.js"
 export { cases } from "./cases.js"
 export { check, type Result } from "./check.js"
 export { shiftClock, shiftDate } from "./leases.js"
 export { suite, type SuiteOptions, versionedSuite } from "./suite.js"
-export { checkVersioned, type VersionedCase, versionedCases, type VersionedEnv, type VersionedTarget } from "./versioned.js"
+export {
+  checkVersioned,
+  type VersionedCase,
+  versionedCases,
+  type VersionedEnv,
+  type VersionedTarget
+} from "./versioned.js"

@@ -9,7 +9,7 @@ import * as Steps from "./steps.js"
 const day = 86_400_000
 
 /** The greatest common one. */
-const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b)
+const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b))
 
 /**
  * Runs an effect with Effect's wall clock off by this many milliseconds. Its monotonic clock is left alone, as it is when a machine's time is set.
@@ -19,11 +19,14 @@ const divisor = (a: number, b: number): number => b === 0 ? a : divisor(b, a % b
  */
 export const shiftClock = <A, E, R>(self: Effect.Effect<A, E, R>, millis: number): Effect.Effect<A, E, R> =>
   Effect.clockWith((clock) => {
-    return clocks.withClock(self, clocks.make({
-      wallMillis: () => clocks.wallMillis(clock) + millis,
-      monotonicNanos: () => clocks.monotonicNanos(clock),
-      sleep: (duration) => clock.sleep(duration)
-    }))
+    return clocks.withClock(
+      self,
+      clocks.make({
+        wallMillis: () => clocks.wallMillis(clock) + millis,
+        monotonicNanos: () => clocks.monotonicNanos(clock),
+        sleep: (duration) => clock.sleep(duration)
+      })
+    )
   })
 
 /**
@@ -56,18 +59,26 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "an inner hold with a shorter lease does not shorten the outer one",
     rule: "leases-only-grow",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lockId = env.lockId()
         const outer = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada", lease: env.long })
         const inner = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada", lease: env.short })
-        yield* Case.that(inner.validFor > env.long / 2, "the answer to a shorter inner claim tells what is left of the lock's lease", inner)
+        yield* Case.that(
+          inner.validFor > env.long / 2,
+          "the answer to a shorter inner claim tells what is left of the lock's lease",
+          inner
+        )
         yield* Case.that(
           env.guarantees.clock === "observed" || inner.record.leaseExpireTime >= outer.record.leaseExpireTime,
           "a shorter inner claim leaves the lease end",
           [outer.record, inner.record]
         )
         yield* env.pass(env.short * 1.2)
-        const still = yield* Steps.record(env.storage, lockId, "an inner hold with a shorter lease does not end the outer one")
+        const still = yield* Steps.record(
+          env.storage,
+          lockId,
+          "an inner hold with a shorter lease does not end the outer one"
+        )
         yield* Case.that(still.validFor > env.long / 2, "a shorter inner claim leaves the lease end", still)
         const held = yield* Case.held(
           yield* env.storage.claim({ lockId, ownerId: "bob", holdId: env.holdId(), lease: env.long }),
@@ -80,7 +91,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a shorter renewal does not shorten the lease, and a longer one lengthens it",
     rule: "renewal-only-lengthens",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lockId = env.lockId()
         const { holdId } = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada", lease: env.long })
         const shorter = yield* Steps.renewed(
@@ -116,7 +127,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a lease of a fraction of a second is neither cut nor rounded to whole seconds",
     rule: "lease-length",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         // Several, at different fractions of the second: a time cut to seconds is right now and then.
         for (let i = 0; i < 4; i++) {
           const lockId = env.lockId()
@@ -134,7 +145,10 @@ export const cases: ReadonlyArray<Case.Case> = [
             const { most } = yield* env.since(before)
             if (outcome._tag === "Claimed") {
               // At most this much has passed; so if it is less than the lease, the lease was cut.
-              yield* Case.that(most >= env.short, `a lease of ${env.short} µs lasts that long: it ended within ${most} µs`)
+              yield* Case.that(
+                most >= env.short,
+                `a lease of ${env.short} µs lasts that long: it ended within ${most} µs`
+              )
               yield* Steps.tookOver(env, taken, outcome.record)
               break
             }
@@ -158,18 +172,26 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "the grain that is stated is that of the clock: leases of so many grains are kept as they are",
     rule: "grain",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { leaseGranularity } = env.guarantees
         if (env.guarantees.clock !== "storage") return yield* Case.skip("the storage has no clock by which leases end")
         let grain = 0
         // Of so many times of a finer clock some differ by an odd number of its grains.
         for (let i = 0; i < 48; i++) {
-          const { record } = yield* Steps.take(env, env.storage, { lockId: env.lockId(), ownerId: "ada", lease: env.long + i * leaseGranularity })
+          const { record } = yield* Steps.take(env, env.storage, {
+            lockId: env.lockId(),
+            ownerId: "ada",
+            lease: env.long + i * leaseGranularity
+          })
           const { leaseExpireTime, lockBeginTime } = record
-          yield* Case.that(leaseExpireTime - lockBeginTime === env.long + i * leaseGranularity, "a lease of so many grains has its whole length", record)
+          yield* Case.that(
+            leaseExpireTime - lockBeginTime === env.long + i * leaseGranularity,
+            "a lease of so many grains has its whole length",
+            record
+          )
           grain = divisor(grain, lockBeginTime)
           // Timers end at whole milliseconds, as coarse clocks tick: a little work is no part of either.
-          if (env.hooks.advance === undefined) yield* Effect.sleep(`${1 + i % 3} millis`)
+          if (env.hooks.advance === undefined) yield* Effect.sleep(`${1 + (i % 3)} millis`)
         }
         // A clock that is moved by hand tells no grain but the hand's.
         yield* Case.that(
@@ -182,7 +204,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a short lease that is renewed in time goes on",
     rule: "renewal-keeps",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lockId = env.lockId()
         const lease = Math.ceil((env.short * 7) / 3 / env.guarantees.leaseGranularity) * env.guarantees.leaseGranularity
         let mark = yield* env.mark
@@ -193,8 +215,12 @@ export const cases: ReadonlyArray<Case.Case> = [
           const outcome = yield* Steps.renewOne(env.storage, { lockId, holdId: taken.holdId, lease })
           const { most } = yield* env.since(mark)
           // A machine that was busy for a whole lease has lost it in order.
-          if (outcome._tag === "NotHeld" && most >= lease) return yield* Case.skip("this machine is too busy to renew a short lease in time")
-          const { validFor } = yield* Steps.renewed(outcome, `a hold is renewed ${most} µs after its last renewal, with a lease of ${lease} µs`)
+          if (outcome._tag === "NotHeld" && most >= lease)
+            return yield* Case.skip("this machine is too busy to renew a short lease in time")
+          const { validFor } = yield* Steps.renewed(
+            outcome,
+            `a hold is renewed ${most} µs after its last renewal, with a lease of ${lease} µs`
+          )
           yield* Case.that(
             validFor >= lease && validFor <= lease + env.guarantees.leaseGranularity,
             "a renewal makes the hold valid for its whole lease",
@@ -205,14 +231,18 @@ export const cases: ReadonlyArray<Case.Case> = [
         const last = yield* Steps.renewOne(env.storage, { lockId, holdId: taken.holdId, lease: env.long })
         if (last._tag === "NotHeld") return yield* Case.skip("this machine is too busy to renew a short lease in time")
         const after = yield* Steps.record(env.storage, lockId, "a renewed hold lives")
-        yield* Case.that(after.record.token === taken.token && after.record.holds.length === 1, "and is the same hold", after)
+        yield* Case.that(
+          after.record.token === taken.token && after.record.holds.length === 1,
+          "and is the same hold",
+          after
+        )
       })
   },
   {
     name: "what is left of a lease shrinks as the storage's time passes, and is told from one clock",
     rule: "valid-for",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lockId = env.lockId()
         const before = yield* env.mark
         const taken = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
@@ -225,9 +255,13 @@ export const cases: ReadonlyArray<Case.Case> = [
           "a live lock is held"
         )
         const { most } = yield* env.since(before)
-        for (const [what, left] of [["validFor of get", seen.validFor], ["retryAfter of Held", held.retryAfter]] as const) {
+        for (const [what, left] of [
+          ["validFor of get", seen.validFor],
+          ["retryAfter of Held", held.retryAfter]
+        ] as const) {
           yield* Case.that(
-            left <= taken.validFor - (env.guarantees.clock === "storage" ? least : 0) && left >= taken.validFor - most - 50_000,
+            left <= taken.validFor - (env.guarantees.clock === "storage" ? least : 0) &&
+              left >= taken.validFor - most - 50_000,
             `${what} is what is left of the lease: ${taken.validFor} µs less ${least} to ${most}`,
             left
           )
@@ -238,7 +272,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "the storage's clock decides: a client whose clock is a day off gets the same answers",
     rule: "storage-clock",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         if (env.guarantees.name.startsWith("MemoryStorage") && env.hooks.advance === undefined) {
           return yield* Case.skip("its clock is this process's own, unless it was made with another")
         }
@@ -256,9 +290,17 @@ export const cases: ReadonlyArray<Case.Case> = [
             yield* shift(Steps.renewOne(env.storage, { lockId, holdId: taken.holdId, lease: 2 * env.long }), millis),
             `${off} renews its hold`
           )
-          yield* Case.that(Math.abs(renewal.validFor - env.long) < day * 500, `${off} is told the true validFor`, renewal)
+          yield* Case.that(
+            Math.abs(renewal.validFor - env.long) < day * 500,
+            `${off} is told the true validFor`,
+            renewal
+          )
           const seen = yield* shift(Steps.record(env.storage, lockId, `${off} sees what is held`), millis)
-          yield* Case.that(seen.validFor > env.long && seen.validFor < 3 * env.long, `${off} stores no time of its own`, seen)
+          yield* Case.that(
+            seen.validFor > env.long && seen.validFor < 3 * env.long,
+            `${off} stores no time of its own`,
+            seen
+          )
 
           const mine = env.lockId()
           const own = yield* shift(Steps.take(env, env.storage, { lockId: mine, ownerId: "ada" }), millis)
@@ -267,10 +309,15 @@ export const cases: ReadonlyArray<Case.Case> = [
             `what ${off} took is held for the others`
           )
           const left = yield* Steps.record(env.storage, mine, `what ${off} took is held`)
-          yield* Case.that(left.validFor <= env.long + env.guarantees.leaseGranularity, `${off} stores no time of its own`, left)
+          yield* Case.that(
+            left.validFor <= env.long + env.guarantees.leaseGranularity,
+            `${off} stores no time of its own`,
+            left
+          )
           // An observed storage estimates times for people by the reader's wall clock; nothing is decided by them.
           yield* Case.that(
-            env.guarantees.clock === "observed" || Math.abs(own.record.lockBeginTime - taken.record.lockBeginTime) < day * 500,
+            env.guarantees.clock === "observed" ||
+              Math.abs(own.record.lockBeginTime - taken.record.lockBeginTime) < day * 500,
             `${off} stores no time of its own`,
             [taken.record, own.record]
           )

@@ -16,10 +16,15 @@ import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
 /** A process of its own: a build of the storage's layer, and the lock service over it. */
-const process = (env: Case.Env, options: StorageLock.Options = {}): Effect.Effect<StorageLock.Service, unknown, Scope.Scope> =>
-  Effect.gen(function*() {
+const process = (
+  env: Case.Env,
+  options: StorageLock.Options = {}
+): Effect.Effect<StorageLock.Service, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
     const storage = yield* env.connect
-    const context = yield* Layer.build(StorageLock.layer(options).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage))))
+    const context = yield* Layer.build(
+      StorageLock.layer(options).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+    )
     return Context.get(context, StorageLock.StorageLock)
   })
 
@@ -28,23 +33,30 @@ const lease = (env: Case.Env): number => Math.max(2_000, (env.guarantees.shortes
 
 /** Real time passes, and the storage's own clock with it. */
 const tick = (env: Case.Env, millis: number) =>
-  Effect.andThen(Effect.sleep(Duration.millis(millis)), env.hooks.advance === undefined ? Effect.void : env.pass(millis * 1000))
+  Effect.andThen(
+    Effect.sleep(Duration.millis(millis)),
+    env.hooks.advance === undefined ? Effect.void : env.pass(millis * 1000)
+  )
 
 /** As long as the scope lives. */
 const ticking = (env: Case.Env) =>
   env.hooks.advance === undefined ? Effect.void : Effect.forkScoped(Effect.forever(tick(env, 50)))
 
 /** How long this machine has at most kept a timer waiting, in milliseconds. */
-const stalls = Effect.gen(function*() {
+const stalls = Effect.gen(function* () {
   let longest = 0
   let last = performance.now()
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(
-    Effect.sleep("20 millis"),
-    Effect.sync(() => {
-      longest = Math.max(longest, performance.now() - last)
-      last = performance.now()
-    })
-  )))
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.andThen(
+        Effect.sleep("20 millis"),
+        Effect.sync(() => {
+          longest = Math.max(longest, performance.now() - last)
+          last = performance.now()
+        })
+      )
+    )
+  )
   return () => Math.max(longest, performance.now() - last)
 })
 
@@ -53,42 +65,56 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a hold lives as long as its scope",
     rule: "life-scope",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const locks = yield* process(env)
         const lockId = env.lockId()
-        yield* Effect.scoped(Effect.gen(function*() {
-          const lock = yield* locks.acquire(lockId, "ada")
-          const { record } = yield* Steps.record(env.storage, lockId, "an acquired lock is held")
-          yield* Case.that(record.ownerId === "ada" && record.token === lock.token && record.holds[0] === lock.holdId, "the record is of this hold", record)
-          const left = Duration.toMillis(yield* lock.check)
-          yield* Case.that(left > 0 && left <= 30_000, "a hold knows for how long it is sure", left)
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lock = yield* locks.acquire(lockId, "ada")
+            const { record } = yield* Steps.record(env.storage, lockId, "an acquired lock is held")
+            yield* Case.that(
+              record.ownerId === "ada" && record.token === lock.token && record.holds[0] === lock.holdId,
+              "the record is of this hold",
+              record
+            )
+            const left = Duration.toMillis(yield* lock.check)
+            yield* Case.that(left > 0 && left <= 30_000, "a hold knows for how long it is sure", left)
+          })
+        )
         yield* Steps.isFree(env.storage, lockId, "closing the scope frees the lock")
-        yield* Effect.scoped(Effect.gen(function*() {
-          const lock = yield* locks.acquire(lockId, "ada")
-          yield* lock.release
-          yield* Steps.isFree(env.storage, lockId, "an early release frees the lock")
-          const other = yield* locks.acquire(lockId, "bob")
-          yield* lock.release
-          yield* Case.that(Option.isSome(yield* env.storage.get(lockId)), "a second release frees nobody else's hold", other.token)
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lock = yield* locks.acquire(lockId, "ada")
+            yield* lock.release
+            yield* Steps.isFree(env.storage, lockId, "an early release frees the lock")
+            const other = yield* locks.acquire(lockId, "bob")
+            yield* lock.release
+            yield* Case.that(
+              Option.isSome(yield* env.storage.get(lockId)),
+              "a second release frees nobody else's hold",
+              other.token
+            )
+          })
+        )
       })
   },
   {
     name: "what somebody else holds is not had by trying, and its body does not run",
     rule: "life-try",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [ours, theirs] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
-        yield* Effect.scoped(Effect.gen(function*() {
-          yield* theirs.acquire(lockId, "bob")
-          const tried = yield* ours.tryAcquire(lockId, "ada")
-          yield* Case.that(Option.isNone(tried), "a lock that another process holds is not had")
-          let ran = false
-          const result = yield* ours.withLockIfAvailable(() => Effect.sync(() => (ran = true)), lockId, "ada")
-          yield* Case.that(Option.isNone(result) && !ran, "its body does not run", result)
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* theirs.acquire(lockId, "bob")
+            const tried = yield* ours.tryAcquire(lockId, "ada")
+            yield* Case.that(Option.isNone(tried), "a lock that another process holds is not had")
+            let ran = false
+            const result = yield* ours.withLockIfAvailable(() => Effect.sync(() => (ran = true)), lockId, "ada")
+            yield* Case.that(Option.isNone(result) && !ran, "its body does not run", result)
+          })
+        )
         const result = yield* ours.withLockIfAvailable(() => Effect.succeed(42), lockId, "ada")
         yield* Case.that(Option.isSome(result) && result.value === 42, "a free lock is had, and its body runs", result)
       })
@@ -97,14 +123,16 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "withLock passes on what its body comes to, and frees the lock whatever that is",
     rule: "life-with-lock",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const locks = yield* process(env)
         const lockId = env.lockId()
         const seen = Steps.record(env.storage, lockId, "the lock is held while the body runs")
         const result = yield* locks.withLock((lock) => Effect.as(seen, lock.token), lockId, "ada")
         yield* Case.that(Number.isSafeInteger(result), "the body's result is passed on", result)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's success")
-        const failed = yield* Effect.flip(locks.withLock(() => Effect.andThen(seen, Effect.fail("no" as const)), lockId, "ada"))
+        const failed = yield* Effect.flip(
+          locks.withLock(() => Effect.andThen(seen, Effect.fail("no" as const)), lockId, "ada")
+        )
         yield* Case.that(failed === "no", "the body's failure is passed on", failed)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's failure")
         const died = yield* Effect.exit(locks.withLock(() => Effect.die("a defect"), lockId, "ada"))
@@ -112,7 +140,17 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's defect")
         // In its body, not only in the storage: a claim whose answer is still on its way is taken back after its caller has left.
         let inside = false
-        const fiber = yield* Effect.forkChild(locks.withLock(() => Effect.andThen(Effect.sync(() => (inside = true)), Effect.never), lockId, "ada"))
+        const fiber = yield* Effect.forkChild(
+          locks.withLock(
+            () =>
+              Effect.andThen(
+                Effect.sync(() => (inside = true)),
+                Effect.never
+              ),
+            lockId,
+            "ada"
+          )
+        )
         while (!inside) yield* Effect.sleep("5 millis")
         yield* Fiber.interrupt(fiber)
         yield* Steps.isFree(env.storage, lockId, "the lock is free after the body's interruption")
@@ -122,24 +160,36 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "its owner enters a lock again, and leaves it as often",
     rule: "life-reentry",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [ours, elsewhere] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
-        yield* Effect.scoped(Effect.gen(function*() {
-          const outer = yield* ours.acquire(lockId, "ada")
-          for (const locks of [ours, elsewhere]) {
-            const inner = yield* Effect.scoped(Effect.gen(function*() {
-              const lock = yield* locks.acquire(lockId, "ada")
-              const { record } = yield* Steps.record(env.storage, lockId, "an acquired lock is held")
-              yield* Case.that(record.holds.length === 2, "the lock is held twice", record)
-              return lock
-            }))
-            yield* Case.that(inner.token === outer.token && inner.holdId !== outer.holdId, "two holds under one token", [outer.token, inner.token])
-            const { record } = yield* Steps.record(env.storage, lockId, "leaving an inner hold leaves the outer")
-            yield* Case.that(record.holds.length === 1 && record.holds[0] === outer.holdId, "the outer hold lives", record)
-          }
-          yield* outer.check
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const outer = yield* ours.acquire(lockId, "ada")
+            for (const locks of [ours, elsewhere]) {
+              const inner = yield* Effect.scoped(
+                Effect.gen(function* () {
+                  const lock = yield* locks.acquire(lockId, "ada")
+                  const { record } = yield* Steps.record(env.storage, lockId, "an acquired lock is held")
+                  yield* Case.that(record.holds.length === 2, "the lock is held twice", record)
+                  return lock
+                })
+              )
+              yield* Case.that(
+                inner.token === outer.token && inner.holdId !== outer.holdId,
+                "two holds under one token",
+                [outer.token, inner.token]
+              )
+              const { record } = yield* Steps.record(env.storage, lockId, "leaving an inner hold leaves the outer")
+              yield* Case.that(
+                record.holds.length === 1 && record.holds[0] === outer.holdId,
+                "the outer hold lives",
+                record
+              )
+            }
+            yield* outer.check
+          })
+        )
         yield* Steps.isFree(env.storage, lockId, "leaving the outer hold frees the lock")
       })
   },
@@ -147,7 +197,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a hold that is refreshed outlives its lease several times",
     rule: "life-refresh",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const leaseExpireAfter = lease(env)
         const [ours, theirs] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
         const lockId = env.lockId()
@@ -157,16 +207,25 @@ export const cases: ReadonlyArray<Case.Case> = [
           yield* tick(env, 100)
           const state = yield* Effect.result(lock.check)
           if (state._tag === "Failure") {
-            if (stalled() > leaseExpireAfter / 4) return yield* Case.skip("this machine is too busy to refresh a short lease in time")
+            if (stalled() > leaseExpireAfter / 4)
+              return yield* Case.skip("this machine is too busy to refresh a short lease in time")
             return yield* Case.fail("a hold that is refreshed is not lost", state.failure)
           }
           if (passed % 500 === 0) {
             const tried = yield* Effect.scoped(theirs.tryAcquire(lockId, "bob"))
-            yield* Case.that(Option.isNone(tried) || lock.unsafeRemainingMillis() <= 0, "nobody else has it meanwhile", Option.getOrUndefined(tried)?.token)
+            yield* Case.that(
+              Option.isNone(tried) || lock.unsafeRemainingMillis() <= 0,
+              "nobody else has it meanwhile",
+              Option.getOrUndefined(tried)?.token
+            )
           }
         }
         const { record } = yield* Steps.record(env.storage, lockId, "a refreshed lock is held")
-        yield* Case.that(record.token === lock.token && record.holds.length === 1, "it is the same hold all the time", record)
+        yield* Case.that(
+          record.token === lock.token && record.holds.length === 1,
+          "it is the same hold all the time",
+          record
+        )
         yield* lock.renew
       })
   },
@@ -174,7 +233,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a holder from whom the lock is taken is told so, and its body is stopped",
     rule: "life-lost",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const leaseExpireAfter = lease(env)
         const [ours, operator] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
         yield* ticking(env)
@@ -200,14 +259,15 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "who waits has the lock after its holder's release, in another process too",
     rule: "life-waiting",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [ours, theirs] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
         const first = yield* ours.acquire(lockId, "ada")
-        const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(
-          theirs.acquire(lockId, "bob", { acquireTimeout: "20 seconds" }),
-          (lock) => lock.token
-        )))
+        const waiting = yield* Effect.forkChild(
+          Effect.scoped(
+            Effect.map(theirs.acquire(lockId, "bob", { acquireTimeout: "20 seconds" }), (lock) => lock.token)
+          )
+        )
         yield* Effect.sleep("150 millis")
         yield* Case.that(fibers.exitOf(waiting) === undefined, "who waits has nothing while another holds")
         yield* first.release
@@ -219,7 +279,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "who waits in vain is told who has the lock",
     rule: "life-timeout",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [ours, theirs] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
         yield* theirs.acquire(lockId, "bob")
@@ -232,7 +292,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "who stops waiting leaves nothing behind",
     rule: "life-interruption",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const [ours, theirs] = yield* Effect.all([process(env), process(env)])
         const lockId = env.lockId()
         const first = yield* theirs.acquire(lockId, "bob")
@@ -243,7 +303,9 @@ export const cases: ReadonlyArray<Case.Case> = [
           // It stops at the very moment at which it might get it.
           yield* i === 4 ? Effect.andThen(first.release, Fiber.interrupt(waiting)) : Fiber.interrupt(waiting)
         }
-        const next = yield* Effect.scoped(Effect.map(ours.acquire(lockId, "cyd", { acquireTimeout: "20 seconds" }), (lock) => lock.token))
+        const next = yield* Effect.scoped(
+          Effect.map(ours.acquire(lockId, "cyd", { acquireTimeout: "20 seconds" }), (lock) => lock.token)
+        )
         yield* Case.that(next > first.token, "the lock is had by the next who wants it", next)
         yield* Steps.isFreeSoon(env.storage, lockId, "who stops waiting leaves nothing behind")
       })
@@ -252,12 +314,14 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a holder that died is succeeded when its lease ends, with a higher token",
     rule: "life-takeover",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const locks = yield* process(env)
         const lockId = env.lockId()
         const dead = yield* Steps.take(env, env.storage, { lockId, ownerId: "dead", lease: env.short })
         yield* ticking(env)
-        const lock = yield* locks.acquire(lockId, "ada", { acquireTimeout: Duration.millis((env.short / 1000) * 4 + 10_000) })
+        const lock = yield* locks.acquire(lockId, "ada", {
+          acquireTimeout: Duration.millis((env.short / 1000) * 4 + 10_000)
+        })
         yield* Case.that(lock.token > dead.token, "the successor has a higher token", [dead.token, lock.token])
       })
   },
@@ -265,8 +329,11 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "of many in several processes never two are inside, tokens grow, and all get in",
     rule: "life-exclusion",
     run: (env) =>
-      Effect.gen(function*() {
-        const processes = yield* Effect.all(Array.from({ length: 4 }, () => process(env)), { concurrency: "unbounded" })
+      Effect.gen(function* () {
+        const processes = yield* Effect.all(
+          Array.from({ length: 4 }, () => process(env)),
+          { concurrency: "unbounded" }
+        )
         const lockId = env.lockId()
         let inside = 0
         let entered = 0
@@ -274,17 +341,22 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* Effect.forEach(
           Array.from({ length: 24 }, (_, i) => i),
           (i) =>
-            processes[i % 4]!.withLock((lock) =>
-              Effect.gen(function*() {
-                inside++
-                yield* Case.that(inside === 1, "never two are inside at once", inside)
-                yield* Case.that(lock.token > last, "tokens grow from holder to holder", [last, lock.token])
-                last = lock.token
-                yield* Effect.sleep("3 millis")
-                yield* Case.that(inside === 1, "never two are inside at once", inside)
-                inside--
-                entered++
-              }), lockId, undefined, { acquireTimeout: "60 seconds" }),
+            processes[i % 4]!.withLock(
+              (lock) =>
+                Effect.gen(function* () {
+                  inside++
+                  yield* Case.that(inside === 1, "never two are inside at once", inside)
+                  yield* Case.that(lock.token > last, "tokens grow from holder to holder", [last, lock.token])
+                  last = lock.token
+                  yield* Effect.sleep("3 millis")
+                  yield* Case.that(inside === 1, "never two are inside at once", inside)
+                  inside--
+                  entered++
+                }),
+              lockId,
+              undefined,
+              { acquireTimeout: "60 seconds" }
+            ),
           { concurrency: "unbounded", discard: true }
         )
         yield* Case.that(entered === 24, "all get in", entered)

@@ -39,7 +39,8 @@ const apply = <O>(lock: Lock, step: LockRecord.Step<O>): O => {
   return step.outcome
 }
 
-const same = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) => a.length === b.length && a.every((hold) => b.includes(hold))
+const same = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) =>
+  a.length === b.length && a.every((hold) => b.includes(hold))
 
 /** Compares what the storage tells of a lock with the model. `fresh`: a new hold has begun. */
 const compare = (
@@ -49,7 +50,7 @@ const compare = (
   validFor: number,
   change: "none" | "some" | "fresh" | "maybe"
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const model = lock.model!
     yield* Case.that(record.ownerId === model.ownerId, `the owner is ${JSON.stringify(model.ownerId)}`, record)
     yield* Case.that(same(record.holds, model.holds), `the holds are ${model.holds.join()}`, record)
@@ -62,21 +63,26 @@ const compare = (
       change === "none"
         ? record.version === lock.version
         : change === "maybe"
-        ? record.version >= lock.version
-        : record.version > lock.version,
+          ? record.version >= lock.version
+          : record.version > lock.version,
       change === "none" ? `the version is still ${lock.version}` : `the version grows from ${lock.version}`,
       record
     )
     const { most } = yield* run.env.since(lock.mark)
     const left = model.leaseExpireTime - now
     yield* Case.that(
-      validFor <= left + run.env.guarantees.leaseGranularity + Steps.clockSlack && validFor >= left - most - Steps.clockSlack,
+      validFor <= left + run.env.guarantees.leaseGranularity + Steps.clockSlack &&
+        validFor >= left - most - Steps.clockSlack,
       `what is left of the lease is ${left} µs, less at most ${most}`,
       { validFor, record }
     )
     if (run.env.guarantees.clock !== "observed" && change !== "fresh") {
       yield* Case.that(record.lockBeginTime === lock.lockBeginTime, `the begin is still ${lock.lockBeginTime}`, record)
-      yield* Case.that(record.leaseExpireTime >= lock.leaseExpireTime, `the lease end does not go back from ${lock.leaseExpireTime}`, record)
+      yield* Case.that(
+        record.leaseExpireTime >= lock.leaseExpireTime,
+        `the lease end does not go back from ${lock.leaseExpireTime}`,
+        record
+      )
     }
     lock.token = record.token
     lock.version = record.version
@@ -85,15 +91,19 @@ const compare = (
   })
 
 const look = (run: Run, storage: Storage.Service, lock: Lock, change: "none" | "some" | "maybe") =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const found = yield* storage.get(lock.lockId)
     const live = lock.model !== undefined && LockRecord.isLive(lock.model, now)
-    yield* Case.that(Option.isSome(found) === live, live ? "the lock is held" : "the lock is free", Option.getOrUndefined(found))
+    yield* Case.that(
+      Option.isSome(found) === live,
+      live ? "the lock is held" : "the lock is free",
+      Option.getOrUndefined(found)
+    )
     if (Option.isSome(found)) yield* compare(run, lock, found.value.record, found.value.validFor, change)
   })
 
 const claim = (run: Run, storage: Storage.Service, lock: Lock, request: LockRecord.Claim) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const before = lock.model
     const expected = apply(lock, LockRecord.claim(before, request, now))
     const mark = yield* run.env.mark
@@ -108,12 +118,18 @@ const claim = (run: Run, storage: Storage.Service, lock: Lock, request: LockReco
       yield* compare(run, lock, holder, retryAfter, "none")
     } else {
       const fresh = before === undefined || !LockRecord.isLive(before, now)
-      yield* compare(run, lock, outcome.record, outcome.validFor, fresh ? "fresh" : changed ? "some" : rewritten ? "maybe" : "none")
+      yield* compare(
+        run,
+        lock,
+        outcome.record,
+        outcome.validFor,
+        fresh ? "fresh" : changed ? "some" : rewritten ? "maybe" : "none"
+      )
     }
   })
 
 const renew = (run: Run, storage: Storage.Service, requests: ReadonlyArray<LockRecord.Renew>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const lockOf = (lockId: string) => run.locks.find((lock) => lock.lockId === lockId)!
     const before = new Map(run.locks.map((lock) => [lock, lock.model]))
     const mark = yield* run.env.mark
@@ -125,14 +141,20 @@ const renew = (run: Run, storage: Storage.Service, requests: ReadonlyArray<LockR
       const expected = apply(lock, LockRecord.renew(old, requests[i]!, now))
       const outcome = outcomes[i]!
       yield* Case.that(outcome._tag === expected._tag, `outcome ${i} is ${expected._tag}`, outcome)
-      if (lock.model !== old && (lock.model!.leaseExpireTime !== old!.leaseExpireTime || run.env.guarantees.clock === "observed")) lock.mark = mark
+      if (
+        lock.model !== old &&
+        (lock.model!.leaseExpireTime !== old!.leaseExpireTime || run.env.guarantees.clock === "observed")
+      )
+        lock.mark = mark
       if (outcome._tag === "NotHeld" && expected._tag === "NotHeld") {
         const { current } = expected
         yield* Case.that(
           current === undefined
             ? outcome.current === undefined
-            : outcome.current !== undefined && outcome.current.token === lock.token && same(outcome.current.holds, current.holds) &&
-              (current.holds.length === 0 || outcome.current.ownerId === current.ownerId),
+            : outcome.current !== undefined &&
+                outcome.current.token === lock.token &&
+                same(outcome.current.holds, current.holds) &&
+                (current.holds.length === 0 || outcome.current.ownerId === current.ownerId),
           `NotHeld tells ${current === undefined ? "that there is no record" : `the record that there is, with the holds ${current.holds.join()}`}`,
           outcome
         )
@@ -143,7 +165,7 @@ const renew = (run: Run, storage: Storage.Service, requests: ReadonlyArray<LockR
 
 /** Lets the lease of every lock end, if the clock can be moved; else takes a free one for a short while, and waits. */
 const expire = (run: Run, storage: Storage.Service, lock: Lock, request: LockRecord.Claim) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { env } = run
     if (env.hooks.advance === undefined) {
       if (lock.model !== undefined && LockRecord.isLive(lock.model, now)) return
@@ -159,7 +181,7 @@ const expire = (run: Run, storage: Storage.Service, lock: Lock, request: LockRec
   })
 
 const sequence = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, seed: number, trace: Array<string>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const random_ = random.seeded(seed)
     const mark = yield* env.mark
     const locks = Array.from({ length: 1 + random_.below(3) }, (): Lock => ({
@@ -174,18 +196,25 @@ const sequence = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, seed:
     const run: Run = { env, storages, locks, trace }
     // Short names in the trace, hold ids of the right shape in the requests.
     const holds = Array.from({ length: 6 }, (_, i) => random.text(21) + i)
-    const leases = [env.long, env.long / 2, env.long * 2, env.long * 4].map((lease) =>
-      Math.ceil(lease / env.guarantees.leaseGranularity) * env.guarantees.leaseGranularity)
+    const leases = [env.long, env.long / 2, env.long * 2, env.long * 4].map(
+      (lease) => Math.ceil(lease / env.guarantees.leaseGranularity) * env.guarantees.leaseGranularity
+    )
     let expiries = env.hooks.advance === undefined ? 1 : 6
     for (let i = 0; i < 40; i++) {
       const storage = random_.pick(storages)
       const lock = random_.pick(locks)
       const { lockId } = lock
-      const claimRequest = { lockId, ownerId: random_.pick(owners), holdId: random_.pick(holds), lease: random_.pick(leases) }
+      const claimRequest = {
+        lockId,
+        ownerId: random_.pick(owners),
+        holdId: random_.pick(holds),
+        lease: random_.pick(leases)
+      }
       // Half of the time a hold that is in, so that not all renewals and releases miss.
-      const holdId = random_.chance(50) && lock.model !== undefined && lock.model.holds.length > 0
-        ? random_.pick(lock.model.holds)
-        : random_.pick(holds)
+      const holdId =
+        random_.chance(50) && lock.model !== undefined && lock.model.holds.length > 0
+          ? random_.pick(lock.model.holds)
+          : random_.pick(holds)
       const times = random_.chance(25) ? 2 : 1
       const dice = random_.below(100)
       if (dice < 45) {
@@ -197,7 +226,10 @@ const sequence = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, seed:
         const requests = new Map<string, LockRecord.Renew>()
         for (let n = random_.below(5); n >= 0; n--) {
           const other = random_.pick(locks)
-          const id = random_.chance(60) && other.model !== undefined && other.model.holds.length > 0 ? random_.pick(other.model.holds) : random_.pick(holds)
+          const id =
+            random_.chance(60) && other.model !== undefined && other.model.holds.length > 0
+              ? random_.pick(other.model.holds)
+              : random_.pick(holds)
           requests.set(`${other.lockId} ${id}`, { lockId: other.lockId, holdId: id, lease: random_.pick(leases) })
         }
         trace.push(`renew ${JSON.stringify([...requests.values()])}`)
@@ -220,12 +252,12 @@ const sequence = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, seed:
         }
       } else if (dice < 90) {
         const token = random_.chance(70) ? lock.token : lock.token + 1
-        const when = random_.chance(50) ? "now" as const : "leaseEnd" as const
+        const when = random_.chance(50) ? ("now" as const) : ("leaseEnd" as const)
         for (let time = 0; time < times; time++) {
           trace.push(`revoke ${JSON.stringify({ lockId, token, when })}`)
           const before = lock.model
           // The model numbers its tokens by itself.
-          const modelToken = token === lock.token ? before?.token ?? 0 : -1
+          const modelToken = token === lock.token ? (before?.token ?? 0) : -1
           const expected = apply(lock, LockRecord.revoke(before, { lockId, token: modelToken, when }, now))
           const outcome = yield* storage.revoke({ lockId, token, when })
           yield* Case.that(outcome._tag === expected._tag, `the outcome is ${expected._tag}`, outcome)
@@ -248,7 +280,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "random sequences of claims, renewals, releases and revocations, with repeats, do what the specification says",
     rule: "specification",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         // Where leases are observed, one connection does not know what another has seen.
         const other = env.guarantees.clock === "observed" ? env.storage : yield* env.connect
         for (let i = 0; i < env.sequences; i++) {
@@ -258,7 +290,8 @@ export const cases: ReadonlyArray<Case.Case> = [
               Case.fail(
                 `step ${trace.length} of a random sequence (replay it with seed ${(env.seed + i) >>> 0}): ` +
                   `${error instanceof Case.ConformanceFailure ? error.message : String(error)}\n${trace.slice(-20).join("\n")}`
-              ))
+              )
+            )
           )
         }
       })

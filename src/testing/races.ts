@@ -8,14 +8,17 @@ import type * as Storage from "../Storage.js"
 import type * as LockRecord from "../LockRecord.js"
 
 const connections = (env: Case.Env, count: number) =>
-  Effect.all(Array.from({ length: count }, () => env.connect), { concurrency: "unbounded" })
+  Effect.all(
+    Array.from({ length: count }, () => env.connect),
+    { concurrency: "unbounded" }
+  )
 
 /** What a race of claims must come to. */
 const judged = (
   results: ReadonlyArray<{ readonly ownerId: string; readonly outcome: LockRecord.ClaimOutcome }>,
   how: string
 ): Effect.Effect<{ readonly holdId: string; readonly token: number }, unknown> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const winners = results.filter(({ outcome }) => outcome._tag === "Claimed")
     yield* Case.that(winners.length === 1, `one of many claims ${how} gets the lock: ${winners.length} did`, results)
     const winner = yield* Case.claimed(winners[0]!.outcome, how)
@@ -32,20 +35,24 @@ const judged = (
   })
 
 const race = (env: Case.Env, storages: ReadonlyArray<Storage.Service>, lockId: string, round: number) =>
-  Effect.forEach(storages, (storage, i) => {
-    const ownerId = `${round}-${i}`
-    return Effect.map(
-      storage.claim({ lockId, ownerId, holdId: env.holdId(), lease: env.long }),
-      (outcome) => ({ ownerId, outcome })
-    )
-  }, { concurrency: "unbounded" })
+  Effect.forEach(
+    storages,
+    (storage, i) => {
+      const ownerId = `${round}-${i}`
+      return Effect.map(storage.claim({ lockId, ownerId, holdId: env.holdId(), lease: env.long }), (outcome) => ({
+        ownerId,
+        outcome
+      }))
+    },
+    { concurrency: "unbounded" }
+  )
 
 export const cases: ReadonlyArray<Case.Case> = [
   {
     name: "of many that claim a new or a freed lock at once one gets it, and the others are told which",
     rule: "race-one-winner",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storages = yield* connections(env, 8)
         const lockId = env.lockId("again")
         let last = 0
@@ -55,7 +62,11 @@ export const cases: ReadonlyArray<Case.Case> = [
           yield* Case.that(token > last, "tokens grow from winner to winner", [last, token])
           last = token
           const released = yield* storages[round % 8]!.release({ lockId, holdId })
-          yield* Case.that(released._tag === "Released" && released.remaining === 0, "the winner's release frees the lock", released)
+          yield* Case.that(
+            released._tag === "Released" && released.remaining === 0,
+            "the winner's release frees the lock",
+            released
+          )
         }
       })
   },
@@ -63,7 +74,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "of many that take over an expired lock at once one gets it, and none is told the former holder",
     rule: "race-takeover",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storages = yield* connections(env, 8)
         for (let round = 0; round < (env.hooks.advance === undefined ? 5 : 25); round++) {
           const lockId = env.lockId("expiring")
@@ -71,25 +82,32 @@ export const cases: ReadonlyArray<Case.Case> = [
           // Everybody has looked once: who observes leases must have seen it for all of its lease.
           yield* Effect.forEach(storages, (storage) => storage.get(lockId), { concurrency: "unbounded" })
           yield* env.pass(env.short + env.guarantees.leaseGranularity + 20_000)
-          const results = yield* Effect.forEach(storages, (storage, i) =>
-            Effect.gen(function*() {
-              const ownerId = `${round}-${i}`
-              const request = { lockId, ownerId, holdId: env.holdId(), lease: env.long }
-              const start = performance.now()
-              for (;;) {
-                const outcome = yield* storage.claim(request)
-                const stale = outcome._tag === "Held" && outcome.holder?.token === former.token
-                if (!stale || performance.now() - start > 60_000) return { ownerId, outcome }
-                yield* Case.that(
-                  outcome.retryAfter === undefined || outcome.retryAfter > 0,
-                  "Held names a holder whose lease is live",
-                  outcome
-                )
-                yield* env.pass(10_000)
-              }
-            }), { concurrency: "unbounded" })
+          const results = yield* Effect.forEach(
+            storages,
+            (storage, i) =>
+              Effect.gen(function* () {
+                const ownerId = `${round}-${i}`
+                const request = { lockId, ownerId, holdId: env.holdId(), lease: env.long }
+                const start = performance.now()
+                for (;;) {
+                  const outcome = yield* storage.claim(request)
+                  const stale = outcome._tag === "Held" && outcome.holder?.token === former.token
+                  if (!stale || performance.now() - start > 60_000) return { ownerId, outcome }
+                  yield* Case.that(
+                    outcome.retryAfter === undefined || outcome.retryAfter > 0,
+                    "Held names a holder whose lease is live",
+                    outcome
+                  )
+                  yield* env.pass(10_000)
+                }
+              }),
+            { concurrency: "unbounded" }
+          )
           const { token } = yield* judged(results, "to an expired lock")
-          yield* Case.that(token > former.token, "the winner has a higher token than the former holder", [former.token, token])
+          yield* Case.that(token > former.token, "the winner has a higher token than the former holder", [
+            former.token,
+            token
+          ])
         }
       })
   },
@@ -97,7 +115,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "one owner's claims at once from many connections make one hold each, under one token",
     rule: "race-reentry",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storages = yield* connections(env, 8)
         for (let round = 0; round < 10; round++) {
           const lockId = env.lockId("mine")
@@ -106,16 +124,26 @@ export const cases: ReadonlyArray<Case.Case> = [
             (storage) => Steps.take(env, storage, { lockId, ownerId: "ada" }, "an owner is not in its own way"),
             { concurrency: "unbounded" }
           )
-          yield* Case.that(new Set(taken.map(({ token }) => token)).size === 1, "one token for all holds of an owner", taken.map(({ token }) => token))
+          yield* Case.that(
+            new Set(taken.map(({ token }) => token)).size === 1,
+            "one token for all holds of an owner",
+            taken.map(({ token }) => token)
+          )
           const { record } = yield* Steps.record(env.storage, lockId, "all hold")
           yield* Case.that(
             record.holds.length === 8 && taken.every(({ holdId }) => record.holds.includes(holdId)),
             "each claim has made one hold",
             record.holds
           )
-          const released = yield* Effect.forEach(taken, (hold, i) => storages[(i + 3) % 8]!.release(hold), { concurrency: "unbounded" })
-          const remaining = released.map((outcome) => outcome._tag === "Released" ? outcome.remaining : -1).sort()
-          yield* Case.that(remaining.join() === "0,1,2,3,4,5,6,7", "each release takes one hold out, the last frees the lock", remaining)
+          const released = yield* Effect.forEach(taken, (hold, i) => storages[(i + 3) % 8]!.release(hold), {
+            concurrency: "unbounded"
+          })
+          const remaining = released.map((outcome) => (outcome._tag === "Released" ? outcome.remaining : -1)).sort()
+          yield* Case.that(
+            remaining.join() === "0,1,2,3,4,5,6,7",
+            "each release takes one hold out, the last frees the lock",
+            remaining
+          )
           yield* Steps.isFree(env.storage, lockId, "the last release frees the lock")
         }
       })
@@ -124,7 +152,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "one claim and one release sent by many at once have the effect of one each",
     rule: "race-repeat",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storages = yield* connections(env, 8)
         for (let round = 0; round < 10; round++) {
           const lockId = env.lockId("repeated")
@@ -132,20 +160,42 @@ export const cases: ReadonlyArray<Case.Case> = [
           const holdId = env.holdId()
           const taken = yield* Effect.forEach(
             storages,
-            (storage) => Steps.take(env, storage, { lockId, ownerId: "ada", holdId }, "each repeat of a claim has its outcome"),
+            (storage) =>
+              Steps.take(env, storage, { lockId, ownerId: "ada", holdId }, "each repeat of a claim has its outcome"),
             { concurrency: "unbounded" }
           )
           const count = sibling === undefined ? 1 : 2
-          for (const { record } of [...taken, yield* Steps.record(env.storage, lockId, "a claim that was repeated holds")]) {
-            yield* Case.that(record.holds.length === count && record.holds.includes(holdId), "repeats at once make one hold", record)
+          for (const { record } of [
+            ...taken,
+            yield* Steps.record(env.storage, lockId, "a claim that was repeated holds")
+          ]) {
+            yield* Case.that(
+              record.holds.length === count && record.holds.includes(holdId),
+              "repeats at once make one hold",
+              record
+            )
             yield* Case.that(record.token === (sibling ?? taken[0]!).token, "repeats at once get one token", record)
           }
-          const released = yield* Effect.forEach(storages, (storage) => storage.release({ lockId, holdId }), { concurrency: "unbounded" })
+          const released = yield* Effect.forEach(storages, (storage) => storage.release({ lockId, holdId }), {
+            concurrency: "unbounded"
+          })
           const done = released.filter((outcome) => outcome._tag === "Released")
-          yield* Case.that(done.length === 1 && done[0]!.remaining === count - 1, "of many releases of one hold one releases it", released)
+          yield* Case.that(
+            done.length === 1 && done[0]!.remaining === count - 1,
+            "of many releases of one hold one releases it",
+            released
+          )
           if (sibling !== undefined) {
-            const { record } = yield* Steps.record(env.storage, lockId, "releases of one hold, at once, leave its sibling")
-            yield* Case.that(record.holds.length === 1 && record.holds[0] === sibling.holdId, "the sibling lives", record)
+            const { record } = yield* Steps.record(
+              env.storage,
+              lockId,
+              "releases of one hold, at once, leave its sibling"
+            )
+            yield* Case.that(
+              record.holds.length === 1 && record.holds[0] === sibling.holdId,
+              "the sibling lives",
+              record
+            )
           }
         }
       })
@@ -154,16 +204,17 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "there are never two holders, through claims, releases, repeats and takeovers of many",
     rule: "mutual-exclusion",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storages = yield* connections(env, 6)
         const lockId = env.lockId("storm")
         let inside: string | undefined
         let last = 0
         const worker = (storage: Storage.Service, worker: number) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const start = performance.now()
             for (let i = 0; i < 15;) {
-              if (performance.now() - start > 100_000) return yield* Case.fail("a lock that is freed again and again is had by all in the end")
+              if (performance.now() - start > 100_000)
+                return yield* Case.fail("a lock that is freed again and again is had by all in the end")
               const ownerId = `${worker}-${i}`
               // Four of them die once: they leave the critical section, but not the lock, and their lease must end.
               const dies = worker < 4 && i === 2 + 3 * worker
@@ -181,7 +232,10 @@ export const cases: ReadonlyArray<Case.Case> = [
               // On a busy machine its lease may be over when it hears of it: then another may rightly be inside.
               if (dies && (yield* env.since(sent)).most >= env.short) continue
               yield* Case.that(inside === undefined, `two are inside at once: ${ownerId} and ${inside}`)
-              yield* Case.that(outcome.record.token > last, "tokens grow from holder to holder", [last, outcome.record.token])
+              yield* Case.that(outcome.record.token > last, "tokens grow from holder to holder", [
+                last,
+                outcome.record.token
+              ])
               inside = dies ? undefined : ownerId
               last = outcome.record.token
               if (dies) continue

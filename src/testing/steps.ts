@@ -23,7 +23,7 @@ export const take = (
   request: { readonly lockId: string; readonly ownerId: string; readonly holdId?: string; readonly lease?: number },
   promise = "a free lock is given to who claims it"
 ): Effect.Effect<Taken, unknown> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const holdId = request.holdId ?? env.holdId()
     const { lockId, ownerId } = request
     const outcome = yield* storage.claim({ lockId, ownerId, holdId, lease: request.lease ?? env.long })
@@ -40,10 +40,10 @@ const pause = (env: Case.Env, left: number): number =>
 
 /** Lets time pass until nobody holds the lock, as this connection sees it. */
 export const untilFree = (env: Case.Env, storage: Storage.Service, lockId: string): Effect.Effect<void, unknown> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const start = yield* env.mark
     const real = performance.now()
-    for (let tries = 1;; tries++) {
+    for (let tries = 1; ; tries++) {
       const found = yield* storage.get(lockId)
       if (Option.isNone(found)) return
       if (performance.now() - real > patience / 1000 || (env.hooks.advance !== undefined && tries > 100)) {
@@ -62,9 +62,9 @@ export const takeOver = (
   storage: Storage.Service,
   request: LockRecord.Claim
 ): Effect.Effect<Case.Claimed, unknown> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const real = performance.now()
-    for (let tries = 1;; tries++) {
+    for (let tries = 1; ; tries++) {
       const outcome = yield* storage.claim(request)
       if (outcome._tag === "Claimed") return outcome
       if (performance.now() - real > patience / 1000 || (env.hooks.advance !== undefined && tries > 100)) {
@@ -75,7 +75,11 @@ export const takeOver = (
   })
 
 /** A lease lasts to its end by the clock that keeps it, to the microsecond: nobody else's begins before. Observed times are estimates, for people. */
-export const tookOver = (env: Case.Env, before: Taken, next: LockRecord.LockRecord): Effect.Effect<void, Case.ConformanceFailure> =>
+export const tookOver = (
+  env: Case.Env,
+  before: Taken,
+  next: LockRecord.LockRecord
+): Effect.Effect<void, Case.ConformanceFailure> =>
   Case.that(
     env.guarantees.clock !== "storage" || next.lockBeginTime >= before.record.leaseExpireTime,
     `a lock is not taken over before ${before.record.leaseExpireTime}, the end of the lease in its record`,
@@ -83,16 +87,21 @@ export const tookOver = (env: Case.Env, before: Taken, next: LockRecord.LockReco
   )
 
 /** The record, of a lock that must be held. */
-export const record = (storage: Storage.Service, lockId: string, promise: string): Effect.Effect<Storage.Snapshot, unknown> =>
+export const record = (
+  storage: Storage.Service,
+  lockId: string,
+  promise: string
+): Effect.Effect<Storage.Snapshot, unknown> =>
   Effect.flatMap(storage.get(lockId), (found) =>
-    Option.isSome(found) ? Effect.succeed(found.value) : Case.fail(`${promise}: it is not held any more`))
+    Option.isSome(found) ? Effect.succeed(found.value) : Case.fail(`${promise}: it is not held any more`)
+  )
 
 export const isFree = (storage: Storage.Service, lockId: string, promise: string): Effect.Effect<void, unknown> =>
   Effect.flatMap(storage.get(lockId), (found) => Case.that(Option.isNone(found), promise, Option.getOrUndefined(found)))
 
 /** Free within a while that is shorter than the lease: what is given back in the background may take a call or two, but does not wait for its lease to end. */
 export const isFreeSoon = (storage: Storage.Service, lockId: string, promise: string): Effect.Effect<void, unknown> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const start = performance.now()
     for (;;) {
       const found = yield* storage.get(lockId)
@@ -103,14 +112,17 @@ export const isFreeSoon = (storage: Storage.Service, lockId: string, promise: st
     }
   })
 
-export const renewOne = (storage: Storage.Service, request: LockRecord.Renew): Effect.Effect<LockRecord.RenewOutcome, unknown> =>
+export const renewOne = (
+  storage: Storage.Service,
+  request: LockRecord.Renew
+): Effect.Effect<LockRecord.RenewOutcome, unknown> =>
   Effect.flatMap(storage.renew([request]), (answers): Effect.Effect<LockRecord.RenewOutcome, unknown> => {
     const answer = answers[0]
     return answer === undefined || answers.length > 1
       ? Case.fail("renew answers each request: one answer for one request", answers)
       : answer._tag === "StorageError"
-      ? Effect.fail(answer)
-      : Effect.succeed(answer)
+        ? Effect.fail(answer)
+        : Effect.succeed(answer)
   })
 
 export const renewed = (

@@ -32,14 +32,18 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
   run: (each: C, opened: O, limit: number) => Effect.Effect<Result>
 ): void => {
   if ("cause" in vitest) {
-    throw new Error("Conformance.suite needs vitest and @effect/vitest, and runs within vitest; use Conformance.check elsewhere", {
-      cause: vitest.cause
-    })
+    throw new Error(
+      "Conformance.suite needs vitest and @effect/vitest, and runs within vitest; use Conformance.check elsewhere",
+      {
+        cause: vitest.cause
+      }
+    )
   }
   const { afterAll, beforeAll, describe, it } = vitest
   const timeout = options.timeout ?? 180_000
   for (const rule of Object.keys(options.skip ?? {})) {
-    if (!cases.some((each) => each.rule === rule)) throw new Error(`Conformance.suite: there is no rule ${JSON.stringify(rule)} to skip`)
+    if (!cases.some((each) => each.rule === rule))
+      throw new Error(`Conformance.suite: there is no rule ${JSON.stringify(rule)} to skip`)
   }
   describe(options.name, () => {
     const scope = Effect.runSync(Scope.make())
@@ -93,6 +97,5 @@ export const suite = (options: SuiteOptions): void => register(options, cases, E
  * @since 0.1.0
  * @category runners
  */
-export const versionedSuite = (
-  options: Versioned.VersionedTarget & Pick<SuiteOptions, "skip" | "timeout">
-): void => register(options, Versioned.versionedCases, Versioned.openVersioned(options), Versioned.runVersioned)
+export const versionedSuite = (options: Versioned.VersionedTarget & Pick<SuiteOptions, "skip" | "timeout">): void =>
+  register(options, Versioned.versionedCases, Versioned.openVersioned(options), Versioned.runVersioned)

@@ -10,11 +10,23 @@ const below = 2 ** 53
 
 /** Claims, and checks the new record against the last one of this lock. */
 const next = (env: Case.Env, last: Steps.Taken, how: string, ownerId = "bob") =>
-  Effect.gen(function*() {
-    const record = (yield* Steps.takeOver(env, env.storage, { lockId: last.lockId, ownerId, holdId: env.holdId(), lease: env.short })).record
+  Effect.gen(function* () {
+    const record = (yield* Steps.takeOver(env, env.storage, {
+      lockId: last.lockId,
+      ownerId,
+      holdId: env.holdId(),
+      lease: env.short
+    })).record
     yield* Case.that(record.token > last.token, `tokens grow over ${how}`, [last.token, record.token])
-    yield* Case.that(record.version > last.record.version, `versions grow over ${how}`, [last.record.version, record.version])
-    yield* Case.that(record.token < below && Number.isSafeInteger(record.token), "a token is an integer below 2^53", record.token)
+    yield* Case.that(record.version > last.record.version, `versions grow over ${how}`, [
+      last.record.version,
+      record.version
+    ])
+    yield* Case.that(
+      record.token < below && Number.isSafeInteger(record.token),
+      "a token is an integer below 2^53",
+      record.token
+    )
     return { ...last, ownerId, holdId: record.holds[0]!, record, token: record.token }
   })
 
@@ -23,7 +35,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "tokens and versions grow over release, takeover and revocation",
     rule: "tokens-grow",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         let last = yield* Steps.take(env, env.storage, { lockId: env.lockId(), ownerId: "ada", lease: env.short })
         for (let i = 0; i < 5; i++) {
           yield* env.storage.release(last)
@@ -42,9 +54,17 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "tokens and versions grow over purge",
     rule: "tokens-grow-over-purge",
     run: (env) =>
-      Effect.gen(function*() {
-        const released = yield* Steps.take(env, env.storage, { lockId: env.lockId("released"), ownerId: "ada", lease: env.short })
-        const expired = yield* Steps.take(env, env.storage, { lockId: env.lockId("expired"), ownerId: "ada", lease: env.short })
+      Effect.gen(function* () {
+        const released = yield* Steps.take(env, env.storage, {
+          lockId: env.lockId("released"),
+          ownerId: "ada",
+          lease: env.short
+        })
+        const expired = yield* Steps.take(env, env.storage, {
+          lockId: env.lockId("expired"),
+          ownerId: "ada",
+          lease: env.short
+        })
         yield* env.storage.release(released)
         if (env.hooks.advance !== undefined) {
           yield* env.storage.get(expired.lockId)
@@ -64,8 +84,9 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "purge never drops a lock that is held",
     rule: "purge-spares-live",
     run: (env) =>
-      Effect.gen(function*() {
-        const lease = Math.ceil(10 * 3_600_000_000 / env.guarantees.leaseGranularity) * env.guarantees.leaseGranularity
+      Effect.gen(function* () {
+        const lease =
+          Math.ceil((10 * 3_600_000_000) / env.guarantees.leaseGranularity) * env.guarantees.leaseGranularity
         const taken = yield* Steps.take(env, env.storage, { lockId: env.lockId(), ownerId: "ada", lease })
         yield* env.storage.purge(0)
         yield* Steps.record(env.storage, taken.lockId, "purge never drops a lock that is held")
@@ -84,7 +105,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "purge-keeps-an-hour",
     needs: "advance",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         if (env.guarantees.clock === "observed") return yield* Case.skip("a storage without a clock drops nothing")
         // First out with what other cases have left, so that the counts below are of this lock.
         yield* env.pass(3 * 3_600_000_000)
@@ -103,14 +124,17 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "every change of a record gives it a higher version, and reading gives none",
     rule: "versions-grow",
     run: (env) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lockId = env.lockId()
         const outer = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
         let version = outer.record.version
         const grew = (what: string) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const { record } = yield* Steps.record(env.storage, lockId, `${what}: the lock is held`)
-            yield* Case.that(record.version > version, `${what} is a change: the version grows`, [version, record.version])
+            yield* Case.that(record.version > version, `${what} is a change: the version grows`, [
+              version,
+              record.version
+            ])
             version = record.version
             yield* Effect.scoped(Effect.flatMap(env.connect, (other) => other.get(lockId)))
             const again = yield* Steps.record(env.storage, lockId, `${what}: the lock is held`)

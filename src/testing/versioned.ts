@@ -56,7 +56,11 @@ export interface VersionedCase {
 
 const begin = 1_700_000_000_000_000
 
-const recordOf = (lockId: string, version: number, rest: Partial<LockRecord.LockRecord> = {}): LockRecord.LockRecord => ({
+const recordOf = (
+  lockId: string,
+  version: number,
+  rest: Partial<LockRecord.LockRecord> = {}
+): LockRecord.LockRecord => ({
   lockId,
   kind: LockRecord.exclusive,
   format: LockRecord.format,
@@ -74,12 +78,24 @@ const missed = (effect: Effect.Effect<void, unknown>, promise: string) =>
   Effect.flatMap(Effect.result(effect), (result) =>
     Result.isSuccess(result)
       ? Case.fail(`${promise}: it was written`)
-      : Case.that(result.failure instanceof VersionedStore.VersionMiss, `${promise}: expected VersionMiss`, result.failure))
+      : Case.that(
+          result.failure instanceof VersionedStore.VersionMiss,
+          `${promise}: expected VersionMiss`,
+          result.failure
+        )
+  )
 
 const isSame = (expected: LockRecord.LockRecord, record: LockRecord.LockRecord): boolean =>
-  Object.entries(expected).every(([field, value]) => JSON.stringify(record[field as keyof LockRecord.LockRecord]) === JSON.stringify(value))
+  Object.entries(expected).every(
+    ([field, value]) => JSON.stringify(record[field as keyof LockRecord.LockRecord]) === JSON.stringify(value)
+  )
 
-const holds = (store: VersionedStore.Service, lockId: string, expected: LockRecord.LockRecord | undefined, promise: string) =>
+const holds = (
+  store: VersionedStore.Service,
+  lockId: string,
+  expected: LockRecord.LockRecord | undefined,
+  promise: string
+) =>
   Effect.flatMap(store.get(lockId), (found) => {
     const record = Option.getOrUndefined(found)
     const same = expected === undefined ? record === undefined : record !== undefined && isSame(expected, record)
@@ -87,7 +103,9 @@ const holds = (store: VersionedStore.Service, lockId: string, expected: LockReco
   })
 
 const wins = (results: ReadonlyArray<Result.Result<void, unknown>>, promise: string) => {
-  const other = results.find((result) => Result.isFailure(result) && !(result.failure instanceof VersionedStore.VersionMiss))
+  const other = results.find(
+    (result) => Result.isFailure(result) && !(result.failure instanceof VersionedStore.VersionMiss)
+  )
   return other === undefined
     ? Case.that(results.filter(Result.isSuccess).length === 1, promise, results.filter(Result.isSuccess).length)
     : Case.fail(`${promise}: the others fail with VersionMiss`, Result.isFailure(other) ? other.failure : undefined)
@@ -104,28 +122,38 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "a record comes back as it was written, field by field",
     rule: "round-trip",
     run: ({ lockId, store }) =>
-      Effect.forEach([
-        recordOf(lockId(), begin),
-        recordOf(lockId("free"), 1, { holds: [], ownerId: "" }),
-        recordOf(lockId("many"), begin, { holds: Array.from({ length: 40 }, random.holdId) }),
-        recordOf(lockId("other kind"), begin, { kind: "permits", data: JSON.stringify({ permits: [["ada", 3]], note: "é\n'\"\\" }) }),
-        recordOf(lockId("newer"), begin, { format: LockRecord.format + 1, token: 2 ** 53 - 2 }),
-        recordOf(lockId("$where: {'a.b'} \\ % _ \u{1F512}"), begin, { ownerId: "Robert'); DROP TABLE locks;--" })
-      ], (record) =>
-        Effect.andThen(
-          store.create(record.lockId, record.version, record),
-          holds(store, record.lockId, record, "what was written is read")
-        ), { discard: true })
+      Effect.forEach(
+        [
+          recordOf(lockId(), begin),
+          recordOf(lockId("free"), 1, { holds: [], ownerId: "" }),
+          recordOf(lockId("many"), begin, { holds: Array.from({ length: 40 }, random.holdId) }),
+          recordOf(lockId("other kind"), begin, {
+            kind: "permits",
+            data: JSON.stringify({ permits: [["ada", 3]], note: "é\n'\"\\" })
+          }),
+          recordOf(lockId("newer"), begin, { format: LockRecord.format + 1, token: 2 ** 53 - 2 }),
+          recordOf(lockId("$where: {'a.b'} \\ % _ \u{1F512}"), begin, { ownerId: "Robert'); DROP TABLE locks;--" })
+        ],
+        (record) =>
+          Effect.andThen(
+            store.create(record.lockId, record.version, record),
+            holds(store, record.lockId, record, "what was written is read")
+          ),
+        { discard: true }
+      )
   },
   {
     name: "create writes only where no record is",
     rule: "create",
     run: ({ lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const first = recordOf(lockId(), 5)
         yield* store.create(first.lockId, 5, first)
         for (const version of [4, 5, 6]) {
-          yield* missed(store.create(first.lockId, version, recordOf(first.lockId, version)), "there is a record already")
+          yield* missed(
+            store.create(first.lockId, version, recordOf(first.lockId, version)),
+            "there is a record already"
+          )
         }
         yield* holds(store, first.lockId, first, "a create that missed writes nothing")
       })
@@ -134,13 +162,16 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "update writes only at the expected version",
     rule: "update",
     run: ({ lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const first = recordOf(lockId(), 5)
         yield* missed(store.update(first.lockId, 4, first), "there is no record to update")
         yield* holds(store, first.lockId, undefined, "an update that missed creates nothing")
         yield* store.create(first.lockId, 5, first)
         for (const expected of [0, 4, 6]) {
-          yield* missed(store.update(first.lockId, expected, recordOf(first.lockId, expected + 1)), `version 5 is not ${expected}`)
+          yield* missed(
+            store.update(first.lockId, expected, recordOf(first.lockId, expected + 1)),
+            `version 5 is not ${expected}`
+          )
         }
         yield* holds(store, first.lockId, first, "an update that missed writes nothing")
         const second = recordOf(first.lockId, 6, { ownerId: "bob", holds: [] })
@@ -154,13 +185,14 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "delete removes only at the expected version",
     rule: "delete",
     run: ({ lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const first = recordOf(lockId(), 5)
         const beside = recordOf(lockId("beside"), 5)
         yield* missed(store.delete(first.lockId, 5), "there is no record to delete")
         yield* store.create(first.lockId, 5, first)
         yield* store.create(beside.lockId, 5, beside)
-        for (const expected of [4, 6]) yield* missed(store.delete(first.lockId, expected), `version 5 is not ${expected}`)
+        for (const expected of [4, 6])
+          yield* missed(store.delete(first.lockId, expected), `version 5 is not ${expected}`)
         yield* holds(store, first.lockId, first, "a delete that missed removes nothing")
         yield* store.delete(first.lockId, 5)
         yield* holds(store, first.lockId, undefined, "a deleted record is gone")
@@ -174,7 +206,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "of many at once, over several connections, one wins",
     rule: "atomic",
     run: ({ connect, lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const stores = [store, ...(yield* Effect.all([connect, connect, connect]))]
         for (let round = 0; round < 10; round++) {
           const id = lockId(`race ${round}`)
@@ -183,7 +215,10 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
             Effect.forEach(many, (each, i) => Effect.result(one(each, i)), { concurrency: "unbounded" })
           yield* wins(yield* race((each) => each.create(id, 1, recordOf(id, 1))), "one create wins")
           yield* wins(yield* race((each) => each.update(id, 1, recordOf(id, 2))), "one update wins")
-          yield* wins(yield* race((each, i) => i % 2 === 0 ? each.delete(id, 2) : each.update(id, 2, recordOf(id, 3))), "one of updates and deletes wins")
+          yield* wins(
+            yield* race((each, i) => (i % 2 === 0 ? each.delete(id, 2) : each.update(id, 2, recordOf(id, 3)))),
+            "one of updates and deletes wins"
+          )
         }
       })
   },
@@ -191,7 +226,7 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "a read sees the newest acknowledged write, over any connection",
     rule: "newest",
     run: ({ connect, lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const other = yield* connect
         const id = lockId()
         yield* store.create(id, 1, recordOf(id, 1))
@@ -211,14 +246,14 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "a read sees one write whole, while others write",
     rule: "whole",
     run: ({ connect, lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const readers = yield* Effect.all([connect, connect, connect])
         const id = lockId()
         // Every field says which write it is of.
         const at = (version: number) =>
           recordOf(id, version, {
             ownerId: `owner ${version}`,
-            holds: Array.from({ length: 1 + version % 7 }, (_, i) => `hold ${version}.${i}`),
+            holds: Array.from({ length: 1 + (version % 7) }, (_, i) => `hold ${version}.${i}`),
             lockBeginTime: begin + version,
             leaseExpireTime: begin + 30_000_000 + version,
             data: `data ${version}`
@@ -226,42 +261,70 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
         yield* store.create(id, 1, at(1))
         let writing = true
         const read = (reader: VersionedStore.Service) =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             while (writing) {
               const found = Option.getOrThrow(yield* reader.get(id))
               yield* Effect.yieldNow
               yield* Case.that(isSame(at(found.version), found), "all that is read is of one write", found)
             }
           })
-        const write = Effect.forEach(Array.from({ length: 500 }, (_, i) => i + 1), (version) =>
-          Effect.andThen(store.update(id, version, at(version + 1)), Effect.yieldNow), { discard: true })
-        yield* Effect.all([Effect.ensuring(write, Effect.sync(() => void (writing = false))), ...[...readers, ...readers].map(read)], { concurrency: "unbounded", discard: true })
+        const write = Effect.forEach(
+          Array.from({ length: 500 }, (_, i) => i + 1),
+          (version) => Effect.andThen(store.update(id, version, at(version + 1)), Effect.yieldNow),
+          { discard: true }
+        )
+        yield* Effect.all(
+          [
+            Effect.ensuring(
+              write,
+              Effect.sync(() => void (writing = false))
+            ),
+            ...[...readers, ...readers].map(read)
+          ],
+          { concurrency: "unbounded", discard: true }
+        )
       })
   },
   {
     name: "ids are compared byte for byte",
     rule: "ids",
     run: ({ lockId, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const base = lockId()
-        const ids = ["Foo", "foo", "foo ", "fo", "é", "e\u0301", "x".repeat(200 - base.length), "🔒"].map((end) => base + end)
+        const ids = ["Foo", "foo", "foo ", "fo", "é", "e\u0301", "x".repeat(200 - base.length), "🔒"].map(
+          (end) => base + end
+        )
         yield* Effect.forEach(ids, (id, i) => store.create(id, i + 1, recordOf(id, i + 1)))
         yield* Effect.forEach(ids, (id, i) =>
           Effect.flatMap(store.get(id), (found) =>
-            Case.that(Option.isSome(found) && found.value.version === i + 1 && found.value.lockId === id, `${JSON.stringify(id)} is a lock of its own`, found)))
+            Case.that(
+              Option.isSome(found) && found.value.version === i + 1 && found.value.lockId === id,
+              `${JSON.stringify(id)} is a lock of its own`,
+              found
+            )
+          )
+        )
       })
   },
   {
     name: "list shows every record once, free ones too",
     rule: "list",
     run: ({ lockId, store }) =>
-      Effect.gen(function*() {
-        const records = Array.from({ length: 30 }, (_, i) => recordOf(lockId(`${i}`), i + 1, i % 2 === 0 ? {} : { holds: [] }))
-        yield* Effect.forEach(records, (record) => store.create(record.lockId, record.version, record), { concurrency: 8 })
+      Effect.gen(function* () {
+        const records = Array.from({ length: 30 }, (_, i) =>
+          recordOf(lockId(`${i}`), i + 1, i % 2 === 0 ? {} : { holds: [] })
+        )
+        yield* Effect.forEach(records, (record) => store.create(record.lockId, record.version, record), {
+          concurrency: 8
+        })
         const listed = yield* Stream.runCollect(store.list)
         for (const record of records) {
           const found = listed.filter(({ lockId }) => lockId === record.lockId)
-          yield* Case.that(found.length === 1 && found[0]!.version === record.version, "every record is listed once", found)
+          yield* Case.that(
+            found.length === 1 && found[0]!.version === record.version,
+            "every record is listed once",
+            found
+          )
         }
       })
   },
@@ -269,12 +332,13 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
     name: "its clock is one for all, in microseconds since the epoch, and does not go back",
     rule: "time",
     run: ({ connect, store }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const other = yield* connect
-        if (store.time === undefined || other.time === undefined) return yield* Case.skip("it has no clock: expiry is observed")
+        if (store.time === undefined || other.time === undefined)
+          return yield* Case.skip("it has no clock: expiry is observed")
         let last = 0
         for (let i = 0; i < 20; i++) {
-          const now = yield* (i % 2 === 0 ? store.time : other.time)
+          const now = yield* i % 2 === 0 ? store.time : other.time
           yield* Case.that(Number.isSafeInteger(now), "the time is an integer below 2^53", now)
           yield* Case.that(now >= last, "the clock is one for all connections", [last, now])
           last = now
@@ -311,9 +375,14 @@ export const runVersioned = (case_: VersionedCase, { store, target }: OpenedVers
         return id
       }
     }
-    const tidy = Effect.forEach(touched, (id) =>
-      Effect.flatMap(store.get(id), (found) =>
-        Option.isSome(found) ? Effect.ignore(store.delete(id, found.value.version)) : Effect.void), { discard: true, concurrency: 4 })
+    const tidy = Effect.forEach(
+      touched,
+      (id) =>
+        Effect.flatMap(store.get(id), (found) =>
+          Option.isSome(found) ? Effect.ignore(store.delete(id, found.value.version)) : Effect.void
+        ),
+      { discard: true, concurrency: 4 }
+    )
     return case_.run(env).pipe(Effect.ensuring(Effect.ignore(tidy)), Effect.scoped, Effect.exit, Effect.map(outcomeOf))
   })
 

@@ -18,7 +18,11 @@ export class Watch {
   readonly touched = new Set<string>()
   private readonly calls: Array<Call> = []
 
-  private called<A, E, R>(text: string, answerOf: (value: A) => string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  private called<A, E, R>(
+    text: string,
+    answerOf: (value: A) => string,
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
     return Effect.suspend(() => {
       const call: Call = { text, answer: "no answer yet" }
       this.calls.push(call)
@@ -26,7 +30,8 @@ export class Watch {
       return Effect.onExit(effect, (exit) =>
         Effect.sync(() => {
           call.answer = Exit.isSuccess(exit) ? answerOf(exit.value) : Exit.hasInterrupts(exit) ? "given up" : "an error"
-        }))
+        })
+      )
     })
   }
 
@@ -40,10 +45,13 @@ export class Watch {
         return this.called(`claim ${request.lockId} by hold ${request.holdId}`, tag, storage.claim(request))
       },
       renew: (requests) =>
-        this.called(`renew ${requests.length === 1 ? `${requests[0]!.lockId} of hold ${requests[0]!.holdId}` : `${requests.length} holds`}`, (outcomes) => [
-          ...new Set(outcomes.map(tag))
-        ].join(" and "), storage.renew(requests)),
-      release: (request) => this.called(`release ${request.lockId} of hold ${request.holdId}`, tag, storage.release(request)),
+        this.called(
+          `renew ${requests.length === 1 ? `${requests[0]!.lockId} of hold ${requests[0]!.holdId}` : `${requests.length} holds`}`,
+          (outcomes) => [...new Set(outcomes.map(tag))].join(" and "),
+          storage.renew(requests)
+        ),
+      release: (request) =>
+        this.called(`release ${request.lockId} of hold ${request.holdId}`, tag, storage.release(request)),
       revoke: (request) => this.called(`revoke ${request.lockId}`, tag, storage.revoke(request)),
       get: (lockId) => this.called(`get ${lockId}`, tag, storage.get(lockId))
     }
@@ -51,6 +59,8 @@ export class Watch {
 
   /** The last calls, each with its answer, one a line. */
   toString(): string {
-    return this.calls.length === 0 ? "it has asked nothing of the storage" : this.calls.map(({ answer, text }) => `  ${text}: ${answer}`).join("\n")
+    return this.calls.length === 0
+      ? "it has asked nothing of the storage"
+      : this.calls.map(({ answer, text }) => `  ${text}: ${answer}`).join("\n")
   }
 }

@@ -101,14 +101,24 @@ export const correct: Parts = {
 }
 
 const failure = (reason: LockError.StorageErrorReason, applied: "no" | "unknown") =>
-  new LockError.StorageError({ reason, operation: "test", isRetryable: true, applied, message: `the test says ${reason}` })
+  new LockError.StorageError({
+    reason,
+    operation: "test",
+    isRetryable: true,
+    applied,
+    message: `the test says ${reason}`
+  })
 
 const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Storage.Service => {
-  const store = (journal: { readonly undo: Array<() => void> } | undefined, key: string, record: LockRecord.LockRecord | undefined) => {
+  const store = (
+    journal: { readonly undo: Array<() => void> } | undefined,
+    key: string,
+    record: LockRecord.LockRecord | undefined
+  ) => {
     const before = world.records.get(key)
     if (record === undefined || record === before) return
     if (parts.joinsTransaction) {
-      journal?.undo.push(() => before === undefined ? world.records.delete(key) : world.records.set(key, before))
+      journal?.undo.push(() => (before === undefined ? world.records.delete(key) : world.records.set(key, before)))
     }
     world.records.set(key, record)
     parts.afterWrite(world.records, key)
@@ -116,7 +126,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
 
   /** One request and its reply, over a link that may fail. */
   const trip = <A>(operation: Effect.Effect<A, LockError.StorageError>): Effect.Effect<A, LockError.StorageError> =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       while (world.hung) {
         const limit = yield* Storage.TimeLimit
         if (parts.keepsTimeLimit && Duration.isFinite(limit)) {
@@ -138,7 +148,11 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       return answer
     }).pipe(Effect.onInterrupt(() => Effect.sync(() => parts.cancelsInnocents && world.poisoned++)))
 
-  const hint = (before: LockRecord.LockRecord | undefined, key: string, lockId: string): Effect.Effect<void, LockError.StorageError> =>
+  const hint = (
+    before: LockRecord.LockRecord | undefined,
+    key: string,
+    lockId: string
+  ): Effect.Effect<void, LockError.StorageError> =>
     Effect.suspend(() => {
       if (!world.hintsFail) return Effect.asVoid(PubSub.publish(freed, parts.wake(lockId)))
       if (parts.hintFailure === "undoes" && before !== undefined) world.records.set(key, before)
@@ -150,7 +164,7 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
     lockId: string,
     step: (record: LockRecord.LockRecord | undefined, now: number) => LockRecord.Step<O>
   ) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const journal = yield* Journal
       const now = yield* parts.time(world)
       const key = parts.key(lockId)
@@ -158,9 +172,15 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       const found = world.records.get(key)
       if ((parts.torn as ReadonlyArray<string>).includes(operation)) yield* Effect.yieldNow
       const { outcome, record } = step(found, now)
-      if (world.full && record !== found && parts.refusedWhenFull.includes(operation)) return yield* failure("Unknown", "no")
+      if (world.full && record !== found && parts.refusedWhenFull.includes(operation))
+        return yield* failure("Unknown", "no")
       store(journal, key, record)
-      if ((operation === "release" || operation === "revoke") && record !== undefined && record !== found && record.holds.length === 0) {
+      if (
+        (operation === "release" || operation === "revoke") &&
+        record !== undefined &&
+        record !== found &&
+        record.holds.length === 0
+      ) {
         yield* hint(found, key, lockId)
       }
       return outcome
@@ -175,35 +195,55 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
 
   return Storage.Storage.of({
     claim: (request) =>
-      trip(Effect.map(
-        transition("claim", request.lockId, (record, now) => {
-          const seen = record !== undefined && record.ownerId !== request.ownerId ? asOwner(record, request.ownerId) : record
-          return parts.claim(seen, request, now)
-        }),
-        (outcome) => parts.claimAnswer(outcome, request)
-      )),
+      trip(
+        Effect.map(
+          transition("claim", request.lockId, (record, now) => {
+            const seen =
+              record !== undefined && record.ownerId !== request.ownerId ? asOwner(record, request.ownerId) : record
+            return parts.claim(seen, request, now)
+          }),
+          (outcome) => parts.claimAnswer(outcome, request)
+        )
+      ),
     renew: (requests) =>
-      trip(Effect.map(
-        Effect.forEach(requests, (request) =>
-          transition("renew", request.lockId, (record, now) => parts.renew(record, request, now))),
-        parts.renewAnswers
-      )),
+      trip(
+        Effect.map(
+          Effect.forEach(requests, (request) =>
+            transition("renew", request.lockId, (record, now) => parts.renew(record, request, now))
+          ),
+          parts.renewAnswers
+        )
+      ),
     release: (request) => trip(transition("release", request.lockId, (record) => parts.release(record, request))),
-    revoke: (request) => trip(transition("revoke", request.lockId, (record, now) => parts.revoke(record, request, now))),
+    revoke: (request) =>
+      trip(transition("revoke", request.lockId, (record, now) => parts.revoke(record, request, now))),
     get: (lockId) =>
-      trip(Effect.map(parts.time(world), (now) => {
-        parts.onRead(world.records, parts.key(lockId))
-        return Option.flatMap(Option.fromNullishOr(world.records.get(parts.key(lockId))), (record) => Option.map(snapshot(record, now), parts.get))
-      })),
-    list: Stream.unwrap(trip(Effect.map(parts.time(world), (now) =>
-      Stream.fromIterable(parts.list([...world.records.values()].flatMap((record) => Option.toArray(snapshot(record, now)))))))),
+      trip(
+        Effect.map(parts.time(world), (now) => {
+          parts.onRead(world.records, parts.key(lockId))
+          return Option.flatMap(Option.fromNullishOr(world.records.get(parts.key(lockId))), (record) =>
+            Option.map(snapshot(record, now), parts.get)
+          )
+        })
+      ),
+    list: Stream.unwrap(
+      trip(
+        Effect.map(parts.time(world), (now) =>
+          Stream.fromIterable(
+            parts.list([...world.records.values()].flatMap((record) => Option.toArray(snapshot(record, now))))
+          )
+        )
+      )
+    ),
     purge: (olderThan) =>
-      trip(Effect.map(parts.time(world), (now) => {
-        const memory = parts.purgeMemory(Duration.toMillis(olderThan) * 1000)
-        const old = [...world.records].filter(([, record]) => parts.dropped(record, now, memory))
-        for (const [key] of old) world.records.delete(key)
-        return old.length
-      })),
+      trip(
+        Effect.map(parts.time(world), (now) => {
+          const memory = parts.purgeMemory(Duration.toMillis(olderThan) * 1000)
+          const old = [...world.records].filter(([, record]) => parts.dropped(record, now, memory))
+          for (const [key] of old) world.records.delete(key)
+          return old.length
+        })
+      ),
     wakeUps: Stream.fromPubSub(freed),
     guarantees: { name: "made of parts", clock: "storage", leaseGranularity: 1, shortestLease: 1_000, longestId: 1_020 }
   })
@@ -228,8 +268,14 @@ const versioned = (world: World, { key }: Parts): VersionedStore.Service => {
   })
 }
 
-const during = (begin: () => void, end: () => void) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(Effect.sync(begin), () => effect, () => Effect.sync(end))
+const during =
+  (begin: () => void, end: () => void) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(begin),
+      () => effect,
+      () => Effect.sync(end)
+    )
 
 /** A storage of its own, with these parts in place of the correct ones. */
 export const target = (
@@ -238,12 +284,21 @@ export const target = (
   hooks: Partial<Conformance.Hooks> = {}
 ): Conformance.Target => {
   const all = { ...correct, ...parts }
-  const world: World = { records: new Map(), now: 1_700_000_000_123_456, loseNext: false, hung: false, poisoned: 0, hintsFail: false, full: false }
+  const world: World = {
+    records: new Map(),
+    now: 1_700_000_000_123_456,
+    loseNext: false,
+    hung: false,
+    poisoned: 0,
+    hintsFail: false,
+    full: false
+  }
   const freed = Effect.runSync(PubSub.sliding<string>(1024))
   return {
     name,
     layer: Layer.sync(Storage.Storage, () =>
-      service(all.sharedByBuilds ? world : { ...world, records: new Map() }, all, freed)),
+      service(all.sharedByBuilds ? world : { ...world, records: new Map() }, all, freed)
+    ),
     versioned: Layer.sync(VersionedStore.VersionedStore, () => versioned(world, all)),
     hooks: {
       advance: (span) => Effect.sync(() => void (world.now += Duration.toMillis(span) * 1000)),
@@ -256,9 +311,18 @@ export const target = (
           )
         }),
       loseReply: Effect.sync(() => void (world.loseNext = true)),
-      hang: during(() => void (world.hung = true), () => void (world.hung = false)),
-      breakHints: during(() => void (world.hintsFail = true), () => void (world.hintsFail = false)),
-      refuseWrites: during(() => void (world.full = true), () => void (world.full = false)),
+      hang: during(
+        () => void (world.hung = true),
+        () => void (world.hung = false)
+      ),
+      breakHints: during(
+        () => void (world.hintsFail = true),
+        () => void (world.hintsFail = false)
+      ),
+      refuseWrites: during(
+        () => void (world.full = true),
+        () => void (world.full = false)
+      ),
       restart: Effect.sync(() => {
         if (!all.survivesRestart) world.records.clear()
       }),

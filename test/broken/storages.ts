@@ -19,14 +19,18 @@ const rounded = (round: (n: number) => number, unit = second): Broken["parts"] =
 /** Judges by the record, but answers with what was asked for. */
 const roundedSilently = (round: (n: number) => number): Broken["parts"] => ({
   ...rounded(round),
-  claimAnswer: (outcome, request) => outcome._tag === "Claimed" ? { ...outcome, validFor: request.lease } : outcome
+  claimAnswer: (outcome, request) => (outcome._tag === "Claimed" ? { ...outcome, validFor: request.lease } : outcome)
 })
 
 const former = () => {
   const last = new Map<string, LockRecord.LockRecord>()
   const before = new Map<string, LockRecord.LockRecord>()
   return {
-    claim: (record: LockRecord.LockRecord | undefined, request: LockRecord.Claim, now: number): LockRecord.Step<LockRecord.ClaimOutcome> => {
+    claim: (
+      record: LockRecord.LockRecord | undefined,
+      request: LockRecord.Claim,
+      now: number
+    ): LockRecord.Step<LockRecord.ClaimOutcome> => {
       const step = LockRecord.claim(record, request, now)
       if (step.outcome._tag === "Claimed") {
         const previous = last.get(request.lockId)
@@ -43,17 +47,49 @@ const clientTime = Effect.map(Clock.currentTimeMillis, (millis) => millis * 1000
 
 export const storages: ReadonlyArray<Broken> = [
   { name: "ids are folded to one case", rules: ["lock-ids-byte-for-byte"], parts: { key: (id) => id.toLowerCase() } },
-  { name: "trailing blanks of ids are padding", rules: ["lock-ids-byte-for-byte"], parts: { key: (id) => id.trimEnd() } },
-  { name: "ids are brought to a normal form", rules: ["lock-ids-byte-for-byte"], parts: { key: (id) => id.normalize("NFC") } },
-  { name: "ids lose what is not printed", rules: ["lock-ids-byte-for-byte"], parts: { key: (id) => id.replace(/[\u200b\u00ad\ufeff]/g, "") } },
-  { name: "ids are paths", rules: ["lock-ids-byte-for-byte"], parts: { key: (id) => new URL(`file:///${encodeURIComponent(id).replace(/%2F/g, "/")}`).pathname } },
+  {
+    name: "trailing blanks of ids are padding",
+    rules: ["lock-ids-byte-for-byte"],
+    parts: { key: (id) => id.trimEnd() }
+  },
+  {
+    name: "ids are brought to a normal form",
+    rules: ["lock-ids-byte-for-byte"],
+    parts: { key: (id) => id.normalize("NFC") }
+  },
+  {
+    name: "ids lose what is not printed",
+    rules: ["lock-ids-byte-for-byte"],
+    parts: { key: (id) => id.replace(/[\u200b\u00ad\ufeff]/g, "") }
+  },
+  {
+    name: "ids are paths",
+    rules: ["lock-ids-byte-for-byte"],
+    parts: { key: (id) => new URL(`file:///${encodeURIComponent(id).replace(/%2F/g, "/")}`).pathname }
+  },
   { name: "ids are cut at 200 characters", rules: ["long-ids"], parts: { key: (id) => id.slice(0, 200) } },
-  { name: "owner ids are folded to one case", rules: ["owner-ids-byte-for-byte"], parts: { owner: (id) => id.toLowerCase() } },
-  { name: "trailing blanks of owner ids are padding", rules: ["owner-ids-byte-for-byte"], parts: { owner: (id) => id.trimEnd() } },
-  { name: "owner ids are compared in a normal form", rules: ["owner-ids-byte-for-byte"], parts: { owner: (id) => id.normalize("NFC") } },
+  {
+    name: "owner ids are folded to one case",
+    rules: ["owner-ids-byte-for-byte"],
+    parts: { owner: (id) => id.toLowerCase() }
+  },
+  {
+    name: "trailing blanks of owner ids are padding",
+    rules: ["owner-ids-byte-for-byte"],
+    parts: { owner: (id) => id.trimEnd() }
+  },
+  {
+    name: "owner ids are compared in a normal form",
+    rules: ["owner-ids-byte-for-byte"],
+    parts: { owner: (id) => id.normalize("NFC") }
+  },
   { name: "owner ids are cut at 200 characters", rules: ["long-ids"], parts: { owner: (id) => id.slice(0, 200) } },
 
-  { name: "the client's clock ends leases", rules: ["storage-clock"], parts: { time: (world) => Effect.map(clientTime, (now) => now - 1.7e15 + world.now) } },
+  {
+    name: "the client's clock ends leases",
+    rules: ["storage-clock"],
+    parts: { time: (world) => Effect.map(clientTime, (now) => now - 1.7e15 + world.now) }
+  },
   {
     name: "the client's Date ends leases",
     rules: ["storage-clock"],
@@ -61,16 +97,32 @@ export const storages: ReadonlyArray<Broken> = [
     hooks: { shiftClient: shiftDate }
   },
   { name: "lease ends are cut to whole seconds", rules: ["lease-length", "claim-free"], parts: rounded(Math.floor) },
-  { name: "lease ends are rounded up to whole seconds", rules: ["lease-length", "claim-free"], parts: rounded(Math.ceil) },
-  { name: "lease ends are cut to whole seconds, which no answer tells", rules: ["lease-length"], parts: roundedSilently(Math.floor) },
-  { name: "lease ends are rounded up to whole seconds, which no answer tells", rules: ["lease-length"], parts: roundedSilently(Math.ceil) },
+  {
+    name: "lease ends are rounded up to whole seconds",
+    rules: ["lease-length", "claim-free"],
+    parts: rounded(Math.ceil)
+  },
+  {
+    name: "lease ends are cut to whole seconds, which no answer tells",
+    rules: ["lease-length"],
+    parts: roundedSilently(Math.floor)
+  },
+  {
+    name: "lease ends are rounded up to whole seconds, which no answer tells",
+    rules: ["lease-length"],
+    parts: roundedSilently(Math.ceil)
+  },
   {
     name: "it says that its clock counts microseconds, and it counts milliseconds",
     rules: ["grain"],
     parts: { time: () => Effect.sync(() => Date.now() * 1000) },
     hooks: { advance: undefined }
   },
-  { name: "it keeps leases in milliseconds, and says in microseconds", rules: ["grain"], parts: rounded(Math.ceil, 1_000) },
+  {
+    name: "it keeps leases in milliseconds, and says in microseconds",
+    rules: ["grain"],
+    parts: rounded(Math.ceil, 1_000)
+  },
   {
     name: "get tells the whole lease, not what is left of it",
     rules: ["valid-for"],
@@ -79,28 +131,51 @@ export const storages: ReadonlyArray<Broken> = [
   {
     name: "the answer to a claim tells the lease that was asked for, not what the record has",
     rules: ["leases-only-grow"],
-    parts: { claimAnswer: (outcome, request) => outcome._tag === "Claimed" ? { ...outcome, validFor: request.lease } : outcome }
+    parts: {
+      claimAnswer: (outcome, request) =>
+        outcome._tag === "Claimed" ? { ...outcome, validFor: request.lease } : outcome
+    }
   },
 
-  { name: "Held does not say by whom", rules: ["life-timeout", "held-names-holder", "race-one-winner"], parts: { claimAnswer: (outcome) => outcome._tag === "Held" ? { _tag: "Held" } : outcome } },
+  {
+    name: "Held does not say by whom",
+    rules: ["life-timeout", "held-names-holder", "race-one-winner"],
+    parts: { claimAnswer: (outcome) => (outcome._tag === "Held" ? { _tag: "Held" } : outcome) }
+  },
   { name: "Held names the former holder", rules: ["held-names-present-holder", "specification"], parts: former() },
   {
     name: "Held does not say until when",
     rules: ["held-names-holder"],
-    parts: { claimAnswer: (outcome) => outcome._tag === "Held" ? { _tag: "Held", holder: outcome.holder } : outcome }
+    parts: { claimAnswer: (outcome) => (outcome._tag === "Held" ? { _tag: "Held", holder: outcome.holder } : outcome) }
   },
 
   { name: "get shows locks that have expired", rules: ["get"], parts: { isLive: (record) => record.holds.length > 0 } },
-  { name: "get and list show free locks", rules: ["get", "list"], parts: { isLive: (record, now) => record.leaseExpireTime > now } },
+  {
+    name: "get and list show free locks",
+    rules: ["get", "list"],
+    parts: { isLive: (record, now) => record.leaseExpireTime > now }
+  },
   { name: "list ends after its first page", rules: ["list"], parts: { list: (all) => all.slice(0, 100) } },
   {
     name: "list shows the last of a page again",
     rules: ["list"],
-    parts: { list: (all) => all.flatMap((one, i) => i % 100 === 99 ? [one, one] : [one]) }
+    parts: { list: (all) => all.flatMap((one, i) => (i % 100 === 99 ? [one, one] : [one])) }
   },
-  { name: "renew answers in the order of the locks", rules: ["renew-many-in-order"], parts: { renewAnswers: (all) => [...all].reverse() } },
-  { name: "renew answers the first hundred", rules: ["renew-many-in-order"], parts: { renewAnswers: (all) => all.slice(0, 100) } },
-  { name: "renew answers what was renewed, and nothing else", rules: ["renew-many-in-order"], parts: { renewAnswers: (all) => all.filter(({ _tag }) => _tag === "Renewed") } },
+  {
+    name: "renew answers in the order of the locks",
+    rules: ["renew-many-in-order"],
+    parts: { renewAnswers: (all) => [...all].reverse() }
+  },
+  {
+    name: "renew answers the first hundred",
+    rules: ["renew-many-in-order"],
+    parts: { renewAnswers: (all) => all.slice(0, 100) }
+  },
+  {
+    name: "renew answers what was renewed, and nothing else",
+    rules: ["renew-many-in-order"],
+    parts: { renewAnswers: (all) => all.filter(({ _tag }) => _tag === "Renewed") }
+  },
 
   {
     name: "a freed record is deleted, and a token counts on from the last",
@@ -117,9 +192,21 @@ export const storages: ReadonlyArray<Broken> = [
       }
     }
   },
-  { name: "purge drops every lock that is old enough, held or not", rules: ["purge-spares-live"], parts: { dropped: (record, now, memory) => record.lockBeginTime < now - memory } },
-  { name: "purge forgets what has just been freed", rules: ["purge-keeps-an-hour"], parts: { purgeMemory: (olderThan) => olderThan } },
-  { name: "purge drops nothing", rules: ["purge-keeps-an-hour", "tokens-grow-over-purge"], parts: { dropped: () => false } },
+  {
+    name: "purge drops every lock that is old enough, held or not",
+    rules: ["purge-spares-live"],
+    parts: { dropped: (record, now, memory) => record.lockBeginTime < now - memory }
+  },
+  {
+    name: "purge forgets what has just been freed",
+    rules: ["purge-keeps-an-hour"],
+    parts: { purgeMemory: (olderThan) => olderThan }
+  },
+  {
+    name: "purge drops nothing",
+    rules: ["purge-keeps-an-hour", "tokens-grow-over-purge"],
+    parts: { dropped: () => false }
+  },
   {
     name: "reading a lock changes it",
     rules: ["versions-grow"],
@@ -132,16 +219,28 @@ export const storages: ReadonlyArray<Broken> = [
   },
 
   { name: "each build of the layer has locks of its own", rules: ["shared"], parts: { sharedByBuilds: false } },
-  { name: "it takes part in the program's transaction", rules: ["outside-transactions"], parts: { joinsTransaction: true } },
+  {
+    name: "it takes part in the program's transaction",
+    rules: ["outside-transactions"],
+    parts: { joinsTransaction: true }
+  },
   { name: "interrupting one operation cancels another", rules: ["interruption"], parts: { cancelsInnocents: true } },
   { name: "a lost reply is told as not applied", rules: ["lost-reply"], parts: { lostReplySays: "no" } },
   { name: "it waits for a hanging server for ever", rules: ["time-limit"], parts: { keepsTimeLimit: false } },
   { name: "a restart forgets everything", rules: ["restart"], parts: { survivesRestart: false } },
-  { name: "wake-ups name no lock that anybody knows", rules: ["wake-ups"], parts: { wake: (lockId) => `channel:${lockId}` } },
+  {
+    name: "wake-ups name no lock that anybody knows",
+    rules: ["wake-ups"],
+    parts: { wake: (lockId) => `channel:${lockId}` }
+  },
   {
     name: "claim reads, then writes, and others come between",
     rules: ["race-one-winner", "race-takeover", "race-reentry", "mutual-exclusion"],
     parts: { torn: ["claim"] }
   },
-  { name: "release reads, then writes, and others come between", rules: ["race-reentry", "race-repeat"], parts: { torn: ["release"] } }
+  {
+    name: "release reads, then writes, and others come between",
+    rules: ["race-reentry", "race-repeat"],
+    parts: { torn: ["release"] }
+  }
 ]

@@ -17,29 +17,37 @@ export interface Broken {
 type Record = LockRecord.LockRecord
 
 /** A claim whose result is changed where it took the lock, or deepened it. */
-const onClaimed = (
-  change: (next: Record, before: Record | undefined, request: LockRecord.Claim, now: number, deeper: boolean) => Record
-): Parts["claim"] =>
-(record, request, now) => {
-  const step = LockRecord.claim(record, request, now)
-  if (step.outcome._tag !== "Claimed" || step.record === record) return step
-  const deeper = record !== undefined && LockRecord.isLive(record, now)
-  const next = change(step.record!, record, request, now, deeper)
-  return { record: next, outcome: { _tag: "Claimed", record: next, validFor: next.leaseExpireTime - now } }
-}
+const onClaimed =
+  (
+    change: (
+      next: Record,
+      before: Record | undefined,
+      request: LockRecord.Claim,
+      now: number,
+      deeper: boolean
+    ) => Record
+  ): Parts["claim"] =>
+  (record, request, now) => {
+    const step = LockRecord.claim(record, request, now)
+    if (step.outcome._tag !== "Claimed" || step.record === record) return step
+    const deeper = record !== undefined && LockRecord.isLive(record, now)
+    const next = change(step.record!, record, request, now, deeper)
+    return { record: next, outcome: { _tag: "Claimed", record: next, validFor: next.leaseExpireTime - now } }
+  }
 
-const renewing = (may: (record: Record, request: LockRecord.Renew, now: number) => boolean, grow = true): Parts["renew"] =>
-(record, request, now) => {
-  if (record === undefined) return { record, outcome: { _tag: "NotHeld" } }
-  if (!may(record, request, now)) {
-    return { record, outcome: { _tag: "NotHeld", current: LockRecord.isLive(record, now) ? record : undefined } }
+const renewing =
+  (may: (record: Record, request: LockRecord.Renew, now: number) => boolean, grow = true): Parts["renew"] =>
+  (record, request, now) => {
+    if (record === undefined) return { record, outcome: { _tag: "NotHeld" } }
+    if (!may(record, request, now)) {
+      return { record, outcome: { _tag: "NotHeld", current: LockRecord.isLive(record, now) ? record : undefined } }
+    }
+    const leaseExpireTime = grow ? Math.max(record.leaseExpireTime, now + request.lease) : now + request.lease
+    return {
+      record: { ...record, version: record.version + 1, leaseExpireTime },
+      outcome: { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
+    }
   }
-  const leaseExpireTime = grow ? Math.max(record.leaseExpireTime, now + request.lease) : now + request.lease
-  return {
-    record: { ...record, version: record.version + 1, leaseExpireTime },
-    outcome: { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
-  }
-}
 
 /** Whoever held it under any hold id: what a storage remembers that knows owners, and no holds. */
 const ownerOf = new Map<string, string>()
@@ -58,28 +66,32 @@ export const transitions: ReadonlyArray<Broken> = [
   {
     name: "tokens restart with each hold of a lock",
     rules: ["life-waiting", "life-takeover", "tokens-grow", "specification"],
-    parts: { claim: onClaimed((next, _, __, ___, deeper) => deeper ? next : { ...next, token: 1 }) }
+    parts: { claim: onClaimed((next, _, __, ___, deeper) => (deeper ? next : { ...next, token: 1 })) }
   },
   {
     name: "tokens count from one, and a purge forgets them",
     rules: ["tokens-grow-over-purge"],
-    parts: { claim: onClaimed((next, before, _, __, deeper) => deeper ? next : { ...next, token: (before?.token ?? 0) + 1 }) }
+    parts: {
+      claim: onClaimed((next, before, _, __, deeper) => (deeper ? next : { ...next, token: (before?.token ?? 0) + 1 }))
+    }
   },
   {
     name: "tokens are beyond what a number can tell apart",
     rules: ["claim-free", "tokens-grow"],
-    parts: { claim: onClaimed((next, _, __, ___, deeper) => deeper ? next : { ...next, token: next.token * 1000 + 2 ** 60 }) }
+    parts: {
+      claim: onClaimed((next, _, __, ___, deeper) => (deeper ? next : { ...next, token: next.token * 1000 + 2 ** 60 }))
+    }
   },
   {
     name: "a deeper hold gets a new token",
     rules: ["reentry", "race-reentry", "specification"],
-    parts: { claim: onClaimed((next, _, __, ___, deeper) => deeper ? { ...next, token: next.token + 1 } : next) }
+    parts: { claim: onClaimed((next, _, __, ___, deeper) => (deeper ? { ...next, token: next.token + 1 } : next)) }
   },
   {
     name: "a deeper hold restarts the begin",
     rules: ["reentry"],
     parts: {
-      claim: onClaimed((next, _, __, now, deeper) => deeper ? { ...next, lockBeginTime: now } : next)
+      claim: onClaimed((next, _, __, now, deeper) => (deeper ? { ...next, lockBeginTime: now } : next))
     }
   },
   {
@@ -95,17 +107,28 @@ export const transitions: ReadonlyArray<Broken> = [
   {
     name: "a deeper hold is no change of version",
     rules: ["versions-grow", "reentry", "specification"],
-    parts: { claim: onClaimed((next, before, _, __, deeper) => deeper ? { ...next, version: before!.version } : next) }
+    parts: {
+      claim: onClaimed((next, before, _, __, deeper) => (deeper ? { ...next, version: before!.version } : next))
+    }
   },
   {
     name: "an inner hold shortens the lease",
     rules: ["leases-only-grow", "specification"],
-    parts: { claim: onClaimed((next, _, request, now, deeper) => deeper ? { ...next, leaseExpireTime: now + request.lease } : next) }
+    parts: {
+      claim: onClaimed((next, _, request, now, deeper) =>
+        deeper ? { ...next, leaseExpireTime: now + request.lease } : next
+      )
+    }
   },
   {
     name: "a renewal shortens the lease",
     rules: ["renewal-only-lengthens", "specification"],
-    parts: { renew: renewing((record, request, now) => LockRecord.isLive(record, now) && record.holds.includes(request.holdId), false) }
+    parts: {
+      renew: renewing(
+        (record, request, now) => LockRecord.isLive(record, now) && record.holds.includes(request.holdId),
+        false
+      )
+    }
   },
   {
     name: "a renewal lengthens nothing",
@@ -136,14 +159,21 @@ export const transitions: ReadonlyArray<Broken> = [
     name: "the same claim again takes a fresh lease in its answer, which the record has not",
     rules: ["repeat-tells-what-is-left"],
     parts: {
-      claimAnswer: (outcome, request) => outcome._tag === "Claimed" && outcome.record.holds.includes(request.holdId)
-        ? { ...outcome, validFor: Math.max(outcome.validFor, request.lease) }
-        : outcome
+      claimAnswer: (outcome, request) =>
+        outcome._tag === "Claimed" && outcome.record.holds.includes(request.holdId)
+          ? { ...outcome, validFor: Math.max(outcome.validFor, request.lease) }
+          : outcome
     }
   },
   {
     name: "holds are counted, not named: any release takes one",
-    rules: ["release-frees-one-hold", "release-by-hold-id", "late-never-touches-successor", "former-hold-of-same-owner", "specification"],
+    rules: [
+      "release-frees-one-hold",
+      "release-by-hold-id",
+      "late-never-touches-successor",
+      "former-hold-of-same-owner",
+      "specification"
+    ],
     parts: {
       release: (record, request) =>
         record === undefined || record.holds.length === 0
@@ -168,7 +198,10 @@ export const transitions: ReadonlyArray<Broken> = [
     parts: {
       release: (record, request) =>
         record !== undefined && record.holds.includes(request.holdId)
-          ? { record: { ...record, holds: [], version: record.version + 1 }, outcome: { _tag: "Released", remaining: 0 } }
+          ? {
+              record: { ...record, holds: [], version: record.version + 1 },
+              outcome: { _tag: "Released", remaining: 0 }
+            }
           : { record, outcome: { _tag: "NotHeld" } }
     }
   },
@@ -185,7 +218,10 @@ export const transitions: ReadonlyArray<Broken> = [
   {
     name: "renewal is by owner",
     rules: ["former-hold-of-same-owner", "no-renewal-after-release"],
-    parts: { claim: rememberOwner, renew: renewing((record, request, now) => LockRecord.isLive(record, now) && byOwner(record, request.holdId)) }
+    parts: {
+      claim: rememberOwner,
+      renew: renewing((record, request, now) => LockRecord.isLive(record, now) && byOwner(record, request.holdId))
+    }
   },
   {
     name: "an expired hold that nobody took is renewed",
@@ -198,8 +234,16 @@ export const transitions: ReadonlyArray<Broken> = [
     parts: {
       renew: (record, request, now) => {
         if (record === undefined || record.holds.includes(request.holdId)) return LockRecord.renew(record, request, now)
-        const next = { ...record, holds: [request.holdId], version: record.version + 1, leaseExpireTime: now + request.lease }
-        return { record: next, outcome: { _tag: "Renewed", leaseExpireTime: next.leaseExpireTime, validFor: request.lease } }
+        const next = {
+          ...record,
+          holds: [request.holdId],
+          version: record.version + 1,
+          leaseExpireTime: now + request.lease
+        }
+        return {
+          record: next,
+          outcome: { _tag: "Renewed", leaseExpireTime: next.leaseExpireTime, validFor: request.lease }
+        }
       }
     }
   },
@@ -215,9 +259,14 @@ export const transitions: ReadonlyArray<Broken> = [
       renew: (record, request, now) =>
         record !== undefined && record.holds.length === 0
           ? {
-            record: { ...record, holds: [request.holdId], version: record.version + 1, leaseExpireTime: now + request.lease },
-            outcome: { _tag: "Renewed", leaseExpireTime: now + request.lease, validFor: request.lease }
-          }
+              record: {
+                ...record,
+                holds: [request.holdId],
+                version: record.version + 1,
+                leaseExpireTime: now + request.lease
+              },
+              outcome: { _tag: "Renewed", leaseExpireTime: now + request.lease, validFor: request.lease }
+            }
           : LockRecord.renew(record, request, now)
     }
   },
@@ -245,7 +294,16 @@ export const transitions: ReadonlyArray<Broken> = [
   },
   {
     name: "everybody gets the lock",
-    rules: ["life-try", "life-exclusion", "life-interruption", "held-names-holder", "race-one-winner", "race-takeover", "mutual-exclusion", "specification"],
+    rules: [
+      "life-try",
+      "life-exclusion",
+      "life-interruption",
+      "held-names-holder",
+      "race-one-winner",
+      "race-takeover",
+      "mutual-exclusion",
+      "specification"
+    ],
     parts: { claim: (_, request, now) => LockRecord.claim(undefined, request, now) }
   },
   {
@@ -276,13 +334,17 @@ export const transitions: ReadonlyArray<Broken> = [
     parts: {
       revoke: (record, request, now) => {
         const step = LockRecord.revoke(record, request, now)
-        return step.record === record || request.when === "now" ? step : { ...step, record: { ...step.record!, ownerId: record!.ownerId } }
+        return step.record === record || request.when === "now"
+          ? step
+          : { ...step, record: { ...step.record!, ownerId: record!.ownerId } }
       }
     }
   },
   {
     name: "a revocation asks for no token",
     rules: ["revoke-by-token", "specification"],
-    parts: { revoke: (record, request, now) => LockRecord.revoke(record, { ...request, token: record?.token ?? 0 }, now) }
+    parts: {
+      revoke: (record, request, now) => LockRecord.revoke(record, { ...request, token: record?.token ?? 0 }, now)
+    }
   }
 ]

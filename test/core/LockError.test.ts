@@ -13,7 +13,13 @@ const errors: ReadonlyArray<LockError.LockError> = [
   new LockError.LockLost({ lockId: "foo", ownerId: "me", token: 1, reason: "Taken" }),
   new LockError.InvalidLockId(invalid),
   new LockError.InvalidOptions(invalid),
-  new LockError.StorageError({ reason: "Timeout", operation: "test", isRetryable: true, applied: "no", message: "slow" })
+  new LockError.StorageError({
+    reason: "Timeout",
+    operation: "test",
+    isRetryable: true,
+    applied: "no",
+    message: "slow"
+  })
 ]
 
 describe("isLockError", () => {
@@ -22,7 +28,15 @@ describe("isLockError", () => {
   })
 
   it("knows no other", () => {
-    for (const other of [undefined, null, "LockLost", {}, { _tag: "LockLost" }, new Error("LockLost"), new Error("NoSuchElement")]) {
+    for (const other of [
+      undefined,
+      null,
+      "LockLost",
+      {},
+      { _tag: "LockLost" },
+      new Error("LockLost"),
+      new Error("NoSuchElement")
+    ]) {
       assert.isFalse(LockError.isLockError(other))
     }
   })
@@ -30,21 +44,26 @@ describe("isLockError", () => {
 
 describe("orDieIfInvalid", () => {
   it.effect("makes defects of a bad id and of bad options, and leaves all else typed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const error of errors) {
-        const exit: Exit.Exit<never, LockError.LockTimeout | LockError.LockLost | LockError.StorageError> = yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
+        const exit: Exit.Exit<never, LockError.LockTimeout | LockError.LockLost | LockError.StorageError> =
+          yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
         const isInvalid = error._tag === "InvalidLockId" || error._tag === "InvalidOptions"
         assert.deepStrictEqual(exit, isInvalid ? Exit.die(error) : Exit.fail(error))
       }
       assert.strictEqual(yield* LockError.orDieIfInvalid(Effect.succeed(1)), 1)
-    }))
+    })
+  )
 
   it.effect("leaves nothing typed of `get` but what the storage does", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { run } = yield* Process.make(yield* MemoryStorage.make())
-      const typed: Effect.Effect<unknown, LockError.StorageError, StorageLock.StorageLock> = StorageLock.get("foo").pipe(LockError.orDieIfInvalid)
+      const typed: Effect.Effect<unknown, LockError.StorageError, StorageLock.StorageLock> = StorageLock.get(
+        "foo"
+      ).pipe(LockError.orDieIfInvalid)
       yield* run(typed)
       const exit = yield* Effect.exit(run(StorageLock.get("").pipe(LockError.orDieIfInvalid)))
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
-    }))
+    })
+  )
 })

@@ -15,48 +15,62 @@ const claim = (ownerId: string, lease = 10_000_000, holdId = id(ownerId)) => ({ 
 
 describe("toStorage", () => {
   it.effect("retries a version miss by the schedule, and then says Conflict, not applied", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const inner = yield* MemoryStorage.makeVersioned()
       let misses = 0
-      const store = VersionedStore.toStorage({
-        ...inner,
-        create: (lockId, version, record) => misses-- > 0 ? new VersionedStore.VersionMiss({ lockId }) : inner.create(lockId, version, record)
-      }, { versionMissRetry: Schedule.recurs(3) })
+      const store = VersionedStore.toStorage(
+        {
+          ...inner,
+          create: (lockId, version, record) =>
+            misses-- > 0 ? new VersionedStore.VersionMiss({ lockId }) : inner.create(lockId, version, record)
+        },
+        { versionMissRetry: Schedule.recurs(3) }
+      )
       misses = 4
       const error = yield* Effect.flip(store.claim(claim("a")))
       assert.deepInclude({ ...error }, { _tag: "StorageError", reason: "Conflict", applied: "no", isRetryable: true })
       misses = 3
       assert.strictEqual((yield* store.claim(claim("a")))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.effect("by default it is patient enough for a crowd", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const store = VersionedStore.toStorage(yield* MemoryStorage.makeVersioned())
       // All of one owner: each must get its own change in.
-      const claims = yield* Effect.forkChild(Effect.forEach(
-        Array.from({ length: 50 }, (_, i) => i),
-        (i) => Effect.andThen(Effect.yieldNow, store.claim(claim("a", 10_000_000, id(`hold ${i}`)))),
-        { concurrency: "unbounded" }
-      ))
+      const claims = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.from({ length: 50 }, (_, i) => i),
+          (i) => Effect.andThen(Effect.yieldNow, store.claim(claim("a", 10_000_000, id(`hold ${i}`)))),
+          { concurrency: "unbounded" }
+        )
+      )
       yield* TestClock.adjust("5 seconds")
       const outcomes = yield* Fiber.join(claims)
       assert.isTrue(outcomes.every((outcome) => outcome._tag === "Claimed"))
       assert.strictEqual(Option.getOrThrow(yield* store.get("foo")).record.holds.length, 50)
-    }))
+    })
+  )
 
   it.effect("refuses a record of a newer format, and does not touch it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const inner = yield* MemoryStorage.makeVersioned()
       const store = VersionedStore.toStorage(inner)
       const made = LockRecord.claim(undefined, claim("a", 1), 0).record!
       const newer = { ...made, format: LockRecord.format + 1 }
       yield* inner.create("foo", newer.version, newer)
-      for (const effect of [store.claim(claim("b")), store.renew([claim("a")]), store.release(claim("a")), store.revoke({ lockId: "foo", token: newer.token, when: "now" })]) {
+      for (const effect of [
+        store.claim(claim("b")),
+        store.renew([claim("a")]),
+        store.release(claim("a")),
+        store.revoke({ lockId: "foo", token: newer.token, when: "now" })
+      ]) {
         const error = yield* Effect.flip<unknown, { readonly reason: string }, never>(effect)
         assert.strictEqual(error.reason, "Schema")
       }
       assert.deepStrictEqual(Option.getOrThrow(yield* inner.get("foo")), newer)
-    }))
+    })
+  )
 })
 
 describe("observed expiry, without any clock of the store", () => {
@@ -67,7 +81,7 @@ describe("observed expiry, without any clock of the store", () => {
   }))
 
   it.effect("a waiter takes over after a whole lease of one version, counted from its first look", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, b } = yield* observed
       yield* a.claim(claim("dead"))
       yield* TestClock.adjust("9 seconds")
@@ -81,10 +95,11 @@ describe("observed expiry, without any clock of the store", () => {
       const after = yield* b.claim(claim("b"))
       assert(after._tag === "Claimed")
       assert.strictEqual(after.record.token, 2)
-    }))
+    })
+  )
 
   it.effect("a renewal starts the watch anew, and so does a repeated claim", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const again of ["renew", "claim"] as const) {
         const { a, b } = yield* observed
         yield* a.claim(claim("a"))
@@ -103,10 +118,11 @@ describe("observed expiry, without any clock of the store", () => {
         yield* TestClock.adjust("9 seconds")
         assert.strictEqual((yield* b.claim(claim("b")))._tag, "Claimed")
       }
-    }))
+    })
+  )
 
   it.effect("stores no time of anybody", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, store } = yield* observed
       yield* TestClock.adjust("1234567 millis")
       yield* a.claim(claim("a"))
@@ -114,10 +130,11 @@ describe("observed expiry, without any clock of the store", () => {
       yield* a.renew([claim("a")])
       const record = Option.getOrThrow(yield* store.get("foo"))
       assert.deepInclude({ ...record }, { token: 1, lockBeginTime: 0, leaseExpireTime: 10_000_000 })
-    }))
+    })
+  )
 
   it.effect("locks over it work, and a dead holder's is taken over", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, b } = yield* observed
       const alive = yield* Process.make(a, { leaseExpireAfter: "10 seconds" })
       const other = yield* Process.make(b, { leaseExpireAfter: "10 seconds" })
@@ -131,5 +148,6 @@ describe("observed expiry, without any clock of the store", () => {
       yield* a.claim(claim("dead"))
       yield* TestClock.adjust("25 seconds")
       yield* Fiber.join(waiter)
-    }))
+    })
+  )
 })

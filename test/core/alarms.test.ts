@@ -15,7 +15,7 @@ import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
 import * as Process from "../support/process.js"
 
-const running = Effect.gen(function*() {
+const running = Effect.gen(function* () {
   const timeline: Timeline = timelines.make(yield* Effect.clockWith(Effect.succeed))
   const alarms = Alarms.make(timeline)
   yield* Effect.forkScoped(alarms.run)
@@ -25,12 +25,14 @@ const running = Effect.gen(function*() {
 
 describe("alarms", () => {
   const plans = FastCheck.sample(
-    FastCheck.array(FastCheck.record({ due: FastCheck.integer({ min: 0, max: 400 }), cancel: FastCheck.boolean() }), { maxLength: 200 }),
+    FastCheck.array(FastCheck.record({ due: FastCheck.integer({ min: 0, max: 400 }), cancel: FastCheck.boolean() }), {
+      maxLength: 200
+    }),
     20
   )
   for (const [index, plan] of plans.entries()) {
     it.effect(`ring once each, in order of time, never early, and not when cancelled (plan ${index})`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { alarms, timeline } = yield* running
         const start = timeline.now()
         const rung: Array<readonly [due: number, at: number]> = []
@@ -39,13 +41,21 @@ describe("alarms", () => {
           if (cancel) set[i]!.cancel()
         })
         yield* TestClock.adjust("400 millis")
-        const expected = plan.filter(({ cancel }) => !cancel).map(({ due }) => due).sort((a, b) => a - b)
-        assert.deepStrictEqual(rung, expected.map((due) => [due, due] as const), JSON.stringify(plan))
-      }))
+        const expected = plan
+          .filter(({ cancel }) => !cancel)
+          .map(({ due }) => due)
+          .sort((a, b) => a - b)
+        assert.deepStrictEqual(
+          rung,
+          expected.map((due) => [due, due] as const),
+          JSON.stringify(plan)
+        )
+      })
+    )
   }
 
   it.effect("one set while the fiber sleeps for a later one rings in time; one set in a callback too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { alarms, timeline } = yield* running
       const start = timeline.now()
       const rung: Array<number> = []
@@ -58,10 +68,11 @@ describe("alarms", () => {
       })
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(rung, [150, 170, 900])
-    }))
+    })
+  )
 
   it.effect("a callback that throws stops nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { alarms, timeline } = yield* running
       let rung = false
       alarms.set(timeline.now() + 10, () => {
@@ -72,20 +83,22 @@ describe("alarms", () => {
       })
       yield* TestClock.adjust("30 millis")
       assert.isTrue(rung)
-    }))
+    })
+  )
 
   it.effect("the cancelled do not pile up", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { alarms, timeline } = yield* running
       const before = process.memoryUsage().heapUsed
       for (let i = 0; i < 500_000; i++) alarms.set(timeline.now() + 3_600_000, () => {}).cancel()
       // Half a million entries would be some 40 MB.
       assert.isBelow(process.memoryUsage().heapUsed - before, 30_000_000)
-    }))
+    })
+  )
 
   /** Under a test clock each sleep costs milliseconds of real time. */
   const sleepsOf = (options: StorageLock.Options) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const clock = yield* Effect.clockWith(Effect.succeed)
       let sleeps = 0
       const counted: Clock.Clock = Object.create(clock, {
@@ -96,7 +109,7 @@ describe("alarms", () => {
           }
         }
       })
-      yield* Effect.gen(function*() {
+      yield* Effect.gen(function* () {
         const { locks } = yield* Process.make(yield* MemoryStorage.make(), options)
         const lock = yield* locks.acquire("lock")
         yield* TestClock.adjust("1 hour")
@@ -108,14 +121,15 @@ describe("alarms", () => {
     })
 
   it.effect("under a test clock an hour of a hold takes a sleep for each renewal, and no others", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       assert.isAtMost(yield* sleepsOf({}), sleepsForEach * 360 + 10)
       assert.isAtMost(yield* sleepsOf({ leaseExpireAfter: "10 minutes" }), sleepsForEach * 18 + 10)
       assert.isAtMost(yield* sleepsOf({ leaseExpireAfter: "1 day" }), sleepsForEach * 5)
-    }))
+    })
+  )
 
   it.live("under a real clock it never sleeps for long: a suspend must be noticed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const real = yield* Effect.clockWith(Effect.succeed)
       const longest: Array<number> = []
       const woken = yield* Deferred.make<void>()
@@ -133,5 +147,6 @@ describe("alarms", () => {
       alarms.set(timeline.now() + 3_600_000, () => {})
       yield* Deferred.await(woken)
       assert.isAtMost(Math.max(...longest), 1000)
-    }).pipe(Effect.scoped))
+    }).pipe(Effect.scoped)
+  )
 })

@@ -54,7 +54,14 @@ describe("an error of a storage", () => {
     assert.isTrue(isStorageError(error))
     assert.isTrue(isStorageError({ ...error, applied: "unknown" }))
     for (const value of notObjects) assert.isFalse(isStorageError(value), String(value))
-    for (const part of [{ _tag: "Other" }, { reason: "Other" }, { operation: 1 }, { isRetryable: 1 }, { applied: "yes" }, { message: 1 }]) {
+    for (const part of [
+      { _tag: "Other" },
+      { reason: "Other" },
+      { operation: 1 },
+      { isRetryable: 1 },
+      { applied: "yes" },
+      { message: 1 }
+    ]) {
       assert.isFalse(isStorageError({ ...error, ...part }), JSON.stringify(part))
     }
   })
@@ -87,7 +94,14 @@ const wrong: Record<string, ReadonlyArray<unknown>> = {
   renew: odds.filter((value) => !Array.isArray(value)),
   release: [...odds, { _tag: "Released" }, { _tag: "Released", remaining: Number.NaN }, { _tag: "Revoked" }],
   revoke: [...odds, { _tag: "Released", remaining: 0 }],
-  get: [...odds, Option.some(undefined), Option.some(null), Option.some({}), Option.some({ record: {} }), Option.some(record)]
+  get: [
+    ...odds,
+    Option.some(undefined),
+    Option.some(null),
+    Option.some({}),
+    Option.some({ record: {} }),
+    Option.some(record)
+  ]
 }
 
 describe("an answer", () => {
@@ -98,7 +112,8 @@ describe("an answer", () => {
   }
   for (const [operation, values] of Object.entries(wrong)) {
     it(`to ${operation} is none`, () => {
-      for (const value of values) assert.strictEqual(faultOf("test", operation, value)?.operation, `test.${operation}`, JSON.stringify(value))
+      for (const value of values)
+        assert.strictEqual(faultOf("test", operation, value)?.operation, `test.${operation}`, JSON.stringify(value))
     })
   }
 
@@ -108,20 +123,28 @@ describe("an answer", () => {
       { _tag: "NotHeld", current: undefined },
       { _tag: "NotHeld", current: record },
       Faulty.failure("Timeout", "no")
-    ]) assert.isTrue(isRenewAnswer(value), JSON.stringify(value))
+    ])
+      assert.isTrue(isRenewAnswer(value), JSON.stringify(value))
     for (const value of [
       ...odds,
       { _tag: "Renewed", leaseExpireTime: "0", validFor: 1 },
       { _tag: "Renewed", leaseExpireTime: 0, validFor: "1" },
       { _tag: "NotHeld", current: {} }
-    ]) assert.isFalse(isRenewAnswer(value), JSON.stringify(value))
+    ])
+      assert.isFalse(isRenewAnswer(value), JSON.stringify(value))
   })
 
   it("that is none is described, and is a fault that no other try mends", () => {
     const said = (value: unknown) => odd("test", "claim", value).message
     const error = odd("test", "claim", undefined)
-    assert.deepInclude({ ...error }, { reason: "Unknown", operation: "test.claim", isRetryable: false, applied: "unknown" })
-    assert.strictEqual(error.message, "test answered claim with nothing, which is no answer to it: this is a fault of that storage")
+    assert.deepInclude(
+      { ...error },
+      { reason: "Unknown", operation: "test.claim", isRetryable: false, applied: "unknown" }
+    )
+    assert.strictEqual(
+      error.message,
+      "test answered claim with nothing, which is no answer to it: this is a fault of that storage"
+    )
     assert.include(said([]), "with an array,")
     assert.include(said({ _tag: "Held" }), "with a Held of another shape,")
     assert.match(said(7), /with a value /)
@@ -131,11 +154,18 @@ describe("an answer", () => {
   it("that was thrown is told with what was thrown", () => {
     const cause = new Error("no such table")
     const error = thrown("test", "get", cause)
-    assert.deepInclude({ ...error }, { reason: "Unknown", operation: "test.get", isRetryable: false, applied: "unknown" })
+    assert.deepInclude(
+      { ...error },
+      { reason: "Unknown", operation: "test.get", isRetryable: false, applied: "unknown" }
+    )
     assert.strictEqual(error.cause, cause)
     assert.strictEqual(error.message, "test threw in get: no such table")
     assert.strictEqual(thrown("test", "get", "text").message, "test threw in get: text")
-    const shy = { toString: () => { throw new Error("never") } }
+    const shy = {
+      toString: () => {
+        throw new Error("never")
+      }
+    }
     assert.strictEqual(thrown("test", "get", shy).message, "test threw in get: something that cannot be shown")
   })
 })
@@ -170,33 +200,51 @@ describe("a storage that is guarded", () => {
   })
 
   it.effect("throws nothing: its effects fail", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const service = guarded(storage) as unknown as Record<string, (input: unknown) => Effect.Effect<unknown>>
       for (const name of ["claim", "renew", "release", "revoke", "get", "purge"]) {
         const exit = yield* Effect.exit(service[name]!(undefined))
         assert.strictEqual(exit._tag, "Failure", name)
       }
       assert.strictEqual((yield* Effect.exit(Stream.runDrain(guarded(storage).wakeUps)))._tag, "Failure")
-    }))
+    })
+  )
 
-  it.effect("has a list that ends in an error of its own kind, or in that of the storage, and passes on what is right", () =>
-    Effect.gen(function*() {
-      const listed = (list: Stream.Stream<unknown, unknown>) => Effect.result(Stream.runCollect(guarded({ ...methods, wakeUps: Stream.empty, list } as unknown as Storage.Service).list))
-      const all = yield* listed(Stream.make({ record }, { record }))
-      assert(Result.isSuccess(all))
-      assert.deepStrictEqual(all.success, [{ record }, { record }] as ReadonlyArray<unknown>)
-      const strange = yield* listed(Stream.make({ record }, { record: {} }))
-      assert(Result.isFailure(strange))
-      assert.strictEqual(strange.failure.message, "test answered list with a value of type object, which is no answer to it: this is a fault of that storage")
-      const own = Faulty.failure("Connection", "no")
-      assert.deepStrictEqual(yield* listed(Stream.fail(own)), Result.fail(own))
-      for (const failing of [Stream.fail(new Error("text")), Stream.die(new Error("text"))]) {
-        const other = yield* listed(failing)
-        assert(Result.isFailure(other))
-        assert.deepInclude({ ...other.failure }, { reason: "Unknown", operation: "test.list" })
-        assert.strictEqual(other.failure.message, "test threw in list: text")
-      }
-      const exit = yield* Effect.exit(Stream.runDrain(guarded({ ...methods, wakeUps: Stream.empty, list: Stream.fromEffect(Effect.interrupt) } as unknown as Storage.Service).list))
-      assert.isTrue(exit._tag === "Failure" && exit.cause._tag === "Interrupt")
-    }))
+  it.effect(
+    "has a list that ends in an error of its own kind, or in that of the storage, and passes on what is right",
+    () =>
+      Effect.gen(function* () {
+        const listed = (list: Stream.Stream<unknown, unknown>) =>
+          Effect.result(
+            Stream.runCollect(guarded({ ...methods, wakeUps: Stream.empty, list } as unknown as Storage.Service).list)
+          )
+        const all = yield* listed(Stream.make({ record }, { record }))
+        assert(Result.isSuccess(all))
+        assert.deepStrictEqual(all.success, [{ record }, { record }] as ReadonlyArray<unknown>)
+        const strange = yield* listed(Stream.make({ record }, { record: {} }))
+        assert(Result.isFailure(strange))
+        assert.strictEqual(
+          strange.failure.message,
+          "test answered list with a value of type object, which is no answer to it: this is a fault of that storage"
+        )
+        const own = Faulty.failure("Connection", "no")
+        assert.deepStrictEqual(yield* listed(Stream.fail(own)), Result.fail(own))
+        for (const failing of [Stream.fail(new Error("text")), Stream.die(new Error("text"))]) {
+          const other = yield* listed(failing)
+          assert(Result.isFailure(other))
+          assert.deepInclude({ ...other.failure }, { reason: "Unknown", operation: "test.list" })
+          assert.strictEqual(other.failure.message, "test threw in list: text")
+        }
+        const exit = yield* Effect.exit(
+          Stream.runDrain(
+            guarded({
+              ...methods,
+              wakeUps: Stream.empty,
+              list: Stream.fromEffect(Effect.interrupt)
+            } as unknown as Storage.Service).list
+          )
+        )
+        assert.isTrue(exit._tag === "Failure" && exit.cause._tag === "Interrupt")
+      })
+  )
 })

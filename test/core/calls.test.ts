@@ -11,9 +11,12 @@ import type { StorageError } from "../../src/LockError.js"
 import * as Faulty from "../support/faulty.js"
 import { heard } from "../support/logged.js"
 
-const settled = Effect.repeatN(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))), 3)
+const settled = Effect.repeatN(
+  Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+  3
+)
 
-const setup = Effect.gen(function*() {
+const setup = Effect.gen(function* () {
   const timers = new Set<{ readonly due: number; readonly ring: () => void }>()
   const alarms = {
     set: (due: number, ring: () => void) => {
@@ -23,14 +26,24 @@ const setup = Effect.gen(function*() {
     }
   } as unknown as Alarms
   const state = { quiet: 0 }
-  const calls = make("test", yield* Effect.context<never>(), yield* Effect.clock, { now: () => 5_000 } as Timeline, alarms, () => void state.quiet++)
+  const calls = make(
+    "test",
+    yield* Effect.context<never>(),
+    yield* Effect.clock,
+    { now: () => 5_000 } as Timeline,
+    alarms,
+    () => void state.quiet++
+  )
   yield* Effect.addFinalizer(() => calls.close)
   const answers: Array<Answer<unknown>> = []
   const overdue: Array<StorageError> = []
   const start = (self: Effect.Effect<unknown, any>, limit = 100, operation = "get") =>
-    calls.start(operation, self, limit, { answered: (answer) => void answers.push(answer), overdue: (error) => void overdue.push(error) })
+    calls.start(operation, self, limit, {
+      answered: (answer) => void answers.push(answer),
+      overdue: (error) => void overdue.push(error)
+    })
   const answerTo = (self: Effect.Effect<unknown, any>, operation = "other") =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* start(self, 100, operation)
       yield* settled
       return answers.pop()!
@@ -40,7 +53,7 @@ const setup = Effect.gen(function*() {
 
 describe("a call", () => {
   it.live("ends in what the storage answered, or how it failed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { answerTo, calls } = yield* setup
       const error = Faulty.failure("Timeout", "no")
       assert.deepStrictEqual(yield* answerTo(Effect.fail(error)), Result.fail(error))
@@ -51,21 +64,52 @@ describe("a call", () => {
         assert(Result.isFailure(answer))
         return [answer.failure.reason, answer.failure.operation, answer.failure.message]
       }
-      assert.deepStrictEqual(left(yield* answerTo(Effect.fail("text"))), ["Unknown", "test.other", "test threw in other: text"])
-      assert.deepStrictEqual(left(yield* answerTo(Effect.die(new Error("text")))), ["Unknown", "test.other", "test threw in other: text"])
-      assert.deepStrictEqual(left(yield* answerTo(Effect.interrupt)), ["Timeout", "test.other", "no answer from test within 100 ms"])
-      assert.deepStrictEqual(left(yield* answerTo(Effect.failCause(Cause.parallel(Cause.fail("text"), Cause.interrupt({ _tag: "None" } as never))))), ["Unknown", "test.other", "test threw in other: text"])
+      assert.deepStrictEqual(left(yield* answerTo(Effect.fail("text"))), [
+        "Unknown",
+        "test.other",
+        "test threw in other: text"
+      ])
+      assert.deepStrictEqual(left(yield* answerTo(Effect.die(new Error("text")))), [
+        "Unknown",
+        "test.other",
+        "test threw in other: text"
+      ])
+      assert.deepStrictEqual(left(yield* answerTo(Effect.interrupt)), [
+        "Timeout",
+        "test.other",
+        "no answer from test within 100 ms"
+      ])
+      assert.deepStrictEqual(
+        left(
+          yield* answerTo(
+            Effect.failCause(Cause.parallel(Cause.fail("text"), Cause.interrupt({ _tag: "None" } as never)))
+          )
+        ),
+        ["Unknown", "test.other", "test threw in other: text"]
+      )
       assert.strictEqual(left(yield* answerTo(Effect.succeed(7), "get"))[1], "test.get")
-      const strange = { get _tag(): string { throw new Error("do not look") } }
-      assert.deepStrictEqual(left(yield* answerTo(Effect.succeed(strange), "release")), ["Unknown", "test.release", "test threw in release: do not look"])
-    }))
+      const strange = {
+        get _tag(): string {
+          throw new Error("do not look")
+        }
+      }
+      assert.deepStrictEqual(left(yield* answerTo(Effect.succeed(strange), "release")), [
+        "Unknown",
+        "test.release",
+        "test threw in release: do not look"
+      ])
+    })
+  )
 
   it.live("is overdue a little after its limit: a twentieth of it, but 20 ms; then it is interrupted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { answers, calls, overdue, start, timers } = yield* setup
       yield* start(Effect.never, 100)
       yield* start(Effect.never, 1_000)
-      assert.deepStrictEqual([...timers].map(({ due }) => due), [5_120, 6_050])
+      assert.deepStrictEqual(
+        [...timers].map(({ due }) => due),
+        [5_120, 6_050]
+      )
       const [first] = timers
       first!.ring()
       assert.strictEqual(overdue[0]!.message, "no answer from test within 100 ms")
@@ -79,10 +123,11 @@ describe("a call", () => {
       yield* settled
       assert.deepStrictEqual([answers.length, timers.size], [2, 0])
       assert.isTrue(calls.isIdle())
-    }))
+    })
+  )
 
   it.live("that has ended by then has no limit, and needs nobody who is told that it is overdue", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, start, timers } = yield* setup
       yield* start(Effect.succeed(1))
       yield* settled
@@ -91,10 +136,11 @@ describe("a call", () => {
       for (const { ring } of timers) ring()
       yield* settled
       assert.isTrue(calls.isIdle())
-    }))
+    })
+  )
 
   it.live("that is asked is waited for, until it is overdue", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { calls, timers } = yield* setup
       assert.strictEqual(yield* calls.ask("other", Effect.succeed(7), 100), 7)
       const error = Faulty.failure("Timeout", "no")
@@ -103,13 +149,14 @@ describe("a call", () => {
       yield* settled
       for (const { ring } of timers) ring()
       assert.strictEqual((yield* fiber).message, "no answer from test within 100 ms")
-    }))
+    })
+  )
 })
 
 describe("work in the background", () => {
   it.live("is counted, and it is quiet when the last has ended; a defect of it is logged", () =>
     heard((lines) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { calls, state } = yield* setup
         const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
         for (const gate of gates) yield* calls.background(Deferred.await(gate))
@@ -122,16 +169,22 @@ describe("work in the background", () => {
         assert.deepStrictEqual([calls.counts().inBackground, state.quiet, calls.isIdle()], [0, 1, true])
         yield* calls.background(Effect.die("broken"))
         yield* settled
-        assert.deepStrictEqual(lines.map(({ level, message }) => `${level} ${message}`), ["Error effect-storage-lock: work in the background failed broken"])
-      })))
+        assert.deepStrictEqual(
+          lines.map(({ level, message }) => `${level} ${message}`),
+          ["Error effect-storage-lock: work in the background failed broken"]
+        )
+      })
+    )
+  )
 
   it.live("and calls end when it closes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { answers, calls, start } = yield* setup
       yield* calls.background(Effect.never)
       yield* start(Effect.never)
       yield* calls.close
       yield* settled
       assert.deepStrictEqual([answers.length, calls.counts().inBackground, calls.isIdle()], [1, 0, true])
-    }))
+    })
+  )
 })

@@ -17,33 +17,38 @@ const millis = 4000
  * hints they only poll.
  */
 const contend = (processes: number, hold: number, away: number, fibers: ReadonlyArray<number> = [], hinted = true) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const shared = yield* MemoryStorage.make()
     const hints = yield* PubSub.unbounded<string>()
     let requests = 0
-    const travel = (base: number) => Effect.flatMap(Random.nextBetween(0.7, 1.5), (factor) => Effect.sleep(base * factor))
+    const travel = (base: number) =>
+      Effect.flatMap(Random.nextBetween(0.7, 1.5), (factor) => Effect.sleep(base * factor))
     const far = <A, E>(call: Effect.Effect<A, E>) =>
       travel(0.3).pipe(
-        Effect.andThen(Effect.suspend(() => {
-          requests++
-          return call
-        })),
+        Effect.andThen(
+          Effect.suspend(() => {
+            requests++
+            return call
+          })
+        ),
         Effect.tap(travel(0.3))
       )
     const storage: Storage.Service = {
       ...shared,
       claim: (request) => far(shared.claim(request)),
       release: (request) => far(Effect.tap(shared.release(request), PubSub.publish(hints, "lock"))),
-      wakeUps: hinted ? Stream.mapEffect(Stream.fromPubSub(hints), (key) => Effect.as(travel(0.5), key), { concurrency: 8 }) : Stream.never
+      wakeUps: hinted
+        ? Stream.mapEffect(Stream.fromPubSub(hints), (key) => Effect.as(travel(0.5), key), { concurrency: 8 })
+        : Stream.never
     }
     const counts = Array.from({ length: processes }, () => 0)
     let longest = 0
     const longestOf = Array.from(counts)
     for (const index of counts.keys()) {
       const { locks } = yield* Process.make(storage)
-      const once = Effect.gen(function*() {
+      const once = Effect.gen(function* () {
         const began = yield* Clock.currentTimeMillis
-        const body = Effect.gen(function*() {
+        const body = Effect.gen(function* () {
           counts[index]!++
           const waited = (yield* Clock.currentTimeMillis) - began
           longest = Math.max(longest, waited)
@@ -61,58 +66,66 @@ const contend = (processes: number, hold: number, away: number, fibers: Readonly
       counts,
       longest,
       longestOf,
-      perSecond: acquisitions / millis * 1000,
+      perSecond: (acquisitions / millis) * 1000,
       requestsEach: requests / acquisitions,
       fairness: Math.min(...counts) / Math.max(...counts)
     }
   }).pipe(Effect.scoped, VirtualTime.run, Random.withSeed("herd"))
 
 it.live("one process alone makes two requests, and waits for nobody", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { longest, perSecond, requestsEach } = yield* contend(1, 5, 0)
     expect(requestsEach).toBeLessThan(2.01)
     expect(perSecond).toBeGreaterThan(155)
     expect(longest).toBeLessThan(1)
-  }))
+  })
+)
 
 it.live("two processes take turns", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { fairness, longest, perSecond, requestsEach } = yield* contend(2, 5, 0)
     expect(requestsEach).toBeLessThan(2.3)
     expect(perSecond).toBeGreaterThan(148)
     expect(fairness).toBeGreaterThan(0.8)
     expect(longest).toBeLessThan(300)
-  }))
+  })
+)
 
 it.live("eight processes do not all claim each time", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { fairness, longest, perSecond, requestsEach } = yield* contend(8, 5, 0)
     expect(requestsEach).toBeLessThan(4)
     expect(perSecond).toBeGreaterThan(143)
     expect(fairness).toBeGreaterThan(0.5)
     expect(longest).toBeLessThan(300)
-  }))
+  })
+)
 
 it.live("who comes back after a while finds a free lock at once", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { fairness, perSecond, requestsEach } = yield* contend(8, 5, 50)
     expect(requestsEach).toBeLessThan(3)
     expect(perSecond).toBeGreaterThan(135)
     expect(fairness).toBeGreaterThan(0.8)
-  }))
+  })
+)
 
-it.live("eight fibers of one process hand the lock on, and pause for others once in 100 ms, not at every eighth turn", () =>
-  Effect.gen(function*() {
-    const { perSecond } = yield* contend(1, 0, 0, [8])
-    // A turn takes some 1.3 ms of travel; pauses a sixth of the time. It was 270 when the streak began anew with each pause and its time did not.
-    expect(perSecond).toBeGreaterThan(550)
-  }))
+it.live(
+  "eight fibers of one process hand the lock on, and pause for others once in 100 ms, not at every eighth turn",
+  () =>
+    Effect.gen(function* () {
+      const { perSecond } = yield* contend(1, 0, 0, [8])
+      // A turn takes some 1.3 ms of travel; pauses a sixth of the time. It was 270 when the streak began anew with each pause and its time did not.
+      expect(perSecond).toBeGreaterThan(550)
+    })
+)
 
 for (const hinted of [true, false]) {
   it.live(`a process with eight fibers leaves no other out (${hinted ? "with hints" : "only polling"})`, () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { counts, longestOf } = yield* contend(2, 1, 0, [8, 1], hinted)
       expect(counts[1]).toBeGreaterThan(hinted ? 15 : 2)
       expect(longestOf[1]).toBeLessThan(hinted ? 500 : 3000)
-    }))
+    })
+  )
 }

@@ -16,15 +16,19 @@ const options = { retry: Schedule.spaced("10 hours"), leaseExpireAfter: "1 hour"
 const isDone = (fiber: Fiber.Fiber<unknown, unknown>) => Effect.sync(() => fibers.exitOf(fiber) !== undefined)
 
 const processes = (change: (storage: Storage.Service) => Storage.Service = (same) => same) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = change(yield* MemoryStorage.make())
-    const [a, b, operator] = [yield* Process.make(storage, options), yield* Process.make(storage, options), yield* Process.make(storage, options)]
+    const [a, b, operator] = [
+      yield* Process.make(storage, options),
+      yield* Process.make(storage, options),
+      yield* Process.make(storage, options)
+    ]
     return { a: a.locks, b: b.locks, operator: operator.locks }
   })
 
 describe("a waiter that does not poll", () => {
   it.effect("has the lock at once when an operator frees it in another process", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, b, operator } = yield* processes()
       const lock = yield* a.acquire("x")
       const waiter = yield* Effect.forkChild(b.acquire("x"))
@@ -32,10 +36,11 @@ describe("a waiter that does not poll", () => {
       yield* operator.forceRelease("x", { token: lock.token, when: "now" })
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* isDone(waiter))
-    }))
+    })
+  )
 
   it.effect("has it when the lease ends, if the operator keeps all out until then", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, b, operator } = yield* processes()
       const lock = yield* a.acquire("x")
       const waiter = yield* Effect.forkChild(b.acquire("x"))
@@ -45,10 +50,11 @@ describe("a waiter that does not poll", () => {
       assert.isFalse(yield* isDone(waiter))
       yield* TestClock.adjust("10 minutes")
       assert.isTrue(yield* isDone(waiter))
-    }))
+    })
+  )
 
-  it.effect("has it at the hint \"all\", for whatever lock it waits", () =>
-    Effect.gen(function*() {
+  it.effect('has it at the hint "all", for whatever lock it waits', () =>
+    Effect.gen(function* () {
       const hints = yield* PubSub.unbounded<string>()
       const { a, b } = yield* processes((storage) => ({ ...storage, wakeUps: Stream.fromPubSub(hints) }))
       const [x, y] = [yield* a.acquire("x"), yield* a.acquire("y")]
@@ -61,12 +67,13 @@ describe("a waiter that does not poll", () => {
       yield* PubSub.publish(hints, "all")
       yield* TestClock.adjust("1 second")
       for (const waiter of waiters) assert.isTrue(yield* isDone(waiter))
-    }))
+    })
+  )
 })
 
 describe("a reentry in line", () => {
   it.effect("behind others enters as soon as its owner gets the lock, in this process or another", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, b } = yield* processes()
       const first = yield* a.acquire("x")
       const stranger = yield* Effect.forkChild(a.acquire("x"))
@@ -75,7 +82,10 @@ describe("a reentry in line", () => {
       yield* TestClock.adjust("1 second")
       yield* first.release
       yield* TestClock.adjust("1 second")
-      assert.deepStrictEqual([yield* isDone(stranger), yield* isDone(owner), yield* isDone(again)], [true, false, false])
+      assert.deepStrictEqual(
+        [yield* isDone(stranger), yield* isDone(owner), yield* isDone(again)],
+        [true, false, false]
+      )
       yield* (yield* Fiber.join(stranger)).release
       // Somebody else comes between the two of one owner.
       yield* TestClock.adjust("1 second")
@@ -88,23 +98,29 @@ describe("a reentry in line", () => {
       const there = yield* Effect.forkChild(b.acquire("x", "me"))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual([yield* isDone(behind), yield* isDone(there)], [false, true])
-    }))
+    })
+  )
 
   it.effect("behind a stranger that waits for its owner ends", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a } = yield* processes()
-      const done = yield* Effect.forkChild(a.withLock(
-        () =>
-          Effect.gen(function*() {
-            yield* Effect.sleep("1 second")
-            yield* a.withLock(() => Effect.void, "x", "me")
-          }),
-        "x",
-        "me"
-      ))
-      const strangers = yield* Effect.all(Array.from({ length: 3 }, () => Effect.forkChild(a.withLock(() => Effect.void, "x"))))
+      const done = yield* Effect.forkChild(
+        a.withLock(
+          () =>
+            Effect.gen(function* () {
+              yield* Effect.sleep("1 second")
+              yield* a.withLock(() => Effect.void, "x", "me")
+            }),
+          "x",
+          "me"
+        )
+      )
+      const strangers = yield* Effect.all(
+        Array.from({ length: 3 }, () => Effect.forkChild(a.withLock(() => Effect.void, "x")))
+      )
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(yield* isDone(done))
       yield* Fiber.joinAll(strangers)
-    }))
+    })
+  )
 })

@@ -54,11 +54,15 @@ const setup = () => {
     },
     lines: new Lines(),
     signs: {
-      lost: (_: unknown, reason: LostReason, detail: string | undefined) => void told.push([now, "lost", reason, detail]),
+      lost: (_: unknown, reason: LostReason, detail: string | undefined) =>
+        void told.push([now, "lost", reason, detail]),
       endangered: (_: unknown, error: StorageError | undefined) => void told.push([now, "endangered", error?.message]),
       recovered: () => void told.push([now, "recovered"])
     },
-    calls: { start: (_: string, __: unknown, limit: number, handler: Handler) => Effect.sync(() => void releases.push({ ...handler, limit })) },
+    calls: {
+      start: (_: string, __: unknown, limit: number, handler: Handler) =>
+        Effect.sync(() => void releases.push({ ...handler, limit }))
+    },
     storage: { release: () => Effect.void },
     holds: new Set<unknown>(),
     due: new Set<unknown>(),
@@ -73,7 +77,7 @@ const setup = () => {
   }
   /** Timers ring in order, each at its time. */
   const until = (end: number) => {
-    for (let rounds = 0;; rounds++) {
+    for (let rounds = 0; ; rounds++) {
       assert.isBelow(rounds, 1_000, "timers without end")
       const [next] = [...timers].filter(({ due }) => due <= end).sort((a, b) => a.due - b.due)
       if (next === undefined) break
@@ -86,16 +90,30 @@ const setup = () => {
   /** Time passes, and no timer rings. */
   const blockedUntil = (end: number) => void (now = end)
   const dues = () => [...timers].map(({ due }) => due)
-  return { ...parts, hold, until, blockedUntil, dues, told, releases, rings: () => rings, line: () => core.lines.of("foo") }
+  return {
+    ...parts,
+    hold,
+    until,
+    blockedUntil,
+    dues,
+    told,
+    releases,
+    rings: () => rings,
+    line: () => core.lines.of("foo")
+  }
 }
 
-const renewed = (start: number, validFor = 30_000_000) => ({ _tag: "Renewed", leaseExpireTime: start * 1000 + validFor, validFor } as const)
+const renewed = (start: number, validFor = 30_000_000) =>
+  ({ _tag: "Renewed", leaseExpireTime: start * 1000 + validFor, validFor }) as const
 
 describe("a hold is renewed", () => {
   it("begins held, until a margin before the end of its lease, and asks for its first renewal at its time", () => {
     const { due, dues, hold, holds, line, rings, until } = setup()
     const one = hold()
-    assert.deepStrictEqual([one.state, one.renewing, one.token, one.leaseEnd, one.error], ["held", false, 7, 31_000, undefined])
+    assert.deepStrictEqual(
+      [one.state, one.renewing, one.token, one.leaseEnd, one.error],
+      ["held", false, 7, 31_000, undefined]
+    )
     assert.strictEqual(one.deadline, 29_500)
     assert.strictEqual(one.claimant.until, 31_000)
     assert.strictEqual(one.remaining(), 28_500)
@@ -118,7 +136,10 @@ describe("a hold is renewed", () => {
     const one = hold()
     until(12_000)
     one.renewed(11_000, renewed(11_000))
-    assert.deepStrictEqual([one.deadline, one.claimant.until, one.renewAt, one.record.leaseExpireTime], [39_500, 41_000, 21_000, 41_000_000])
+    assert.deepStrictEqual(
+      [one.deadline, one.claimant.until, one.renewAt, one.record.leaseExpireTime],
+      [39_500, 41_000, 21_000, 41_000_000]
+    )
     assert.deepStrictEqual(dues(), [21_000])
     one.renewed(11_500, renewed(11_500, 10_000_000))
     assert.deepStrictEqual([one.deadline, one.claimant.until], [39_500, 41_000])
@@ -205,7 +226,10 @@ describe("a hold is lost", () => {
     until(29_500)
     assert.strictEqual(one.state, "lost")
     assert.deepStrictEqual(told.at(-1), [29_500, "lost", "Expired", "a Timeout made by the test"])
-    assert.deepInclude({ ...one.error }, { lockId: "foo", ownerId: "me", token: 7, reason: "Expired", detail: "a Timeout made by the test" })
+    assert.deepInclude(
+      { ...one.error },
+      { lockId: "foo", ownerId: "me", token: 7, reason: "Expired", detail: "a Timeout made by the test" }
+    )
     assert.strictEqual(one.failure("Released"), one.error)
     assert.deepStrictEqual([one.remaining(), holds.size, due.size, line().isHolder("me")], [0, 0, 0, false])
     assert.deepStrictEqual(dues(), [31_000])
@@ -273,7 +297,7 @@ describe("a hold is lost", () => {
   })
 
   it.effect("who waits for it, before or after, hears of it; and that it was given back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { hold } = setup()
       const one = hold()
       const before = yield* Effect.forkChild(Effect.flip(one.lost))
@@ -285,18 +309,30 @@ describe("a hold is lost", () => {
       assert.strictEqual(yield* Effect.flip(one.lost), one.error)
       yield* Fiber.join(given)
       yield* one.givenBack.wait
-    }))
+    })
+  )
 
-  const shows: Record<string, readonly [current: LockRecord | undefined, reason: LostReason, detail: RegExp | undefined]> = {
+  const shows: Record<
+    string,
+    readonly [current: LockRecord | undefined, reason: LostReason, detail: RegExp | undefined]
+  > = {
     "no record": [undefined, "Vanished", /^it has no record of this lock$/],
-    "a lower token": [{ ...record, token: 6, version: 9 }, "Vanished", /^its record is of an older state, with token 6$/],
+    "a lower token": [
+      { ...record, token: 6, version: 9 },
+      "Vanished",
+      /^its record is of an older state, with token 6$/
+    ],
     "an older version": [{ ...record, version: 2 }, "Vanished", /older state, with token 7/],
     "a higher token at a lower version": [{ ...record, token: 8, version: 1 }, "Taken", undefined],
     "a higher token, revoked": [{ ...record, token: 8, holds: [revokedHold] }, "Taken", undefined],
     "the mark of an operator": [{ ...record, version: 4, holds: [revokedHold] }, "Forced", undefined],
     "this very hold": [record, "Expired", /^by the storage's clock; its clock ran ahead by more than `clockMargin`$/],
     "nothing held": [{ ...record, version: 4, holds: [] }, "Forced", undefined],
-    "other holds": [{ ...record, version: 4, holds: ["other"] }, "Vanished", /^its record has other holds of this owner, and not this one$/]
+    "other holds": [
+      { ...record, version: 4, holds: ["other"] },
+      "Vanished",
+      /^its record has other holds of this owner, and not this one$/
+    ]
   }
   for (const [name, [current, reason, detail]] of Object.entries(shows)) {
     it(`to a renewal that finds ${name}`, () => {
@@ -313,10 +349,11 @@ describe("a hold is lost", () => {
 
 describe("a hold is given back", () => {
   /** Whether a fiber has ended, after it had time to. */
-  const ended = (fiber: Fiber.Fiber<unknown>) => Effect.as(Effect.repeatN(Effect.yieldNow, 5), fiber.unsafePoll() !== null)
+  const ended = (fiber: Fiber.Fiber<unknown>) =>
+    Effect.as(Effect.repeatN(Effect.yieldNow, 5), fiber.unsafePoll() !== null)
 
   it.effect("once, and whoever does it waits for the answer; nothing of it is left", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { chores, dues, hold, holds, line, releases } = setup()
       const one = hold()
       const both = yield* Effect.forEach([1, 2], () => Effect.forkChild(one.release))
@@ -328,10 +365,11 @@ describe("a hold is given back", () => {
       for (const fiber of both) yield* Fiber.join(fiber)
       yield* one.release
       assert.deepStrictEqual([releases.length, chores.length, dues().length, line().isHolder("me")], [1, 0, 0, false])
-    }))
+    })
+  )
 
   it.effect("and what is lost is not released again, but its debt is paid at once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { blockedUntil, chores, hold, releases } = setup()
       const one = hold()
       blockedUntil(29_500)
@@ -339,10 +377,11 @@ describe("a hold is given back", () => {
       assert.deepStrictEqual([one.state, releases.length, chores.length], ["lost", 0, 1])
       yield* one.release
       assert.deepStrictEqual([releases.length, chores.length], [0, 1])
-    }))
+    })
+  )
 
   it.effect("a release that fails ends the hold, is known to the line, and is tried on in the background", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { chores, hold, line, releases } = setup()
       const fiber = yield* Effect.forkChild(hold().release)
       yield* Effect.repeatN(Effect.yieldNow, 5)
@@ -352,10 +391,11 @@ describe("a hold is given back", () => {
       yield* Fiber.join(fiber)
       assert.strictEqual(kept.outage(1_000, 1_000), error)
       assert.deepStrictEqual([chores.length, kept.isHolder("me")], [1, false])
-    }))
+    })
+  )
 
   it.effect("one that is answered while a claim of its own may yet arrive is followed up, too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { chores, hold, line, releases } = setup()
       const one = hold()
       one.claimant.unsure = 900
@@ -365,10 +405,11 @@ describe("a hold is given back", () => {
       releases[0]!.answered(Result.succeed({ _tag: "Released", remaining: 0 }))
       yield* Fiber.join(fiber)
       assert.deepStrictEqual([chores.length, kept.outage(1_000, 1_000)], [1, undefined])
-    }))
+    })
+  )
 
   it.effect("one that is overdue ends it then, and its late answer ends nothing else", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { chores, hold, line, releases } = setup()
       const one = hold()
       const deeper = hold()
@@ -381,5 +422,6 @@ describe("a hold is given back", () => {
       releases[0]!.answered(Result.fail(Faulty.failure("Connection", "unknown")))
       assert.deepStrictEqual([chores.length, line().isHolder("me"), deeper.state], [1, true, "held"])
       assert.strictEqual(line().outage(1_000, 1_000), error)
-    }))
+    })
+  )
 })

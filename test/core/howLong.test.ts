@@ -21,7 +21,7 @@ type Parts = {
 
 /** How many milliseconds it takes. */
 const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const began = yield* Clock.currentTimeMillis
     yield* self
     return (yield* Clock.currentTimeMillis) - began
@@ -30,8 +30,11 @@ const timed = <A, E, R>(self: Effect.Effect<A, E, R>) =>
 const inVirtualTime = <A, E>(self: Effect.Effect<A, E, any>): Effect.Effect<A, E> =>
   VirtualTime.run(heard(() => Effect.scoped(self as Effect.Effect<A, E>)))
 
-const setup = (change: (storage: Storage.Service) => Storage.Service = (storage) => storage, options: StorageLock.Options = {}) =>
-  Effect.gen(function*() {
+const setup = (
+  change: (storage: Storage.Service) => Storage.Service = (storage) => storage,
+  options: StorageLock.Options = {}
+) =>
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     const link = Faulty.make(change(storage))
     return { storage, link, a: yield* Process.make(link.storage, options) }
@@ -53,13 +56,18 @@ interface Case {
 const cases: Record<string, Case> = {
   "that was never used": { before: () => Effect.void, most: 0 },
   "that was used a thousand times": {
-    before: ({ a }) => Effect.forEach(Array.from({ length: 1000 }, (_, i) => i), (i) => Effect.scoped(a.locks.acquire(`lock ${i}`))),
+    before: ({ a }) =>
+      Effect.forEach(
+        Array.from({ length: 1000 }, (_, i) => i),
+        (i) => Effect.scoped(a.locks.acquire(`lock ${i}`))
+      ),
     most: 0
   },
   "with holds whose bodies end at once": {
     before: ({ a }) =>
-      Effect.gen(function*() {
-        for (let i = 0; i < 20; i++) yield* Effect.forkScoped(a.run(StorageLock.withLock(Effect.never, i === 0 ? "foo" : `lock ${i}`)))
+      Effect.gen(function* () {
+        for (let i = 0; i < 20; i++)
+          yield* Effect.forkScoped(a.run(StorageLock.withLock(Effect.never, i === 0 ? "foo" : `lock ${i}`)))
         yield* Effect.sleep("15 seconds")
       }),
     most: 5
@@ -67,7 +75,14 @@ const cases: Record<string, Case> = {
   "with a hold whose body takes a moment to end": {
     before: ({ a }) =>
       Effect.andThen(
-        Effect.forkScoped(a.run(StorageLock.withLock(Effect.onInterrupt(Effect.never, () => Effect.sleep("300 millis")), "foo"))),
+        Effect.forkScoped(
+          a.run(
+            StorageLock.withLock(
+              Effect.onInterrupt(Effect.never, () => Effect.sleep("300 millis")),
+              "foo"
+            )
+          )
+        ),
         Effect.sleep("1 second")
       ),
     least: 300,
@@ -75,7 +90,7 @@ const cases: Record<string, Case> = {
   },
   "with a release under way": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lock = yield* a.locks.acquire("foo")
         yield* link.set(["release"], Faulty.slow("300 millis"))
         yield* Effect.forkScoped(lock.release)
@@ -87,9 +102,10 @@ const cases: Record<string, Case> = {
   "with those who wait, and listen": {
     change: (storage) => ({ ...storage, wakeUps: Stream.never }),
     before: ({ a, storage }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* storage.claim(theirs)
-        for (let i = 0; i < 20; i++) yield* Effect.forkScoped(Effect.ignore(Effect.scoped(a.locks.acquire("foo", `w${i}`))))
+        for (let i = 0; i < 20; i++)
+          yield* Effect.forkScoped(Effect.ignore(Effect.scoped(a.locks.acquire("foo", `w${i}`))))
         yield* Effect.sleep("5 seconds")
       }),
     most: 5,
@@ -97,7 +113,7 @@ const cases: Record<string, Case> = {
   },
   "with one that waits to try again, since the storage failed": {
     before: ({ a, link, storage }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* storage.claim(theirs)
         yield* Effect.forkScoped(Effect.ignore(Effect.scoped(a.locks.acquire("foo"))))
         yield* Effect.sleep("1 second")
@@ -109,7 +125,7 @@ const cases: Record<string, Case> = {
   },
   "with a renewal that hangs": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* link.set(["renew"], Faulty.hang)
         yield* Effect.forkScoped(a.run(StorageLock.withLock(Effect.never, "foo")))
         yield* Effect.sleep("11 seconds")
@@ -118,7 +134,7 @@ const cases: Record<string, Case> = {
   },
   "with a hold that was lost, and is given back": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lock = yield* a.locks.acquire("foo")
         yield* link.set(["renew", "release"], Faulty.refuse)
         yield* Effect.exit(lock.lost)
@@ -129,7 +145,7 @@ const cases: Record<string, Case> = {
   },
   "with a claim of unknown fate that is watched for": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* link.set(["claim"], { after: Faulty.failure("Connection", "unknown", false) })
         yield* Effect.exit(Effect.scoped(a.locks.acquire("foo")))
         yield* link.set(["claim"], undefined)
@@ -139,9 +155,11 @@ const cases: Record<string, Case> = {
   },
   "with a hold whose release fails twice": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         let n = 0
-        yield* link.set(["release"], { before: Effect.suspend(() => ++n <= 2 ? Faulty.failure("Connection", "no") : Effect.void) })
+        yield* link.set(["release"], {
+          before: Effect.suspend(() => (++n <= 2 ? Faulty.failure("Connection", "no") : Effect.void))
+        })
         yield* Effect.forkScoped(a.run(StorageLock.withLock(Effect.never, "foo")))
         yield* Effect.sleep("1 second")
       }),
@@ -149,7 +167,7 @@ const cases: Record<string, Case> = {
   },
   "with a release that is refused, again and again": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const lock = yield* a.locks.acquire("foo")
         let n = 0
         yield* link.set(["release"], {
@@ -166,9 +184,12 @@ const cases: Record<string, Case> = {
     leaves: "held"
   },
   "with hints that cannot be ended": {
-    change: (storage) => ({ ...storage, wakeUps: Stream.fromEffect(Effect.uninterruptible(Effect.sleep("1 hour"))).pipe(Stream.as("foo")) }),
+    change: (storage) => ({
+      ...storage,
+      wakeUps: Stream.fromEffect(Effect.uninterruptible(Effect.sleep("1 hour"))).pipe(Stream.as("foo"))
+    }),
     before: ({ a, storage }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* storage.claim(theirs)
         yield* Effect.forkScoped(Effect.ignore(Effect.scoped(a.locks.acquire("foo"))))
         yield* Effect.sleep("5 seconds")
@@ -178,7 +199,7 @@ const cases: Record<string, Case> = {
   },
   "with a storage that hangs, whatever is asked": {
     before: ({ a, link }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         yield* Effect.forkScoped(a.run(StorageLock.withLock(Effect.never, "foo")))
         yield* Effect.sleep("1 second")
         yield* link.set(["claim", "renew", "release"], { ...Faulty.hang, uninterruptible: true })
@@ -193,40 +214,52 @@ const cases: Record<string, Case> = {
 describe("closing a layer", () => {
   for (const [name, { before, change, least = 0, leaves, most }] of Object.entries(cases)) {
     it.live(`${name} takes ${most === 0 ? "no time" : `${most} ms at most`}`, () =>
-      inVirtualTime(Effect.gen(function*() {
-        const parts = yield* setup(change)
-        yield* before(parts)
-        const took = yield* timed(parts.a.close)
-        assert.isAtLeast(Math.ceil(took), least)
-        assert.isAtMost(Math.floor(took), most)
-        if (leaves === undefined) assert.isTrue(yield* isFree(parts.storage))
-      })))
+      inVirtualTime(
+        Effect.gen(function* () {
+          const parts = yield* setup(change)
+          yield* before(parts)
+          const took = yield* timed(parts.a.close)
+          assert.isAtLeast(Math.ceil(took), least)
+          assert.isAtMost(Math.floor(took), most)
+          if (leaves === undefined) assert.isTrue(yield* isFree(parts.storage))
+        })
+      )
+    )
   }
 })
 
 describe("a release", () => {
-  for (const [name, uninterruptible] of [["that hangs", false], ["that hangs, and lets nobody interrupt it,", true]] as const) {
+  for (const [name, uninterruptible] of [
+    ["that hangs", false],
+    ["that hangs, and lets nobody interrupt it,", true]
+  ] as const) {
     it.live(`${name} can be left, and is completed in the background`, () =>
-      inVirtualTime(Effect.gen(function*() {
-        const { a, link, storage } = yield* setup()
-        const lock = yield* a.locks.acquire("foo")
-        yield* link.set(["release"], { before: Effect.sleep("4 seconds"), uninterruptible })
-        const releasing = yield* Effect.forkChild(lock.release)
-        yield* Effect.sleep("100 millis")
-        assert.isAtMost(yield* timed(Fiber.interrupt(releasing)), 1)
-        assert.isFalse(yield* isFree(storage))
-        yield* link.set(["release"], undefined)
-        yield* Effect.sleep("10 seconds")
-        assert.isTrue(yield* isFree(storage))
-      })))
+      inVirtualTime(
+        Effect.gen(function* () {
+          const { a, link, storage } = yield* setup()
+          const lock = yield* a.locks.acquire("foo")
+          yield* link.set(["release"], { before: Effect.sleep("4 seconds"), uninterruptible })
+          const releasing = yield* Effect.forkChild(lock.release)
+          yield* Effect.sleep("100 millis")
+          assert.isAtMost(yield* timed(Fiber.interrupt(releasing)), 1)
+          assert.isFalse(yield* isFree(storage))
+          yield* link.set(["release"], undefined)
+          yield* Effect.sleep("10 seconds")
+          assert.isTrue(yield* isFree(storage))
+        })
+      )
+    )
   }
 
   it.live("of a withLock that hangs takes no longer than a call may take", () =>
-    inVirtualTime(Effect.gen(function*() {
-      const { a, link } = yield* setup()
-      yield* link.set(["release"], { ...Faulty.hang, uninterruptible: true })
-      const took = yield* timed(a.run(StorageLock.withLock(Effect.void, "foo", { leaseExpireAfter: "9 seconds" })))
-      assert.isAtMost(took, 3200)
-      yield* link.set(["release"], undefined)
-    })))
+    inVirtualTime(
+      Effect.gen(function* () {
+        const { a, link } = yield* setup()
+        yield* link.set(["release"], { ...Faulty.hang, uninterruptible: true })
+        const took = yield* timed(a.run(StorageLock.withLock(Effect.void, "foo", { leaseExpireAfter: "9 seconds" })))
+        assert.isAtMost(took, 3200)
+        yield* link.set(["release"], undefined)
+      })
+    )
+  )
 })

@@ -19,19 +19,23 @@ const atOnce = 100
 
 describe("interruption", () => {
   it.live(`${rounds} at random moments of acquire, hold, refresh and release leave nothing`, () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       // Every call takes a while, before and after it is applied.
       const delay = Effect.flatMap(Random.nextIntBetween(0, 30), (millis) => Effect.sleep(millis))
       const link = Faulty.make(storage)
       yield* link.set(["claim", "renew", "release"], { before: delay, after: delay })
-      const options = { leaseExpireAfter: "600 millis", leaseRefreshInterval: "150 millis", clockMargin: "50 millis" } as const
+      const options = {
+        leaseExpireAfter: "600 millis",
+        leaseRefreshInterval: "150 millis",
+        clockMargin: "50 millis"
+      } as const
       const processes = yield* Effect.all([Process.make(link.storage, options), Process.make(link.storage, options)])
 
       let ran = 0
       let inside = new Map<string, number>()
       const one = (round: number) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const lockId = `lock ${yield* Random.nextIntBetween(0, 20)}`
           const process = processes[round % 2]!
           const body = (lock: StorageLock.Lock) =>
@@ -63,15 +67,17 @@ describe("interruption", () => {
       assert.deepStrictEqual(yield* Stream.runCollect(storage.list), [])
       // The lines are empty: every lock can be had at once.
       for (let i = 0; i < 20; i++) {
-        for (const process of processes) assert.isTrue(Option.isSome(yield* Effect.scoped(process.locks.tryAcquire(`lock ${i}`))))
+        for (const process of processes)
+          assert.isTrue(Option.isSome(yield* Effect.scoped(process.locks.tryAcquire(`lock ${i}`))))
       }
       const calls = { ...link.calls }
       yield* Effect.sleep("5 seconds")
       assert.deepStrictEqual(link.calls, calls)
-    }).pipe(Effect.scoped, VirtualTime.run, Random.withSeed(seed)))
+    }).pipe(Effect.scoped, VirtualTime.run, Random.withSeed(seed))
+  )
 
   it.effect("of an acquire whose claim hangs returns at once, and what it may have claimed is released later", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       const link = Faulty.make(storage)
       const a = yield* Process.make(link.storage)
@@ -82,10 +88,11 @@ describe("interruption", () => {
       assert.isTrue(Option.isSome(yield* storage.get("foo")))
       yield* TestClock.adjust("2100 millis")
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
-    }))
+    })
+  )
 
   it.effect("a claim whose fate is unknown, and that arrives after its release, is released again", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       let delayed: Effect.Effect<unknown> = Effect.void
       const a = yield* Process.make({
@@ -101,10 +108,11 @@ describe("interruption", () => {
       assert.isTrue(Option.isSome(yield* storage.get("foo")))
       yield* TestClock.adjust("5 seconds")
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
-    }))
+    })
+  )
 
   it.effect("the release is completed though the closing fiber is interrupted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       const link = Faulty.make(storage)
       const a = yield* Process.make(link.storage)
@@ -114,19 +122,27 @@ describe("interruption", () => {
       fibers.interrupt(fiber)
       yield* TestClock.adjust("2 seconds")
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
-    }))
+    })
+  )
 
   it.effect("of waiters, and of the layer, leaves no fiber of ours", () =>
-    counting((alive) => Effect.gen(function*() {
-      const storage = yield* MemoryStorage.make()
-      const before = yield* alive
-      yield* Effect.scoped(Effect.gen(function*() {
-        const a = yield* Process.make(storage)
-        yield* a.locks.acquire("foo", "a")
-        const waiters = yield* Effect.forEach(Array.from({ length: 10 }), () => Effect.forkChild(Effect.scoped(a.locks.acquire("foo"))))
-        yield* TestClock.adjust("1 second")
-        yield* Effect.forEach(waiters, Fiber.interrupt)
-      }))
-      assert.strictEqual(yield* alive, before)
-    })))
+    counting((alive) =>
+      Effect.gen(function* () {
+        const storage = yield* MemoryStorage.make()
+        const before = yield* alive
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const a = yield* Process.make(storage)
+            yield* a.locks.acquire("foo", "a")
+            const waiters = yield* Effect.forEach(Array.from({ length: 10 }), () =>
+              Effect.forkChild(Effect.scoped(a.locks.acquire("foo")))
+            )
+            yield* TestClock.adjust("1 second")
+            yield* Effect.forEach(waiters, Fiber.interrupt)
+          })
+        )
+        assert.strictEqual(yield* alive, before)
+      })
+    )
+  )
 })

@@ -4,7 +4,8 @@ import { Line, Lines, Ticket } from "../../src/core/line.js"
 import { Queue } from "../../src/core/queue.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 
-const heldBy = (ownerId: string): LockRecord => ({ ownerId, holds: ["h"], lockId: "l", token: 1, version: 1 } as unknown as LockRecord)
+const heldBy = (ownerId: string): LockRecord =>
+  ({ ownerId, holds: ["h"], lockId: "l", token: 1, version: 1 }) as unknown as LockRecord
 
 /** So many turns, each of `took` ms, by fibers that come again at once. Tells after how many turns each pause was taken. */
 const goRound = (line: Line, fibers: number, turns: number, took: number, hints: "none" | "prompt" | "late") => {

@@ -19,7 +19,7 @@ interface Setup {
 
 const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
   heard((lines) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       let now = 0
       const timers: Array<{ readonly due: number; readonly ring: () => void }> = []
       const dues: Array<number> = []
@@ -38,11 +38,15 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
         }
       }
       const said = Effect.andThen(
-        Effect.repeatN(Effect.promise(() => Promise.resolve()), 3),
+        Effect.repeatN(
+          Effect.promise(() => Promise.resolve()),
+          3
+        ),
         Effect.sync(() => lines.splice(0).map(({ level, message }) => `${level} ${message}`))
       )
       yield* body({ signs, lines, said, until, dues })
-    }))
+    })
+  )
 
 const subject = (lockId: string, more?: { token?: number; ownerLabel?: string; leaseEnd?: number }): Subject => ({
   claimant: { lockId, ownerId: "me", ownerLabel: more?.ownerLabel ?? "" } as Claimant,
@@ -51,21 +55,37 @@ const subject = (lockId: string, more?: { token?: number; ownerLabel?: string; l
 })
 
 const prefix = "effect-storage-lock: "
-const danger = "not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through"
+const danger =
+  "not renewed, and half of the time that was left has passed: lost before the lease ends, unless a renewal gets through"
 
 describe("a line", () => {
   it.effect("says of a lock whose it is, until when, and why", () =>
     over(({ lines, said, signs, until }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         signs.endangered(subject("a", { token: 7 }), Faulty.failure("Timeout", "no"))
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
-        assert.deepStrictEqual(lines[0]!.annotations, { lockId: "a", ownerId: "me", token: 7, ownerLabel: "", leaseEnd: "1970-01-01T00:00:01.000Z", reason: "Timeout" })
-        assert.deepStrictEqual(yield* said, [`Warning ${prefix}${danger}: "a" of owner "me" (token 7, lease until 1970-01-01T00:00:01.000Z). Timeout: a Timeout made by the test`])
+        assert.deepStrictEqual(lines[0]!.annotations, {
+          lockId: "a",
+          ownerId: "me",
+          token: 7,
+          ownerLabel: "",
+          leaseEnd: "1970-01-01T00:00:01.000Z",
+          reason: "Timeout"
+        })
+        assert.deepStrictEqual(yield* said, [
+          `Warning ${prefix}${danger}: "a" of owner "me" (token 7, lease until 1970-01-01T00:00:01.000Z). Timeout: a Timeout made by the test`
+        ])
         signs.unreleased(subject("b", { ownerLabel: "the test" }), undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
-        assert.deepStrictEqual(lines[0]!.annotations, { lockId: "b", ownerId: "me", ownerLabel: "the test", leaseEnd: "1970-01-01T00:00:01.000Z", reason: "Timeout" })
+        assert.deepStrictEqual(lines[0]!.annotations, {
+          lockId: "b",
+          ownerId: "me",
+          ownerLabel: "the test",
+          leaseEnd: "1970-01-01T00:00:01.000Z",
+          reason: "Timeout"
+        })
         assert.deepStrictEqual(yield* said, [
           `Warning ${prefix}not given back, and may keep others out until the lease ends: "b" of the test (lease until 1970-01-01T00:00:01.000Z). The storage has not answered`
         ])
@@ -76,83 +96,119 @@ describe("a line", () => {
         signs.released(subject("b"))
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
-        assert.deepStrictEqual(lines.map(({ annotations }) => annotations.reason), ["Recovered", "Recovered"])
+        assert.deepStrictEqual(
+          lines.map(({ annotations }) => annotations.reason),
+          ["Recovered", "Recovered"]
+        )
         const both = yield* said
         assert.match(both[0]!, /^Info effect-storage-lock: renewed again: "a" of owner "me" \(lease until [^)]*\)$/)
         assert.match(both[1]!, /^Info effect-storage-lock: given back after all: "b"/)
-      })))
+      })
+    )
+  )
 
   it.effect("of a loss says why, as a sentence; of one with its layer no more than that", () =>
     over(({ lines, said, signs }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         signs.lost(subject("a"), "Vanished", "it has no record")
         signs.lost(subject("a"), "Closed", undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
-        assert.deepStrictEqual(lines.map(({ annotations }) => annotations.reason), ["Vanished", "Closed"])
+        assert.deepStrictEqual(
+          lines.map(({ annotations }) => annotations.reason),
+          ["Vanished", "Closed"]
+        )
         const [vanished, closed] = yield* said
         assert.match(vanished!, /^Warning effect-storage-lock: lost, since .*\)\. It has no record$/)
         assert.match(closed!, /^Info effect-storage-lock: lost, since .*\)$/)
-      })))
+      })
+    )
+  )
 
   it.effect("names five locks, and counts the others; the first lease to end is told", () =>
     over(({ lines, said, signs }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         for (let i = 1; i <= 7; i++) signs.endangered(subject(`${i}`, { token: i, leaseEnd: 10_000 - i }), undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
-        assert.deepStrictEqual(lines.map(({ annotations }) => annotations), [
-          { lockId: "1, 2, 3, 4, 5", locks: 7, ownerLabel: "", leaseEnd: "1970-01-01T00:00:09.995Z", reason: "Timeout" }
-        ])
+        assert.deepStrictEqual(
+          lines.map(({ annotations }) => annotations),
+          [
+            {
+              lockId: "1, 2, 3, 4, 5",
+              locks: 7,
+              ownerLabel: "",
+              leaseEnd: "1970-01-01T00:00:09.995Z",
+              reason: "Timeout"
+            }
+          ]
+        )
         const [all] = yield* said
-        assert.match(all!, /"1" of owner "me" \(token 1, [^)]*\), "2" of .*"5" of owner "me" \([^)]*\), and 2 more\. The storage/)
-      })))
+        assert.match(
+          all!,
+          /"1" of owner "me" \(token 1, [^)]*\), "2" of .*"5" of owner "me" \([^)]*\), and 2 more\. The storage/
+        )
+      })
+    )
+  )
 
   it.effect("of a renewal that failed is for who debugs, at once, and never of none", () =>
     over(({ said, signs }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         signs.renewalFailed([], Faulty.failure("Timeout", "no"))
         assert.deepStrictEqual(yield* said, [])
-        signs.renewalFailed([1, 2, 3, 4, 5, 6].map((i) => subject(`${i}`)), Faulty.failure("Timeout", "no"))
+        signs.renewalFailed(
+          [1, 2, 3, 4, 5, 6].map((i) => subject(`${i}`)),
+          Faulty.failure("Timeout", "no")
+        )
         const [line] = yield* said
-        assert.match(line!, /^Debug effect-storage-lock: a renewal failed: "1" .*"5" of [^"]*"me" \([^)]*\), and 1 more\. Timeout: a Timeout made by the test$/)
-      })))
+        assert.match(
+          line!,
+          /^Debug effect-storage-lock: a renewal failed: "1" .*"5" of [^"]*"me" \([^)]*\), and 1 more\. Timeout: a Timeout made by the test$/
+        )
+      })
+    )
+  )
 })
 
 describe("lines of one kind", () => {
-  it.effect("gather for a second, and for twice as long after each that follows at once, up to a minute; then it begins anew", () =>
-    over(({ dues, said, signs, until }) =>
-      Effect.gen(function*() {
-        const more = () => signs.endangered(subject("a"), undefined)
-        more()
-        assert.strictEqual((yield* said).length, 1)
-        let now = 0
-        const pauses: Array<number> = []
-        for (let i = 0; i < 9; i++) {
+  it.effect(
+    "gather for a second, and for twice as long after each that follows at once, up to a minute; then it begins anew",
+    () =>
+      over(({ dues, said, signs, until }) =>
+        Effect.gen(function* () {
+          const more = () => signs.endangered(subject("a"), undefined)
           more()
+          assert.strictEqual((yield* said).length, 1)
+          let now = 0
+          const pauses: Array<number> = []
+          for (let i = 0; i < 9; i++) {
+            more()
+            more()
+            assert.deepStrictEqual(yield* said, [])
+            assert.strictEqual(dues.length, i + 1, "one timer for all that gathers")
+            until(dues[i]! - 1)
+            assert.deepStrictEqual(yield* said, [])
+            until(dues[i]!)
+            const lines = yield* said
+            assert.strictEqual(lines.length, 1)
+            assert.match(lines[0]!, /: "a" of [^,]*, [^,]*, "a"|"a".*"a"/)
+            pauses.push(dues[i]! - now)
+            now = dues[i]!
+          }
+          assert.deepStrictEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
+          until(now + 60_000)
           more()
-          assert.deepStrictEqual(yield* said, [])
-          assert.strictEqual(dues.length, i + 1, "one timer for all that gathers")
-          until(dues[i]! - 1)
-          assert.deepStrictEqual(yield* said, [])
-          until(dues[i]!)
-          const lines = yield* said
-          assert.strictEqual(lines.length, 1)
-          assert.match(lines[0]!, /: "a" of [^,]*, [^,]*, "a"|"a".*"a"/)
-          pauses.push(dues[i]! - now)
-          now = dues[i]!
-        }
-        assert.deepStrictEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
-        until(now + 60_000)
-        more()
-        assert.strictEqual((yield* said).length, 1)
-        more()
-        assert.strictEqual(dues.at(-1), now + 61_000)
-      })))
+          assert.strictEqual((yield* said).length, 1)
+          more()
+          assert.strictEqual(dues.at(-1), now + 61_000)
+        })
+      )
+  )
 
   it.effect("each have their own time, and are said at once when nobody is left to say them later", () =>
     over(({ said, signs }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         signs.endangered(subject("a"), undefined)
         signs.endangered(subject("b"), Faulty.failure("Connection", "no"))
         assert.strictEqual((yield* said).length, 2)
@@ -162,5 +218,7 @@ describe("lines of one kind", () => {
         assert.match((yield* said).join(), /"c"/)
         signs.flush()
         assert.strictEqual((yield* said).length, 0)
-      })))
+      })
+    )
+  )
 })

@@ -21,15 +21,15 @@ import * as Process from "../support/process.js"
 const options = { leaseExpireAfter: "3 seconds", clockMargin: "300 millis" } as const
 
 /** One process whose link to the storage can be broken, and one that only waits for the lock. */
-const contest = Effect.gen(function*() {
+const contest = Effect.gen(function* () {
   const storage = yield* MemoryStorage.make()
   const link = Faulty.make(storage)
   return { storage, link, a: yield* Process.make(link.storage, options), b: yield* Process.make(storage, options) }
 })
 
 const faults: Record<string, Faulty.Fault> = {
-  "hanging": Faulty.hang,
-  "refused": Faulty.refuse,
+  hanging: Faulty.hang,
+  refused: Faulty.refuse,
   "answering after the lease": Faulty.slow("4 seconds"),
   "applying, and losing every reply for a while": Faulty.loseReply
 }
@@ -37,16 +37,16 @@ const faults: Record<string, Faulty.Fault> = {
 describe("a hold is lost before another process can have the lock", () => {
   for (const [name, fault] of Object.entries(faults)) {
     it.effect(`storage ${name}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { a, b, link } = yield* contest
         const events: Array<string> = []
         const note = (event: string) => Effect.map(Clock.currentTimeMillis, (now) => events.push(`${event}@${now}`))
 
-        const body = yield* Effect.forkChild(Effect.exit(a.run(StorageLock.withLock(
-          Effect.never.pipe(Effect.onInterrupt(() => note("body ended"))),
-          "foo",
-          "a"
-        ))))
+        const body = yield* Effect.forkChild(
+          Effect.exit(
+            a.run(StorageLock.withLock(Effect.never.pipe(Effect.onInterrupt(() => note("body ended"))), "foo", "a"))
+          )
+        )
         yield* TestClock.adjust("1500 millis")
         yield* link.set(["renew"], fault)
         const other = yield* Effect.forkChild(Effect.scoped(Effect.andThen(b.locks.acquire("foo", "b"), note("taken"))))
@@ -63,34 +63,38 @@ describe("a hold is lost before another process can have the lock", () => {
         // The last renewal that was answered began at 1000 ms; its lease ends at 4000. As soon as the body has ended, others may come.
         assert.isAtMost(ended!, 3700)
         assert.isAtLeast(taken!, ended!)
-      }))
+      })
+    )
   }
 
-  it.effect("lost, check, guard and unsafeRemainingMillis agree, at the deadline to the millisecond, and for ever after", () =>
-    Effect.gen(function*() {
-      const { a, link } = yield* contest
-      const lock = yield* a.locks.acquire("foo", "a")
-      yield* link.set(["renew"], Faulty.hang)
-      const lost = yield* Effect.forkChild(Effect.flip(lost_(lock)))
-      yield* TestClock.adjust("2699 millis")
-      assert.isTrue(fibers.exitOf(lost) === undefined)
-      assert.strictEqual(lock.unsafeRemainingMillis(), 1)
-      assert.strictEqual(Duration.toMillis(yield* lock.check), 1)
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual((yield* Fiber.join(lost)).reason, "Expired")
-      // Even if the storage would renew it again: the client never un-loses.
-      yield* link.set(["renew"], undefined)
-      assert.strictEqual((yield* Effect.flip(lock.check)).reason, "Expired")
-      assert.strictEqual((yield* Effect.flip(lock.renew))._tag, "LockLost")
-      assert.strictEqual((yield* Effect.flip(lock.guard(Effect.void))).reason, "Expired")
-      assert.isAtMost(lock.unsafeRemainingMillis(), 0)
-    }))
+  it.effect(
+    "lost, check, guard and unsafeRemainingMillis agree, at the deadline to the millisecond, and for ever after",
+    () =>
+      Effect.gen(function* () {
+        const { a, link } = yield* contest
+        const lock = yield* a.locks.acquire("foo", "a")
+        yield* link.set(["renew"], Faulty.hang)
+        const lost = yield* Effect.forkChild(Effect.flip(lost_(lock)))
+        yield* TestClock.adjust("2699 millis")
+        assert.isTrue(fibers.exitOf(lost) === undefined)
+        assert.strictEqual(lock.unsafeRemainingMillis(), 1)
+        assert.strictEqual(Duration.toMillis(yield* lock.check), 1)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual((yield* Fiber.join(lost)).reason, "Expired")
+        // Even if the storage would renew it again: the client never un-loses.
+        yield* link.set(["renew"], undefined)
+        assert.strictEqual((yield* Effect.flip(lock.check)).reason, "Expired")
+        assert.strictEqual((yield* Effect.flip(lock.renew))._tag, "LockLost")
+        assert.strictEqual((yield* Effect.flip(lock.guard(Effect.void))).reason, "Expired")
+        assert.isAtMost(lock.unsafeRemainingMillis(), 0)
+      })
+  )
 
   it.effect("a blocked event loop is seen by check though no timer could fire", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hands = { wall: 0, monotonic: 0 }
       yield* withClock(
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const a = yield* Process.make(yield* MemoryStorage.make(), options)
           const lock = yield* a.locks.acquire("foo")
           hands.wall = hands.monotonic = 2699
@@ -100,22 +104,27 @@ describe("a hold is lost before another process can have the lock", () => {
         }).pipe(Effect.scoped),
         yield* HandClock.make(hands)
       )
-    }))
+    })
+  )
 
   it.effect("a renewal that is answered after the deadline revives nothing, though no timer has fired", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hands = { wall: 0, monotonic: 0 }
       yield* withClock(
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const gate = yield* Deferred.make<void>()
           const storage = yield* MemoryStorage.make()
           let renewed: string | undefined
-          const a = yield* Process.make({
-            ...storage,
-            renew: (requests) =>
-              Effect.tap(Effect.andThen(Deferred.await(gate), storage.renew(requests)), ([outcome]) =>
-                Effect.sync(() => renewed = outcome?._tag))
-          }, options)
+          const a = yield* Process.make(
+            {
+              ...storage,
+              renew: (requests) =>
+                Effect.tap(Effect.andThen(Deferred.await(gate), storage.renew(requests)), ([outcome]) =>
+                  Effect.sync(() => (renewed = outcome?._tag))
+                )
+            },
+            options
+          )
           const lock = yield* a.locks.acquire("foo")
           hands.wall = hands.monotonic = 1000
           const renewing = yield* Effect.forkChild(Effect.flip(lock.renew))
@@ -129,15 +138,25 @@ describe("a hold is lost before another process can have the lock", () => {
         }).pipe(Effect.scoped),
         yield* HandClock.make(hands)
       )
-    }))
+    })
+  )
 
   it.effect("a hold that cannot be renewed is lost alone, though it travels with others", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const store = yield* MemoryStorage.makeVersioned()
-      const broken = new StorageError({ reason: "Schema", operation: "Test.get", isRetryable: false, applied: "no", message: "cannot read it" })
+      const broken = new StorageError({
+        reason: "Schema",
+        operation: "Test.get",
+        isRetryable: false,
+        applied: "no",
+        message: "cannot read it"
+      })
       let isBroken = false
       const a = yield* Process.make(
-        VersionedStore.toStorage({ ...store, get: (lockId) => isBroken && lockId === "bad" ? Effect.fail(broken) : store.get(lockId) }),
+        VersionedStore.toStorage({
+          ...store,
+          get: (lockId) => (isBroken && lockId === "bad" ? Effect.fail(broken) : store.get(lockId))
+        }),
         options
       )
       const [bad, good] = [yield* a.locks.acquire("bad"), yield* a.locks.acquire("good")]
@@ -146,13 +165,14 @@ describe("a hold is lost before another process can have the lock", () => {
       assert.include((yield* Effect.flip(bad.check)).message, "cannot read it")
       assert.isAbove(good.unsafeRemainingMillis(), 0)
       yield* good.check
-    }))
+    })
+  )
 
   it.effect("a suspended machine, whose monotonic clock stood still, has lost its holds", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hands = { wall: 5000, monotonic: 1000 }
       yield* withClock(
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const storage = yield* MemoryStorage.make({ time: Effect.succeed(1) })
           const a = yield* Process.make(storage, options)
           const lock = yield* a.locks.acquire("foo")
@@ -167,15 +187,18 @@ describe("a hold is lost before another process can have the lock", () => {
         }).pipe(Effect.scoped),
         yield* HandClock.make(hands)
       )
-    }))
+    })
+  )
 })
 
 describe("withLock", () => {
   it.effect("interrupted, keeps the lock until its body has ended", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* contest
       let ended = false
-      const body = Effect.never.pipe(Effect.onInterrupt(() => Effect.map(Effect.sleep("500 millis"), () => ended = true)))
+      const body = Effect.never.pipe(
+        Effect.onInterrupt(() => Effect.map(Effect.sleep("500 millis"), () => (ended = true)))
+      )
       const fiber = yield* Effect.forkChild(a.run(StorageLock.withLock(body, "foo", "a")))
       yield* TestClock.adjust("1 second")
       const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
@@ -187,12 +210,13 @@ describe("withLock", () => {
       yield* Fiber.join(interrupting)
       assert.isTrue(ended)
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
-    }))
+    })
+  )
 })
 
 describe("a lost hold", () => {
   it.effect("is not released while its body is still ending and its lease lasts", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* contest
       yield* link.set(["renew"], Faulty.refuse)
       const body = Effect.never.pipe(Effect.onInterrupt(() => Effect.sleep("200 millis")))
@@ -203,67 +227,83 @@ describe("a lost hold", () => {
       yield* TestClock.adjust("60 millis")
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "LockLost")
       assert.isTrue(Option.isNone(yield* storage.get("foo")))
-    }))
+    })
+  )
 })
 
 const lost_ = (lock: StorageLock.Lock) => lock.lost
 
 describe("the deadline", () => {
-  it.effect("of a claim whose first reply was lost counts from the answered attempt, by the end of the first lease", () =>
-    Effect.gen(function*() {
-      const { a, link, storage } = yield* contest
-      // Applied at 0, its reply lost at 900: the retry is answered with what is left of the first lease.
-      yield* link.set(["claim"], { after: Effect.andThen(Effect.sleep("900 millis"), Faulty.failure("Connection", "unknown")) })
-      const acquiring = yield* Effect.forkChild(a.locks.acquire("foo", "a"))
-      yield* TestClock.adjust("890 millis")
-      yield* link.set(["claim", "renew"], undefined)
-      yield* TestClock.adjust("200 millis")
-      const lock = yield* Fiber.join(acquiring)
-      const until = (yield* Clock.currentTimeMillis) + lock.unsafeRemainingMillis()
-      const validFor = Option.getOrThrow(yield* storage.get("foo")).validFor / 1000
-      assert.isAtMost(until, (yield* Clock.currentTimeMillis) + validFor - 300)
-      assert.isAtMost(until, 2700)
-    }))
+  it.effect(
+    "of a claim whose first reply was lost counts from the answered attempt, by the end of the first lease",
+    () =>
+      Effect.gen(function* () {
+        const { a, link, storage } = yield* contest
+        // Applied at 0, its reply lost at 900: the retry is answered with what is left of the first lease.
+        yield* link.set(["claim"], {
+          after: Effect.andThen(Effect.sleep("900 millis"), Faulty.failure("Connection", "unknown"))
+        })
+        const acquiring = yield* Effect.forkChild(a.locks.acquire("foo", "a"))
+        yield* TestClock.adjust("890 millis")
+        yield* link.set(["claim", "renew"], undefined)
+        yield* TestClock.adjust("200 millis")
+        const lock = yield* Fiber.join(acquiring)
+        const until = (yield* Clock.currentTimeMillis) + lock.unsafeRemainingMillis()
+        const validFor = Option.getOrThrow(yield* storage.get("foo")).validFor / 1000
+        assert.isAtMost(until, (yield* Clock.currentTimeMillis) + validFor - 300)
+        assert.isAtMost(until, 2700)
+      })
+  )
 
   it.effect("a reply so late that nothing is left is given back, and the lock is claimed anew", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       // The storage says that hardly anything is left of the lease.
       let stale = true
-      const a = yield* Process.make({
-        ...storage,
-        claim: (request) => Effect.map(storage.claim(request), (outcome) => {
-          if (!stale || outcome._tag !== "Claimed") return outcome
-          stale = false
-          return { ...outcome, validFor: 250_000 }
-        })
-      }, options)
+      const a = yield* Process.make(
+        {
+          ...storage,
+          claim: (request) =>
+            Effect.map(storage.claim(request), (outcome) => {
+              if (!stale || outcome._tag !== "Claimed") return outcome
+              stale = false
+              return { ...outcome, validFor: 250_000 }
+            })
+        },
+        options
+      )
       const acquiring = yield* Effect.forkChild(a.locks.acquire("foo", "a"))
       yield* TestClock.adjust("500 millis")
       const lock = yield* Fiber.join(acquiring)
       const { record } = Option.getOrThrow(yield* storage.get("foo"))
       assert.deepStrictEqual(record.holds, [lock.holdId])
-    }))
+    })
+  )
 
   it.effect("a slow storage does not lose a hold as long as one renewal gets through", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link } = yield* contest
       const lock = yield* a.locks.acquire("foo", "a")
       let n = 0
-      yield* link.set(["renew"], { before: Effect.suspend(() => ++n % 3 === 0 ? Effect.void : Faulty.failure("Connection", "no")) })
+      yield* link.set(["renew"], {
+        before: Effect.suspend(() => (++n % 3 === 0 ? Effect.void : Faulty.failure("Connection", "no")))
+      })
       for (let i = 0; i < 40; i++) {
         yield* TestClock.adjust("500 millis")
         yield* lock.check
       }
-    }))
+    })
+  )
 })
 
 describe("NotHeld", () => {
   it.effect("taken by another owner, it says Taken, and its release does not touch the successor", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       let skew = 0
-      const timed = yield* MemoryStorage.make({ time: Effect.map(Clock.currentTimeMillis, (now) => (now + skew) * 1000) })
+      const timed = yield* MemoryStorage.make({
+        time: Effect.map(Clock.currentTimeMillis, (now) => (now + skew) * 1000)
+      })
       const a = yield* Process.make(timed, options)
       const b = yield* Process.make(timed, options)
       assert.isDefined(storage)
@@ -279,17 +319,19 @@ describe("NotHeld", () => {
       yield* TestClock.adjust("1 second")
       yield* next.check
       assert.isTrue(yield* b.locks.isLocked("foo"))
-    }))
+    })
+  )
 })
 
 describe("one refresher for all holds", () => {
   it.effect("renews holds of about one age in one statement, at most a hundred in each", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link } = yield* contest
       for (let i = 0; i < 250; i++) yield* a.locks.acquire(`lock ${i}`, "a")
       yield* TestClock.adjust("1050 millis")
       assert.strictEqual(link.calls.renew, 3)
       yield* TestClock.adjust("1000 millis")
       assert.strictEqual(link.calls.renew, 6)
-    }))
+    })
+  )
 })

@@ -11,7 +11,15 @@ import * as VersionedStore from "../../src/VersionedStore.js"
 const second = 1_000_000
 
 const recordOf = (n: number, version = 1): LockRecord =>
-  ({ lockId: `lock ${n}`, version, token: version, holds: ["h"], ownerId: "dead", lockBeginTime: 0, leaseExpireTime: 30 * second } as unknown as LockRecord)
+  ({
+    lockId: `lock ${n}`,
+    version,
+    token: version,
+    holds: ["h"],
+    ownerId: "dead",
+    lockBeginTime: 0,
+    leaseExpireTime: 30 * second
+  }) as unknown as LockRecord
 
 describe("what was observed", () => {
   it("of 25 000 locks that are asked for again and again, each is free to take once its lease has passed", () => {
@@ -48,11 +56,16 @@ describe("what was observed", () => {
 })
 
 describe("a read that takes its time", () => {
-  const claim = (holdId: string) => ({ lockId: "x", ownerId: holdId, holdId: holdId.padEnd(22, "h"), lease: 10 * second })
+  const claim = (holdId: string) => ({
+    lockId: "x",
+    ownerId: holdId,
+    holdId: holdId.padEnd(22, "h"),
+    lease: 10 * second
+  })
 
   for (const slow of ["request", "reply"] as const) {
     it.effect(`is counted from its reply: a slow ${slow} lets nobody in early`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const store = yield* MemoryStorage.makeVersioned({ time: "none" })
         const holder = VersionedStore.toStorage(store)
         let delay = 9
@@ -79,6 +92,7 @@ describe("a read that takes its time", () => {
         assert.strictEqual((yield* waiter.claim(claim("b")))._tag, "Held")
         yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* waiter.claim(claim("b")))._tag, "Claimed")
-      }))
+      })
+    )
   }
 })

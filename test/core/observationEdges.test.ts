@@ -3,7 +3,8 @@ import { assert, describe, it } from "#effect/vitest"
 import { make } from "../../src/common/observation.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 
-const record = (lockId: string, more?: Partial<LockRecord>) => ({ lockId, holds: ["h"], token: 1, version: 1, leaseExpireTime: 1_000, ...more }) as LockRecord
+const record = (lockId: string, more?: Partial<LockRecord>) =>
+  ({ lockId, holds: ["h"], token: 1, version: 1, leaseExpireTime: 1_000, ...more }) as LockRecord
 
 const capacity = 10_000
 const tenMinutes = 600_000_000
@@ -11,7 +12,8 @@ const tenMinutes = 600_000_000
 describe("an observation", () => {
   it("begins with each version; how long a holder has had the lock, with its token", () => {
     const seen = make()
-    const began = (at: number, more: Partial<LockRecord>) => seen.estimate(record("a", more), at, 5_000).record.lockBeginTime
+    const began = (at: number, more: Partial<LockRecord>) =>
+      seen.estimate(record("a", more), at, 5_000).record.lockBeginTime
     assert.strictEqual(began(0, {}), 5_000)
     assert.strictEqual(began(10, { version: 2 }), 4_990)
     assert.strictEqual(began(20, { version: 3, token: 2 }), 5_000)

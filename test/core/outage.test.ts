@@ -14,7 +14,7 @@ import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 
 const setup = (options?: StorageLock.Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     const link = Faulty.make(storage)
     return { storage, link, a: yield* Process.make(link.storage, options) }
@@ -27,7 +27,7 @@ const acquired = (locks: Locks, owner: string, options: StorageLock.AcquireOptio
 
 /** How an effect failed, and after how many milliseconds, while time goes on. */
 const timed = <A, E>(self: Effect.Effect<A, E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const began = yield* Clock.currentTimeMillis
     const fiber = yield* Effect.forkChild(Effect.zip(Effect.exit(self), Clock.currentTimeMillis))
     for (let i = 0; i < 400 && fibers.exitOf(fiber) === undefined; i++) yield* TestClock.adjust("50 millis")
@@ -44,11 +44,12 @@ describe("an outage is never told as contention", () => {
   }
   for (const [name, fault] of Object.entries(outages)) {
     it.effect(`by a storage ${name}: also those who queue behind the one that asks get a StorageError`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { a, link } = yield* setup()
         yield* link.set(["claim"], fault)
         const waiters = yield* Effect.forEach(["1", "2", "3", "4", "5"], (owner) =>
-          Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "3 seconds" })))
+          Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "3 seconds" }))
+        )
         yield* TestClock.adjust("3100 millis")
         for (const [index, waiter] of waiters.entries()) {
           const error = yield* Fiber.join(waiter)
@@ -56,11 +57,12 @@ describe("an outage is never told as contention", () => {
           // Who has never asked has left nothing.
           if (index > 0) assert.strictEqual((error as { applied?: string }).applied, "no")
         }
-      }))
+      })
+    )
   }
 
   it.effect("however often one tries, and in every order of time-outs", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link } = yield* setup()
       yield* Effect.scoped(a.locks.acquire("foo"))
       yield* link.set(["claim"], Faulty.hang)
@@ -76,10 +78,11 @@ describe("an outage is never told as contention", () => {
       const { exit } = yield* timed(acquired(a.locks, "second", { acquireTimeout: "300 millis" }))
       assert(Exit.isSuccess(exit) && exit.value._tag === "StorageError")
       yield* Fiber.interrupt(first)
-    }))
+    })
+  )
 
   it.effect("when the holder's release hangs, those who wait behind it are told of the storage", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link } = yield* setup()
       const lock = yield* a.locks.acquire("foo", "holder")
       yield* link.set(["claim", "release"], Faulty.hang)
@@ -90,10 +93,11 @@ describe("an outage is never told as contention", () => {
       yield* link.set(["claim", "release"], undefined)
       yield* TestClock.adjust("20 seconds")
       yield* Fiber.join(releasing)
-    }))
+    })
+  )
 
   it.effect("a storage that fell silent after it had named a holder is an outage, too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* setup()
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
       const waiting = yield* Effect.forkChild(acquired(a.locks, "waiter", { acquireTimeout: "8 seconds" }))
@@ -101,13 +105,16 @@ describe("an outage is never told as contention", () => {
       yield* link.set(["claim"], Faulty.hang)
       yield* TestClock.adjust("7 seconds")
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "StorageError")
-    }))
+    })
+  )
 
   it.effect("but LockTimeout, which names the holder, is right where somebody has it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* setup()
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
-      const waiters = yield* Effect.forEach(["1", "2", "3"], (owner) => Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "2 seconds" })))
+      const waiters = yield* Effect.forEach(["1", "2", "3"], (owner) =>
+        Effect.forkChild(acquired(a.locks, owner, { acquireTimeout: "2 seconds" }))
+      )
       yield* TestClock.adjust("2100 millis")
       for (const waiter of waiters) {
         const error = yield* Fiber.join(waiter)
@@ -120,13 +127,19 @@ describe("an outage is never told as contention", () => {
       const { exit } = yield* timed(acquired(a.locks, "waiter", { acquireTimeout: "2 seconds" }))
       assert(Exit.isSuccess(exit))
       assert.strictEqual(exit.value._tag === "LockTimeout" && exit.value.heldBy?.ownerId, "here")
-    }))
+    })
+  )
 })
 
 describe("tryAcquire through an outage", () => {
-  for (const [name, fault] of Object.entries({ hanging: Faulty.hang, refusing: Faulty.refuse, losing: Faulty.loseReply, slow: Faulty.slow("20 seconds") })) {
+  for (const [name, fault] of Object.entries({
+    hanging: Faulty.hang,
+    refusing: Faulty.refuse,
+    losing: Faulty.loseReply,
+    slow: Faulty.slow("20 seconds")
+  })) {
     it.effect(`of a ${name} storage takes half a second in all, or its acquireTimeout`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const { a, link } = yield* setup()
         yield* Effect.scoped(a.locks.acquire("bar"))
         yield* link.set(["claim"], fault)
@@ -143,11 +156,12 @@ describe("tryAcquire through an outage", () => {
           assert.strictEqual(exit.value._tag, "StorageError")
           assert.isAtMost(took, most)
         }
-      }))
+      })
+    )
   }
 
   it.effect("is more patient before the storage was ever heard of: it may have to be connected to", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link } = yield* setup()
       yield* link.set(["claim"], Faulty.slow("2 seconds"))
       const { exit } = yield* timed(Effect.scoped(a.locks.tryAcquire("foo")))
@@ -155,7 +169,8 @@ describe("tryAcquire through an outage", () => {
       yield* link.set(["claim"], Faulty.hang)
       const { took } = yield* timed(Effect.exit(Effect.scoped(a.locks.tryAcquire("foo"))))
       assert.isAtMost(took, 600)
-    }))
+    })
+  )
 })
 
 /** Whether the storage keeps anything of a lock. */
@@ -164,26 +179,29 @@ const isHeld = (storage: Storage.Service) => Effect.map(storage.get("foo"), Opti
 describe("what a claim of unknown fate may have left is given back", () => {
   /** A storage that keeps claims from their arrival until the test lets them arrive. */
   const withLateClaims = (told: (n: number) => Effect.Effect<never, ReturnType<typeof Faulty.failure>> | undefined) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       const late: Array<Effect.Effect<unknown>> = []
       let claims = 0
-      const a = yield* Process.make({
-        ...storage,
-        claim: (request) => {
-          const instead = told(++claims)
-          if (instead === undefined) return storage.claim(request)
-          late.push(Effect.orDie(storage.claim(request)))
-          return instead
-        }
-      }, { leaseExpireAfter: "3 seconds" })
+      const a = yield* Process.make(
+        {
+          ...storage,
+          claim: (request) => {
+            const instead = told(++claims)
+            if (instead === undefined) return storage.claim(request)
+            late.push(Effect.orDie(storage.claim(request)))
+            return instead
+          }
+        },
+        { leaseExpireAfter: "3 seconds" }
+      )
       return { storage, a, late }
     })
   const unknown = Faulty.failure("Connection", "unknown")
 
   it.effect("though tryAcquire was told afterwards that somebody else has the lock", () =>
-    Effect.gen(function*() {
-      const { a, late, storage } = yield* withLateClaims((n) => n === 1 ? unknown : undefined)
+    Effect.gen(function* () {
+      const { a, late, storage } = yield* withLateClaims((n) => (n === 1 ? unknown : undefined))
       yield* storage.claim({ lockId: "foo", ownerId: "other", holdId: "o".repeat(22), lease: 30_000_000 })
       const { exit } = yield* timed(Effect.scoped(a.locks.tryAcquire("foo")))
       assert(Exit.isSuccess(exit) && Option.isNone(exit.value))
@@ -192,11 +210,12 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isTrue(yield* isHeld(storage))
       yield* TestClock.adjust("2500 millis")
       assert.isFalse(yield* isHeld(storage))
-    }))
+    })
+  )
 
   it.effect("though the hold that it asked for was had and released, and a late copy comes after that", () =>
-    Effect.gen(function*() {
-      const { a, late, storage } = yield* withLateClaims((n) => n === 1 ? unknown : undefined)
+    Effect.gen(function* () {
+      const { a, late, storage } = yield* withLateClaims((n) => (n === 1 ? unknown : undefined))
       const { exit } = yield* timed(Effect.scoped(a.locks.acquire("foo")))
       assert(Exit.isSuccess(exit))
       yield* TestClock.adjust("100 millis")
@@ -205,10 +224,11 @@ describe("what a claim of unknown fate may have left is given back", () => {
       assert.isTrue(yield* isHeld(storage))
       yield* TestClock.adjust("2500 millis")
       assert.isFalse(yield* isHeld(storage))
-    }))
+    })
+  )
 
   it.effect("though it was released once already, and a second copy of the one claim comes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, late, storage } = yield* withLateClaims(() => Faulty.failure("Connection", "unknown", false))
       yield* Effect.exit(Effect.scoped(a.locks.acquire("foo")))
       yield* late[0]!
@@ -218,10 +238,11 @@ describe("what a claim of unknown fate may have left is given back", () => {
       yield* late[0]!
       yield* TestClock.adjust("2500 millis")
       assert.isFalse(yield* isHeld(storage))
-    }))
+    })
+  )
 
   it.effect("though the claim hung for longer than the lease, and the first releases fail", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* setup({ leaseExpireAfter: "3 seconds" })
       yield* link.set(["claim"], { ...Faulty.slow("8 seconds"), uninterruptible: true })
       yield* link.set(["release"], Faulty.refuse)
@@ -231,10 +252,11 @@ describe("what a claim of unknown fate may have left is given back", () => {
       yield* link.set(["claim", "release"], undefined)
       yield* TestClock.adjust("1200 millis")
       assert.isFalse(yield* isHeld(storage))
-    }))
+    })
+  )
 
   it.effect("though the storage failed for longer than a lease, where it has deepened a hold that lives on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { a, link, storage } = yield* setup({ leaseExpireAfter: "3 seconds" })
       yield* a.locks.acquire("foo", "me")
       yield* link.set(["claim"], Faulty.loseReply)
@@ -244,11 +266,12 @@ describe("what a claim of unknown fate may have left is given back", () => {
       yield* link.set(["claim", "release"], undefined)
       yield* TestClock.adjust("4 seconds")
       assert.strictEqual(Option.getOrThrow(yield* storage.get("foo")).record.holds.length, 1)
-    }))
+    })
+  )
 
-  it.effect("and the error says so: `applied` is \"unknown\" if any claim's fate is", () =>
-    Effect.gen(function*() {
-      const { a } = yield* withLateClaims((n) => n === 1 ? unknown : Faulty.failure("Permission", "no", false))
+  it.effect('and the error says so: `applied` is "unknown" if any claim\'s fate is', () =>
+    Effect.gen(function* () {
+      const { a } = yield* withLateClaims((n) => (n === 1 ? unknown : Faulty.failure("Permission", "no", false)))
       const { exit } = yield* timed(acquired(a.locks, "a", {}))
       assert(Exit.isSuccess(exit))
       assert.deepInclude({ ...exit.value }, { _tag: "StorageError", reason: "Permission", applied: "unknown" })
@@ -256,14 +279,16 @@ describe("what a claim of unknown fate may have left is given back", () => {
       const { exit: certain } = yield* timed(acquired(b.locks, "a", {}))
       assert(Exit.isSuccess(certain))
       assert.deepInclude({ ...certain.value }, { _tag: "StorageError", reason: "Permission", applied: "no" })
-    }))
+    })
+  )
 
-  it.effect("a time-out while a claim is under way says \"unknown\"", () =>
-    Effect.gen(function*() {
+  it.effect('a time-out while a claim is under way says "unknown"', () =>
+    Effect.gen(function* () {
       const { a, link } = yield* setup()
       yield* link.set(["claim"], Faulty.hang)
       const { exit } = yield* timed(acquired(a.locks, "a", { acquireTimeout: "1 second" }))
       assert(Exit.isSuccess(exit))
       assert.deepInclude({ ...exit.value }, { _tag: "StorageError", reason: "Timeout", applied: "unknown" })
-    }))
+    })
+  )
 })

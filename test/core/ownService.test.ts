@@ -8,10 +8,12 @@ const report = (write: Effect.Effect<void>) => StorageLock.withLockIfAvailable(w
 
 /** A layer for each process, over one storage that they share. */
 const process = (storage: Storage.Service) =>
-  Layer.build(StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage))))
+  Layer.build(
+    StorageLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+  )
 
 it.scoped("one process of two writes the report", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
     const writing = yield* Effect.fork(report(Effect.sleep("1 hour")).pipe(Effect.provide(a)))
@@ -19,10 +21,11 @@ it.scoped("one process of two writes the report", () =>
     assert.isTrue(Option.isNone(yield* report(Effect.void).pipe(Effect.provide(b))))
     yield* TestClock.adjust("1 hour")
     assert.isTrue(Option.isSome(yield* Fiber.join(writing)))
-  }))
+  })
+)
 
 it.scoped("after the process that writes it was killed, another can", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     const a = yield* process(storage)
     // What a killed process leaves behind: a claim that nobody renews. In microseconds.
@@ -30,15 +33,19 @@ it.scoped("after the process that writes it was killed, another can", () =>
     assert.isTrue(Option.isNone(yield* report(Effect.void).pipe(Effect.provide(a))))
     yield* TestClock.adjust("30 seconds")
     assert.isTrue(Option.isSome(yield* report(Effect.void).pipe(Effect.provide(a))))
-  }))
+  })
+)
 
 it.scoped("a report is not written on when the lock is lost", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     const [a, b] = [yield* process(storage), yield* process(storage)]
     let stopped = false
     const writing = yield* Effect.fork(
-      report(Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => stopped = true)))).pipe(Effect.flip, Effect.provide(a))
+      report(Effect.never.pipe(Effect.onInterrupt(() => Effect.sync(() => (stopped = true))))).pipe(
+        Effect.flip,
+        Effect.provide(a)
+      )
     )
     yield* TestClock.adjust("1 second")
     // As an operator would, from elsewhere.
@@ -49,14 +56,22 @@ it.scoped("a report is not written on when the lock is lost", () =>
     const error = yield* Fiber.join(writing)
     assert.strictEqual(error._tag === "LockLost" ? error.reason : error._tag, "Forced")
     assert.isTrue(stopped)
-  }))
+  })
+)
 
 it.scoped("an outage shorter than the lease does no harm, and a longer one stops the report", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* MemoryStorage.make()
     let isOut = false
-    const down = new LockError.StorageError({ reason: "Connection", operation: "test", isRetryable: true, applied: "no", message: "out, for a test" })
-    const unlessOut = <A>(operation: Effect.Effect<A, LockError.StorageError>) => Effect.suspend(() => isOut ? down : operation)
+    const down = new LockError.StorageError({
+      reason: "Connection",
+      operation: "test",
+      isRetryable: true,
+      applied: "no",
+      message: "out, for a test"
+    })
+    const unlessOut = <A>(operation: Effect.Effect<A, LockError.StorageError>) =>
+      Effect.suspend(() => (isOut ? down : operation))
     const a = yield* process({
       ...storage,
       claim: (request) => unlessOut(storage.claim(request)),
@@ -79,4 +94,5 @@ it.scoped("an outage shorter than the lease does no harm, and a longer one stops
     const asking = yield* Effect.fork(report(Effect.void).pipe(Effect.flip, Effect.provide(a)))
     yield* TestClock.adjust("10 seconds")
     assert.strictEqual((yield* Fiber.join(asking))._tag, "StorageError")
-  }))
+  })
+)

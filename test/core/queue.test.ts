@@ -27,7 +27,10 @@ describe("a queue", () => {
     const { a, b, c, names, queue } = setup()
     for (const item of [a, b, c]) queue.add(item)
     assert.deepStrictEqual(names(), ["a", "b", "c", 3])
-    assert.deepStrictEqual([a, b, c, new Item("d")].map((item) => queue.has(item)), [true, true, true, false])
+    assert.deepStrictEqual(
+      [a, b, c, new Item("d")].map((item) => queue.has(item)),
+      [true, true, true, false]
+    )
   })
 
   it("lets go of the first, the last and any other, once", () => {

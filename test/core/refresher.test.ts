@@ -30,18 +30,31 @@ const setup = () => {
       start: (operation: string, requests: unknown, limit: number, handler: Pick<Call, "answered" | "overdue">) =>
         Effect.sync(() => {
           assert.strictEqual(operation, "renew")
-          const all = requests as ReadonlyArray<{ readonly lockId: string; readonly holdId: string; readonly lease: number }>
+          const all = requests as ReadonlyArray<{
+            readonly lockId: string
+            readonly holdId: string
+            readonly lease: number
+          }>
           for (const { holdId, lockId } of all) assert.strictEqual(lockId, `lock of ${holdId}`)
           calls.push({ ids: all.map(({ holdId }) => holdId), leases: all.map(({ lease }) => lease), limit, ...handler })
         })
     },
     signs: {
-      renewalFailed: (holds: ReadonlyArray<Held>, { reason }: StorageError) => void failed.push([holds.map(({ claimant }) => claimant.holdId).join(), reason])
+      renewalFailed: (holds: ReadonlyArray<Held>, { reason }: StorageError) =>
+        void failed.push([holds.map(({ claimant }) => claimant.holdId).join(), reason])
     },
     due: new Set<Held>(),
     holds: new Set<Held>()
   }
-  const hold = (id: string, { left = 100_000, refresh = 8_000, renewIn = 0, ...more }: { left?: number; refresh?: number; renewIn?: number; lease?: number; state?: string; renewing?: boolean } = {}) => {
+  const hold = (
+    id: string,
+    {
+      left = 100_000,
+      refresh = 8_000,
+      renewIn = 0,
+      ...more
+    }: { left?: number; refresh?: number; renewIn?: number; lease?: number; state?: string; renewing?: boolean } = {}
+  ) => {
     const made = {
       claimant: { key: `lock of ${id}`, holdId: id, lease: more.lease ?? 30_000 },
       options: { refresh },
@@ -88,7 +101,10 @@ describe("a renewal", () => {
     Effect.runSync(renew(core, holds))
     assert.strictEqual(calls[0]!.limit, 2_000)
     assert.deepStrictEqual(calls[0]!.leases, [1000, 30_000_000])
-    assert.deepStrictEqual(holds.map(({ renewing }) => renewing), [true, true])
+    assert.deepStrictEqual(
+      holds.map(({ renewing }) => renewing),
+      [true, true]
+    )
     assert.strictEqual(core.due.size, 0)
   })
 
@@ -96,11 +112,28 @@ describe("a renewal", () => {
     const { calls, core, failed, hold, told } = setup()
     const holds = ["a", "b", "c", "d", "e"].map((id) => hold(id))
     const after: Array<string> = []
-    Effect.runSync(renew(core, holds, (answer: RenewAnswer) => void after.push(answer._tag === "StorageError" ? answer.operation : answer._tag)))
-    calls[0]!.answered(Result.succeed([renewed, { _tag: "NotHeld", current: undefined }, Faulty.failure("Timeout", "no"), { _tag: "odd" }, Faulty.failure("Timeout", "unknown")]))
+    Effect.runSync(
+      renew(
+        core,
+        holds,
+        (answer: RenewAnswer) => void after.push(answer._tag === "StorageError" ? answer.operation : answer._tag)
+      )
+    )
+    calls[0]!.answered(
+      Result.succeed([
+        renewed,
+        { _tag: "NotHeld", current: undefined },
+        Faulty.failure("Timeout", "no"),
+        { _tag: "odd" },
+        Faulty.failure("Timeout", "unknown")
+      ])
+    )
     assert.deepStrictEqual(told, ["a Renewed 50000", "b NotHeld 50000", "c Timeout", "d Unknown", "e Timeout"])
     assert.deepStrictEqual(after, ["Renewed", "NotHeld", "test", "test.renew", "test"])
-    assert.deepStrictEqual(failed, [["c,e", "Timeout"], ["d", "Unknown"]])
+    assert.deepStrictEqual(failed, [
+      ["c,e", "Timeout"],
+      ["d", "Unknown"]
+    ])
     assert.isTrue(holds.every(({ renewing }) => !renewing))
   })
 
@@ -158,9 +191,15 @@ describe("of the holds that are due", () => {
     const { chunks, due } = setup()
     for (let i = 0; i < 250; i++) due(`${i}`, { left: 1_000 + ((i * 7) % 250) })
     const sent = chunks()
-    assert.deepStrictEqual(sent.map(({ length }) => length), [100, 100, 50])
+    assert.deepStrictEqual(
+      sent.map(({ length }) => length),
+      [100, 100, 50]
+    )
     const left = sent.flat().map((id) => (Number(id) * 7) % 250)
-    assert.deepStrictEqual(left, [...left].sort((a, b) => a - b))
+    assert.deepStrictEqual(
+      left,
+      [...left].sort((a, b) => a - b)
+    )
   })
 
   it("whoever has more than four times the time of the most urgent goes in another, that of its own most urgent", () => {

@@ -9,18 +9,42 @@ import { heard } from "../support/logged.js"
 
 const scopes = [{}, {}] as unknown as readonly [Scope.Scope, Scope.Scope]
 
-const place = (fiber: number, more?: Partial<Place>): Place => ({ fiber, span: undefined, scope: undefined, enclosing: undefined, ...more })
+const place = (fiber: number, more?: Partial<Place>): Place => ({
+  fiber,
+  span: undefined,
+  scope: undefined,
+  enclosing: undefined,
+  ...more
+})
 
 const storage = {} as Core["storage"]
 
-const hold = (key: string, at: Place | undefined, more?: { state?: string; ownerId?: string; ownerLabel?: string; storage?: unknown }): Held => ({
-  claimant: { key, lockId: `id of ${key}`, ownerId: more?.ownerId ?? "me", place: at } as unknown as Claimant,
-  record: { lockId: key, ownerId: more?.ownerId ?? "me", ownerLabel: more?.ownerLabel, holds: ["h"], token: 7, lockBeginTime: 1_000_000, leaseExpireTime: 2_000_000 },
-  state: more?.state ?? "held",
-  storage: more?.storage ?? storage
-}) as unknown as Held
+const hold = (
+  key: string,
+  at: Place | undefined,
+  more?: { state?: string; ownerId?: string; ownerLabel?: string; storage?: unknown }
+): Held =>
+  ({
+    claimant: { key, lockId: `id of ${key}`, ownerId: more?.ownerId ?? "me", place: at } as unknown as Claimant,
+    record: {
+      lockId: key,
+      ownerId: more?.ownerId ?? "me",
+      ownerLabel: more?.ownerLabel,
+      holds: ["h"],
+      token: 7,
+      lockBeginTime: 1_000_000,
+      leaseExpireTime: 2_000_000
+    },
+    state: more?.state ?? "held",
+    storage: more?.storage ?? storage
+  }) as unknown as Held
 
-const body = (of: Held, fiber: number, outer?: Enclosing, isDirect = true): Enclosing => ({ hold: of, fiber, outer, isDirect })
+const body = (of: Held, fiber: number, outer?: Enclosing, isDirect = true): Enclosing => ({
+  hold: of,
+  fiber,
+  outer,
+  isDirect
+})
 
 const core = { storage } as Core
 
@@ -30,14 +54,18 @@ describe("an acquire that could never be satisfied", () => {
     assert.deepInclude({ ...error }, { field: "ownerId", kind: "not given" })
     assert.strictEqual(
       error!.rule,
-      "\"me\", the owner id of the hold whose body this is, to enter the lock \"id of a\" again (`{ ownerId: lock.ownerId }`): " +
-        "without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token 7, acquired in span \"outer\", fiber #1)"
+      '"me", the owner id of the hold whose body this is, to enter the lock "id of a" again (`{ ownerId: lock.ownerId }`): ' +
+        'without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token 7, acquired in span "outer", fiber #1)'
     )
-    assert.include(selfDeadlock(core, "a", place(1, { enclosing: body(hold("a", place(4)), 1) }))!.rule, "acquired in fiber #4)")
+    assert.include(
+      selfDeadlock(core, "a", place(1, { enclosing: body(hold("a", place(4)), 1) }))!.rule,
+      "acquired in fiber #4)"
+    )
   })
 
   it("is one in the body of a hold of that lock, at that storage, by the fiber that runs it", () => {
-    const refused = (enclosing: Enclosing | undefined, fiber = 1) => selfDeadlock(core, "a", place(fiber, { enclosing })) !== undefined
+    const refused = (enclosing: Enclosing | undefined, fiber = 1) =>
+      selfDeadlock(core, "a", place(fiber, { enclosing })) !== undefined
     const a = hold("a", place(1))
     const b = hold("b", place(1))
     assert.isFalse(refused(undefined))
@@ -73,35 +101,53 @@ describe("who waits perhaps for itself", () => {
     })
 
   it.effect("is told so once, of that lock, if it is still held by the same piece of work", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const own = hold("a", place(1), { ownerLabel: "the test" })
-      assert.strictEqual((yield* said([hold("b", place(1)), hold("a", undefined), hold("a", place(2)), own, own], place(1))).length, 1)
-      assert.deepStrictEqual(yield* said([hold("b", place(1)), hold("a", undefined), hold("a", place(2))], place(1)), [])
+      assert.strictEqual(
+        (yield* said([hold("b", place(1)), hold("a", undefined), hold("a", place(2)), own, own], place(1))).length,
+        1
+      )
+      assert.deepStrictEqual(
+        yield* said([hold("b", place(1)), hold("a", undefined), hold("a", place(2))], place(1)),
+        []
+      )
       const lines = yield* said([own], place(1, { span: "here" }))
-      const text = "effect-storage-lock: an acquire of the lock \"id of a\" in span \"here\", fiber #1 has waited for 1 s, perhaps for itself: the lock was acquired in fiber #1, " +
-        "by the same piece of work (the test, owner \"me\", token 7, since 1970-01-01T00:00:01.000Z). If that waits for this, neither ends. " +
+      const text =
+        'effect-storage-lock: an acquire of the lock "id of a" in span "here", fiber #1 has waited for 1 s, perhaps for itself: the lock was acquired in fiber #1, ' +
+        'by the same piece of work (the test, owner "me", token 7, since 1970-01-01T00:00:01.000Z). If that waits for this, neither ends. ' +
         "To enter a lock again, give the owner id of the hold: { ownerId: lock.ownerId }"
       assert.deepStrictEqual(lines, [`Warning ${text}`])
-      assert.include((yield* said([hold("a", place(1))], place(1)))[0]!, "by the same piece of work (owner \"me\"")
-    }))
+      assert.include((yield* said([hold("a", place(1))], place(1)))[0]!, 'by the same piece of work (owner "me"')
+    })
+  )
 })
 
-it.effect("a body knows its hold, and the holds around it; whether that waits for it is told by the fiber that called it", () =>
-  Effect.gen(function*() {
-    const here = Effect.withFiber<Place>((fiber) => Effect.succeed(placeOf(fiber, scopes[0])))
-    const outside = yield* here
-    assert.deepStrictEqual([outside.span, outside.scope, outside.enclosing], [undefined, scopes[0], undefined])
-    assert.strictEqual((yield* Effect.withSpan(here, "named")).span, "named")
-    const outer = hold("a", outside)
-    yield* inside(outer, () =>
-      Effect.gen(function*() {
-        const within = yield* here
-        assert.deepInclude({ ...within.enclosing }, { hold: outer, fiber: outside.fiber, outer: undefined, isDirect: false })
-        const inner = yield* inside(hold("b", within), () => here)
-        assert.strictEqual(inner.enclosing?.outer, within.enclosing)
-        assert.isTrue(inner.enclosing?.isDirect)
-        const forked = yield* Effect.flatMap(Effect.forkChild(Effect.flatMap(here, (called) => inside(hold("c", called), () => here))), (fiber) => fiber.await)
-        assert(forked._tag === "Success")
-        assert.isFalse(forked.value.enclosing?.isDirect)
-      }))
-  }))
+it.effect(
+  "a body knows its hold, and the holds around it; whether that waits for it is told by the fiber that called it",
+  () =>
+    Effect.gen(function* () {
+      const here = Effect.withFiber<Place>((fiber) => Effect.succeed(placeOf(fiber, scopes[0])))
+      const outside = yield* here
+      assert.deepStrictEqual([outside.span, outside.scope, outside.enclosing], [undefined, scopes[0], undefined])
+      assert.strictEqual((yield* Effect.withSpan(here, "named")).span, "named")
+      const outer = hold("a", outside)
+      yield* inside(outer, () =>
+        Effect.gen(function* () {
+          const within = yield* here
+          assert.deepInclude(
+            { ...within.enclosing },
+            { hold: outer, fiber: outside.fiber, outer: undefined, isDirect: false }
+          )
+          const inner = yield* inside(hold("b", within), () => here)
+          assert.strictEqual(inner.enclosing?.outer, within.enclosing)
+          assert.isTrue(inner.enclosing?.isDirect)
+          const forked = yield* Effect.flatMap(
+            Effect.forkChild(Effect.flatMap(here, (called) => inside(hold("c", called), () => here))),
+            (fiber) => fiber.await
+          )
+          assert(forked._tag === "Success")
+          assert.isFalse(forked.value.enclosing?.isDirect)
+        })
+      )
+    })
+)

@@ -9,20 +9,28 @@ import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 
 it.effect("the service's withLock and withLockIfAvailable run an effect, or a function of the lock", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { locks } = yield* Process.make(yield* MemoryStorage.make())
     const who = Effect.map(Effect.map(locks.get("foo"), Option.getOrThrow), ({ ownerId }) => ownerId)
     assert.strictEqual(yield* locks.withLock(who, "foo", "me"), "me")
     assert.strictEqual(yield* locks.withLock((lock) => Effect.succeed(lock.ownerId), "foo", { ownerId: "me" }), "me")
     assert.deepStrictEqual(yield* locks.withLockIfAvailable(who, "foo", "me"), Option.some("me"))
-    assert.deepStrictEqual(yield* locks.withLockIfAvailable((lock) => Effect.succeed(lock.ownerId), "foo", "me"), Option.some("me"))
+    assert.deepStrictEqual(
+      yield* locks.withLockIfAvailable((lock) => Effect.succeed(lock.ownerId), "foo", "me"),
+      Option.some("me")
+    )
     // A tag is an effect and a function at once: it is run as the effect that it is.
-    const service = yield* Effect.provideService(locks.withLock(StorageLock.StorageLock, "foo"), StorageLock.StorageLock, locks)
+    const service = yield* Effect.provideService(
+      locks.withLock(StorageLock.StorageLock, "foo"),
+      StorageLock.StorageLock,
+      locks
+    )
     assert.strictEqual(service, locks)
-  }))
+  })
+)
 
 it.effect("a body that is neither is refused before any I/O", () =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const link = Faulty.make(yield* MemoryStorage.make())
     const { locks, run } = yield* Process.make(link.storage)
     for (const nothing of [undefined, null, 7, "text", {}, Promise.resolve()]) {
@@ -41,4 +49,5 @@ it.effect("a body that is neither is refused before any I/O", () =>
       }
     }
     assert.strictEqual(link.calls.claim, 0)
-  }))
+  })
+)

@@ -33,16 +33,25 @@ describe("the time of a process", () => {
   it("goes by the monotonic clock", () => {
     const { elapsed, pass, timeline } = setup()
     timeline.now()
-    assert.strictEqual(elapsed(() => pass(1234)), 1234)
+    assert.strictEqual(
+      elapsed(() => pass(1234)),
+      1234
+    )
   })
 
   it("jumps ahead with the wall clock: the machine may have been suspended", () => {
     const { elapsed, hands, pass, timeline } = setup()
     timeline.now()
     pass(100)
-    assert.strictEqual(elapsed(() => (hands.wall += 5000)), 5000)
+    assert.strictEqual(
+      elapsed(() => (hands.wall += 5000)),
+      5000
+    )
     assert.strictEqual(timeline.jumps(), 1)
-    assert.strictEqual(elapsed(() => pass(10)), 10)
+    assert.strictEqual(
+      elapsed(() => pass(10)),
+      10
+    )
   })
 
   it("does not go back with the wall clock", () => {
@@ -60,11 +69,25 @@ describe("the time of a process", () => {
   it("was set back, and then suspended for less: the suspend is seen in full", () => {
     const { elapsed, hands, pass, timeline } = setup()
     timeline.now()
-    for (const [back, asleep] of [[3_600_000, 5_000], [60_000, 59_000], [5_000, 5_000], [10, 3_000]] as const) {
+    for (const [back, asleep] of [
+      [3_600_000, 5_000],
+      [60_000, 59_000],
+      [5_000, 5_000],
+      [10, 3_000]
+    ] as const) {
       hands.wall -= back
-      assert.strictEqual(elapsed(() => pass(1000)), 1000)
-      assert.strictEqual(elapsed(() => (hands.wall += asleep)), asleep)
-      assert.strictEqual(elapsed(() => pass(10)), 10)
+      assert.strictEqual(
+        elapsed(() => pass(1000)),
+        1000
+      )
+      assert.strictEqual(
+        elapsed(() => (hands.wall += asleep)),
+        asleep
+      )
+      assert.strictEqual(
+        elapsed(() => pass(10)),
+        10
+      )
     }
     assert.strictEqual(timeline.jumps(), 4)
   })

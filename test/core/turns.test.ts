@@ -174,26 +174,38 @@ describe("the turn of a process", () => {
       line.claimed("winner", 60)
       ends(line, 60)
     }
-    assert.strictEqual(heardAfter(() => {}), 1)
+    assert.strictEqual(
+      heardAfter(() => {}),
+      1
+    )
     assert.strictEqual(heardAfter(release), 2)
-    assert.strictEqual(heardAfter((line) => {
-      release(line)
-      line.held(undefined)
-    }), 1)
-    assert.strictEqual(heardAfter((line) => {
-      line.claimed("winner", 60)
-      line.claimed("winner", 60)
-      // The outer hold stays: nothing was freed.
-      ends(line, 60)
-      ends(line, 60)
-    }), 2)
-    assert.strictEqual(heardAfter((line) => {
-      line.claimed("winner", 60)
-      line.claimed("other", 60)
-      line.ending("other")
-      line.ended("other", 60)
-      ends(line, 60)
-    }), 2)
+    assert.strictEqual(
+      heardAfter((line) => {
+        release(line)
+        line.held(undefined)
+      }),
+      1
+    )
+    assert.strictEqual(
+      heardAfter((line) => {
+        line.claimed("winner", 60)
+        line.claimed("winner", 60)
+        // The outer hold stays: nothing was freed.
+        ends(line, 60)
+        ends(line, 60)
+      }),
+      2
+    )
+    assert.strictEqual(
+      heardAfter((line) => {
+        line.claimed("winner", 60)
+        line.claimed("other", 60)
+        line.ending("other")
+        line.ended("other", 60)
+        ends(line, 60)
+      }),
+      2
+    )
   })
 })
 
@@ -284,20 +296,44 @@ describe("who is rung", () => {
 
   it("is the next, when the head leaves, and nobody when another does", () => {
     const { heard, line, tickets } = setup(["a", "b", "c"])
-    assert.deepStrictEqual(heard(() => line.leave(tickets[1]!)), [])
-    assert.deepStrictEqual(heard(() => line.leave(tickets[0]!)), [2])
-    assert.deepStrictEqual(heard(() => line.leave(tickets[2]!)), [])
+    assert.deepStrictEqual(
+      heard(() => line.leave(tickets[1]!)),
+      []
+    )
+    assert.deepStrictEqual(
+      heard(() => line.leave(tickets[0]!)),
+      [2]
+    )
+    assert.deepStrictEqual(
+      heard(() => line.leave(tickets[2]!)),
+      []
+    )
   })
 
   it("is every waiter of the owner that has the lock, wherever it stands; until it leaves", () => {
     const { heard, line, tickets } = setup(["a", "b", "b"])
-    assert.deepStrictEqual(heard(() => line.held(heldBy("b"))), [1, 2])
-    assert.deepStrictEqual(heard(() => line.held(undefined)), [])
-    assert.deepStrictEqual(heard(() => line.claimed("b", 0)), [1, 2])
+    assert.deepStrictEqual(
+      heard(() => line.held(heldBy("b"))),
+      [1, 2]
+    )
+    assert.deepStrictEqual(
+      heard(() => line.held(undefined)),
+      []
+    )
+    assert.deepStrictEqual(
+      heard(() => line.claimed("b", 0)),
+      [1, 2]
+    )
     line.leave(tickets[1]!)
-    assert.deepStrictEqual(heard(() => line.claimed("b", 0)), [2])
+    assert.deepStrictEqual(
+      heard(() => line.claimed("b", 0)),
+      [2]
+    )
     line.leave(tickets[2]!)
-    assert.deepStrictEqual(heard(() => line.claimed("b", 0)), [])
+    assert.deepStrictEqual(
+      heard(() => line.claimed("b", 0)),
+      []
+    )
     assert.strictEqual(line["byOwner"].size, 1, "nothing is kept of those who are gone")
   })
 
@@ -309,12 +345,27 @@ describe("who is rung", () => {
   it("by a hint: the head, and who waits for its own, each of which remembers it", () => {
     const { heard, line, tickets } = setup(["a", "b", "c"])
     line.held(heldBy("c"))
-    assert.deepStrictEqual(heard(() => line.hint()), [0, 2])
-    assert.deepStrictEqual(tickets.map(({ hinted }) => hinted), [true, false, true])
-    assert.deepStrictEqual(heard(() => line.freed(1)), [0, 2])
-    assert.deepStrictEqual(heard(() => line.ringAll()), [0, 1, 2])
+    assert.deepStrictEqual(
+      heard(() => line.hint()),
+      [0, 2]
+    )
+    assert.deepStrictEqual(
+      tickets.map(({ hinted }) => hinted),
+      [true, false, true]
+    )
+    assert.deepStrictEqual(
+      heard(() => line.freed(1)),
+      [0, 2]
+    )
+    assert.deepStrictEqual(
+      heard(() => line.ringAll()),
+      [0, 1, 2]
+    )
     line.claimed("x", 2)
-    assert.deepStrictEqual(heard(() => line.ended("x", 3)), [0])
+    assert.deepStrictEqual(
+      heard(() => line.ended("x", 3)),
+      [0]
+    )
   })
 })
 

@@ -14,7 +14,8 @@ const setup = () => {
     timeline: { now: () => hands.now },
     signs: {
       wallClock: () => 0,
-      unreleased: ({ leaseEnd }: Subject, error: StorageError | undefined) => void told.push(["unreleased", leaseEnd, error?.reason]),
+      unreleased: ({ leaseEnd }: Subject, error: StorageError | undefined) =>
+        void told.push(["unreleased", leaseEnd, error?.reason]),
       released: ({ leaseEnd }: Subject) => void told.push(["released", leaseEnd])
     }
   } as unknown as Core
@@ -77,18 +78,40 @@ describe("a release that fails", () => {
       one.ended()
       return told[0]?.[1]
     }
-    assert.strictEqual(until((claimant) => void claimant.inflight++), 9_000)
-    assert.strictEqual(until(() => {}), 8_000, "since it was to be given back")
-    assert.strictEqual(until((claimant) => void (claimant.unsure = 1_500)), 8_500)
-    assert.strictEqual(until((claimant) => void (claimant.unsure = 500)), 8_000)
-    assert.strictEqual(until((claimant) => {
-      claimant.until = 4_000
-      claimant.unsure = 500
-    }), 7_500)
-    assert.strictEqual(until((claimant) => void (claimant.until = 4_000)), 2_000)
-    assert.strictEqual(until((claimant) => {
-      claimant.until = 4_000
-      claimant.inflight++
-    }), 9_000)
+    assert.strictEqual(
+      until((claimant) => void claimant.inflight++),
+      9_000
+    )
+    assert.strictEqual(
+      until(() => {}),
+      8_000,
+      "since it was to be given back"
+    )
+    assert.strictEqual(
+      until((claimant) => void (claimant.unsure = 1_500)),
+      8_500
+    )
+    assert.strictEqual(
+      until((claimant) => void (claimant.unsure = 500)),
+      8_000
+    )
+    assert.strictEqual(
+      until((claimant) => {
+        claimant.until = 4_000
+        claimant.unsure = 500
+      }),
+      7_500
+    )
+    assert.strictEqual(
+      until((claimant) => void (claimant.until = 4_000)),
+      2_000
+    )
+    assert.strictEqual(
+      until((claimant) => {
+        claimant.until = 4_000
+        claimant.inflight++
+      }),
+      9_000
+    )
   })
 })

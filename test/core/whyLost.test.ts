@@ -33,32 +33,62 @@ const cases: Record<string, Case> = {
     reason: "Vanished",
     detail: /older state/
   },
-  "a higher token, held": { shows: (record) => ({ ...record, token: record.token + 1, version: 1, holds: ["another"], ownerId: "b" }), reason: "Taken", detail: undefined },
-  "a higher token, free again": { shows: (record) => ({ ...record, token: record.token + 1, holds: [] }), reason: "Taken", detail: undefined },
-  "a higher token, taken away from that one, too": { shows: (record) => ({ ...record, token: record.token + 1, holds: [revokedHold] }), reason: "Taken", detail: undefined },
-  "the mark of an operator": { shows: (record) => ({ ...record, version: record.version + 1, holds: [revokedHold] }), reason: "Forced", detail: undefined },
-  "its own record, emptied": { shows: (record) => ({ ...record, version: record.version + 1, holds: [] }), reason: "Forced", detail: undefined },
-  "its own record, with this very hold": { shows: (record) => record, reason: "Expired", detail: /ran ahead by more than `clockMargin`/ },
+  "a higher token, held": {
+    shows: (record) => ({ ...record, token: record.token + 1, version: 1, holds: ["another"], ownerId: "b" }),
+    reason: "Taken",
+    detail: undefined
+  },
+  "a higher token, free again": {
+    shows: (record) => ({ ...record, token: record.token + 1, holds: [] }),
+    reason: "Taken",
+    detail: undefined
+  },
+  "a higher token, taken away from that one, too": {
+    shows: (record) => ({ ...record, token: record.token + 1, holds: [revokedHold] }),
+    reason: "Taken",
+    detail: undefined
+  },
+  "the mark of an operator": {
+    shows: (record) => ({ ...record, version: record.version + 1, holds: [revokedHold] }),
+    reason: "Forced",
+    detail: undefined
+  },
+  "its own record, emptied": {
+    shows: (record) => ({ ...record, version: record.version + 1, holds: [] }),
+    reason: "Forced",
+    detail: undefined
+  },
+  "its own record, with this very hold": {
+    shows: (record) => record,
+    reason: "Expired",
+    detail: /ran ahead by more than `clockMargin`/
+  },
   "its own record, with this hold and others": {
     shows: (record) => ({ ...record, version: record.version + 1, holds: ["another", ...record.holds] }),
     reason: "Expired",
     detail: /ran ahead/
   },
-  "its own record, with other holds only": { shows: (record) => ({ ...record, version: record.version + 1, holds: ["another"] }), reason: "Vanished", detail: /other holds of this owner/ }
+  "its own record, with other holds only": {
+    shows: (record) => ({ ...record, version: record.version + 1, holds: ["another"] }),
+    reason: "Vanished",
+    detail: /other holds of this owner/
+  }
 }
 
 describe("a renewal that finds", () => {
   for (const [name, { detail, reason, shows }] of Object.entries(cases)) {
     it.effect(`${name} tells ${reason}`, () =>
       heard(() =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const storage = yield* MemoryStorage.make()
           let instead = false
           const a = yield* Process.make({
             ...storage,
             renew: (requests) =>
               instead
-                ? Effect.map(storage.get(requests[0]!.lockId), (found) => [{ _tag: "NotHeld" as const, current: shows(Option.getOrThrow(found).record) }])
+                ? Effect.map(storage.get(requests[0]!.lockId), (found) => [
+                    { _tag: "NotHeld" as const, current: shows(Option.getOrThrow(found).record) }
+                  ])
                 : storage.renew(requests)
           })
           const lock = yield* a.locks.acquire("foo")
@@ -75,6 +105,8 @@ describe("a renewal that finds", () => {
           yield* TestClock.adjust("30 seconds")
           assert.deepInclude({ ...(yield* Effect.flip(lock.check)) }, { _tag: "LockLost", reason })
           assert.deepInclude({ ...(yield* Effect.flip(lock.lost)) }, { _tag: "LockLost", reason })
-        })))
+        })
+      )
+    )
   }
 })

@@ -8,13 +8,16 @@ import * as StorageLock from "../../src/StorageLock.js"
 
 const [url, prefix, file, rounds] = process.argv.slice(2) as [string, string, string, string]
 
-const add = StorageLock.withLock((lock) =>
-  Effect.gen(function*() {
-    const value = Number(readFileSync(file, "utf8"))
-    yield* Effect.sleep("2 millis")
-    writeFileSync(file, String(value + 1))
-    return lock.token
-  }), "counter")
+const add = StorageLock.withLock(
+  (lock) =>
+    Effect.gen(function* () {
+      const value = Number(readFileSync(file, "utf8"))
+      yield* Effect.sleep("2 millis")
+      writeFileSync(file, String(value + 1))
+      return lock.token
+    }),
+  "counter"
+)
 
 const program = Effect.forEach(Array.from({ length: Number(rounds) }), () => add).pipe(
   Effect.provide(StorageLock.layer().pipe(Layer.provide(EtcdStorage.layer({ url: Redacted.make(url), prefix }))))

@@ -19,16 +19,16 @@ const driver = (connects: boolean, onClose: () => void): Grpc.Client =>
   ({
     makeUnaryRequest: (...args: ReadonlyArray<unknown>) => {
       const answer = args.at(-1) as (error: unknown, value?: unknown) => void
-      queueMicrotask(() => connects ? answer(null, {}) : answer({ code: 14, details: "no connection established" }))
+      queueMicrotask(() => (connects ? answer(null, {}) : answer({ code: 14, details: "no connection established" })))
       return { cancel: () => {} }
     },
-    getChannel: () => ({ getConnectivityState: () => connects ? 2 : 3 }),
+    getChannel: () => ({ getConnectivityState: () => (connects ? 2 : 3) }),
     close: onClose
   }) as unknown as Grpc.Client
 
 describe("a channel that never tries again", () => {
   it.live("is left for a new one, and not before it had time to connect", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       let now = 1_000
       yield* Effect.acquireRelease(
         Effect.sync(() => vi.spyOn(performance, "now").mockImplementation(() => now)),
@@ -51,19 +51,39 @@ describe("a channel that never tries again", () => {
       assert.strictEqual(closed, 1)
       yield* ask
       assert.deepStrictEqual([opened, closed], [2, 1])
-    }))
+    })
+  )
 })
 
-const odd: ReadonlyArray<unknown> = [{}, { header: null }, { header: {} }, null, undefined, "text", { header: { revision: 5 }, kvs: null }, {
-  header: { revision: 5 }, succeeded: true, responses: []
-}, { header: { revision: 5 }, succeeded: true, responses: null }, { header: { revision: 5 }, kvs: [null], more: false }, { header: { revision: 5 }, kvs: [{}], more: false }]
+const odd: ReadonlyArray<unknown> = [
+  {},
+  { header: null },
+  { header: {} },
+  null,
+  undefined,
+  "text",
+  { header: { revision: 5 }, kvs: null },
+  {
+    header: { revision: 5 },
+    succeeded: true,
+    responses: []
+  },
+  { header: { revision: 5 }, succeeded: true, responses: null },
+  { header: { revision: 5 }, kvs: [null], more: false },
+  { header: { revision: 5 }, kvs: [{}], more: false }
+]
 
 /** The driver's client, connected to something that answers to everything with this. */
 const answering = (value: unknown, stream = new EventEmitter()): Grpc.Client =>
   ({
     makeUnaryRequest: (...args: ReadonlyArray<unknown>) => {
       const answer = args.at(-1) as (error: unknown, value?: unknown) => void
-      queueMicrotask(() => answer(null, args[0] === protocol.status.path ? { version: "3.5.0", errors: [], isLearner: false, leader: 1 } : value))
+      queueMicrotask(() =>
+        answer(
+          null,
+          args[0] === protocol.status.path ? { version: "3.5.0", errors: [], isLearner: false, leader: 1 } : value
+        )
+      )
       return { cancel: () => {} }
     },
     makeBidiStreamRequest: () => Object.assign(stream, { cancel: () => {}, write: () => {} }),
@@ -81,12 +101,16 @@ describe("answers that no etcd gives", () => {
     })
 
   it.live("fail the call that they come to, as an error, whatever their shape", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const request = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 }
       for (const value of odd) {
         const { storage } = yield* over(answering(value))
         const calls: ReadonlyArray<Effect.Effect<unknown, StorageError>> = [
-          storage.claim(request), storage.renew([request, { ...request, lockId: "b" }]), storage.release(request), storage.get("a"), Stream.runDrain(storage.list)
+          storage.claim(request),
+          storage.renew([request, { ...request, lockId: "b" }]),
+          storage.release(request),
+          storage.get("a"),
+          Stream.runDrain(storage.list)
         ]
         for (const call of calls) {
           const exit = yield* Effect.exit(call)
@@ -95,29 +119,46 @@ describe("answers that no etcd gives", () => {
         }
         assert.strictEqual((yield* Effect.exit(storage.claim(request)))._tag, "Failure", JSON.stringify(value))
       }
-    }))
+    })
+  )
 
   it.live("end a watch, and nothing else", () =>
-    Effect.gen(function*() {
-      const events: ReadonlyArray<unknown> = [null, undefined, 5, {}, { events: null }, { events: [null] }, { events: [{ type: 0, kv: null }] }, {
-        events: [{ type: 0, kv: { key: "text", value: null } }]
-      }]
+    Effect.gen(function* () {
+      const events: ReadonlyArray<unknown> = [
+        null,
+        undefined,
+        5,
+        {},
+        { events: null },
+        { events: [null] },
+        { events: [{ type: 0, kv: null }] },
+        {
+          events: [{ type: 0, kv: { key: "text", value: null } }]
+        }
+      ]
       for (const value of events) {
         const stream = new EventEmitter()
         const { etcd } = yield* over(answering({}, stream))
-        const watching = yield* Effect.forkChild(Effect.flip(etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => undefined, 5_000)))
+        const watching = yield* Effect.forkChild(
+          Effect.flip(etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => undefined, 5_000))
+        )
         yield* Effect.repeat(Effect.yieldNow, { until: () => stream.listenerCount("data") > 0 })
         stream.emit("data", value)
         assert.strictEqual((yield* Fiber.join(watching))._tag, "StorageError")
       }
       const stream = new EventEmitter()
       const { etcd } = yield* over(answering({}, stream))
-      const throwing = etcd.watch({ create: { key: keys.first, rangeEnd: keys.end } }, () => {
-        throw new Error("a hearer that throws")
-      }, 5_000)
+      const throwing = etcd.watch(
+        { create: { key: keys.first, rangeEnd: keys.end } },
+        () => {
+          throw new Error("a hearer that throws")
+        },
+        5_000
+      )
       const watching = yield* Effect.forkChild(Effect.flip(throwing))
       yield* Effect.repeat(Effect.yieldNow, { until: () => stream.listenerCount("data") > 0 })
       stream.emit("data", { header: null, events: [] })
       assert.include((yield* Fiber.join(watching)).message, "a hearer that throws")
-    }))
+    })
+  )
 })

@@ -28,7 +28,7 @@ const folder = Effect.acquireRelease(
 )
 
 await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members) => {
-  const leader = Effect.gen(function*() {
+  const leader = Effect.gen(function* () {
     for (const member of members) {
       const status = yield* member.admin("maintenance/status", {})
       if (status.leader === status.header.member_id) return member
@@ -38,43 +38,70 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
 
   /** A process that starts at the leader, so that it is the one it loses. */
   const process = (prefix: string, first: Etcd.EtcdServer) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const hosts = [first, ...members.filter((member) => member !== first)].map(({ host, port }) => `${host}:${port}`)
-      const { storage } = yield* EtcdStorage.make({ url: Redacted.make(`etcd://${hosts.join()}`), prefix, operationTimeout: "2 seconds" })
+      const { storage } = yield* EtcdStorage.make({
+        url: Redacted.make(`etcd://${hosts.join()}`),
+        prefix,
+        operationTimeout: "2 seconds"
+      })
       return { storage, ...(yield* Process.make(storage, { leaseExpireAfter: "20 seconds" })) }
     })
 
-  const through = (name: string, fail: (member: Etcd.EtcdServer) => Effect.Effect<void>, heal: (member: Etcd.EtcdServer) => Effect.Effect<void>) =>
+  const through = (
+    name: string,
+    fail: (member: Etcd.EtcdServer) => Effect.Effect<void>,
+    heal: (member: Etcd.EtcdServer) => Effect.Effect<void>
+  ) =>
     it.live(name, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const failing = yield* leader
         const prefix = `${yield* failing.freshPrefix}`
         const [ours, theirs] = yield* Effect.all([process(prefix, failing), process(prefix, failing)])
         const lock = yield* ours.locks.acquire("a", "ada")
         let entered = false
-        const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(theirs.locks.acquire("a", "bob", { acquireTimeout: "60 seconds" }), ({ token }) => {
-          entered = true
-          return token
-        })))
-        yield* Effect.acquireUseRelease(fail(failing), () =>
-          Effect.gen(function*() {
-            yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" })
-            const seen = yield* Effect.retry(ours.storage.get("a"), stubborn)
-            assert.strictEqual(Option.getOrThrow(seen).record.token, lock.token)
-            assert.isFalse(entered)
-            yield* lock.check
-            yield* lock.release
-            assert.isAbove(yield* Fiber.join(waiting), lock.token)
-          }), () => heal(failing))
-        const after = yield* Effect.scoped(Effect.map(Effect.retry(ours.locks.acquire("a", "cyd"), stubborn), ({ token }) => token))
+        const waiting = yield* Effect.forkChild(
+          Effect.scoped(
+            Effect.map(theirs.locks.acquire("a", "bob", { acquireTimeout: "60 seconds" }), ({ token }) => {
+              entered = true
+              return token
+            })
+          )
+        )
+        yield* Effect.acquireUseRelease(
+          fail(failing),
+          () =>
+            Effect.gen(function* () {
+              yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" })
+              const seen = yield* Effect.retry(ours.storage.get("a"), stubborn)
+              assert.strictEqual(Option.getOrThrow(seen).record.token, lock.token)
+              assert.isFalse(entered)
+              yield* lock.check
+              yield* lock.release
+              assert.isAbove(yield* Fiber.join(waiting), lock.token)
+            }),
+          () => heal(failing)
+        )
+        const after = yield* Effect.scoped(
+          Effect.map(Effect.retry(ours.locks.acquire("a", "cyd"), stubborn), ({ token }) => token)
+        )
         assert.isAbove(after, lock.token)
-      }))
+      })
+    )
 
-  through("a lock outlives the death of the leader, and its waiter comes in after the release", (member) => member.kill, (member) => member.start)
-  through("a lock outlives a leader that stands still", (member) => member.suspend, (member) => member.resume)
+  through(
+    "a lock outlives the death of the leader, and its waiter comes in after the release",
+    (member) => member.kill,
+    (member) => member.start
+  )
+  through(
+    "a lock outlives a leader that stands still",
+    (member) => member.suspend,
+    (member) => member.resume
+  )
 
   it.live("never two are inside while leaders die", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const first = yield* leader
       const prefix = yield* first.freshPrefix
       const processes = yield* Effect.all([1, 2, 3].map(() => process(prefix, first)))
@@ -83,24 +110,40 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
       let turns = 0
       let over = false
       const turn = (locks: (typeof processes)[number]["locks"]) =>
-        locks.withLock((lock) =>
-          Effect.gen(function*() {
-            assert.strictEqual(++inside, 1)
-            assert.isAbove(lock.token, last)
-            last = lock.token
-            yield* Effect.sleep("5 millis")
-            assert.strictEqual(inside--, 1)
-            turns++
-          }), "b")
-      const working = yield* Effect.forkChild(Effect.forEach(processes, ({ locks }) =>
-        Effect.whileLoop({
-          while: () => !over,
-          body: () => Effect.retry(turn(locks), { schedule: stubborn, while: (error) => error._tag === "StorageError" }),
-          step: () => {}
-        }), { concurrency: "unbounded" }))
+        locks.withLock(
+          (lock) =>
+            Effect.gen(function* () {
+              assert.strictEqual(++inside, 1)
+              assert.isAbove(lock.token, last)
+              last = lock.token
+              yield* Effect.sleep("5 millis")
+              assert.strictEqual(inside--, 1)
+              turns++
+            }),
+          "b"
+        )
+      const working = yield* Effect.forkChild(
+        Effect.forEach(
+          processes,
+          ({ locks }) =>
+            Effect.whileLoop({
+              while: () => !over,
+              body: () =>
+                Effect.retry(turn(locks), { schedule: stubborn, while: (error) => error._tag === "StorageError" }),
+              step: () => {}
+            }),
+          { concurrency: "unbounded" }
+        )
+      )
       const more = Effect.suspend(() => {
         const from = turns
-        return Effect.repeat(Effect.delay(Effect.sync(() => turns), "20 millis"), { until: (now) => now >= from + 30 })
+        return Effect.repeat(
+          Effect.delay(
+            Effect.sync(() => turns),
+            "20 millis"
+          ),
+          { until: (now) => now >= from + 30 }
+        )
       })
       for (let i = 0; i < 2; i++) {
         yield* more
@@ -113,26 +156,34 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
       over = true
       yield* Fiber.join(working)
       assert.isAtLeast(turns, 150)
-    }))
+    })
+  )
 })
 
 await describeServer("processes on one etcd", Shared.etcd, (server) => {
   const child = program.bundled(new URL("./child.ts", import.meta.url))
   it.live("hand one lock over to each other, and no turn is lost", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
       const file = join(yield* folder, "counter")
       writeFileSync(file, "0")
-      const run = Effect.promise(() => promisify(execFile)(globalThis.process.execPath, [child(), server.url, prefix, file, "15"]))
+      const run = Effect.promise(() =>
+        promisify(execFile)(globalThis.process.execPath, [child(), server.url, prefix, file, "15"])
+      )
       const outputs = yield* Effect.all([run, run, run], { concurrency: "unbounded" })
       const tokens = outputs.map(({ stdout }) => JSON.parse(stdout) as ReadonlyArray<number>)
       assert.strictEqual(readFileSync(file, "utf8"), "45")
       assert.strictEqual(new Set(tokens.flat()).size, 45)
-      for (const own of tokens) assert.deepStrictEqual([...own].sort((a, b) => a - b), own)
-    }))
+      for (const own of tokens)
+        assert.deepStrictEqual(
+          [...own].sort((a, b) => a - b),
+          own
+        )
+    })
+  )
 })
 
-const encrypted = Effect.gen(function*() {
+const encrypted = Effect.gen(function* () {
   const made = Certificates.make(yield* folder)
   const { at } = made
   const server = yield* Etcd.encrypted("etcd 3.4", { cert: at("server.pem"), key: at("server.key"), ca: at("ca.pem") })
@@ -142,13 +193,32 @@ const encrypted = Effect.gen(function*() {
 // Of the same name and id as before, and of another history, further back: as after a restore from a backup.
 await describeServer("a store that has gone back", Etcd.own("etcd 3.4"), (server) => {
   it.live("is noticed: nothing that was remembered counts, and tokens go on growing", () =>
-    Effect.gen(function*() {
-      const { storage } = yield* EtcdStorage.make({ url: Redacted.make(server.url), prefix: "p/", operationTimeout: "2 seconds" })
-      const request = (ownerId: string) => ({ lockId: "a", ownerId, holdId: ownerId.padEnd(22, "-"), lease: 30_000_000 })
-      const value = (ownerId: string) => JSON.stringify({
-        kind: "exclusive", format: 1, ownerId, holds: [request(ownerId).holdId], token: 3, version: 3, lockBeginTime: 0, leaseExpireTime: 500_000, data: ""
+    Effect.gen(function* () {
+      const { storage } = yield* EtcdStorage.make({
+        url: Redacted.make(server.url),
+        prefix: "p/",
+        operationTimeout: "2 seconds"
       })
-      const put = (ownerId: string) => server.admin("kv/put", { key: Etcd.base64("p/a"), value: Etcd.base64(value(ownerId)) })
+      const request = (ownerId: string) => ({
+        lockId: "a",
+        ownerId,
+        holdId: ownerId.padEnd(22, "-"),
+        lease: 30_000_000
+      })
+      const value = (ownerId: string) =>
+        JSON.stringify({
+          kind: "exclusive",
+          format: 1,
+          ownerId,
+          holds: [request(ownerId).holdId],
+          token: 3,
+          version: 3,
+          lockBeginTime: 0,
+          leaseExpireTime: 500_000,
+          data: ""
+        })
+      const put = (ownerId: string) =>
+        server.admin("kv/put", { key: Etcd.base64("p/a"), value: Etcd.base64(value(ownerId)) })
       // One revision of the key, in two histories.
       yield* put("old")
       const first = yield* storage.claim(request("me"))
@@ -166,7 +236,8 @@ await describeServer("a store that has gone back", Etcd.own("etcd 3.4"), (server
       yield* Effect.sleep("600 millis")
       const third = yield* storage.claim(request("me"))
       assert.isAbove(third._tag === "Claimed" ? third.record.token : 0, 20)
-    }))
+    })
+  )
 })
 
 await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
@@ -176,7 +247,7 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
   const claim = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 1_000_000 }
 
   it.live("serves who shows a certificate and trusts its authority, and nobody else; the error says what to do", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage } = yield* EtcdStorage.make({ url, tls: given })
       const outcome = yield* storage.claim(claim)
       assert.strictEqual(outcome._tag, "Claimed")
@@ -190,15 +261,18 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
         [{ url: Redacted.make(`etcd://${server.host}:${server.port}`) }, /etcds:/]
       ]
       for (const [options, hint] of refused) {
-        const error = (yield* Effect.flip(EtcdStorage.make({ ...options, operationTimeout: "2 seconds" }))) as StorageError
+        const error = (yield* Effect.flip(
+          EtcdStorage.make({ ...options, operationTimeout: "2 seconds" })
+        )) as StorageError
         assert.deepStrictEqual([error._tag, error.applied, error.isRetryable], ["StorageError", "no", true])
         assert.match(error.message, hint)
         assert.notInclude(JSON.stringify(error), "PRIVATE KEY")
       }
-    }))
+    })
+  )
 
   it.live("certificates that are renewed are those of the next connection; the layer lives on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server, { protocol: "bytes" })
       let present = "client"
       let asked = 0
@@ -231,5 +305,6 @@ await describeServer("etcd over TLS", encrypted, ({ issue, read, server }) => {
       present = "renewed"
       const [outcome] = yield* Effect.retry(renew, stubborn)
       assert.strictEqual(outcome!._tag, "Renewed")
-    }))
+    })
+  )
 })

@@ -18,13 +18,15 @@ await describeServer("EtcdStorage on etcd 3.4", Etcd.own("etcd 3.4"), (server) =
 
 await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) => {
   describe("over the program's channel", () => {
-    const own = resource(Effect.all({
-      prefix: server.freshPrefix,
-      channel: Effect.acquireRelease(
-        Effect.sync(() => new Grpc.Channel(`${server.host}:${server.port}`, Grpc.credentials.createInsecure(), {})),
-        (channel) => Effect.sync(() => channel.close())
-      )
-    }))
+    const own = resource(
+      Effect.all({
+        prefix: server.freshPrefix,
+        channel: Effect.acquireRelease(
+          Effect.sync(() => new Grpc.Channel(`${server.host}:${server.port}`, Grpc.credentials.createInsecure(), {})),
+          (channel) => Effect.sync(() => channel.close())
+        )
+      })
+    )
     Conformance.suite({
       name: "EtcdStorage.layerFromChannel",
       layer: Layer.suspend(() => EtcdStorage.layerFromChannel(own())),
@@ -42,7 +44,10 @@ await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) =
     Conformance.suite({
       name: "EtcdStorage.layerVersioned, over compare-and-set",
       layer: Layer.suspend(() =>
-        Layer.provide(VersionedStore.layerStorage(), EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: prefix() }))
+        Layer.provide(
+          VersionedStore.layerStorage(),
+          EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: prefix() })
+        )
       ),
       sequences: 8,
       hooks: { shiftClient }

@@ -16,15 +16,26 @@ import * as Process from "../support/process.js"
 const second = 1_000_000
 const stubborn = Schedule.spaced("50 millis").pipe(Schedule.intersect(Schedule.recurs(200)))
 
-const request = (ownerId: string) => ({ lockId: "a", ownerId, holdId: randomBytes(16).toString("base64url"), lease: 30 * second })
+const request = (ownerId: string) => ({
+  lockId: "a",
+  ownerId,
+  holdId: randomBytes(16).toString("base64url"),
+  lease: 30 * second
+})
 const open = (...servers: ReadonlyArray<{ readonly host: string; readonly port: number }>) =>
-  EtcdStorage.make({ url: Redacted.make(`etcd://${servers.map(({ host, port }) => `${host}:${port}`).join()}`), prefix: "p/", operationTimeout: "2 seconds" })
-const keysOf = (server: Etcd.EtcdServer) => Effect.map(server.admin("kv/range", { ...Etcd.under("p/"), count_only: true }), ({ count }) => Number(count ?? 0))
-const put = (server: Etcd.EtcdServer, key: string, value: string) => server.admin("kv/put", { key: Etcd.base64(key), value: Etcd.base64(value) })
+  EtcdStorage.make({
+    url: Redacted.make(`etcd://${servers.map(({ host, port }) => `${host}:${port}`).join()}`),
+    prefix: "p/",
+    operationTimeout: "2 seconds"
+  })
+const keysOf = (server: Etcd.EtcdServer) =>
+  Effect.map(server.admin("kv/range", { ...Etcd.under("p/"), count_only: true }), ({ count }) => Number(count ?? 0))
+const put = (server: Etcd.EtcdServer, key: string, value: string) =>
+  server.admin("kv/put", { key: Etcd.base64(key), value: Etcd.base64(value) })
 
 /** A name that may lead elsewhere. */
 const name = (first: Etcd.EtcdServer) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const target = { host: first.host, port: first.port }
     const proxy = yield* Proxy.make(target, { protocol: Etcd.grpc })
     const leadTo = (server: Etcd.EtcdServer) =>
@@ -41,7 +52,7 @@ const two = Effect.all([Etcd.own("etcd 3.4"), Etcd.own("etcd 3.5")], { concurren
 
 await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
   it.live("a name that leads to another cluster ends holds at their next renewal, and writes nothing there", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { address, leadTo } = yield* name(ours)
       const { storage } = yield* open(address)
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
@@ -49,10 +60,16 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
       yield* leadTo(theirs)
       // Its connection is gone: the first request may still be told that.
-      yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(Effect.ignore)
+      yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(
+        Effect.ignore
+      )
       const error: LockLost = yield* Fiber.join(lost)
       assert.strictEqual(error.reason, "Vanished")
-      const refused: ReadonlyArray<Effect.Effect<unknown, StorageError>> = [storage.claim(request("bob")), storage.get("a"), storage.release(request("ada"))]
+      const refused: ReadonlyArray<Effect.Effect<unknown, StorageError>> = [
+        storage.claim(request("bob")),
+        storage.get("a"),
+        storage.release(request("ada"))
+      ]
       for (const attempt of refused) {
         const error = yield* Effect.flip(attempt)
         assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Schema", false, "no"])
@@ -64,18 +81,20 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       const outcome = yield* Effect.retry(storage.claim(request("bob")), stubborn)
       assert.strictEqual(outcome._tag, "Held")
       yield* ours.admin("kv/deleterange", Etcd.under("p/"))
-    }))
+    })
+  )
 
   it.live("endpoints of two clusters are refused at the start", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const error = (yield* Effect.flip(open(ours, theirs))) as StorageError
       assert.deepStrictEqual([error._tag, error.reason, error.isRetryable], ["StorageError", "Schema", false])
       assert.include(error.message, "another cluster")
       assert.include(error.message, `:${theirs.port}`)
-    }))
+    })
+  )
 
   it.live("one that was down at the start is passed by when it turns out to be of another cluster", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const [first, other] = [yield* name(ours), yield* name(theirs)]
       yield* other.leadTo({ ...theirs, port: 1 })
       const { storage } = yield* open(first.address, other.address)
@@ -93,13 +112,17 @@ await describeServer("two clusters of etcd", two, ([ours, theirs]) => {
       assert.strictEqual(outcome!._tag, "Renewed")
       assert.strictEqual(yield* keysOf(theirs), 0)
       yield* storage.release(held)
-    }))
+    })
+  )
 })
 
 await describeServer("a URL that changes", Shared.etcd, (server) => {
   it.live("is asked for at each new connection, by all at once, and at no other time", () =>
-    Effect.gen(function*() {
-      const [first, second] = [yield* Proxy.make(server, { protocol: Etcd.grpc }), yield* Proxy.make(server, { protocol: Etcd.grpc })]
+    Effect.gen(function* () {
+      const [first, second] = [
+        yield* Proxy.make(server, { protocol: Etcd.grpc }),
+        yield* Proxy.make(server, { protocol: Etcd.grpc })
+      ]
       let url: unknown = Redacted.make(`etcd://127.0.0.1:${first.port}`)
       let asked = 0
       const { storage } = yield* EtcdStorage.make({
@@ -123,16 +146,20 @@ await describeServer("a URL that changes", Shared.etcd, (server) => {
       }
       url = Redacted.make(`etcd://127.0.0.1:${second.port}`)
       const before = asked
-      const outcomes = yield* Effect.all(Array.from({ length: 8 }, () => storage.renew([held])), { concurrency: "unbounded" })
+      const outcomes = yield* Effect.all(
+        Array.from({ length: 8 }, () => storage.renew([held])),
+        { concurrency: "unbounded" }
+      )
       assert.deepStrictEqual(new Set(outcomes.map(([outcome]) => outcome!._tag)), new Set(["Renewed"]))
       assert.strictEqual(asked - before, 1)
       assert.strictEqual(second.accepted(), 1)
-    }))
+    })
+  )
 })
 
 await describeServer("etcd whose keys are deleted by hand", Shared.etcd, (server) => {
   it.live("a hold is lost at its next renewal, and another may have the lock before; tokens grow", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
       const make = EtcdStorage.make({ url: Redacted.make(server.url), prefix })
       const [mine, yours] = [yield* make, yield* make]
@@ -147,66 +174,89 @@ await describeServer("etcd whose keys are deleted by hand", Shared.etcd, (server
       yield* yours.storage.get("a")
       const next = yield* yours.storage.claim(request("bob"))
       assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
-    }))
+    })
+  )
 })
 
 await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => {
-  const anew = Effect.gen(function*() {
+  const anew = Effect.gen(function* () {
     yield* server.erase
     yield* server.start
   })
 
   it.live("a store that was emptied ends the hold at the next renewal, though its cluster has the same id", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage } = yield* open(server)
       const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
       const lock = yield* locks.acquire("a", "ada")
       const lost = yield* Effect.forkChild(Effect.flip(lock.lost))
       yield* anew
-      yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(Effect.ignore)
+      yield* Effect.retry(lock.renew, { schedule: stubborn, while: (error) => error._tag === "StorageError" }).pipe(
+        Effect.ignore
+      )
       const error: LockLost = yield* Fiber.join(lost)
       assert.strictEqual(error.reason, "Vanished")
       const next = yield* Effect.retry(storage.claim(request("bob")), stubborn)
       assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
-    }))
+    })
+  )
 
   it.live("a revision that is given anew, to another's claim, is not taken for the one that was seen", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* anew
       const { storage } = yield* open(server)
       const held = request("me")
       yield* storage.claim(held)
       const { kvs } = yield* server.admin("kv/range", { key: Etcd.base64("p/a") })
       yield* anew
-      const value = { kind: "exclusive", format: 1, ownerId: "you", holds: [request("you").holdId], token: 2, version: 2, lockBeginTime: 0, leaseExpireTime: 30 * second, data: "" }
+      const value = {
+        kind: "exclusive",
+        format: 1,
+        ownerId: "you",
+        holds: [request("you").holdId],
+        token: 2,
+        version: 2,
+        lockBeginTime: 0,
+        leaseExpireTime: 30 * second,
+        data: ""
+      }
       yield* put(server, "p/a", JSON.stringify(value))
-      const { kvs: [now] } = yield* server.admin("kv/range", { key: Etcd.base64("p/a") })
+      const {
+        kvs: [now]
+      } = yield* server.admin("kv/range", { key: Etcd.base64("p/a") })
       assert.strictEqual(now.mod_revision, kvs[0].mod_revision)
       const [outcome] = yield* Effect.retry(storage.renew([held]), stubborn)
       assert.strictEqual(outcome!._tag, "NotHeld")
       const next = yield* storage.claim(held)
       assert.strictEqual(next._tag === "Held" && next.holder?.ownerId, "you")
-    }))
+    })
+  )
 })
 
-await describeServer("a cluster with a learner", Effect.flatMap(Etcd.own("etcd 3.5"), (voter) =>
-  Effect.map(Etcd.learner("etcd 3.5", voter), (learner) => ({ voter, learner }))), ({ learner, voter }) => {
-  it.live("it is passed by, at the start and later, and alone it is told for what it is", () =>
-    Effect.gen(function*() {
-      const { storage } = yield* open(learner, voter)
-      const held = request("me")
-      assert.strictEqual((yield* storage.claim(held))._tag, "Claimed")
-      assert.strictEqual((yield* storage.release(held))._tag, "Released")
-      const error = (yield* Effect.flip(open(learner))) as StorageError
-      assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Connection", true, "no"])
-      assert.include(error.message, "learner")
-    }))
-})
+await describeServer(
+  "a cluster with a learner",
+  Effect.flatMap(Etcd.own("etcd 3.5"), (voter) =>
+    Effect.map(Etcd.learner("etcd 3.5", voter), (learner) => ({ voter, learner }))
+  ),
+  ({ learner, voter }) => {
+    it.live("it is passed by, at the start and later, and alone it is told for what it is", () =>
+      Effect.gen(function* () {
+        const { storage } = yield* open(learner, voter)
+        const held = request("me")
+        assert.strictEqual((yield* storage.claim(held))._tag, "Claimed")
+        assert.strictEqual((yield* storage.release(held))._tag, "Released")
+        const error = (yield* Effect.flip(open(learner))) as StorageError
+        assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Connection", true, "no"])
+        assert.include(error.message, "learner")
+      })
+    )
+  }
+)
 
 await describeServer("a cluster whose members lose each other", Etcd.cluster("etcd 3.5", 3), (members) => {
   it.live("the first request after the failover is served, wherever the layer was", () =>
-    Effect.gen(function*() {
-      const leader = Effect.gen(function*() {
+    Effect.gen(function* () {
+      const leader = Effect.gen(function* () {
         for (const member of members) {
           const status = yield* member.admin("maintenance/status", {})
           if (status.leader === status.header.member_id) return member
@@ -219,11 +269,15 @@ await describeServer("a cluster whose members lose each other", Etcd.cluster("et
       const held = request("me")
       yield* storage.claim(held)
       yield* old.kill
-      yield* Effect.retry(Effect.suspend(() => others[0]!.admin("kv/range", { key: Etcd.base64("x") })).pipe(Effect.sandbox), stubborn)
+      yield* Effect.retry(
+        Effect.suspend(() => others[0]!.admin("kv/range", { key: Etcd.base64("x") })).pipe(Effect.sandbox),
+        stubborn
+      )
       const outcomes = yield* storage.get("a")
       assert.strictEqual(outcomes._tag, "Some")
       const [renewed] = yield* storage.renew([held])
       assert.strictEqual(renewed!._tag, "Renewed")
       yield* old.start
-    }))
+    })
+  )
 })

@@ -17,7 +17,14 @@ import { compare } from "../../evidence/bench/rounds.js"
 import * as statistics from "../../evidence/bench/statistics.js"
 import * as program from "../support/program.js"
 
-const spreadOf = (median: number): statistics.Spread => ({ p25: median, median, p75: median, p95: median, most: median, count: 1 })
+const spreadOf = (median: number): statistics.Spread => ({
+  p25: median,
+  median,
+  p75: median,
+  p95: median,
+  most: median,
+  count: 1
+})
 
 const plan = { settle: 1, rounds: 2, warmUp: 1, blockMillis: 1 }
 const ours = { storage: "PostgreSQL", name: "StorageLock", role: "ours" } as const
@@ -25,7 +32,13 @@ const peer = { storage: "PostgreSQL", name: "another", role: "peer" } as const
 
 /** `worse` than the goals by as much, where it is above one. */
 const results = (worse: number): report.Results => {
-  const contention = { perSecond: spreadOf(100), fewest: spreadOf(3), most: spreadOf(9), longestWaitMillis: spreadOf(80), overlaps: worse > 1 ? 1 : 0 }
+  const contention = {
+    perSecond: spreadOf(100),
+    fewest: spreadOf(3),
+    most: spreadOf(9),
+    longestWaitMillis: spreadOf(80),
+    overlaps: worse > 1 ? 1 : 0
+  }
   return {
     date: "2000-01-01",
     machine: "a machine",
@@ -45,27 +58,34 @@ const results = (worse: number): report.Results => {
         { name: "StorageLock", micros: spreadOf(100), ratio: spreadOf((scenario === cycleAlone ? 1.1 : 0.2) * worse) }
       ]
     })),
-    cycles: [{
-      storage: "PostgreSQL",
-      scenario: cycleAlone,
-      operationsPerBlock: 1,
-      contenders: [
-        { name: "bare <driver>", micros: spreadOf(100), ratio: spreadOf(1) },
-        { name: "StorageLock", micros: spreadOf(110), ratio: spreadOf(worse > 1 ? 2.3 : 1.1) },
-        { name: "another", micros: spreadOf(220), ratio: spreadOf(2.2) }
-      ]
-    }],
+    cycles: [
+      {
+        storage: "PostgreSQL",
+        scenario: cycleAlone,
+        operationsPerBlock: 1,
+        contenders: [
+          { name: "bare <driver>", micros: spreadOf(100), ratio: spreadOf(1) },
+          { name: "StorageLock", micros: spreadOf(110), ratio: spreadOf(worse > 1 ? 2.3 : 1.1) },
+          { name: "another", micros: spreadOf(220), ratio: spreadOf(2.2) }
+        ]
+      }
+    ],
     requests: [{ ...ours, statements: 2, roundTrips: 2 }],
     roundTrips: {
       operations: [{ operation: "get", times: 10, statements: worse, roundTrips: worse, expected: 1 }],
       renewals: { statements: 3, roundTrips: 3, renewed: 250, holds: 250 }
     },
-    handOffs: [{ ...ours, millis: spreadOf(4 * worse) }, { ...peer, millis: spreadOf(4.01) }],
+    handOffs: [
+      { ...ours, millis: spreadOf(4 * worse) },
+      { ...peer, millis: spreadOf(4.01) }
+    ],
     contentions: [
       { ...ours, ...contention, requestsPerAcquisition: spreadOf(3 * worse) },
       { ...peer, ...contention, overlaps: 7, requestsPerAcquisition: spreadOf(3.01) }
     ],
-    refreshes: [{ storage: "PostgreSQL", holds: 1_000, statements: spreadOf(10), cpuMillis: spreadOf(5), serverMillis: undefined }],
+    refreshes: [
+      { storage: "PostgreSQL", holds: 1_000, statements: spreadOf(10), cpuMillis: spreadOf(5), serverMillis: undefined }
+    ],
     memories: [{ storage: "PostgreSQL", name: "StorageLock", bytesPerHold: 3_000, bytesPerWaiter: 4_000 }],
     stalls: [
       { ...ours, millis: spreadOf(1_400 * worse), told: 1, runs: 1, mute: false },
@@ -88,7 +108,12 @@ describe("the arithmetic of the benchmark", () => {
   it("ratios are taken round by round, so noise that hits a whole round cancels", () => {
     const floor = [100, 1000, 100, 1000, 100]
     const ours = [110, 1100, 110, 1100, 110]
-    expect(statistics.spread(statistics.ratios(ours, floor))).toMatchObject({ p25: 1.1, median: 1.1, p75: 1.1, count: 5 })
+    expect(statistics.spread(statistics.ratios(ours, floor))).toMatchObject({
+      p25: 1.1,
+      median: 1.1,
+      p75: 1.1,
+      count: 5
+    })
     expect(() => statistics.ratios([1], [1, 2])).toThrow("pairs")
   })
 
@@ -97,7 +122,10 @@ describe("the arithmetic of the benchmark", () => {
       const rounds = Array.from({ length: 4 * contenders }, (_, round) => statistics.order(contenders, round))
       for (const order of rounds) expect([...order].sort()).toEqual(Array.from({ length: contenders }, (_, i) => i))
       for (let place = 0; place < contenders; place++) {
-        const counts = rounds.reduce((sum, order) => sum.set(order[place]!, (sum.get(order[place]!) ?? 0) + 1), new Map<number, number>())
+        const counts = rounds.reduce(
+          (sum, order) => sum.set(order[place]!, (sum.get(order[place]!) ?? 0) + 1),
+          new Map<number, number>()
+        )
         expect([...counts.values()]).toEqual(Array.from({ length: contenders }, () => 4))
       }
     }
@@ -119,7 +147,11 @@ describe("the arithmetic of the benchmark", () => {
     // Not told in one of the runs is not told in time.
     const once = results(1)
     const deaf = { ...once, stalls: once.stalls.map((_) => ({ ..._, runs: 2 })) }
-    expect(goals(deaf).filter((_) => !_.met).map((_) => _.goal)).toEqual([expect.stringContaining("stall")])
+    expect(
+      goals(deaf)
+        .filter((_) => !_.met)
+        .map((_) => _.goal)
+    ).toEqual([expect.stringContaining("stall")])
   })
 
   it("the report says what was met, what was not, and what was not measured", () => {
@@ -134,9 +166,16 @@ describe("the arithmetic of the benchmark", () => {
 })
 
 describe("the charts", () => {
-  const bar = (value: number | undefined, more: Partial<Bar> = {}): Bar => ({ label: "a", value, text: `text ${value}`, role: "peer", ...more })
+  const bar = (value: number | undefined, more: Partial<Bar> = {}): Bar => ({
+    label: "a",
+    value,
+    text: `text ${value}`,
+    role: "peer",
+    ...more
+  })
   const draw = (...bars: ReadonlyArray<Bar>) => svg({ title: "a < b", subtitle: "", groups: [{ name: "g", bars }] })
-  const widths = (text: string) => Array.from(text.matchAll(/<rect class="peer" x="330" .*?width="([\d.]+)"/g), ([, width]) => Number(width))
+  const widths = (text: string) =>
+    Array.from(text.matchAll(/<rect class="peer" x="330" .*?width="([\d.]+)"/g), ([, width]) => Number(width))
 
   it("bars are as long as their values, and every value is written at its bar", () => {
     const text = draw(bar(10), bar(5), bar(0))
@@ -157,7 +196,9 @@ describe("the charts", () => {
   })
 
   it("are XML whatever the names, and change with the ground", () => {
-    const text = figures(results(1)).map(({ chart }) => svg(chart)).join("")
+    const text = figures(results(1))
+      .map(({ chart }) => svg(chart))
+      .join("")
     expect(text).toContain("bare &#60;driver&#62;")
     expect(text).not.toMatch(/NaN|undefined|Infinity/)
     expect(text).toContain("prefers-color-scheme: dark")
@@ -182,20 +223,24 @@ describe("the comparison", () => {
     )
     expect(calls).toHaveLength(2 * (4 + 2))
     expect(calls.slice(4)).toEqual(["floor", "ours", "ours", "floor", "ours", "floor", "floor", "ours"])
-    expect(found.contenders.map((_) => [_.name, _.micros.count])).toEqual([["floor", 4], ["ours", 4]])
+    expect(found.contenders.map((_) => [_.name, _.micros.count])).toEqual([
+      ["floor", 4],
+      ["ours", 4]
+    ])
     expect(found.contenders[0]!.ratio.median).toBe(1)
   })
 
   it("an operation that does not do its work ends it", async () => {
     const broken = { name: "broken", run: () => Promise.reject(new Error("not released")) }
-    await expect(compare({ storage: "s", scenario: "c" }, [broken], { settle: 1, rounds: 1, warmUp: 1, blockMillis: 1 }, () => {}))
-      .rejects.toThrow("not released")
+    await expect(
+      compare({ storage: "s", scenario: "c" }, [broken], { settle: 1, rounds: 1, warmUp: 1, blockMillis: 1 }, () => {})
+    ).rejects.toThrow("not released")
   })
 
   it("another library that fails takes no further part, and the rest is measured", async () => {
     const good = (name: string) => ({ name, run: () => new Promise<void>((resolve) => setTimeout(resolve, 1)) })
     let calls = 0
-    const broken = { name: "broken", run: () => ++calls < 4 ? Promise.resolve() : Promise.reject(new Error("gone")) }
+    const broken = { name: "broken", run: () => (++calls < 4 ? Promise.resolve() : Promise.reject(new Error("gone"))) }
     const failures: Array<unknown> = []
     const found = await compare(
       { storage: "s", scenario: "c" },
@@ -206,35 +251,46 @@ describe("the comparison", () => {
     )
     expect(failures).toEqual([["broken", "Error: gone"]])
     expect(calls).toBe(4)
-    expect(found.contenders.map((_) => [_.name, _.micros.count])).toEqual([["floor", 6], ["ours", 6]])
+    expect(found.contenders.map((_) => [_.name, _.micros.count])).toEqual([
+      ["floor", 6],
+      ["ours", 6]
+    ])
   })
 })
 
 describe("the processes of the benchmark", () => {
-  const opening = { do: "open", key: "k", storage: "sqlite", way: "StorageLock", settings: { leaseMillis: 10_000 } } as const
+  const opening = {
+    do: "open",
+    key: "k",
+    storage: "sqlite",
+    way: "StorageLock",
+    settings: { leaseMillis: 10_000 }
+  } as const
   const folder = () => mkdtempSync(join(tmpdir(), "bench-test-"))
   const workerFile = program.bundled(new URL("../../evidence/bench/worker.ts", import.meta.url))
 
   it.live("one that does not answer is ended, and the next has open what it had", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const [worker] = yield* crews.make(1, pathToFileURL(workerFile()))
       const path = folder()
       yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(path, { recursive: true, force: true })))
-      const tell = <A>(command: Command, millis?: number) => Effect.tryPromise({ try: () => worker!.tell<A>(command, millis), catch: (error) => error as Error })
+      const tell = <A>(command: Command, millis?: number) =>
+        Effect.tryPromise({ try: () => worker!.tell<A>(command, millis), catch: (error) => error as Error })
       yield* tell({ ...opening, place: { url: join(path, "a.db"), prefix: "" } })
       yield* tell({ do: "acquire", key: "k", lockId: "x" })
       const late = yield* Effect.flip(tell({ do: "acquire", key: "k", lockId: "x" }, 300))
-      expect(late.message).toContain("no answer to \"acquire\" within 0.3 s")
+      expect(late.message).toContain('no answer to "acquire" within 0.3 s')
       yield* Effect.promise(() => worker!.ended())
       // The same file, in a new process.
       yield* tell({ do: "acquire", key: "k", lockId: "y" })
       yield* tell({ do: "release", key: "k" })
       const unknown = yield* Effect.flip(tell({ do: "acquire", key: "other", lockId: "y" }))
       expect(unknown.message).toContain("other is not open here")
-    }))
+    })
+  )
 
   it.live("two holders at a time are counted", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const [worker] = yield* crews.make(1, pathToFileURL(workerFile()))
       const path = folder()
       yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(path, { recursive: true, force: true })))
@@ -247,7 +303,8 @@ describe("the processes of the benchmark", () => {
       writeFileSync(guard, "")
       const together = yield* Effect.promise(() => worker!.tell<Contended>(contend))
       expect(together.overlaps).toBeGreaterThan(0)
-    }))
+    })
+  )
 })
 
 describe("the floor", () => {
@@ -278,14 +335,17 @@ describe("the options of the benchmark", () => {
     expect(() => options.parse(["--rounds", "x"])).toThrow("--rounds")
     expect(() => options.parse(["--fast"])).toThrow()
     expect(options.parse(["--help"])).toBe("help")
-    expect(options.parse(["--storage", "postgres", "--storage", "memory"])).toMatchObject({ storages: ["memory", "postgres"] })
+    expect(options.parse(["--storage", "postgres", "--storage", "memory"])).toMatchObject({
+      storages: ["memory", "postgres"]
+    })
     expect(options.parse(["--scenario", "stall", "--no-peers"])).toMatchObject({ scenarios: ["stall"], peers: false })
   })
 
   it("only a run of everything is written down", () => {
     const whole = (...args: ReadonlyArray<string>) => options.isWhole(options.parse(args) as options.Options)
     expect(whole()).toBe(true)
-    for (const args of [["--quick"], ["--no-peers"], ["--storage", "memory"], ["--scenario", "cycle"]]) expect(whole(...args), args.join()).toBe(false)
+    for (const args of [["--quick"], ["--no-peers"], ["--storage", "memory"], ["--scenario", "cycle"]])
+      expect(whole(...args), args.join()).toBe(false)
   })
 })
 
@@ -294,7 +354,11 @@ describe("npm run bench", () => {
   const run = (...args: ReadonlyArray<string>) => program.ended(program.start(main(), args))
 
   it("a quick run over SQLite measures every scenario", async () => {
-    const { code, stderr: err, stdout: out } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")
+    const {
+      code,
+      stderr: err,
+      stdout: out
+    } = await run("--quick", "--json", "--rounds", "2", "--storage", "sqlite", "--no-peers")
     expect(code, err).toBe(0)
     const found = JSON.parse(out) as report.Results
     expect(found.failures).toEqual([])

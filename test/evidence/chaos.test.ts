@@ -8,7 +8,11 @@ import * as Binaries from "../harness/postgresBinaries.js"
 import { describeServer } from "../harness/server.js"
 import * as program from "../support/program.js"
 
-const main = program.bundled(...["main", "resource", "sqliteWriter", "worker"].map((name) => new URL(`../../evidence/chaos/${name}.ts`, import.meta.url)))
+const main = program.bundled(
+  ...["main", "resource", "sqliteWriter", "worker"].map(
+    (name) => new URL(`../../evidence/chaos/${name}.ts`, import.meta.url)
+  )
+)
 const seconds = process.env["CHAOS_SECONDS"] ?? "15"
 
 const violated = (lines: ReadonlyArray<Line>, highest = new Map<string, number>()): ReadonlyArray<string> => {
@@ -18,17 +22,57 @@ const violated = (lines: ReadonlyArray<Line>, highest = new Map<string, number>(
 }
 
 const want = (t: number, p: string, n: number, more: Partial<Extract<Line, { type: "want" }>> = {}): Line => ({
-  type: "want", t, p, n, lock: "L", owner: undefined, wait: true, timeout: undefined, within: undefined, ...more
+  type: "want",
+  t,
+  p,
+  n,
+  lock: "L",
+  owner: undefined,
+  wait: true,
+  timeout: undefined,
+  within: undefined,
+  ...more
 })
-const got = (t: number, p: string, n: number, hold: string, token: number, until: number, owner = `owner of ${hold}`): Line => ({
-  type: "got", t, p, n, lock: "L", owner, hold, token, until
+const got = (
+  t: number,
+  p: string,
+  n: number,
+  hold: string,
+  token: number,
+  until: number,
+  owner = `owner of ${hold}`
+): Line => ({
+  type: "got",
+  t,
+  p,
+  n,
+  lock: "L",
+  owner,
+  hold,
+  token,
+  until
 })
 const look = (t: number, p: string, hold: string, until: number): Line => ({ type: "look", t, p, hold, until })
 const end = (t: number, p: string, hold: string): Line => ({ type: "end", t, p, hold })
 const lost = (t: number, p: string, hold: string, reason = "Expired"): Line => ({ type: "lost", t, p, hold, reason })
-const done = (t: number, p: string, n: number, exit: string, body?: string): Line => ({ type: "done", t, p, n, body, exit })
+const done = (t: number, p: string, n: number, exit: string, body?: string): Line => ({
+  type: "done",
+  t,
+  p,
+  n,
+  body,
+  exit
+})
 const judged = (t: number, p: string, hold: string, token: number, accepted: boolean, sent = t - 1): Line => ({
-  type: "judged", t, p, id: t, lock: "L", hold, token, sent, accepted
+  type: "judged",
+  t,
+  p,
+  id: t,
+  lock: "L",
+  hold,
+  token,
+  sent,
+  accepted
 })
 const stop = (t: number, p: string, until: number): Line => ({ type: "stop", t, p, until, suspended: false })
 
@@ -61,26 +105,47 @@ describe("what the logs of a run show", () => {
   it("a good run violates nothing", () => expect(violated(good)).toEqual([]))
 
   it("two who surely have one lock", () =>
-    expect(violated([got(0, "a", 1, "A", 7, 900), got(100, "b", 2, "B", 8, 900), end(200, "a", "A"), end(200, "b", "B")])).toContain("exclusion"))
+    expect(
+      violated([got(0, "a", 1, "A", 7, 900), got(100, "b", 2, "B", 8, 900), end(200, "a", "A"), end(200, "b", "B")])
+    ).toContain("exclusion"))
 
   it("one who is still sure of it when it has been given to another, and no longer says so", () =>
-    expect(violated([
-      got(0, "a", 1, "A", 7, 50), got(100, "b", 2, "B", 8, 101), end(102, "b", "B"), look(150, "a", "A", 900), end(160, "a", "A")
-    ])).toContain("superseded"))
+    expect(
+      violated([
+        got(0, "a", 1, "A", 7, 50),
+        got(100, "b", 2, "B", 8, 101),
+        end(102, "b", "B"),
+        look(150, "a", "A", 900),
+        end(160, "a", "A")
+      ])
+    ).toContain("superseded"))
 
   it("a token that is lower than one that was given before", () => {
-    expect(violated([got(0, "a", 1, "A", 8, 900), end(10, "a", "A"), got(20, "b", 2, "B", 7, 900), end(30, "b", "B")])).toEqual(["growing"])
+    expect(
+      violated([got(0, "a", 1, "A", 8, 900), end(10, "a", "A"), got(20, "b", 2, "B", 7, 900), end(30, "b", "B")])
+    ).toEqual(["growing"])
     expect(violated([got(0, "a", 1, "A", 8, 900), end(10, "a", "A")], new Map([["L", 9]]))).toEqual(["growing"])
   })
 
   it("a token that was given to two", () =>
-    expect(violated([got(0, "a", 1, "A", 7, 900), end(10, "a", "A"), got(20, "b", 2, "B", 7, 900), end(30, "b", "B")])).toEqual(["tokens"]))
+    expect(
+      violated([got(0, "a", 1, "A", 7, 900), end(10, "a", "A"), got(20, "b", 2, "B", 7, 900), end(30, "b", "B")])
+    ).toEqual(["tokens"]))
 
   it("a write that was rejected while its writer surely had the lock", () =>
-    expect(violated([got(0, "a", 1, "A", 7, 900), judged(10, "a", "A", 7, false), end(20, "a", "A")])).toEqual(["fencing"]))
+    expect(violated([got(0, "a", 1, "A", 7, 900), judged(10, "a", "A", 7, false), end(20, "a", "A")])).toEqual([
+      "fencing"
+    ]))
 
   it("a write that was sent after its writer had been told", () =>
-    expect(violated([got(0, "a", 1, "A", 7, 900), lost(901, "a", "A"), judged(920, "a", "A", 7, true, 910), end(930, "a", "A")])).toEqual(["fencing"]))
+    expect(
+      violated([
+        got(0, "a", 1, "A", 7, 900),
+        lost(901, "a", "A"),
+        judged(920, "a", "A", 7, true, 910),
+        end(930, "a", "A")
+      ])
+    ).toEqual(["fencing"]))
 
   it("a lower token that was accepted after a higher one", () =>
     expect(violated([judged(10, "a", "A", 8, true), judged(20, "b", "B", 7, true)])).toEqual(["fencing"]))
@@ -109,26 +174,51 @@ describe("what the logs of a run show", () => {
   })
 
   it("a body whose end is not the end of its withLock; a defect; an error that was logged", () => {
-    expect(violated([want(0, "a", 1), got(1, "a", 1, "A", 7, 900), end(2, "a", "A"), done(3, "a", 1, "StorageError Timeout", "ok")])).toEqual(["result"])
+    expect(
+      violated([
+        want(0, "a", 1),
+        got(1, "a", 1, "A", 7, 900),
+        end(2, "a", "A"),
+        done(3, "a", 1, "StorageError Timeout", "ok")
+      ])
+    ).toEqual(["result"])
     expect(violated([want(0, "a", 1), done(3, "a", 1, "died: TypeError")])).toEqual(["result"])
     expect(violated([{ type: "log", t: 1, p: "a", text: "ERROR" }])).toEqual(["result"])
   })
 
   it("a time-out and an interruption that are heeded late", () => {
     expect(violated([want(0, "a", 1, { timeout: 100 }), done(160, "a", 1, "LockTimeout")])).toEqual(["prompt"])
-    expect(violated([want(0, "a", 1), { type: "interrupt", t: 100, p: "a", n: 1 }, done(160, "a", 1, "interrupted")])).toEqual(["prompt"])
-    expect(violated([want(0, "a", 1, { timeout: 100 }), done(160, "a", 1, "LockTimeout"), stop(99, "a", 159)])).toEqual([])
+    expect(
+      violated([want(0, "a", 1), { type: "interrupt", t: 100, p: "a", n: 1 }, done(160, "a", 1, "interrupted")])
+    ).toEqual(["prompt"])
+    expect(violated([want(0, "a", 1, { timeout: 100 }), done(160, "a", 1, "LockTimeout"), stop(99, "a", 159)])).toEqual(
+      []
+    )
   })
 
   it("one of a process who has the lock before another that came earlier", () =>
-    expect(violated([
-      want(-50, "a", 1), want(1, "a", 2), got(10, "a", 2, "B", 7, 900), end(20, "a", "B"), got(21, "a", 1, "A", 8, 900), end(30, "a", "A")
-    ])).toEqual(["order"]))
+    expect(
+      violated([
+        want(-50, "a", 1),
+        want(1, "a", 2),
+        got(10, "a", 2, "B", 7, 900),
+        end(20, "a", "B"),
+        got(21, "a", 1, "A", 8, 900),
+        end(30, "a", "A")
+      ])
+    ).toEqual(["order"]))
 
   it("two who came at nearly the same time have no order", () =>
-    expect(violated([
-      want(0, "a", 1), want(1, "a", 2), got(10, "a", 2, "B", 7, 900), end(20, "a", "B"), got(21, "a", 1, "A", 8, 900), end(30, "a", "A")
-    ])).toEqual([]))
+    expect(
+      violated([
+        want(0, "a", 1),
+        want(1, "a", 2),
+        got(10, "a", 2, "B", 7, 900),
+        end(20, "a", "B"),
+        got(21, "a", 1, "A", 8, 900),
+        end(30, "a", "A")
+      ])
+    ).toEqual([]))
 
   it("who does not get on, and what is left", () => {
     expect(violated([{ type: "stuck", t: 1, p: "a", text: "" }])).toEqual(["progress"])
@@ -155,21 +245,25 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (folder: string, ...args: ReadonlyArray<string>) => program.start(main(), args, { env: { ...process.env, TMPDIR: folder } })
+const start = (folder: string, ...args: ReadonlyArray<string>) =>
+  program.start(main(), args, { env: { ...process.env, TMPDIR: folder } })
 
 const ended = async (child: ReturnType<typeof start>) => {
   const { code, stderr, stdout } = await program.ended(child)
   return { code, output: stdout + stderr }
 }
 
-const left = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("tsx-") && !name.startsWith("node-compile-cache"))
+const left = (folder: string) =>
+  readdirSync(folder).filter((name) => !name.startsWith("tsx-") && !name.startsWith("node-compile-cache"))
 
 const short = (storage: string) =>
   it(`keeps every promise for ${seconds} seconds of chaos`, { timeout: 1000 * (Number(seconds) + 240) }, async () => {
     const folder = folderIn(directory, "run-")
     const files = folderIn(directory, "result-")
     const json = join(files, "result.json")
-    const { code, output } = await ended(start(folder, "--storage", storage, "--seconds", seconds, "--spacing", "1000", "--json", json))
+    const { code, output } = await ended(
+      start(folder, "--storage", storage, "--seconds", seconds, "--spacing", "1000", "--json", json)
+    )
     expect({ code, output: code === 0 ? "" : output }).toEqual({ code: 0, output: "" })
     const result = JSON.parse(readFileSync(json, "utf8"))
     expect(result).toMatchObject({ ok: true, storage, violations: 0, findings: [] })
@@ -190,7 +284,9 @@ describe("chaos over SQLite", () => {
     const child = start(folder, "--storage", "sqlite", "--seconds", "600")
     const over = ended(child)
     // Its first line of progress comes when all workers are up.
-    await new Promise<void>((resolve) => child.stdout!.on("data", (chunk) => String(chunk).includes(" of 600 s") && resolve()))
+    await new Promise<void>((resolve) =>
+      child.stdout!.on("data", (chunk) => String(chunk).includes(" of 600 s") && resolve())
+    )
     child.kill("SIGINT")
     expect((await over).code).toBe(130)
     expect(left(folder)).toEqual([])

@@ -4,11 +4,15 @@ import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("../../", import.meta.url))
 
-const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as { readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>> }
+const manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as {
+  readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>
+}
 
 /** Each module that is published: by which path, as what, and from which source. */
 export const entries = Object.entries(manifest.exports).flatMap(([subpath, target]) =>
-  typeof target === "object" ? [{ subpath, target, source: target.default.replace(/^\.\/dist\//, "src/").replace(/\.js$/, ".ts") }] : []
+  typeof target === "object"
+    ? [{ subpath, target, source: target.default.replace(/^\.\/dist\//, "src/").replace(/\.js$/, ".ts") }]
+    : []
 )
 
 export const aliases = entries.map(({ source, subpath }) => ({

@@ -10,8 +10,10 @@ import { ServerUnavailable } from "./server.js"
 /** A folder that we can write and, where servers run as another user than we, that this user can reach. */
 export const cacheFolder = (): string | undefined => {
   const reachable = (path: string): boolean =>
-    unprivileged === undefined || path === "/" || !Fs.existsSync(path)
-    || ((Fs.statSync(path).mode & 0o001) !== 0 && reachable(Path.dirname(path)))
+    unprivileged === undefined ||
+    path === "/" ||
+    !Fs.existsSync(path) ||
+    ((Fs.statSync(path).mode & 0o001) !== 0 && reachable(Path.dirname(path)))
   const candidates = [
     process.env["XDG_CACHE_HOME"],
     Path.join(Os.homedir(), ".cache"),
@@ -51,7 +53,10 @@ export const command = (
         resume(
           error === null
             ? Effect.succeed(out)
-            : new ServerUnavailable({ server, reason: `${name} ${args[0]} failed: ${err.slice(-1000) || error.message}` })
+            : new ServerUnavailable({
+                server,
+                reason: `${name} ${args[0]} failed: ${err.slice(-1000) || error.message}`
+              })
         )
     )
     return Effect.sync(() => void child.kill())
@@ -73,12 +78,13 @@ export const folder = (
     const work = Fs.mkdtempSync(Path.join(cache, "fetch-"))
     Fs.chmodSync(work, 0o755)
     return make(work).pipe(
-      Effect.andThen(Effect.try({ try: () => Fs.renameSync(work, final), catch: (error) => new ServerUnavailable({ server, reason: String(error) }) })),
-      Effect.catch((error) =>
-        Fs.existsSync(final)
-          ? Effect.void
-          : Effect.fail(error)
+      Effect.andThen(
+        Effect.try({
+          try: () => Fs.renameSync(work, final),
+          catch: (error) => new ServerUnavailable({ server, reason: String(error) })
+        })
       ),
+      Effect.catch((error) => (Fs.existsSync(final) ? Effect.void : Effect.fail(error))),
       Effect.as(final),
       Effect.ensuring(Effect.sync(() => Fs.rmSync(work, { recursive: true, force: true })))
     )

@@ -23,18 +23,25 @@ export const ownSources = (
 ): { readonly list: string; readonly deb822: string } => {
   // Another suite may lack the updates of this one; what matters of them comes with a point release.
   const wanted = (name: string) => name === codename || (suite === codename && name.startsWith(`${codename}-`))
-  const named = (name: string) => name === codename ? suite : name
+  const named = (name: string) => (name === codename ? suite : name)
   const files = [Path.join(root, "sources.list"), ...listed(Path.join(root, "sources.list.d"))]
   const line = /^(deb\s+(?:\[[^\]]*\]\s*)?\S+\s+)(\S+)/
-  const list = files.filter((file) => file.endsWith(".list")).flatMap((file) => readable(file).split("\n")).filter((text) =>
-    wanted(line.exec(text.trim())?.[2] ?? "")
-  ).map((text) => text.trim().replace(line, (_, before: string, name: string) => before + named(name)))
-  const deb822 = files.filter((file) => file.endsWith(".sources")).flatMap((file) =>
-    readable(file).replace(/^#.*\n/gm, "").split(/\n\s*\n/)
-  ).flatMap((stanza) => {
-    const suites = (/^Suites:(.*)$/m.exec(stanza)?.[1] ?? "").trim().split(/\s+/).filter(wanted).map(named)
-    return suites.length === 0 ? [] : [stanza.trim().replace(/^Suites:.*$/m, `Suites: ${suites.join(" ")}`)]
-  })
+  const list = files
+    .filter((file) => file.endsWith(".list"))
+    .flatMap((file) => readable(file).split("\n"))
+    .filter((text) => wanted(line.exec(text.trim())?.[2] ?? ""))
+    .map((text) => text.trim().replace(line, (_, before: string, name: string) => before + named(name)))
+  const deb822 = files
+    .filter((file) => file.endsWith(".sources"))
+    .flatMap((file) =>
+      readable(file)
+        .replace(/^#.*\n/gm, "")
+        .split(/\n\s*\n/)
+    )
+    .flatMap((stanza) => {
+      const suites = (/^Suites:(.*)$/m.exec(stanza)?.[1] ?? "").trim().split(/\s+/).filter(wanted).map(named)
+      return suites.length === 0 ? [] : [stanza.trim().replace(/^Suites:.*$/m, `Suites: ${suites.join(" ")}`)]
+    })
   return { list: list.join("\n"), deb822: deb822.join("\n\n") }
 }
 
@@ -66,14 +73,22 @@ const ofSystem = /^(libc6|libc-bin|libgcc-s1|libstdc\+\+6|libllvm.*|libperl.*|li
 const neverNeeded = /^(libllvm.*|libperl.*|libpython.*|libc-bin|gcc-.*-base)$/
 
 const unpacked = (root: string, own: boolean): Unpacked => {
-  const libraries = ["usr/lib", "lib", "usr/lib64"].flatMap((folder) =>
-    listed(Path.join(root, folder)).filter((path) => /-linux-/.test(Path.basename(path)) && Fs.statSync(path).isDirectory())
-  ).join(":")
+  const libraries = ["usr/lib", "lib", "usr/lib64"]
+    .flatMap((folder) =>
+      listed(Path.join(root, folder)).filter(
+        (path) => /-linux-/.test(Path.basename(path)) && Fs.statSync(path).isDirectory()
+      )
+    )
+    .join(":")
   if (own) {
     return { root, command: (path) => ({ file: Path.join(root, path), args: [], env: { LD_LIBRARY_PATH: libraries } }) }
   }
-  const loader = [...["lib64", "usr/lib64", "lib", "usr/lib"].map((folder) => Path.join(root, folder)), ...libraries.split(":")]
-    .flatMap(listed).find((path) => /^ld-linux.*\.so\.\d$/.test(Path.basename(path)))
+  const loader = [
+    ...["lib64", "usr/lib64", "lib", "usr/lib"].map((folder) => Path.join(root, folder)),
+    ...libraries.split(":")
+  ]
+    .flatMap(listed)
+    .find((path) => /^ld-linux.*\.so\.\d$/.test(Path.basename(path)))
   return {
     root,
     command: (path) => ({
@@ -86,7 +101,7 @@ const unpacked = (root: string, own: boolean): Unpacked => {
 
 /** Unpacks a server's packages once per release, and says where. */
 export const fetch = (options: Options): Effect.Effect<Unpacked, ServerUnavailable> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const unavailable = (reason: string) => new ServerUnavailable({ server: options.server, reason })
     const codename = /^VERSION_CODENAME="?(\w+)/m.exec(readable("/etc/os-release"))?.[1]
     if (process.platform !== "linux" || codename === undefined || !Fs.existsSync("/usr/bin/apt-get")) {
@@ -99,7 +114,12 @@ export const fetch = (options: Options): Effect.Effect<Unpacked, ServerUnavailab
     return unpacked(Path.join(folder, "root"), own)
   })
 
-const fill = (options: Options, work: string, codename: string, suite: string): Effect.Effect<void, ServerUnavailable> => {
+const fill = (
+  options: Options,
+  work: string,
+  codename: string,
+  suite: string
+): Effect.Effect<void, ServerUnavailable> => {
   const run = (name: string, args: ReadonlyArray<string>, cwd = work) =>
     Cache.command(options.server, name, args, cwd, { APT_CONFIG: Path.join(work, "apt.conf") })
   const own = suite === codename
@@ -107,7 +127,7 @@ const fill = (options: Options, work: string, codename: string, suite: string): 
     own
       ? options.keep(name) && !ofSystem.test(name)
       : options.keep(name) || (name.startsWith("lib") && !neverNeeded.test(name))
-  return Effect.gen(function*() {
+  return Effect.gen(function* () {
     for (const folder of ["lists/partial", "cache/archives/partial", "state", "sources.d", "debs", "root"]) {
       Fs.mkdirSync(Path.join(work, folder), { recursive: true })
     }
@@ -132,19 +152,23 @@ const fill = (options: Options, work: string, codename: string, suite: string): 
       "Acquire::Retries": "3"
     }
     // How the system reaches its mirror (proxies and the like) holds for us too.
-    const access = (yield* Cache.command(options.server, "apt-config", ["dump"], work, {})).split("\n").filter((line) =>
-      line.startsWith("Acquire::")
-    )
+    const access = (yield* Cache.command(options.server, "apt-config", ["dump"], work, {}))
+      .split("\n")
+      .filter((line) => line.startsWith("Acquire::"))
     Fs.writeFileSync(
       Path.join(work, "apt.conf"),
       [...access, ...Object.entries(settings).map(([key, value]) => `${key} "${value}";`)].join("\n") + "\n"
     )
     yield* run("apt-get", ["update", "-q"])
     const plan = yield* run("apt-get", ["install", "-s", "-q", options.package])
-    const wanted = Array.from(plan.matchAll(/^Inst (\S+) (?:\[\S+\] )?\((\S+)/gm)).filter(([, name]) =>
-      name !== undefined && needed(name)
+    const wanted = Array.from(plan.matchAll(/^Inst (\S+) (?:\[\S+\] )?\((\S+)/gm)).filter(
+      ([, name]) => name !== undefined && needed(name)
     )
-    yield* run("apt-get", ["download", "-q", ...wanted.map(([, name, version]) => `${name}=${version}`)], Path.join(work, "debs"))
+    yield* run(
+      "apt-get",
+      ["download", "-q", ...wanted.map(([, name, version]) => `${name}=${version}`)],
+      Path.join(work, "debs")
+    )
     for (const deb of listed(Path.join(work, "debs"))) yield* run("dpkg-deb", ["-x", deb, Path.join(work, "root")])
     for (const name of Fs.readdirSync(work)) {
       if (name !== "root") Fs.rmSync(Path.join(work, name), { recursive: true })

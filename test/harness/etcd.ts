@@ -36,13 +36,19 @@ const built: Effect.Effect<Command, ServerUnavailable> = Effect.suspend(() => {
   const name = `go-${process.arch}-etcd-${goVersion}`
   const cache = Cache.cacheFolder()
   if (!required() && !(cache !== undefined && Fs.existsSync(Path.join(cache, name)))) {
-    return new ServerUnavailable({ server, reason: "it is not built; EFFECT_STORAGE_LOCK_REQUIRE_SERVERS=1 builds it once, by Go, in some minutes" })
+    return new ServerUnavailable({
+      server,
+      reason: "it is not built; EFFECT_STORAGE_LOCK_REQUIRE_SERVERS=1 builds it once, by Go, in some minutes"
+    })
   }
   return Effect.map(
     Cache.folder(server, name, (work) => {
-      const go = (...args: ReadonlyArray<string>) => Cache.command(server, "nice", ["-n", "19", "go", ...args], work, { GOFLAGS: "-mod=mod" }, 1_200_000)
+      const go = (...args: ReadonlyArray<string>) =>
+        Cache.command(server, "nice", ["-n", "19", "go", ...args], work, { GOFLAGS: "-mod=mod" }, 1_200_000)
       Fs.writeFileSync(Path.join(work, "go.mod"), "module storagelock/etcd\n\ngo 1.23\n")
-      return go("get", "-tool", `${goModule}@${goVersion}`).pipe(Effect.andThen(go("build", "-o", "etcd", "-ldflags", "-s -w", goModule)))
+      return go("get", "-tool", `${goModule}@${goVersion}`).pipe(
+        Effect.andThen(go("build", "-o", "etcd", "-ldflags", "-s -w", goModule))
+      )
     }),
     (folder): Command => ({ file: Path.join(folder, "etcd"), args: [], env: {} })
   )
@@ -88,7 +94,9 @@ const using = (address: string): Pick<EtcdServer, "url" | "admin" | "handled" | 
   handled: Effect.promise(async () => {
     const text = await (await fetch(`http://${address}/metrics`)).text()
     const counts: Record<string, number> = {}
-    for (const [, method, count] of text.matchAll(/^grpc_server_handled_total\{[^}]*grpc_method="(\w+)"[^}]*\} (\S+)$/gm)) {
+    for (const [, method, count] of text.matchAll(
+      /^grpc_server_handled_total\{[^}]*grpc_method="(\w+)"[^}]*\} (\S+)$/gm
+    )) {
       counts[method!] = (counts[method!] ?? 0) + Number(count)
     }
     return counts
@@ -99,10 +107,13 @@ const using = (address: string): Pick<EtcdServer, "url" | "admin" | "handled" | 
   )
 })
 
-const ready = (port: number) => Effect.filterOrFail(
-  Effect.tryPromise(async () => (await fetch(`http://${Instance.host}:${port}/health`, { signal: AbortSignal.timeout(1_000) })).text()),
-  (text) => /"health":\s*"?true/.test(text)
-)
+const ready = (port: number) =>
+  Effect.filterOrFail(
+    Effect.tryPromise(async () =>
+      (await fetch(`http://${Instance.host}:${port}/health`, { signal: AbortSignal.timeout(1_000) })).text()
+    ),
+    (text) => /"health":\s*"?true/.test(text)
+  )
 
 /** The server at this URL. */
 export const at = (url: string): Effect.Effect<EtcdServer, ServerUnavailable> =>
@@ -110,7 +121,8 @@ export const at = (url: string): Effect.Effect<EtcdServer, ServerUnavailable> =>
     const { hostname, port } = new URL(url.replace(/^etcd:/, "http:"))
     const address = `${hostname}:${port || 2379}`
     return Effect.mapBoth(call(address, "kv/range", { key: base64("any") }), {
-      onFailure: ({ message }) => new ServerUnavailable({ server: "etcd", reason: `the given server does not answer: ${message}` }),
+      onFailure: ({ message }) =>
+        new ServerUnavailable({ server: "etcd", reason: `the given server does not answer: ${message}` }),
       onSuccess: () => ({ ...Instance.foreign("etcd"), host: hostname, port: Number(port || 2379), ...using(address) })
     })
   })
@@ -123,7 +135,7 @@ interface Setting {
 }
 
 const member = (release: Release, found: Command, name: string, { more, peers, ready, scheme }: Setting) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sandbox = yield* Sandbox.make(release)
     const peer = `http://${Instance.host}:${peers[name]}`
     const instance = yield* Instance.make({
@@ -139,7 +151,9 @@ const member = (release: Release, found: Command, name: string, { more, peers, r
           `--advertise-client-urls=${scheme}://${Instance.host}:${port}`,
           `--listen-peer-urls=${peer}`,
           `--initial-advertise-peer-urls=${peer}`,
-          `--initial-cluster=${Object.entries(peers).map(([name, port]) => `${name}=http://${Instance.host}:${port}`).join()}`,
+          `--initial-cluster=${Object.entries(peers)
+            .map(([name, port]) => `${name}=http://${Instance.host}:${port}`)
+            .join()}`,
           "--heartbeat-interval=50",
           "--election-timeout=500",
           "--logger=zap",
@@ -154,7 +168,10 @@ const member = (release: Release, found: Command, name: string, { more, peers, r
       ...instance,
       ...using(`${Instance.host}:${instance.port}`),
       peer,
-      erase: Effect.andThen(instance.kill, Effect.sync(() => Fs.rmSync(Path.join(sandbox.directory, "data"), { recursive: true, force: true })))
+      erase: Effect.andThen(
+        instance.kill,
+        Effect.sync(() => Fs.rmSync(Path.join(sandbox.directory, "data"), { recursive: true, force: true }))
+      )
     } satisfies EtcdServer & OwnMember
   })
 
@@ -166,14 +183,25 @@ export interface OwnMember {
 }
 
 /** One more for a cluster of one, which serves nobody. */
-export const learner = (release: Release, voter: EtcdServer & OwnMember): Effect.Effect<EtcdServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+export const learner = (
+  release: Release,
+  voter: EtcdServer & OwnMember
+): Effect.Effect<EtcdServer, ServerUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
     const found = yield* find(release)
     const port = yield* freePort
     yield* voter.admin("cluster/member/add", { peerURLs: [`http://${Instance.host}:${port}`], isLearner: true })
     const peers = { m0: Number(new URL(voter.peer).port), learner: port }
-    return yield* member(release, found, "learner", { peers, more: ["--initial-cluster-state=existing"], scheme: "http", ready: (port) =>
-      Effect.filterOrFail(call(`${Instance.host}:${port}`, "maintenance/status", {}), ({ leader }) => leader !== undefined) })
+    return yield* member(release, found, "learner", {
+      peers,
+      more: ["--initial-cluster-state=existing"],
+      scheme: "http",
+      ready: (port) =>
+        Effect.filterOrFail(
+          call(`${Instance.host}:${port}`, "maintenance/status", {}),
+          ({ leader }) => leader !== undefined
+        )
+    })
   })
 
 /** Private instances that are one cluster. */
@@ -182,15 +210,22 @@ export const cluster = (
   size: number,
   more: ReadonlyArray<string> = []
 ): Effect.Effect<ReadonlyArray<EtcdServer & OwnMember>, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const found = yield* find(release)
     const peers: Record<string, number> = {}
     for (let i = 0; i < size; i++) peers[`m${i}`] = yield* freePort
-    return yield* Effect.forEach(Object.keys(peers), (name) => member(release, found, name, { peers, more, scheme: "http", ready }), { concurrency: "unbounded" })
+    return yield* Effect.forEach(
+      Object.keys(peers),
+      (name) => member(release, found, name, { peers, more, scheme: "http", ready }),
+      { concurrency: "unbounded" }
+    )
   })
 
 /** A private instance, whatever the environment says: for tests that suspend, kill or restart their server. */
-export const own = (release: Release, more: ReadonlyArray<string> = []): Effect.Effect<EtcdServer & OwnMember, ServerUnavailable, Scope.Scope> =>
+export const own = (
+  release: Release,
+  more: ReadonlyArray<string> = []
+): Effect.Effect<EtcdServer & OwnMember, ServerUnavailable, Scope.Scope> =>
   Effect.map(cluster(release, 1, more), ([only]) => only!)
 
 /** A private instance that speaks TLS alone, to who shows a certificate of the authority. Paths of files in PEM. */
@@ -198,7 +233,7 @@ export const encrypted = (
   release: Release,
   files: { readonly cert: string; readonly key: string; readonly ca: string }
 ): Effect.Effect<Instance.Address & Instance.Life, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const found = yield* find(release)
     const metrics = yield* freePort
     const more = [
@@ -208,7 +243,12 @@ export const encrypted = (
       "--client-cert-auth",
       `--listen-metrics-urls=http://${Instance.host}:${metrics}`
     ]
-    return yield* member(release, found, "only", { peers: { only: yield* freePort }, more, scheme: "https", ready: () => ready(metrics) })
+    return yield* member(release, found, "only", {
+      peers: { only: yield* freePort },
+      more,
+      scheme: "https",
+      ready: () => ready(metrics)
+    })
   })
 
 const preface = 24

@@ -8,7 +8,7 @@ const query = "Q".charCodeAt(0)
 /**
  * Fed with what a client sends, in any pieces, says how many requests (Sync or Query: one reply to wait for each) each piece completed.
  */
-export const requests = (): (chunk: Buffer) => number => {
+export const requests = (): ((chunk: Buffer) => number) => {
   let rest: Buffer = Buffer.alloc(0)
   let started = false
   return (chunk) => {
@@ -34,10 +34,15 @@ export const requests = (): (chunk: Buffer) => number => {
 }
 
 /** Fed with what a server sends, says whether it ends with ReadyForQuery: nothing more comes until the next request. */
-export const replyEnds = (): (chunk: Buffer) => boolean => {
+export const replyEnds = (): ((chunk: Buffer) => boolean) => {
   let tail: Buffer = Buffer.alloc(0)
   return (chunk) => {
     tail = Buffer.concat([tail, chunk]).subarray(-6)
-    return tail.length === 6 && tail[0] === "Z".charCodeAt(0) && tail.readInt32BE(1) === 5 && "ITE".includes(String.fromCharCode(tail[5]!))
+    return (
+      tail.length === 6 &&
+      tail[0] === "Z".charCodeAt(0) &&
+      tail.readInt32BE(1) === 5 &&
+      "ITE".includes(String.fromCharCode(tail[5]!))
+    )
   }
 }

@@ -22,21 +22,22 @@ export default async (project: TestProject): Promise<() => Promise<void>> => {
     return given !== undefined && given !== ""
       ? Promise.resolve({ url: given })
       : Effect.runPromise(
-        Scope.provide(kind.own, scope).pipe(
-          Effect.match({
-            onSuccess: ({ url }) => ({ url }),
-            onFailure: ({ reason }) => ({ unavailable: reason })
-          }),
-          Effect.catchDefect((defect) => Effect.succeed({ unavailable: String(defect) }))
+          Scope.provide(kind.own, scope).pipe(
+            Effect.match({
+              onSuccess: ({ url }) => ({ url }),
+              onFailure: ({ reason }) => ({ unavailable: reason })
+            }),
+            Effect.catchDefect((defect) => Effect.succeed({ unavailable: String(defect) }))
+          )
         )
-      )
   }
 
   const replyTo = (name: string): Promise<Reply> => {
     const known = replies.get(name)
     if (known !== undefined) return known
     const kind = (kinds as Record<string, Kind>)[name]
-    const reply = kind === undefined ? Promise.resolve({ unavailable: `nobody knows how to start ${name}` }) : start(kind)
+    const reply =
+      kind === undefined ? Promise.resolve({ unavailable: `nobody knows how to start ${name}` }) : start(kind)
     replies.set(name, reply)
     return reply
   }

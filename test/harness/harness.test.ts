@@ -20,35 +20,37 @@ const eventually = (holds: () => boolean) =>
 
 describe("a sandbox", () => {
   it.live("ends its processes and removes its directory with the scope", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const scope = yield* Scope.make()
       const sandbox = yield* Scope.provide(Sandbox.make("sleep"), scope)
-      const child = sandbox.spawn("sh", ["-c", "sleep 1000 & sleep 1000"], { logFile: Path.join(sandbox.directory, "log") })
+      const child = sandbox.spawn("sh", ["-c", "sleep 1000 & sleep 1000"], {
+        logFile: Path.join(sandbox.directory, "log")
+      })
       yield* eventually(() => Processes.members(sandbox.directory, [child.pid!]).length >= 3)
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(Processes.members(sandbox.directory, [child.pid!]), [])
       assert.isFalse(Fs.existsSync(sandbox.directory))
-    }))
+    })
+  )
 
   const ownerFile = program.bundled(new URL("./owner.ts", import.meta.url))
   for (const name of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
     it.live(`leaves nothing behind when its owner ends by ${name}`, () =>
-      Effect.gen(function*() {
-        const owner = ChildProcess.spawn(
-          process.execPath,
-          [ownerFile()],
-          { stdio: ["ignore", "pipe", "inherit"] }
+      Effect.gen(function* () {
+        const owner = ChildProcess.spawn(process.execPath, [ownerFile()], { stdio: ["ignore", "pipe", "inherit"] })
+        const { directory, pids } = yield* Effect.callback<{ directory: string; pids: ReadonlyArray<number> }>(
+          (resume) => {
+            owner.stdout.setEncoding("utf8").once("data", (line: string) => resume(Effect.succeed(JSON.parse(line))))
+          }
         )
-        const { directory, pids } = yield* Effect.callback<{ directory: string; pids: ReadonlyArray<number> }>((resume) => {
-          owner.stdout.setEncoding("utf8").once("data", (line: string) => resume(Effect.succeed(JSON.parse(line))))
-        })
         assert.isAtLeast(pids.length, 3)
         assert.isTrue(Fs.existsSync(directory))
         owner.kill(name)
         yield* eventually(() => !Fs.existsSync(directory))
         // A reused pid is not one of ours.
         yield* eventually(() => Processes.members(directory, [...pids]).length === 0)
-      }))
+      })
+    )
   }
 })
 
@@ -62,16 +64,17 @@ describe("a server that cannot be had", () => {
   })
 
   it.live("says which and why", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const error = yield* Effect.scoped(Postgres.at("postgres://postgres@127.0.0.1:1/postgres")).pipe(Effect.flip)
       assert.strictEqual(error._tag, "ServerUnavailable")
       assert.include(error.message, "PostgreSQL is not available: the given server gives no database of our own")
-    }))
+    })
+  )
 })
 
 describe("the system's package sources", () => {
   it.live("are taken as far as they are of its own release", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { directory } = yield* Sandbox.make("sources")
       Fs.mkdirSync(Path.join(directory, "sources.list.d"))
       Fs.writeFileSync(
@@ -80,41 +83,46 @@ describe("the system's package sources", () => {
       )
       Fs.writeFileSync(
         Path.join(directory, "sources.list.d", "a.sources"),
-        "Types: deb\n# a comment\nURIs: http://m/debian\nSuites: bookworm-updates sid\nComponents: main\n\n"
-          + "Types: deb\nURIs: http://m/node\nSuites: nodistro\nComponents: main\n"
+        "Types: deb\n# a comment\nURIs: http://m/debian\nSuites: bookworm-updates sid\nComponents: main\n\n" +
+          "Types: deb\nURIs: http://m/node\nSuites: nodistro\nComponents: main\n"
       )
       assert.deepStrictEqual(Debian.ownSources("bookworm", directory), {
         list: "deb [signed-by=/k] http://m/debian bookworm main",
         deb822: "Types: deb\nURIs: http://m/debian\nSuites: bookworm-updates\nComponents: main"
       })
-    }))
+    })
+  )
 })
 
 await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
   it.live("is durable, and counts statements where it can", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const settings = yield* server.admin(
         "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
       )
       assert.deepStrictEqual(new Set(settings.map((_) => _.setting)), new Set(["on"]))
       assert.isTrue(server.owned)
       if (server.countsStatements) yield* server.admin("SELECT count(*) FROM pg_stat_statements")
-    }))
+    })
+  )
 
   it.live("gives databases of their own, and takes them back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const name = yield* Effect.scoped(Effect.map(server.freshDatabase, (url) => new URL(url).pathname.slice(1)))
       assert.lengthOf(yield* server.admin("SELECT 1 FROM pg_database WHERE datname = $1", [name]), 0)
-      yield* Effect.scoped(Effect.gen(function*() {
-        const database = yield* Effect.flatMap(server.freshDatabase, Postgres.at)
-        assert.isFalse(database.owned)
-        yield* database.admin("CREATE TABLE t (i int)")
-        assert.lengthOf(yield* database.admin("SELECT * FROM t"), 0)
-      }))
-    }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const database = yield* Effect.flatMap(server.freshDatabase, Postgres.at)
+          assert.isFalse(database.owned)
+          yield* database.admin("CREATE TABLE t (i int)")
+          assert.lengthOf(yield* database.admin("SELECT * FROM t"), 0)
+        })
+      )
+    })
+  )
 
   it.live("keeps what was committed over a kill and a start", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* server.admin("CREATE TABLE kept AS SELECT 42 AS answer")
       const before = server.pid()
       yield* server.kill
@@ -126,36 +134,42 @@ await describeServer("PostgreSQL of one's own", Postgres.own, (server) => {
       yield* server.stop
       yield* server.start
       assert.deepStrictEqual(yield* server.admin("SELECT answer FROM kept"), [{ answer: 42 }])
-    }))
+    })
+  )
 
   it.live("is silent while it is suspended, and answers after", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* server.suspend
       const fiber = yield* Effect.forkChild(server.admin("SELECT 7 AS seven"))
       yield* Effect.sleep("300 millis")
       assert.isUndefined(fibers.exitOf(fiber))
       yield* server.resume
       assert.deepStrictEqual(yield* Fiber.join(fiber), [{ seven: 7 }])
-    }))
+    })
+  )
 
   it.live("is removed even when it is suspended", () =>
-    Effect.gen(function*() {
-      const dataDir = yield* Effect.scoped(Effect.gen(function*() {
-        const another = yield* Postgres.own
-        yield* another.suspend
-        return another.dataDir!
-      }))
+    Effect.gen(function* () {
+      const dataDir = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const another = yield* Postgres.own
+          yield* another.suspend
+          return another.dataDir!
+        })
+      )
       assert.isFalse(Fs.existsSync(Path.dirname(dataDir)))
-    }))
+    })
+  )
 })
 
 await describeServer("the shared PostgreSQL", Shared.postgres, (server) => {
   it.live("gives each that asks a database of its own", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const other = yield* Shared.postgres
       assert.notStrictEqual(server.url, other.url)
       assert.strictEqual(server.port, other.port)
       yield* server.admin("CREATE TABLE mine (i int)")
       assert.deepStrictEqual(yield* other.admin("SELECT to_regclass('mine') AS found"), [{ found: null }])
-    }))
+    })
+  )
 })

@@ -52,7 +52,7 @@ export interface Options {
 
 /** Runs it until the scope closes. */
 export const make = (options: Options): Effect.Effect<Life & Address, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { sandbox, server } = options
     const port = yield* freePort
     const logFile = Path.join(sandbox.directory, "server.log")
@@ -65,8 +65,12 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
       return options.ready(port).pipe(
         Effect.retry({ while: running, schedule: Schedule.spaced("25 millis") }),
         Effect.timeout(options.patience ?? "1 minute"),
-        Effect.mapError(() =>
-          new ServerUnavailable({ server, reason: `it did not start: ${Fs.readFileSync(logFile, "utf8").slice(-1500)}` })
+        Effect.mapError(
+          () =>
+            new ServerUnavailable({
+              server,
+              reason: `it did not start: ${Fs.readFileSync(logFile, "utf8").slice(-1500)}`
+            })
         )
       )
     })
@@ -75,7 +79,7 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
       Effect.repeat({ until: (still) => !still }),
       Effect.timeoutOption("5 seconds")
     )
-    const stop = Effect.gen(function*() {
+    const stop = Effect.gen(function* () {
       // A suspended process hears nothing.
       yield* sandbox.signalAll("SIGCONT")
       for (const name of options.stopSignals ?? ["SIGTERM"]) {
@@ -91,7 +95,7 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
       host,
       port,
       owned: true,
-      pid: () => running() ? child!.pid : undefined,
+      pid: () => (running() ? child!.pid : undefined),
       suspend: Effect.asVoid(sandbox.signalAll("SIGSTOP")),
       resume: Effect.asVoid(sandbox.signalAll("SIGCONT")),
       kill: Effect.andThen(sandbox.killAll, Effect.asVoid(ended)),
@@ -103,5 +107,13 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
 /** Of a server that is not ours. */
 export const foreign = (server: string): Life => {
   const notOurs = Effect.die(`this ${server} is not the test's own: it cannot be stopped and started`)
-  return { owned: false, pid: () => undefined, suspend: notOurs, resume: notOurs, kill: notOurs, stop: notOurs, start: notOurs }
+  return {
+    owned: false,
+    pid: () => undefined,
+    suspend: notOurs,
+    resume: notOurs,
+    kill: notOurs,
+    stop: notOurs,
+    start: notOurs
+  }
 }

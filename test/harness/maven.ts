@@ -15,9 +15,9 @@ const pom = (artifacts: ReadonlyArray<string>): string => {
     const [group, name, version] = artifact.split(":")
     return `<dependency><groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version></dependency>`
   })
-  return `<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version><dependencies>${
-    dependencies.join("")
-  }</dependencies></project>`
+  return `<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version><dependencies>${dependencies.join(
+    ""
+  )}</dependencies></project>`
 }
 
 /** The folder with the jars of these artifacts (`group:name:version`) and of all that they need. */

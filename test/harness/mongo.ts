@@ -50,16 +50,29 @@ export const client = (url: string, options: MongoClientOptions = {}) =>
   )
 
 const use = <A>(url: string, body: (db: Db) => Promise<A>): Effect.Effect<A, Error> =>
-  Effect.scoped(Effect.flatMap(client(url), (client) => Effect.tryPromise({ try: () => body(client.db()), catch: (cause) => cause as Error })))
+  Effect.scoped(
+    Effect.flatMap(client(url), (client) =>
+      Effect.tryPromise({ try: () => body(client.db()), catch: (cause) => cause as Error })
+    )
+  )
 
 const makeDatabase = (url: string): Effect.Effect<string, Error, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.suspend(() => {
       const fresh = withDatabase(url, `storage_lock_${randomBytes(6).toString("hex")}`)
-      return Effect.as(use(fresh, (db) => db.command({ ping: 1 })), fresh)
+      return Effect.as(
+        use(fresh, (db) => db.command({ ping: 1 })),
+        fresh
+      )
     }),
     // A server that a test left dead goes away as a whole.
-    (fresh) => Effect.ignore(Effect.timeout(use(fresh, (db) => db.dropDatabase()), "5 seconds"))
+    (fresh) =>
+      Effect.ignore(
+        Effect.timeout(
+          use(fresh, (db) => db.dropDatabase()),
+          "5 seconds"
+        )
+      )
   )
 
 const onServer = (url: string) => ({
@@ -70,7 +83,7 @@ const onServer = (url: string) => ({
 
 /** A fresh database in the server at this URL. */
 export const at = (url: string): Effect.Effect<MongoServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const fresh = yield* makeDatabase(url)
     const hello = yield* use(fresh, (db) => db.command({ isMaster: 1 }))
     const build = yield* use(fresh, (db) => db.command({ buildInfo: 1 }))
@@ -84,7 +97,10 @@ export const at = (url: string): Effect.Effect<MongoServer, ServerUnavailable, S
       ...Instance.foreign(server)
     }
   }).pipe(
-    Effect.mapError(({ message }) => new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` }))
+    Effect.mapError(
+      ({ message }) =>
+        new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
+    )
   )
 
 /** The MongoDB that the environment names. There is none to be fetched. */
@@ -101,7 +117,7 @@ export const hasReal = (process.env[environmentVariable] ?? "") !== ""
 const launcher = fileURLToPath(new URL("./MongoJavaServer.java", import.meta.url))
 
 const javaServer = (oplog: boolean): Effect.Effect<MongoServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const name = "mongo-java-server"
     const jars = yield* Maven.fetch(name, [artifact])
     const sandbox = yield* Sandbox.make(name)
@@ -115,7 +131,14 @@ const javaServer = (oplog: boolean): Effect.Effect<MongoServer, ServerUnavailabl
       command: (port) => ({
         file: "java",
         args: [
-          "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", Path.join(jars, "*"), source, String(port), ...(oplog ? ["oplog"] : [])
+          "-XX:+UseSerialGC",
+          "-XX:TieredStopAtLevel=1",
+          "-Xmx128m",
+          "-cp",
+          Path.join(jars, "*"),
+          source,
+          String(port),
+          ...(oplog ? ["oplog"] : [])
         ]
       }),
       ready: (port) => use(urlAt(port), (db) => db.command({ ping: 1 }))

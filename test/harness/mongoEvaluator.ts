@@ -50,7 +50,8 @@ export interface Evaluator extends Executor {
 type Batch = ReadonlyArray<Record<string, any>>
 
 /** As it would come over the wire, with the driver's own idea of numbers. */
-const transmitted = <A>(value: A): any => BSON.deserialize(BSON.serialize({ value: value as never }), { promoteLongs: true }).value
+const transmitted = <A>(value: A): any =>
+  BSON.deserialize(BSON.serialize({ value: value as never }), { promoteLongs: true }).value
 
 const bytesOf = (document: Document): string => Buffer.from(BSON.serialize(document as never)).toString("base64")
 
@@ -74,7 +75,8 @@ export const make = (): Evaluator => {
     const candidates = typeof query._id !== "string" ? [...documents.values()] : only === undefined ? [] : [only]
     return candidates.filter((document) => condition.test(document as never))
   }
-  const through = (pipeline: Batch, document: Document): Document => new Aggregator(pipeline as never, options).run([document as never])[0]!
+  const through = (pipeline: Batch, document: Document): Document =>
+    new Aggregator(pipeline as never, options).run([document as never])[0]!
   const projected = (projection: unknown, found: Document): Document =>
     projection === undefined || projection === null ? found : through([{ $project: projection }], found)
   const put = (before: Document | undefined, after: Document) => {
@@ -87,7 +89,12 @@ export const make = (): Evaluator => {
     Array.isArray(update) ? through(update, document) : { ...(update as Document), _id: document._id }
 
   const commands: Record<string, (command: Record<string, any>) => Document> = {
-    hello: () => ({ localTime: new Date(self.clock), isWritablePrimary: true, topologyVersion: { counter: 0 }, ...self.hello }),
+    hello: () => ({
+      localTime: new Date(self.clock),
+      isWritablePrimary: true,
+      topologyVersion: { counter: 0 },
+      ...self.hello
+    }),
     buildInfo: () => self.buildInfo,
     listCollections: () => ({ cursor: { firstBatch: self.collectionInfo } }),
     findAndModify: ({ fields, new: after, query, update, upsert }) => {
@@ -125,8 +132,13 @@ export const make = (): Evaluator => {
     find: ({ filter, limit, projection, sort }) => {
       const found = matching(filter)
       // Simple collation: by bytes.
-      if (sort !== undefined) found.sort((a, b) => Buffer.compare(Buffer.from(String(a._id)), Buffer.from(String(b._id))))
-      return { cursor: { firstBatch: found.slice(0, limit === undefined ? undefined : limit).map((each) => projected(projection, each)) } }
+      if (sort !== undefined)
+        found.sort((a, b) => Buffer.compare(Buffer.from(String(a._id)), Buffer.from(String(b._id))))
+      return {
+        cursor: {
+          firstBatch: found.slice(0, limit === undefined ? undefined : limit).map((each) => projected(projection, each))
+        }
+      }
     }
   }
 
@@ -146,7 +158,11 @@ export const make = (): Evaluator => {
     run: (operation, command, millis) =>
       Effect.suspend((): Effect.Effect<Document, ReturnType<typeof errors.fromDriver>> => {
         self.commands++
-        if (self.hanging) return Effect.delay(Effect.suspend(() => errors.noAnswer(operation, millis)), millis)
+        if (self.hanging)
+          return Effect.delay(
+            Effect.suspend(() => errors.noAnswer(operation, millis)),
+            millis
+          )
         const [refusal, ...rest] = self.refuseWith
         self.refuseWith = rest
         if (refusal !== undefined) return errors.fromDriver(operation, server(refusal))

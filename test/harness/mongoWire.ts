@@ -46,7 +46,7 @@ const request = (frame: Buffer): Document => {
 const quiet = new Set(["hello", "ismaster", "isMaster", "saslStart", "endSessions", "ping"])
 
 export const member = (answer: Answer): Effect.Effect<Member, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const heard: Array<string> = []
     const sockets = new Set<Net.Socket>()
     const server = Net.createServer((socket) => {
@@ -64,7 +64,10 @@ export const member = (answer: Answer): Effect.Effect<Member, never, Scope.Scope
           if (!quiet.has(name)) heard.push(name)
           void Promise.resolve(answer(command)).then((document) => {
             if (document === undefined) socket.destroy()
-            else socket.write(reply(frame.readInt32LE(12) === opQuery ? opQuery : opMessage, frame.readInt32LE(4), document))
+            else
+              socket.write(
+                reply(frame.readInt32LE(12) === opQuery ? opQuery : opMessage, frame.readInt32LE(4), document)
+              )
           })
         }
       })
@@ -85,7 +88,9 @@ export const member = (answer: Answer): Effect.Effect<Member, never, Scope.Scope
 export const hello = (port: number, primary: boolean, hosts: ReadonlyArray<string>): Document => ({
   ok: 1,
   helloOk: true,
-  ...(primary ? { ismaster: true, isWritablePrimary: true } : { ismaster: false, isWritablePrimary: false, secondary: true }),
+  ...(primary
+    ? { ismaster: true, isWritablePrimary: true }
+    : { ismaster: false, isWritablePrimary: false, secondary: true }),
   me: `127.0.0.1:${port}`,
   setName: "rs0",
   setVersion: 1,

@@ -16,7 +16,10 @@ export interface MssqlServer extends Instance.Address {
   /** One batch in the database of this URL. */
   readonly query: (url: string, sql: string) => Effect.Effect<ReadonlyArray<Record<string, any>>, Error>
   /** The URL of a new, empty database, dropped when the scope closes; with what comes behind its name in CREATE, and what is to be set (of `ALTER DATABASE …`) then. */
-  readonly freshDatabase: (create?: string, ...alter: ReadonlyArray<string>) => Effect.Effect<string, never, Scope.Scope>
+  readonly freshDatabase: (
+    create?: string,
+    ...alter: ReadonlyArray<string>
+  ) => Effect.Effect<string, never, Scope.Scope>
   /** How a proxy before this server tells requests apart. */
   readonly protocol: Proxy.Options["protocol"]
 }
@@ -52,14 +55,19 @@ const query = (url: string, sql: string): Effect.Effect<ReadonlyArray<Record<str
     connection.connect((refused) => {
       if (refused) return resume(Effect.fail(refused))
       connection.execSqlBatch(
-        new Tedious.Request(sql, (error, _, rows: ReadonlyArray<ReadonlyArray<{ metadata: { colName: string }; value: unknown }>>) => {
-          connection.close()
-          resume(
-            error
-              ? Effect.fail(error)
-              : Effect.succeed(rows.map((row) => Object.fromEntries(row.map(({ metadata, value }) => [metadata.colName, value]))))
-          )
-        })
+        new Tedious.Request(
+          sql,
+          (error, _, rows: ReadonlyArray<ReadonlyArray<{ metadata: { colName: string }; value: unknown }>>) => {
+            connection.close()
+            resume(
+              error
+                ? Effect.fail(error)
+                : Effect.succeed(
+                    rows.map((row) => Object.fromEntries(row.map(({ metadata, value }) => [metadata.colName, value])))
+                  )
+            )
+          }
+        )
       )
     })
   })
@@ -70,9 +78,13 @@ const withDatabase = (url: string, database: string): string => {
   return parsed.toString()
 }
 
-const makeDatabase = (url: string, create: string, alter: ReadonlyArray<string>): Effect.Effect<string, Error, Scope.Scope> =>
+const makeDatabase = (
+  url: string,
+  create: string,
+  alter: ReadonlyArray<string>
+): Effect.Effect<string, Error, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const name = `storage_lock_${randomBytes(6).toString("hex")}`
       yield* query(url, `CREATE DATABASE [${name}] ${create}`)
       for (const setting of alter) yield* query(url, `ALTER DATABASE [${name}] ${setting}`)
@@ -89,7 +101,7 @@ const makeDatabase = (url: string, create: string, alter: ReadonlyArray<string>)
   ).pipe(Effect.map((name) => withDatabase(url, name)))
 
 /** A message is as many packets as its bytes need; the last one says so. */
-const ends = (): (chunk: Buffer) => number => {
+const ends = (): ((chunk: Buffer) => number) => {
   let rest = Buffer.alloc(0)
   return (chunk) => {
     rest = Buffer.concat([rest, chunk])
@@ -112,8 +124,9 @@ const frames = (): Proxy.Watch => {
 
 const at = (url: string): Effect.Effect<MssqlServer, ServerUnavailable, Scope.Scope> =>
   makeDatabase(url, "", []).pipe(
-    Effect.mapError(({ message }) =>
-      new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
+    Effect.mapError(
+      ({ message }) =>
+        new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
     ),
     Effect.map((fresh) => {
       const parsed = new URL(url)
@@ -134,6 +147,9 @@ const at = (url: string): Effect.Effect<MssqlServer, ServerUnavailable, Scope.Sc
 export const scoped: Effect.Effect<MssqlServer, ServerUnavailable, Scope.Scope> = Effect.suspend(() => {
   const url = process.env[environmentVariable]
   return url === undefined || url === ""
-    ? new ServerUnavailable({ server, reason: `there is none to be had here; name one by ${environmentVariable}=mssql://user:password@host:1433/master?encrypt=false` })
+    ? new ServerUnavailable({
+        server,
+        reason: `there is none to be had here; name one by ${environmentVariable}=mssql://user:password@host:1433/master?encrypt=false`
+      })
     : at(url)
 })

@@ -26,7 +26,7 @@ export const query = (url: string, sql: string, values?: ReadonlyArray<unknown>,
       resume(result)
     }
     connection.on("error", (error) => end(Effect.fail(error)))
-    connection.query({ sql, values: [...values ?? []] as Array<string>, timeout: timeoutMillis }, (error, rows) => {
+    connection.query({ sql, values: [...(values ?? [])] as Array<string>, timeout: timeoutMillis }, (error, rows) => {
       if (error !== null) return end(Effect.fail(error))
       const last = Array.isArray(rows) && Array.isArray(rows[rows.length - 1]) ? rows[rows.length - 1] : rows
       end(Effect.succeed(Array.isArray(last) ? last : []))
@@ -50,28 +50,29 @@ const makeDatabase = (url: string): Effect.Effect<string, Error, Scope.Scope> =>
   ).pipe(Effect.map((name) => withDatabase(url, name)))
 
 /** A fresh database in the server at this URL. */
-export const at = (server: string) => (url: string): Effect.Effect<MysqlServer, ServerUnavailable, Scope.Scope> =>
-  makeDatabase(url).pipe(
-    Effect.mapError(({ message }) =>
-      new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
-    ),
-    Effect.map((fresh): MysqlServer => {
-      const parsed = new URL(url)
-      return {
-        url: fresh,
-        host: parsed.hostname,
-        port: Number(parsed.port || 3306),
-        admin: (sql, values) => Effect.orDie(query(fresh, sql, values)),
-        freshDatabase: Effect.orDie(makeDatabase(url)),
-        ...Instance.foreign(server)
-      }
-    })
-  )
+export const at =
+  (server: string) =>
+  (url: string): Effect.Effect<MysqlServer, ServerUnavailable, Scope.Scope> =>
+    makeDatabase(url).pipe(
+      Effect.mapError(
+        ({ message }) =>
+          new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
+      ),
+      Effect.map((fresh): MysqlServer => {
+        const parsed = new URL(url)
+        return {
+          url: fresh,
+          host: parsed.hostname,
+          port: Number(parsed.port || 3306),
+          admin: (sql, values) => Effect.orDie(query(fresh, sql, values)),
+          freshDatabase: Effect.orDie(makeDatabase(url)),
+          ...Instance.foreign(server)
+        }
+      })
+    )
 
 /** A server of our own, whatever its program. */
-export const of = (
-  instance: Instance.Life & Instance.Address
-): MysqlServer => {
+export const of = (instance: Instance.Life & Instance.Address): MysqlServer => {
   const url = urlAt(instance.port)
   return {
     ...instance,
@@ -88,7 +89,7 @@ const from = (
   find: Effect.Effect<Binaries.Binaries, ServerUnavailable>,
   settings: ReadonlyArray<string> = []
 ): Effect.Effect<MysqlServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const binaries = yield* find
     const sandbox = yield* Sandbox.make(binaries.server)
     const dataDir = Path.join(sandbox.directory, "data")

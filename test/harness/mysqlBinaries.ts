@@ -23,9 +23,9 @@ export interface Binaries {
 /** A program of this machine, if it says that it is of the wanted version. */
 const installed = (name: string, version: RegExp): string | undefined =>
   [...(process.env["PATH"] ?? "").split(Path.delimiter), "/usr/sbin", "/usr/local/sbin", "/usr/local/mysql/bin"]
-    .filter((folder) => folder !== "").map((folder) => Path.join(folder, name)).find((file) =>
-      Fs.existsSync(file) && version.test(String(ChildProcess.spawnSync(file, ["--version"]).stdout))
-    )
+    .filter((folder) => folder !== "")
+    .map((folder) => Path.join(folder, name))
+    .find((file) => Fs.existsSync(file) && version.test(String(ChildProcess.spawnSync(file, ["--version"]).stdout)))
 
 const mysqlSettings = ["--mysqlx=OFF", "--secure-file-priv=NULL", "--performance-schema=OFF", "--skip-log-bin"]
 
@@ -36,12 +36,19 @@ const mysql = (server: string, program: Program, settings: ReadonlyArray<string>
   ...program,
   settings: [...mysqlSettings, ...settings],
   initialise: (sandbox, dataDir) =>
-    sandbox.run(program.file, [...program.args, "--initialize-insecure", `--datadir=${dataDir}`, "--secure-file-priv=NULL"], program.env)
+    sandbox.run(
+      program.file,
+      [...program.args, "--initialize-insecure", `--datadir=${dataDir}`, "--secure-file-priv=NULL"],
+      program.env
+    )
 })
 
 const systemTables = (folder: string): string => {
   const read = (pattern: RegExp) =>
-    Fs.readdirSync(folder).filter((name) => pattern.test(name)).sort().map((name) => Fs.readFileSync(Path.join(folder, name), "utf8"))
+    Fs.readdirSync(folder)
+      .filter((name) => pattern.test(name))
+      .sort()
+      .map((name) => Fs.readFileSync(Path.join(folder, name), "utf8"))
   return [
     "create database mysql;\nuse mysql;\nSET @auth_root_socket=NULL;\n",
     ...read(/^(mysql|mariadb)_system_tables\.sql$/),
@@ -65,9 +72,15 @@ const mariadb = (server: string, program: Program, share: string): Binaries => (
 })
 
 const libraryFolders = (root: string): string =>
-  ["lib", "usr/lib"].map((folder) => Path.join(root, folder)).filter((folder) => Fs.existsSync(folder)).flatMap((folder) =>
-    Fs.readdirSync(folder).filter((name) => name.endsWith("-linux-gnu")).map((name) => Path.join(folder, name))
-  ).join(":")
+  ["lib", "usr/lib"]
+    .map((folder) => Path.join(root, folder))
+    .filter((folder) => Fs.existsSync(folder))
+    .flatMap((folder) =>
+      Fs.readdirSync(folder)
+        .filter((name) => name.endsWith("-linux-gnu"))
+        .map((name) => Path.join(folder, name))
+    )
+    .join(":")
 
 const keep = (name: string): boolean => /^((mysql|mariadb)-server-core.*|mariadb-common|lib.*)$/.test(name)
 
@@ -87,7 +100,8 @@ export const mysql8: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend
             Cache.command(server, "tar", ["xzf", archive], work, {}),
             Effect.sync(() => Fs.rmSync(Path.join(work, archive)))
           )
-        ))
+        )
+      )
     ),
     Effect.flatMap((root) => {
       const file = Path.join(root, "bin", "mysqld")
@@ -96,10 +110,9 @@ export const mysql8: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend
       // The one library that it needs and that a bare system lacks.
       return ChildProcess.spawnSync(file, ["--version"]).status === 0
         ? Effect.succeed(made({}))
-        : Effect.map(
-          Debian.fetch({ server, package: "libaio1", suite: "bookworm", keep }),
-          ({ root: libraries }) => made({ LD_LIBRARY_PATH: libraryFolders(libraries) })
-        )
+        : Effect.map(Debian.fetch({ server, package: "libaio1", suite: "bookworm", keep }), ({ root: libraries }) =>
+            made({ LD_LIBRARY_PATH: libraryFolders(libraries) })
+          )
     })
   )
 })
@@ -108,7 +121,8 @@ export const mysql9: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend
   const server = "MySQL 9"
   const settings = ["--innodb-redo-log-capacity=8M"]
   const here = installed("mysqld", /Ver 9\./)
-  if (here !== undefined) return Effect.succeed(mysql(server, { file: here, args: ["--no-defaults"], env: {} }, settings))
+  if (here !== undefined)
+    return Effect.succeed(mysql(server, { file: here, args: ["--no-defaults"], env: {} }, settings))
   return Effect.map(Debian.fetch({ server, package: "mysql-server-core", suite: "sid", keep }), ({ command, root }) => {
     const { args, env, file } = command("usr/sbin/mysqld")
     const folders = [
@@ -125,7 +139,8 @@ const mariadbOf = (version: string, suite: string): Effect.Effect<Binaries, Serv
   Effect.suspend(() => {
     const server = `MariaDB ${version}`
     const here = installed("mariadbd", new RegExp(`Ver ${version.replace(".", "\\.")}\\.`))
-    const shares = (usr: string) => ["mariadb", "mysql"].map((name) => `${usr}/share/${name}`).find((folder) => Fs.existsSync(folder))
+    const shares = (usr: string) =>
+      ["mariadb", "mysql"].map((name) => `${usr}/share/${name}`).find((folder) => Fs.existsSync(folder))
     const share = here === undefined ? undefined : shares(Path.dirname(Path.dirname(here)))
     if (here !== undefined && share !== undefined) {
       return Effect.succeed(mariadb(server, { file: here, args: ["--no-defaults"], env: {} }, share))

@@ -10,7 +10,7 @@ import * as Frames from "./mysqlFrames.js"
 import * as Proxy from "./proxy.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -20,11 +20,15 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A 
   return () => Option.getOrThrow(made)
 }
 
-export const failingLink = (server: Mysql.MysqlServer): { readonly url: () => string; readonly hooks: Conformance.Hooks } => {
-  const link = resource(Effect.all({
-    database: server.freshDatabase,
-    proxy: Proxy.make({ host: server.host, port: server.port }, { protocol: Frames.watch })
-  }))
+export const failingLink = (
+  server: Mysql.MysqlServer
+): { readonly url: () => string; readonly hooks: Conformance.Hooks } => {
+  const link = resource(
+    Effect.all({
+      database: server.freshDatabase,
+      proxy: Proxy.make({ host: server.host, port: server.port }, { protocol: Frames.watch })
+    })
+  )
   return {
     url: () => link().proxy.url(link().database),
     hooks: {

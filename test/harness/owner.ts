@@ -4,9 +4,13 @@ import * as Path from "node:path"
 import * as Postgres from "./postgres.js"
 import * as Processes from "./processes.mjs"
 
-Effect.runFork(Effect.scoped(Effect.gen(function*() {
-  const server = yield* Postgres.own
-  const directory = Path.dirname(server.dataDir!)
-  process.stdout.write(JSON.stringify({ directory, pids: Processes.members(directory, [server.pid()!]) }) + "\n")
-  return yield* Effect.never
-})))
+Effect.runFork(
+  Effect.scoped(
+    Effect.gen(function* () {
+      const server = yield* Postgres.own
+      const directory = Path.dirname(server.dataDir!)
+      process.stdout.write(JSON.stringify({ directory, pids: Processes.members(directory, [server.pid()!]) }) + "\n")
+      return yield* Effect.never
+    })
+  )
+)

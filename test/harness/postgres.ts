@@ -62,10 +62,7 @@ const freshDatabase = (url: string) => Effect.orDie(makeDatabase(url))
 /** A server that was there before us, seen through a database of our own. */
 const foreign = (url: string, maintenance: string): Effect.Effect<PostgresServer> =>
   Effect.map(
-    Effect.orElseSucceed(
-      query(url, "SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'"),
-      () => []
-    ),
+    Effect.orElseSucceed(query(url, "SELECT 1 FROM pg_extension WHERE extname = 'pg_stat_statements'"), () => []),
     (extensions) => {
       const parsed = new URL(url)
       return {
@@ -84,8 +81,9 @@ const foreign = (url: string, maintenance: string): Effect.Effect<PostgresServer
 /** A fresh database in the server at this URL. */
 export const at = (url: string): Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scope> =>
   makeDatabase(url).pipe(
-    Effect.mapError(({ message }) =>
-      new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
+    Effect.mapError(
+      ({ message }) =>
+        new ServerUnavailable({ server, reason: `the given server gives no database of our own: ${message}` })
     ),
     Effect.flatMap((fresh) => foreign(fresh, url))
   )
@@ -99,7 +97,7 @@ const initialise = (sandbox: Sandbox.Sandbox, binaries: Binaries.Binaries, dataD
 
 /** A private instance with these binaries, whatever the environment says. */
 export const from = (binaries: Binaries.Binaries): Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const sandbox = yield* Sandbox.make(server)
     const dataDir = Path.join(sandbox.directory, "data")
     yield* initialise(sandbox, binaries, dataDir)
@@ -148,4 +146,7 @@ export const scoped: Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scop
 })
 
 /** A private instance of the newest release. */
-export const newest: Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scope> = Effect.flatMap(Binaries.newest, from)
+export const newest: Effect.Effect<PostgresServer, ServerUnavailable, Scope.Scope> = Effect.flatMap(
+  Binaries.newest,
+  from
+)

@@ -31,9 +31,10 @@ const folders = (pattern: string): ReadonlyArray<string> => {
   const parent = pattern.slice(0, start)
   const prefix = pattern.slice(start + 1, star)
   if (!Fs.existsSync(parent)) return []
-  return Fs.readdirSync(parent).filter((name) => name.startsWith(prefix)).sort((a, b) =>
-    b.localeCompare(a, "en", { numeric: true })
-  ).map((name) => Path.join(parent, name) + pattern.slice(end))
+  return Fs.readdirSync(parent)
+    .filter((name) => name.startsWith(prefix))
+    .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))
+    .map((name) => Path.join(parent, name) + pattern.slice(end))
 }
 
 const has = (folder: string, name: string): boolean => Fs.existsSync(Path.join(folder, name))
@@ -43,7 +44,9 @@ const at = (folder: string, env: Record<string, string>): Binaries | undefined =
   // Through links to where its libraries are.
   const bin = Path.dirname(Fs.realpathSync(Path.join(folder, "postgres")))
   const libraries = ["../lib", "../lib/postgresql", "../lib64/pgsql"].map((lib) => Path.join(bin, lib))
-  const countsStatements = libraries.some((lib) => has(lib, "pg_stat_statements.so") || has(lib, "pg_stat_statements.dylib"))
+  const countsStatements = libraries.some(
+    (lib) => has(lib, "pg_stat_statements.so") || has(lib, "pg_stat_statements.dylib")
+  )
   return { bin, env, countsStatements }
 }
 
@@ -63,9 +66,16 @@ export const fetched: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMa
     keep: (name) => /^(postgresql(-client)?-\d+|lib.*)$/.test(name)
   }),
   ({ command, root }) => {
-    const found = folders(`${root}/usr/lib/postgresql/*/bin`).map((folder) => at(folder, command("").env)).find((_) => _ !== undefined)
+    const found = folders(`${root}/usr/lib/postgresql/*/bin`)
+      .map((folder) => at(folder, command("").env))
+      .find((_) => _ !== undefined)
     return found === undefined
-      ? Effect.fail(new ServerUnavailable({ server: "PostgreSQL", reason: `it is not in ${root}: remove that folder to fetch anew` }))
+      ? Effect.fail(
+          new ServerUnavailable({
+            server: "PostgreSQL",
+            reason: `it is not in ${root}: remove that folder to fetch anew`
+          })
+        )
       : Effect.succeed(found)
   }
 )
@@ -77,11 +87,18 @@ export const find: Effect.Effect<Binaries, ServerUnavailable> = Effect.suspend((
 
 /** Runs a program of another release with the libraries that came with it. */
 const wrap = (folder: string, name: string, words: ReadonlyArray<string>): void =>
-  Fs.writeFileSync(Path.join(folder, name), `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(" ")} "$@"\n`, { mode: 0o755 })
+  Fs.writeFileSync(Path.join(folder, name), `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(" ")} "$@"\n`, {
+    mode: 0o755
+  })
 
 /** The newest release there is. `initdb` starts the `postgres` that it finds beside itself, so both are wrapped. */
 export const newest: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMap(
-  Debian.fetch({ server: "PostgreSQL 18", package: "postgresql-18", suite: "sid", keep: (name) => name === "postgresql-18" }),
+  Debian.fetch({
+    server: "PostgreSQL 18",
+    package: "postgresql-18",
+    suite: "sid",
+    keep: (name) => name === "postgresql-18"
+  }),
   ({ command, root }) =>
     Effect.try({
       try: () => {
@@ -93,8 +110,13 @@ export const newest: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMap
           const initdb = command("usr/lib/postgresql/18/bin/initdb")
           wrap(work, "postgres", [postgres.file, ...postgres.args])
           wrap(work, "initdb", [
-            initdb.file, ...initdb.args.slice(0, -1), "--argv0", Path.join(folder, "initdb"), ...initdb.args.slice(-1),
-            "-L", Path.join(root, "usr/share/postgresql/18")
+            initdb.file,
+            ...initdb.args.slice(0, -1),
+            "--argv0",
+            Path.join(folder, "initdb"),
+            ...initdb.args.slice(-1),
+            "-L",
+            Path.join(root, "usr/share/postgresql/18")
           ])
           // Whoever is first; all of them are the same.
           if (Fs.existsSync(folder)) Fs.rmSync(work, { recursive: true })

@@ -19,9 +19,10 @@ const byWorkingDirectory = (directory) => {
 }
 
 const byParent = (roots) => {
-  const rows = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n").map((row) =>
-    row.trim().split(/\s+/).map(Number)
-  )
+  const rows = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((row) => row.trim().split(/\s+/).map(Number))
   const found = new Set(rows.map(([pid]) => pid).filter((pid) => roots.includes(pid)))
   for (let size = -1; size !== found.size;) {
     size = found.size
@@ -33,9 +34,9 @@ const byParent = (roots) => {
 export const members = (directory, started) => {
   const pids = process.platform === "linux" ? byWorkingDirectory(directory) : byParent(started)
   // The server's first process comes first, so that it starts no new child while the others are signalled.
-  return pids.filter((pid) => pid !== process.pid).sort((a, b) =>
-    Number(started.includes(b)) - Number(started.includes(a))
-  )
+  return pids
+    .filter((pid) => pid !== process.pid)
+    .sort((a, b) => Number(started.includes(b)) - Number(started.includes(a)))
 }
 
 export const signal = (directory, started, name) => {

@@ -60,7 +60,7 @@ const connect = (port: number) =>
     })
   )
 
-const setting = Effect.gen(function*() {
+const setting = Effect.gen(function* () {
   const { heard, target } = yield* echo
   const proxy = yield* Proxy.make(target, { protocol: "bytes" })
   return { heard, proxy, client: yield* connect(proxy.port) }
@@ -71,7 +71,7 @@ const until = (holds: () => boolean) =>
 
 describe("the proxy", () => {
   it.live("is transparent, and counts", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, proxy } = yield* setting
       assert.strictEqual(yield* client.ask("a"), "A")
       assert.strictEqual(yield* client.ask("b"), "B")
@@ -80,27 +80,30 @@ describe("the proxy", () => {
       yield* proxy.resetRoundTrips
       assert.strictEqual(proxy.roundTrips(), 0)
       assert.strictEqual(proxy.url("postgres://me@there:5432/db?x=1"), `postgres://me@127.0.0.1:${proxy.port}/db?x=1`)
-    }))
+    })
+  )
 
   it.live("cuts, and takes new connections", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, proxy } = yield* setting
       yield* client.ask("a")
       yield* proxy.cut
       yield* until(client.closed)
       assert.strictEqual(proxy.connections(), 0)
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("b"), "B")
-    }))
+    })
+  )
 
   it.live("forgets a connection that its client closed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { proxy } = yield* setting
       yield* Effect.scoped(Effect.flatMap(connect(proxy.port), (client) => client.ask("a")))
       yield* until(() => proxy.connections() === 1)
-    }))
+    })
+  )
 
   it.live("refuses new connections while open ones go on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, proxy } = yield* setting
       yield* proxy.refuse(true)
       const refused = yield* Effect.exit(Effect.flatMap(connect(proxy.port), (_) => _.ask("x")))
@@ -108,10 +111,11 @@ describe("the proxy", () => {
       assert.strictEqual(yield* client.ask("a"), "A")
       yield* proxy.refuse(false)
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("b"), "B")
-    }))
+    })
+  )
 
   it.live("hangs with connections open, and then goes on where it stood", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, heard, proxy } = yield* setting
       yield* client.ask("a")
       yield* proxy.hang(true)
@@ -122,10 +126,11 @@ describe("the proxy", () => {
       assert.isFalse(client.closed())
       yield* proxy.hang(false)
       assert.strictEqual(yield* Fiber.join(reply), "B")
-    }))
+    })
+  )
 
   it.live("swallows replies of requests that arrived, on that connection for good", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, heard, proxy } = yield* setting
       yield* proxy.swallowReplies(true)
       const reply = yield* Effect.forkChild(client.ask("a"))
@@ -137,10 +142,11 @@ describe("the proxy", () => {
       assert.isFalse(client.closed())
       yield* proxy.cut
       assert.isTrue(Exit.isFailure(yield* Fiber.await(reply)))
-    }))
+    })
+  )
 
   it.live("loses the next reply and no other", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, heard, proxy } = yield* setting
       yield* client.ask("a")
       yield* proxy.dropNextReply
@@ -148,10 +154,11 @@ describe("the proxy", () => {
       assert.deepStrictEqual(heard, ["a", "b"])
       assert.strictEqual(proxy.dropped(), 1)
       assert.strictEqual(yield* (yield* connect(proxy.port)).ask("c"), "C")
-    }))
+    })
+  )
 
   it.live("delays, and keeps the order when the delay ends", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { client, heard, proxy } = yield* setting
       yield* proxy.delay(150)
       const [took] = yield* Effect.timed(client.ask("a"))
@@ -163,19 +170,23 @@ describe("the proxy", () => {
       yield* Fiber.join(slow)
       yield* Fiber.join(fast)
       assert.strictEqual(heard.join(""), "abc")
-    }))
+    })
+  )
 
   it.live("ends what it has when its scope closes", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { target } = yield* echo
-      const client = yield* Effect.scoped(Effect.gen(function*() {
-        const proxy = yield* Proxy.make(target)
-        const client = yield* connect(proxy.port)
-        yield* client.ask("a")
-        return client.closed
-      }))
+      const client = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const proxy = yield* Proxy.make(target)
+          const client = yield* connect(proxy.port)
+          yield* client.ask("a")
+          return client.closed
+        })
+      )
       yield* until(client)
-    }))
+    })
+  )
 })
 
 describe("frames of the PostgreSQL protocol", () => {
@@ -233,7 +244,7 @@ await describeServer("the proxy before PostgreSQL", Shared.postgres, (server) =>
     )
 
   it.live("counts one round trip a statement, with parameters or without", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server)
       const pg = yield* client(proxy.port)
       assert.strictEqual(proxy.roundTrips(), 0)
@@ -242,16 +253,20 @@ await describeServer("the proxy before PostgreSQL", Shared.postgres, (server) =>
       yield* Effect.promise(() => pg.query("SELECT $1::text", ["S"]))
       yield* Effect.promise(() => pg.query({ name: "n", text: "SELECT $1::text", values: ["Q"] }))
       assert.strictEqual(proxy.roundTrips(), 3)
-    }))
+    })
+  )
 
   it.live("a lost reply is that of a statement that was applied", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server)
       yield* server.admin("CREATE TABLE IF NOT EXISTS lost (i int)")
       const pg = yield* client(proxy.port)
       yield* proxy.dropNextReply
-      const exit = yield* Effect.exit(Effect.tryPromise(() => pg.query("INSERT INTO lost VALUES ($1) RETURNING i", [1])))
+      const exit = yield* Effect.exit(
+        Effect.tryPromise(() => pg.query("INSERT INTO lost VALUES ($1) RETURNING i", [1]))
+      )
       assert.isTrue(Exit.isFailure(exit))
       assert.deepStrictEqual(yield* server.admin("SELECT i FROM lost"), [{ i: 1 }])
-    }))
+    })
+  )
 })

@@ -81,7 +81,7 @@ export const make = (
   target: { readonly host: string; readonly port: number },
   options: Options = {}
 ): Effect.Effect<Proxy, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const links = new Set<Link>()
     const state = { refusing: false, hanging: false, swallowing: false, armed: false, delay: 0 }
     const count = { accepted: 0, dropped: 0, roundTrips: 0 }
@@ -92,8 +92,9 @@ export const make = (
       link.server.destroy()
     }
     const flow = (link: Link) => {
-      for (const socket of [link.client, link.server]) if (state.hanging) socket.pause()
-      else socket.resume()
+      for (const socket of [link.client, link.server])
+        if (state.hanging) socket.pause()
+        else socket.resume()
       link.pump()
     }
 
@@ -102,7 +103,9 @@ export const make = (
       if (state.refusing) return client.resetAndDestroy()
       count.accepted++
       const server = Net.connect(target)
-      const watch = (typeof options.protocol === "function" ? options.protocol : options.protocol === "bytes" ? bytes : postgres)()
+      const watch = (
+        typeof options.protocol === "function" ? options.protocol : options.protocol === "bytes" ? bytes : postgres
+      )()
 
       // One queue, so that order is kept also when the delay becomes shorter.
       const queue: Array<{ readonly due: number; readonly act: () => void }> = []
@@ -154,8 +157,8 @@ export const make = (
         later(() => server.destroySoon())
         closed()
       })
-      server.on("error", () => link.dead ? undefined : reset(link))
-      server.on("end", () => link.silent ? undefined : client.end())
+      server.on("error", () => (link.dead ? undefined : reset(link)))
+      server.on("end", () => (link.silent ? undefined : client.end()))
       server.on("close", () => {
         if (!link.silent) client.destroySoon()
         closed()

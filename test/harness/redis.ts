@@ -27,13 +27,21 @@ type Command = Pick<ReturnType<Debian.Unpacked["command"]>, "file" | "args" | "e
 
 const packages: Record<Release, Debian.Options> = {
   Redis: { server: "Redis", package: "redis-server", keep: (name) => /^(redis-|lib)/.test(name) },
-  "Redis 6": { server: "Redis 6", package: "redis-server", suite: "bullseye", keep: (name) => /^(redis|lua)-/.test(name) },
+  "Redis 6": {
+    server: "Redis 6",
+    package: "redis-server",
+    suite: "bullseye",
+    keep: (name) => /^(redis|lua)-/.test(name)
+  },
   "Redis 8": { server: "Redis 8", package: "redis-server", suite: "trixie", keep: (name) => name.startsWith("redis-") },
   Valkey: { server: "Valkey", package: "valkey-server", suite: "sid", keep: (name) => name.startsWith("valkey-") }
 }
 
 const installed = (): string | undefined =>
-  (process.env["PATH"] ?? "").split(Path.delimiter).filter((folder) => folder !== "").map((folder) => Path.join(folder, "redis-server"))
+  (process.env["PATH"] ?? "")
+    .split(Path.delimiter)
+    .filter((folder) => folder !== "")
+    .map((folder) => Path.join(folder, "redis-server"))
     .find((file) => Fs.existsSync(file))
 
 /** That of before /usr was one with /: its loader is elsewhere. */
@@ -51,13 +59,21 @@ const find = (release: Release): Effect.Effect<Command, ServerUnavailable> =>
     const file = release === "Redis" ? installed() : undefined
     return file !== undefined
       ? Effect.succeed({ file, args: [], env: {} })
-      : Effect.map(Debian.fetch(packages[release]), ({ command, root }) => release === "Redis 6" ? older(root) : command(`usr/bin/${packages[release].package}`))
+      : Effect.map(Debian.fetch(packages[release]), ({ command, root }) =>
+          release === "Redis 6" ? older(root) : command(`usr/bin/${packages[release].package}`)
+        )
   })
 
 const command = (url: string, name: string, args: ReadonlyArray<string | number>, millis = 10_000) =>
   Effect.tryPromise({
     try: async () => {
-      const client = new Redis(url, { lazyConnect: true, retryStrategy: null, connectTimeout: millis, enableReadyCheck: false, disableClientInfo: true })
+      const client = new Redis(url, {
+        lazyConnect: true,
+        retryStrategy: null,
+        connectTimeout: millis,
+        enableReadyCheck: false,
+        disableClientInfo: true
+      })
       client.on("error", () => {})
       try {
         await client.connect()
@@ -75,18 +91,24 @@ const using = (url: string): Pick<RedisServer, "url" | "admin" | "freshPrefix"> 
   freshPrefix: Effect.acquireRelease(
     Effect.sync(() => `storage-lock-${randomBytes(6).toString("hex")}:`),
     (prefix) =>
-      Effect.ignore(command(url, "EVAL", [
-        "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end",
-        0,
-        `${prefix}*`
-      ], 3_000))
+      Effect.ignore(
+        command(
+          url,
+          "EVAL",
+          ["for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end", 0, `${prefix}*`],
+          3_000
+        )
+      )
   )
 })
 
 /** The server at this URL. */
 export const at = (url: string): Effect.Effect<RedisServer, ServerUnavailable> =>
   command(url, "PING", []).pipe(
-    Effect.mapError(({ message }) => new ServerUnavailable({ server: "Redis", reason: `the given server does not answer: ${message}` })),
+    Effect.mapError(
+      ({ message }) =>
+        new ServerUnavailable({ server: "Redis", reason: `the given server does not answer: ${message}` })
+    ),
     Effect.map(() => {
       const { hostname, port } = new URL(url)
       return { host: hostname, port: Number(port || 6379), ...using(url), ...Instance.foreign("Redis") }
@@ -99,7 +121,7 @@ export const start = (
   settings: ReadonlyArray<string> = [],
   url = (port: number) => `redis://${Instance.host}:${port}`
 ): Effect.Effect<RedisServer & { readonly directory: string }, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const binary = yield* find(release)
     const sandbox = yield* Sandbox.make(release)
     const instance = yield* Instance.make({
@@ -121,8 +143,11 @@ export const start = (
   })
 
 /** A Sentinel with these lines of configuration, which it rewrites. */
-export const sentinel = (release: Release, lines: ReadonlyArray<string>): Effect.Effect<RedisServer, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
+export const sentinel = (
+  release: Release,
+  lines: ReadonlyArray<string>
+): Effect.Effect<RedisServer, ServerUnavailable, Scope.Scope> =>
+  Effect.gen(function* () {
     const binary = yield* find(release)
     const sandbox = yield* Sandbox.make("Sentinel")
     const url = (port: number) => `redis://${Instance.host}:${port}`
@@ -131,7 +156,10 @@ export const sentinel = (release: Release, lines: ReadonlyArray<string>): Effect
       sandbox,
       command: (port) => {
         const file = Path.join(sandbox.directory, "sentinel.conf")
-        Fs.writeFileSync(file, [`port ${port}`, `bind ${Instance.host}`, `dir ${sandbox.directory}`, ...lines, ""].join("\n"))
+        Fs.writeFileSync(
+          file,
+          [`port ${port}`, `bind ${Instance.host}`, `dir ${sandbox.directory}`, ...lines, ""].join("\n")
+        )
         if (Sandbox.unprivileged !== undefined) Fs.chownSync(file, Sandbox.unprivileged.uid, Sandbox.unprivileged.gid)
         return { file: binary.file, args: [...binary.args, file, "--sentinel"], env: binary.env }
       },
@@ -146,8 +174,17 @@ export interface RedisCluster {
 
 /** A Cluster of two masters, half of the slots each. */
 export const startCluster = (release: Release): Effect.Effect<RedisCluster, ServerUnavailable, Scope.Scope> =>
-  Effect.gen(function*() {
-    const node = start(release, ["--cluster-enabled", "yes", "--cluster-announce-ip", Instance.host, "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"])
+  Effect.gen(function* () {
+    const node = start(release, [
+      "--cluster-enabled",
+      "yes",
+      "--cluster-announce-ip",
+      Instance.host,
+      "--cluster-node-timeout",
+      "2000",
+      "--cluster-require-full-coverage",
+      "no"
+    ])
     const [first, second] = yield* Effect.all([node, node], { concurrency: 2 })
     const slots = (from: number) => Array.from({ length: 8_192 }, (_, i) => from + i)
     yield* first.admin("CLUSTER", "ADDSLOTS", ...slots(0))

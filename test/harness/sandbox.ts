@@ -34,7 +34,9 @@ export interface Sandbox {
 /** Whom a server runs as when we are root: most refuse to run as root. It needs an entry in the user database. */
 export const unprivileged: { readonly uid: number; readonly gid: number } | undefined = (() => {
   if (process.getuid?.() !== 0) return undefined
-  const users = Fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"))
+  const users = Fs.readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .map((line) => line.split(":"))
   const user = ["postgres", "nobody"].map((name) => users.find((_) => _[0] === name)).find((_) => _ !== undefined)
   return user === undefined ? undefined : { uid: Number(user[2]), gid: Number(user[3]) }
 })()
@@ -100,7 +102,8 @@ export const make = (server: string): Effect.Effect<Sandbox, never, Scope.Scope>
               ChildProcess.execFile(command, args, { ...options(env), maxBuffer: 1 << 26 }, (error, out, err) =>
                 error === null
                   ? resume(Effect.succeed(out))
-                  : fail(`${Path.basename(command)} failed: ${error.message}\n${err.slice(-2000)}`))
+                  : fail(`${Path.basename(command)} failed: ${error.message}\n${err.slice(-2000)}`)
+              )
             )
             return Effect.sync(() => void child.kill("SIGKILL"))
           }),

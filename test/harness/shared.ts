@@ -34,7 +34,12 @@ export const kinds = {
   mysql9: { server: "MySQL 9", environmentVariable: "EFFECT_STORAGE_LOCK_MYSQL9_URL", own: Mysql.mysql9 },
   mariadb10: { server: "MariaDB 10.11", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB_URL", own: Mysql.mariadb10 },
   mariadb11: { server: "MariaDB 11.8", environmentVariable: "EFFECT_STORAGE_LOCK_MARIADB11_URL", own: Mysql.mariadb11 },
-  tidb: { server: "TiDB 8.5", environmentVariable: "EFFECT_STORAGE_LOCK_TIDB_URL", own: Tidb.own, optional: !Tidb.wanted }
+  tidb: {
+    server: "TiDB 8.5",
+    environmentVariable: "EFFECT_STORAGE_LOCK_TIDB_URL",
+    own: Tidb.own,
+    optional: !Tidb.wanted
+  }
 } satisfies Record<string, Kind>
 
 export type Name = keyof typeof kinds
@@ -44,20 +49,23 @@ export type Reply = { readonly url: string } | { readonly unavailable: string }
 const ask = (port: number, name: string) =>
   Effect.callback<string>((resume) => {
     let text = ""
-    Net.connect(port, "127.0.0.1", function(this: Net.Socket) {
+    Net.connect(port, "127.0.0.1", function (this: Net.Socket) {
       this.end(`${name}\n`)
-    }).setEncoding("utf8").on("data", (_) => (text += _)).on(
-      "close",
-      () => resume(Effect.succeed(text))
-    ).on("error", (error) => resume(Effect.die(error)))
+    })
+      .setEncoding("utf8")
+      .on("data", (_) => (text += _))
+      .on("close", () => resume(Effect.succeed(text)))
+      .on("error", (error) => resume(Effect.die(error)))
   })
 
 /** The URL of the server of this kind in this test run. */
 export const url = (name: Name): Effect.Effect<string, ServerUnavailable> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { inject } = yield* Effect.promise(() => import("vitest"))
     const reply = JSON.parse(yield* ask(inject("sharedServers"), name)) as Reply
-    return "url" in reply ? reply.url : yield* new ServerUnavailable({ server: kinds[name].server, reason: reply.unavailable })
+    return "url" in reply
+      ? reply.url
+      : yield* new ServerUnavailable({ server: kinds[name].server, reason: reply.unavailable })
   })
 
 /** A fresh database in the shared PostgreSQL. */
@@ -67,10 +75,16 @@ export const postgres: Effect.Effect<Postgres.PostgresServer, ServerUnavailable,
 )
 
 /** The shared Redis. */
-export const redis: Effect.Effect<Redis.RedisServer, ServerUnavailable> = Effect.flatMap(Effect.suspend(() => url("redis")), Redis.at)
+export const redis: Effect.Effect<Redis.RedisServer, ServerUnavailable> = Effect.flatMap(
+  Effect.suspend(() => url("redis")),
+  Redis.at
+)
 
 /** The shared etcd. */
-export const etcd: Effect.Effect<Etcd.EtcdServer, ServerUnavailable> = Effect.flatMap(Effect.suspend(() => url("etcd")), Etcd.at)
+export const etcd: Effect.Effect<Etcd.EtcdServer, ServerUnavailable> = Effect.flatMap(
+  Effect.suspend(() => url("etcd")),
+  Etcd.at
+)
 
 /** A fresh database in the shared mongo-java-server. */
 export const mongo: Effect.Effect<Mongo.MongoServer, ServerUnavailable, Scope.Scope> = Effect.flatMap(
@@ -82,4 +96,7 @@ export const mongo: Effect.Effect<Mongo.MongoServer, ServerUnavailable, Scope.Sc
 export const mysql = (
   name: "mysql8" | "mysql9" | "mariadb10" | "mariadb11" | "tidb"
 ): Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scope> =>
-  Effect.flatMap(Effect.suspend(() => url(name)), Mysql.at(kinds[name].server))
+  Effect.flatMap(
+    Effect.suspend(() => url(name)),
+    Mysql.at(kinds[name].server)
+  )

@@ -79,17 +79,39 @@ const sized = (token: number, ...parts: ReadonlyArray<Buffer>) => {
 
 export const done = (status = 0): Buffer => Buffer.concat([Buffer.from([0xfd]), u16(status), u16(0), Buffer.alloc(8)])
 export const error = (number: number, message = `error ${number}`, severity = 16): Buffer =>
-  sized(0xaa, u32(number), Buffer.from([1, severity]), u16(message.length), ucs2(message), short("server"), short(""), u32(1))
+  sized(
+    0xaa,
+    u32(number),
+    Buffer.from([1, severity]),
+    u16(message.length),
+    ucs2(message),
+    short("server"),
+    short(""),
+    u32(1)
+  )
 export const databaseChange = (name: string): Buffer => sized(0xe3, Buffer.from([1]), short(name), short("master"))
-export const loginAck: Buffer = sized(0xad, Buffer.from([1, 0x74, 0, 0, 4]), short("Microsoft SQL Server"), Buffer.from([16, 0, 0, 0]))
-export const failed = (number: number, message?: string, severity?: number): Buffer => Buffer.concat([error(number, message, severity), done(2)])
+export const loginAck: Buffer = sized(
+  0xad,
+  Buffer.from([1, 0x74, 0, 0, 4]),
+  short("Microsoft SQL Server"),
+  Buffer.from([16, 0, 0, 0])
+)
+export const failed = (number: number, message?: string, severity?: number): Buffer =>
+  Buffer.concat([error(number, message, severity), done(2)])
 
 export type Cell = string | number | Buffer | null
 
 /** Rows of these columns. Texts are nvarchar, numbers bigint, bytes varbinary. */
-export const rows = (columns: Readonly<Record<string, "text" | "number" | "bytes">>, ...all: ReadonlyArray<Readonly<Record<string, Cell>>>): Buffer => {
+export const rows = (
+  columns: Readonly<Record<string, "text" | "number" | "bytes">>,
+  ...all: ReadonlyArray<Readonly<Record<string, Cell>>>
+): Buffer => {
   const entries = Object.entries(columns)
-  const type = { text: Buffer.concat([Buffer.from([0xe7]), u16(8000), Buffer.alloc(5)]), number: Buffer.from([0x26, 8]), bytes: Buffer.concat([Buffer.from([0xa5]), u16(8000)]) }
+  const type = {
+    text: Buffer.concat([Buffer.from([0xe7]), u16(8000), Buffer.alloc(5)]),
+    number: Buffer.from([0x26, 8]),
+    bytes: Buffer.concat([Buffer.from([0xa5]), u16(8000)])
+  }
   const cell = (kind: keyof typeof type, value: Cell | undefined): Buffer => {
     if (kind === "number") {
       if (value === null || value === undefined) return Buffer.from([0])
@@ -121,10 +143,12 @@ const packet = (type: number, body: Buffer): Buffer => {
 }
 
 /** Version and encryption. */
-export const preLogin = (encryption: number): Buffer => Buffer.from([0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 16, 0, 0, 0, 0, 0, encryption])
+export const preLogin = (encryption: number): Buffer =>
+  Buffer.from([0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 16, 0, 0, 0, 0, 0, encryption])
 
 const loginOf = (body: Buffer, encrypted: boolean): Login => {
-  const text = (at: number) => body.subarray(body.readUInt16LE(at), body.readUInt16LE(at) + 2 * body.readUInt16LE(at + 2))
+  const text = (at: number) =>
+    body.subarray(body.readUInt16LE(at), body.readUInt16LE(at) + 2 * body.readUInt16LE(at + 2))
   const password = Buffer.from(text(44)).map((byte) => {
     const plain = byte ^ 0xa5
     return ((plain << 4) | (plain >> 4)) & 0xff
@@ -152,7 +176,7 @@ const loginOf = (body: Buffer, encrypted: boolean): Login => {
 const valuesOf = (body: Buffer): ReadonlyArray<unknown> => {
   const values: Array<unknown> = []
   let at = body.readUInt32LE(0) + 6
-  const take = (length: number) => body.subarray(at, at += length)
+  const take = (length: number) => body.subarray(at, (at += length))
   while (at < body.length) {
     take(1 + 2 * body[at]! + 1)
     const type = take(1)[0]!
@@ -169,7 +193,8 @@ const valuesOf = (body: Buffer): ReadonlyArray<unknown> => {
     let absent = false
     if (max === 0xffff) {
       absent = take(8).every((byte) => byte === 0xff)
-      for (let length = absent ? 0 : take(4).readUInt32LE(); length > 0; length = take(4).readUInt32LE()) parts.push(take(length))
+      for (let length = absent ? 0 : take(4).readUInt32LE(); length > 0; length = take(4).readUInt32LE())
+        parts.push(take(length))
     } else {
       const length = take(2).readUInt16LE()
       absent = length === 0xffff
@@ -209,15 +234,17 @@ const serve = (raw: Net.Socket, session: Session, options: Options) => {
     handshake = (bytes) => void inner.push(bytes)
     const secure = new Tls.TLSSocket(inner, { isServer: true, ...context })
     secure.on("error", () => raw.destroy())
-    secure.on("secure", () => setImmediate(() => {
-      depart()
-      finished = true
-      encrypted = true
-      handshake = undefined
-      raw.removeAllListeners("data")
-      raw.on("data", (bytes: Buffer) => inner.push(bytes))
-      wire = secure
-    }))
+    secure.on("secure", () =>
+      setImmediate(() => {
+        depart()
+        finished = true
+        encrypted = true
+        handshake = undefined
+        raw.removeAllListeners("data")
+        raw.on("data", (bytes: Buffer) => inner.push(bytes))
+        wire = secure
+      })
+    )
     listen(secure)
   }
 
@@ -234,10 +261,19 @@ const serve = (raw: Net.Socket, session: Session, options: Options) => {
         const login = loginOf(body, encrypted)
         session.login = login
         session.database = login.database === "" ? "master" : login.database
-        return send(options.login?.(login, session) ?? Buffer.concat([databaseChange(session.database), loginAck, done()]))
+        return send(
+          options.login?.(login, session) ?? Buffer.concat([databaseChange(session.database), loginAck, done()])
+        )
       }
       case 1:
-        return send(options.answer({ session, kind: "batch", text: body.subarray(body.readUInt32LE(0)).toString("utf16le"), values: [] }))
+        return send(
+          options.answer({
+            session,
+            kind: "batch",
+            text: body.subarray(body.readUInt32LE(0)).toString("utf16le"),
+            values: []
+          })
+        )
       case 3: {
         const [text, , ...values] = valuesOf(body)
         return send(options.answer({ session, kind: "call", text: String(text), values }))
@@ -293,15 +329,18 @@ export const make = (options: Options): Effect.Effect<Server, never, Scope.Scope
         serve(socket, session, options)
       })
       server.listen(0, "127.0.0.1", () =>
-        resume(Effect.succeed({
-          port: (server.address() as Net.AddressInfo).port,
-          sessions,
-          open: () => sockets.size,
-          close: Effect.callback<void>((resume) => {
-            for (const socket of sockets) socket.destroy()
-            server.close(() => resume(Effect.void))
+        resume(
+          Effect.succeed({
+            port: (server.address() as Net.AddressInfo).port,
+            sessions,
+            open: () => sockets.size,
+            close: Effect.callback<void>((resume) => {
+              for (const socket of sockets) socket.destroy()
+              server.close(() => resume(Effect.void))
+            })
           })
-        })))
+        )
+      )
     }),
     (server) => server.close
   )

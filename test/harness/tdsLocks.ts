@@ -53,14 +53,37 @@ const inspected = (database: string, table: Readonly<Record<string, Tds.Cell>> =
         database: "text"
       },
       ...Object.entries(columns).map(([column, [type, size]]) => ({
-        found: 1, in_memory: 0, schema: "dbo", column, type, size, format: "1", keys: 1, others: 0, updateability: "READ_WRITE", durability: "DISABLED", database, ...table
+        found: 1,
+        in_memory: 0,
+        schema: "dbo",
+        column,
+        type,
+        size,
+        format: "1",
+        keys: 1,
+        others: 0,
+        updateability: "READ_WRITE",
+        durability: "DISABLED",
+        database,
+        ...table
       }))
     ),
     Tds.done()
   ])
 
 const columns = {
-  lock_id: "bytes", kind: "text", format: "number", owner_id: "bytes", holds: "text", token: "number", version: "number", began: "number", expires: "number", data: "text", owner_label: "text", t: "number"
+  lock_id: "bytes",
+  kind: "text",
+  format: "number",
+  owner_id: "bytes",
+  holds: "text",
+  token: "number",
+  version: "number",
+  began: "number",
+  expires: "number",
+  data: "text",
+  owner_label: "text",
+  t: "number"
 } as const
 
 /** To a claim: that it has it. */
@@ -68,14 +91,26 @@ export const claimed = ({ values: [lockId, ownerId, hold, lease, label] }: Tds.A
   const t = 1_800_000_000_000_000
   return Buffer.concat([
     Tds.rows(columns, {
-      lock_id: lockId as Buffer, kind: "exclusive", format: 1, owner_id: ownerId as Buffer, holds: `,${String(hold)}`, token: t, version: 1, began: t, expires: t + Number(lease), data: "", owner_label: String(label), t
+      lock_id: lockId as Buffer,
+      kind: "exclusive",
+      format: 1,
+      owner_id: ownerId as Buffer,
+      holds: `,${String(hold)}`,
+      token: t,
+      version: 1,
+      began: t,
+      expires: t + Number(lease),
+      data: "",
+      owner_label: String(label),
+      t
     }),
     Tds.done()
   ])
 }
 
 /** To a renewal of one lock: that there is no record. */
-export const renewed = (): Buffer => Buffer.concat([Tds.rows({ ...columns, renewed: "number" }, { t: 1_800_000_000_000_001 }), Tds.done()])
+export const renewed = (): Buffer =>
+  Buffer.concat([Tds.rows({ ...columns, renewed: "number" }, { t: 1_800_000_000_000_001 }), Tds.done()])
 
 export const make = (options: Options = {}): Effect.Effect<Server, never, Scope.Scope> => {
   const batches: Array<Tds.Asked> = []
@@ -89,15 +124,27 @@ export const make = (options: Options = {}): Effect.Effect<Server, never, Scope.
           const lockTimeout = /SET LOCK_TIMEOUT (\d+)/.exec(text)
           if (lockTimeout === null) return options.settings?.(session) ?? Tds.done()
           return Buffer.concat([
-            Tds.rows({ database: "text", lock_timeout: "number", transactions: "number" }, { database: databaseOf(session), lock_timeout: Number(lockTimeout[1]), transactions: 0 }),
+            Tds.rows(
+              { database: "text", lock_timeout: "number", transactions: "number" },
+              { database: databaseOf(session), lock_timeout: Number(lockTimeout[1]), transactions: 0 }
+            ),
             Tds.done()
           ])
         }
-        if (text.includes("delayed_durability_desc")) return inspected(databaseOf(session), options.table, options.columns)
+        if (text.includes("delayed_durability_desc"))
+          return inspected(databaseOf(session), options.table, options.columns)
         batches.push(asked)
-        return options.answer?.(asked) ?? (asked.values.length === 5 ? claimed(asked) : Buffer.concat([Tds.rows(columns), Tds.done()]))
+        return (
+          options.answer?.(asked) ??
+          (asked.values.length === 5 ? claimed(asked) : Buffer.concat([Tds.rows(columns), Tds.done()]))
+        )
       }
     }),
-    (server) => ({ ...server, open: server.open, batches, url: (parameters = "encrypt=false") => `mssql://sa:secret-pw@127.0.0.1:${server.port}/app?${parameters}` })
+    (server) => ({
+      ...server,
+      open: server.open,
+      batches,
+      url: (parameters = "encrypt=false") => `mssql://sa:secret-pw@127.0.0.1:${server.port}/app?${parameters}`
+    })
   )
 }

@@ -36,7 +36,8 @@ const hour = 3_600_000
 
 const build = (work: string) => {
   Fs.writeFileSync(Path.join(work, "go.mod"), goMod)
-  const go = (...args: ReadonlyArray<string>) => Cache.command(server, "nice", ["-n", "19", "go", ...args], work, {}, hour)
+  const go = (...args: ReadonlyArray<string>) =>
+    Cache.command(server, "nice", ["-n", "19", "go", ...args], work, {}, hour)
   return Effect.andThen(
     go("get", "-tool", `${program}@${version}`),
     go("build", "-o", "tidb-server", "-ldflags", "-s -w", program)
@@ -50,13 +51,17 @@ export const binary: Effect.Effect<string, ServerUnavailable> = Effect.suspend((
   const kept = Path.join(Cache.cacheFolder() ?? "", name, "tidb-server")
   if (Fs.existsSync(kept)) return Effect.succeed(kept)
   if (!wanted) {
-    return new ServerUnavailable({ server, reason: "it is not built; EFFECT_STORAGE_LOCK_BUILD=1 builds it, in ten minutes" })
+    return new ServerUnavailable({
+      server,
+      reason: "it is not built; EFFECT_STORAGE_LOCK_BUILD=1 builds it, in ten minutes"
+    })
   }
-  if (ChildProcess.spawnSync("go", ["version"]).status !== 0) return new ServerUnavailable({ server, reason: "go is not installed" })
+  if (ChildProcess.spawnSync("go", ["version"]).status !== 0)
+    return new ServerUnavailable({ server, reason: "go is not installed" })
   return Effect.map(Cache.folder(server, name, build), (folder) => Path.join(folder, "tidb-server"))
 })
 
-export const own: Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scope> = Effect.gen(function*() {
+export const own: Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scope> = Effect.gen(function* () {
   const file = yield* binary
   const sandbox = yield* Sandbox.make(server)
   const status = yield* freePort
@@ -66,9 +71,24 @@ export const own: Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scop
     command: (port) => ({
       file,
       args: [
-        "-store", "unistore", "-path", Path.join(sandbox.directory, "data"), "-socket", "",
-        "-host", Instance.host, "-P", String(port), "-status-host", Instance.host, "-status", String(status),
-        "-L", "error", "-log-file", Path.join(sandbox.directory, "tidb.log")
+        "-store",
+        "unistore",
+        "-path",
+        Path.join(sandbox.directory, "data"),
+        "-socket",
+        "",
+        "-host",
+        Instance.host,
+        "-P",
+        String(port),
+        "-status-host",
+        Instance.host,
+        "-status",
+        String(status),
+        "-L",
+        "error",
+        "-log-file",
+        Path.join(sandbox.directory, "tidb.log")
       ]
     }),
     ready: (port) => Mysql.query(Mysql.urlAt(port), "SELECT 1", undefined, 1_000),

@@ -10,7 +10,13 @@ process.stdin.on("data", (text) => {
   said += text
 })
 const end = () => {
-  destroy(directory, said.split("\n").filter((line) => line !== "").map(Number))
+  destroy(
+    directory,
+    said
+      .split("\n")
+      .filter((line) => line !== "")
+      .map(Number)
+  )
   process.exit(0)
 }
 process.stdin.on("end", end)

@@ -23,80 +23,159 @@ Conformance.versionedSuite({ name: "memory", layer: MemoryStorage.layerVersioned
 
 const folder = mkdtempSync(join(tmpdir(), "storage-lock-versioned-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-Conformance.versionedSuite({ name: "SQLite", layer: SqliteStorage.layerVersioned({ filename: join(folder, "locks.db") }) })
+Conformance.versionedSuite({
+  name: "SQLite",
+  layer: SqliteStorage.layerVersioned({ filename: join(folder, "locks.db") })
+})
 
 await describeServer("on the shared server", Shared.postgres, (server) => {
-  Conformance.versionedSuite({ name: "PostgreSQL", layer: PostgresStorage.layerVersioned({ url: Redacted.make(server.url) }) })
+  Conformance.versionedSuite({
+    name: "PostgreSQL",
+    layer: PostgresStorage.layerVersioned({ url: Redacted.make(server.url) })
+  })
 })
 
 type Store = VersionedStore.Service
 
 /** What is wrong with it, the rule that tells, and how it is made of a right one. */
 const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store) => Store]> = [
-  ["create replaces", "create", (store) => ({
-    ...store,
-    create: (lockId, version, record) =>
-      Effect.flatMap(store.get(lockId), (found) => Option.isNone(found) ? store.create(lockId, version, record) : store.update(lockId, found.value.version, record))
-  })],
-  ["update ignores the version", "update", (store) => ({
-    ...store,
-    update: (lockId, expected, record) =>
-      Effect.flatMap(store.get(lockId), (found) => store.update(lockId, Option.isSome(found) ? found.value.version : expected, record))
-  })],
-  ["update of what is not there creates it", "update", (store) => ({
-    ...store,
-    update: (lockId, expected, record) =>
-      Effect.catchTag(store.update(lockId, expected, record), "VersionMiss", (miss) =>
-        Effect.flatMap(store.get(lockId), (found) => Option.isSome(found) ? Effect.fail(miss) : store.create(lockId, record.version, record)))
-  })],
-  ["a miss is no error", "update", (store) => ({
-    ...store,
-    update: (lockId, expected, record) => Effect.catchTag(store.update(lockId, expected, record), "VersionMiss", () => Effect.void)
-  })],
-  ["delete ignores the version", "delete", (store) => ({
-    ...store,
-    delete: (lockId, expected) =>
-      Effect.flatMap(store.get(lockId), (found) => store.delete(lockId, Option.isSome(found) ? found.value.version : expected))
-  })],
-  ["compares, and sets later", "atomic", (store) => ({
-    ...store,
-    update: (lockId, expected, record) =>
-      Effect.flatMap(Effect.tap(store.get(lockId), () => Effect.yieldNow), (found) =>
-        Option.isSome(found) && found.value.version === expected
-          ? Effect.flatMap(store.get(lockId), (now) => Option.isSome(now) ? store.update(lockId, now.value.version, record) : Effect.void)
-          : new VersionedStore.VersionMiss({ lockId }))
-  })],
-  ["reads a cache", "newest", (store) => {
-    const cache = new Map<string, Option.Option<LockRecord>>()
-    return {
+  [
+    "create replaces",
+    "create",
+    (store) => ({
+      ...store,
+      create: (lockId, version, record) =>
+        Effect.flatMap(store.get(lockId), (found) =>
+          Option.isNone(found)
+            ? store.create(lockId, version, record)
+            : store.update(lockId, found.value.version, record)
+        )
+    })
+  ],
+  [
+    "update ignores the version",
+    "update",
+    (store) => ({
+      ...store,
+      update: (lockId, expected, record) =>
+        Effect.flatMap(store.get(lockId), (found) =>
+          store.update(lockId, Option.isSome(found) ? found.value.version : expected, record)
+        )
+    })
+  ],
+  [
+    "update of what is not there creates it",
+    "update",
+    (store) => ({
+      ...store,
+      update: (lockId, expected, record) =>
+        Effect.catchTag(store.update(lockId, expected, record), "VersionMiss", (miss) =>
+          Effect.flatMap(store.get(lockId), (found) =>
+            Option.isSome(found) ? Effect.fail(miss) : store.create(lockId, record.version, record)
+          )
+        )
+    })
+  ],
+  [
+    "a miss is no error",
+    "update",
+    (store) => ({
+      ...store,
+      update: (lockId, expected, record) =>
+        Effect.catchTag(store.update(lockId, expected, record), "VersionMiss", () => Effect.void)
+    })
+  ],
+  [
+    "delete ignores the version",
+    "delete",
+    (store) => ({
+      ...store,
+      delete: (lockId, expected) =>
+        Effect.flatMap(store.get(lockId), (found) =>
+          store.delete(lockId, Option.isSome(found) ? found.value.version : expected)
+        )
+    })
+  ],
+  [
+    "compares, and sets later",
+    "atomic",
+    (store) => ({
+      ...store,
+      update: (lockId, expected, record) =>
+        Effect.flatMap(
+          Effect.tap(store.get(lockId), () => Effect.yieldNow),
+          (found) =>
+            Option.isSome(found) && found.value.version === expected
+              ? Effect.flatMap(store.get(lockId), (now) =>
+                  Option.isSome(now) ? store.update(lockId, now.value.version, record) : Effect.void
+                )
+              : new VersionedStore.VersionMiss({ lockId })
+        )
+    })
+  ],
+  [
+    "reads a cache",
+    "newest",
+    (store) => {
+      const cache = new Map<string, Option.Option<LockRecord>>()
+      return {
+        ...store,
+        get: (lockId) =>
+          Effect.suspend(() =>
+            cache.has(lockId)
+              ? Effect.succeed(cache.get(lockId)!)
+              : Effect.tap(store.get(lockId), (found) => Effect.sync(() => cache.set(lockId, found)))
+          )
+      }
+    }
+  ],
+  [
+    "reads in two steps",
+    "whole",
+    (store) => ({
       ...store,
       get: (lockId) =>
-        Effect.suspend(() => cache.has(lockId) ? Effect.succeed(cache.get(lockId)!) : Effect.tap(store.get(lockId), (found) => Effect.sync(() => cache.set(lockId, found))))
-    }
-  }],
-  ["reads in two steps", "whole", (store) => ({
-    ...store,
-    get: (lockId) =>
-      Effect.zipWith(Effect.tap(store.get(lockId), () => Effect.yieldNow), store.get(lockId), (before, after) =>
-        Option.map(before, (record) => ({ ...record, version: Option.getOrElse(after, () => record).version })))
-  })],
-  ["folds case", "ids", (store) => ({
-    ...store,
-    create: (lockId, version, record) => store.create(lockId.toLowerCase(), version, record),
-    get: (lockId) => store.get(lockId.toLowerCase())
-  })],
-  ["loses the kind", "round-trip", (store) => ({
-    ...store,
-    create: (lockId, version, record) => store.create(lockId, version, { ...record, kind: "exclusive" })
-  })],
-  ["lists held locks only", "list", (store) => ({ ...store, list: Stream.filter(store.list, ({ holds }) => holds.length > 0) })],
-  ["tells milliseconds", "time", (store) => ({ ...store, time: Effect.map(store.time!, (now) => Math.floor(now / 1000)) })]
+        Effect.zipWith(
+          Effect.tap(store.get(lockId), () => Effect.yieldNow),
+          store.get(lockId),
+          (before, after) =>
+            Option.map(before, (record) => ({ ...record, version: Option.getOrElse(after, () => record).version }))
+        )
+    })
+  ],
+  [
+    "folds case",
+    "ids",
+    (store) => ({
+      ...store,
+      create: (lockId, version, record) => store.create(lockId.toLowerCase(), version, record),
+      get: (lockId) => store.get(lockId.toLowerCase())
+    })
+  ],
+  [
+    "loses the kind",
+    "round-trip",
+    (store) => ({
+      ...store,
+      create: (lockId, version, record) => store.create(lockId, version, { ...record, kind: "exclusive" })
+    })
+  ],
+  [
+    "lists held locks only",
+    "list",
+    (store) => ({ ...store, list: Stream.filter(store.list, ({ holds }) => holds.length > 0) })
+  ],
+  [
+    "tells milliseconds",
+    "time",
+    (store) => ({ ...store, time: Effect.map(store.time!, (now) => Math.floor(now / 1000)) })
+  ]
 ]
 
 describe("a store that breaks one rule is caught by that rule", () => {
   for (const [what, rule, spoil] of broken) {
     it.live(`${what} [${rule}]`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const right = yield* MemoryStorage.makeVersioned()
         const time = right.time ?? Effect.sync(() => Date.now() * 1000)
         const [each] = Conformance.versionedCases.filter((one) => one.rule === rule)
@@ -106,7 +185,8 @@ describe("a store that breaks one rule is caught by that rule", () => {
         expect(result._tag).toBe("Failed")
         if (result._tag === "Failed") expect(Cause.hasDies(result.cause), Cause.pretty(result.cause)).toBe(false)
         expect((yield* check({ ...right, time }))._tag).toBe("Passed")
-      }))
+      })
+    )
   }
 
   it("has for each rule a store that breaks it", () => {

@@ -7,7 +7,9 @@ import * as StorageLock from "../../src/StorageLock.js"
 
 const [url, rounds] = process.argv.slice(2) as [string, string]
 const client = await MongoClient.connect(url)
-const counters = client.db().collection<{ readonly _id: string; readonly value: number; readonly token: number }>("counters")
+const counters = client
+  .db()
+  .collection<{ readonly _id: string; readonly value: number; readonly token: number }>("counters")
 
 const add = StorageLock.withLock("counter")((lock: StorageLock.Lock) =>
   Effect.promise(async () => {
@@ -19,7 +21,9 @@ const add = StorageLock.withLock("counter")((lock: StorageLock.Lock) =>
 )
 
 const locks = StorageLock.layer().pipe(
-  Layer.provide(MongoStorage.layerFromClient({ client, database: client.options.dbName, mode: "versioned", wakeUps: false }))
+  Layer.provide(
+    MongoStorage.layerFromClient({ client, database: client.options.dbName, mode: "versioned", wakeUps: false })
+  )
 )
 await Effect.runPromise(Effect.repeatN(add, Number(rounds) - 1).pipe(Effect.provide(locks)))
 await client.close()

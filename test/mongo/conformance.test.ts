@@ -18,7 +18,7 @@ import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -36,18 +36,22 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
   const direct = !server.url.startsWith("mongodb+srv:") && !/^[^/]*\/\/[^/]*,/.test(server.url)
 
   if (direct) {
-    const link = resource(Effect.gen(function*() {
-      const proxy = yield* Proxy.make({ host: server.host, port: server.port }, { protocol: "bytes" })
-      const url = new URL(proxy.url(yield* server.freshDatabase))
-      // Nor would the members that a replica set names be reached through it.
-      url.searchParams.delete("replicaSet")
-      url.searchParams.set("directConnection", "true")
-      return { proxy, url: Mongo.watchedSeldom(url.toString()) }
-    }))
+    const link = resource(
+      Effect.gen(function* () {
+        const proxy = yield* Proxy.make({ host: server.host, port: server.port }, { protocol: "bytes" })
+        const url = new URL(proxy.url(yield* server.freshDatabase))
+        // Nor would the members that a replica set names be reached through it.
+        url.searchParams.delete("replicaSet")
+        url.searchParams.set("directConnection", "true")
+        return { proxy, url: Mongo.watchedSeldom(url.toString()) }
+      })
+    )
     Conformance.suite({
       name: "MongoStorage.layer, over a link that fails",
       layer: Layer.suspend(() => MongoStorage.layer({ url: Redacted.make(link().url), wakeUps: false, mode })),
-      versioned: Layer.suspend(() => MongoStorage.layerVersioned({ url: Redacted.make(link().url), wakeUps: false, mode: "versioned" })),
+      versioned: Layer.suspend(() =>
+        MongoStorage.layerVersioned({ url: Redacted.make(link().url), wakeUps: false, mode: "versioned" })
+      ),
       sequences,
       hooks: {
         shiftClient,
@@ -63,8 +67,17 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
   }
 
   // Set to what would be wrong for locks.
-  const client = resource(Effect.flatMap(server.freshDatabase, (url) =>
-    Mongo.client(url, { readPreference: "secondaryPreferred", writeConcern: { w: 1 }, promoteLongs: false, ignoreUndefined: true, maxPoolSize: 8 })))
+  const client = resource(
+    Effect.flatMap(server.freshDatabase, (url) =>
+      Mongo.client(url, {
+        readPreference: "secondaryPreferred",
+        writeConcern: { w: 1 },
+        promoteLongs: false,
+        ignoreUndefined: true,
+        maxPoolSize: 8
+      })
+    )
+  )
   /** Not by a session of ours: there is none. By another use of the client while the transaction is open. */
   const inTransaction: Conformance.Hooks["inTransaction"] = (effect) =>
     Effect.acquireUseRelease(
@@ -79,7 +92,9 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
     )
   Conformance.suite({
     name: "MongoStorage.layerFromClient, on a client set otherwise",
-    layer: Layer.suspend(() => MongoStorage.layerFromClient({ client: client(), database: client().options.dbName, mode })),
+    layer: Layer.suspend(() =>
+      MongoStorage.layerFromClient({ client: client(), database: client().options.dbName, mode })
+    ),
     sequences,
     hooks: { shiftClient, ...(server.replicated ? { inTransaction } : {}) }
   })
@@ -89,7 +104,9 @@ await describeServer("MongoStorage on mongo-java-server", Shared.mongo, (server)
   suites("versioned", 5)(server)
   Conformance.versionedSuite({
     name: "by the smaller port",
-    layer: Layer.suspend(() => MongoStorage.layerVersioned({ url: Redacted.make(server.url), mode: "versioned", wakeUps: false }))
+    layer: Layer.suspend(() =>
+      MongoStorage.layerVersioned({ url: Redacted.make(server.url), mode: "versioned", wakeUps: false })
+    )
   })
 })
 
@@ -108,6 +125,7 @@ if (Mongo.hasReal) {
   })
 } else {
   describe("MongoStorage on a real MongoDB", () => {
-    it("not tested", (context) => context.skip(`${Mongo.environmentVariable} does not name one, and none can be fetched`))
+    it("not tested", (context) =>
+      context.skip(`${Mongo.environmentVariable} does not name one, and none can be fetched`))
   })
 }

@@ -27,20 +27,22 @@ const stubborn = Schedule.spaced("50 millis").pipe(Schedule.intersect(Schedule.r
 const request = { lockId: "a", ownerId: "me", holdId: "h".repeat(22), lease: 30 * second }
 
 /** Commands of the storage, evaluated. */
-const evaluated = (evaluator: Evaluator.Evaluator) => async (command: Wire.Document): Promise<Wire.Document> => {
-  evaluator.clock = Date.now()
-  const { $clusterTime: _, $db: __, $readPreference: ___, lsid: ____, maxTimeMS: _____, ...rest } = command
-  const exit = await Effect.runPromiseExit(evaluator.run("any", rest, 1_000))
-  if (exit._tag === "Success") return { ok: 1, ...exit.value }
-  // As MongoDB says it of what it cannot compute with.
-  return { ok: 0, code: 17124, errmsg: String(exit.cause) }
-}
+const evaluated =
+  (evaluator: Evaluator.Evaluator) =>
+  async (command: Wire.Document): Promise<Wire.Document> => {
+    evaluator.clock = Date.now()
+    const { $clusterTime: _, $db: __, $readPreference: ___, lsid: ____, maxTimeMS: _____, ...rest } = command
+    const exit = await Effect.runPromiseExit(evaluator.run("any", rest, 1_000))
+    if (exit._tag === "Success") return { ok: 1, ...exit.value }
+    // As MongoDB says it of what it cannot compute with.
+    return { ok: 0, code: 17124, errmsg: String(exit.cause) }
+  }
 
 const connecting = new Set(["hello", "ismaster", "isMaster"])
 
 /** One member, which is the primary, and answers by the rules of a test, or as a MongoDB. */
 const alone = (rule: Wire.Answer) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const evaluate = evaluated(Evaluator.make())
     const member: Wire.Member = yield* Wire.member(async (command): Promise<Wire.Document | undefined> => {
       const name = Object.keys(command)[0]!
@@ -55,19 +57,24 @@ const pass = { pass: true }
 describe("a failover", () => {
   for (const code of [10107, 13435, 11602, 189, 91, 11600, 10058, 13436]) {
     it.live(`the first try after it succeeds, though the former primary says ${code}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const evaluate = evaluated(Evaluator.make())
         let primary = 0
         const members: Array<Wire.Member> = []
         const hosts = () => members.map(({ port }) => `127.0.0.1:${port}`)
         for (const index of [0, 1]) {
-          members.push(yield* Wire.member((command) => {
-            const name = Object.keys(command)[0]!
-            if (connecting.has(name)) return Wire.hello(members[index]!.port, index === primary, hosts())
-            return index === primary ? evaluate(command) : { ok: 0, code, errmsg: "not primary", codeName: "any" }
-          }))
+          members.push(
+            yield* Wire.member((command) => {
+              const name = Object.keys(command)[0]!
+              if (connecting.has(name)) return Wire.hello(members[index]!.port, index === primary, hosts())
+              return index === primary ? evaluate(command) : { ok: 0, code, errmsg: "not primary", codeName: "any" }
+            })
+          )
         }
-        const { mode, storage } = yield* MongoStorage.make({ url: Redacted.make(`mongodb://${hosts().join()}/app?replicaSet=rs0&heartbeatFrequencyMS=600000`), wakeUps: false })
+        const { mode, storage } = yield* MongoStorage.make({
+          url: Redacted.make(`mongodb://${hosts().join()}/app?replicaSet=rs0&heartbeatFrequencyMS=600000`),
+          wakeUps: false
+        })
         assert.strictEqual(mode, "pipeline")
         assert.strictEqual((yield* storage.claim(request))._tag, "Claimed")
         for (const next of [1, 0]) {
@@ -78,7 +85,8 @@ describe("a failover", () => {
         }
         primary = 1
         assert.strictEqual((yield* storage.release(request))._tag, "Released")
-      }))
+      })
+    )
   }
 })
 
@@ -86,13 +94,20 @@ describe("passwords that change", () => {
   const member = (passwords: { now: string }) =>
     alone((command) => {
       if (!("saslStart" in command)) return pass
-      const [, , password] = Buffer.from(command.payload.buffer as Uint8Array).toString("utf8").split("\0")
-      return password === passwords.now ? { ok: 1, conversationId: 1, done: true, payload: "" } : { ok: 0, code: 18, codeName: "AuthenticationFailed", errmsg: "Authentication failed." }
+      const [, , password] = Buffer.from(command.payload.buffer as Uint8Array)
+        .toString("utf8")
+        .split("\0")
+      return password === passwords.now
+        ? { ok: 1, conversationId: 1, done: true, payload: "" }
+        : { ok: 0, code: 18, codeName: "AuthenticationFailed", errmsg: "Authentication failed." }
     })
-  const urlOf = (port: number, password: string) => Redacted.make(`mongodb://app:${password}@127.0.0.1:${port}/app?authMechanism=PLAIN&authSource=$external&replicaSet=rs0`)
+  const urlOf = (port: number, password: string) =>
+    Redacted.make(
+      `mongodb://app:${password}@127.0.0.1:${port}/app?authMechanism=PLAIN&authSource=$external&replicaSet=rs0`
+    )
 
   it.live("are asked for when a login fails, within the same call", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const passwords = { now: "one" }
       const server = yield* member(passwords)
       let known = "one"
@@ -115,18 +130,24 @@ describe("passwords that change", () => {
       // Not told yet: refused; and then it is.
       passwords.now = "three"
       server.cut()
-      const error = yield* Effect.flip(Effect.retry(renew, { schedule: stubborn, while: (error) => error.reason === "Connection" }))
+      const error = yield* Effect.flip(
+        Effect.retry(renew, { schedule: stubborn, while: (error) => error.reason === "Connection" })
+      )
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Permission", true, "no"])
       known = "three"
       assert.strictEqual(yield* renew, "Renewed")
-      const fixed = yield* Effect.flip(MongoStorage.make({ url: urlOf(server.port, "wrong"), wakeUps: false })) as Effect.Effect<StorageError>
+      const fixed = yield* Effect.flip(
+        MongoStorage.make({ url: urlOf(server.port, "wrong"), wakeUps: false })
+      ) as Effect.Effect<StorageError>
       assert.deepStrictEqual([fixed.reason, fixed.isRetryable, fixed.applied], ["Permission", false, "no"])
-    }))
+    })
+  )
 
   it.live("that cannot be asked for, or make no sense, are another try; the database stays that of the start", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const server = yield* member({ now: "one" })
-      const failing = (url: () => unknown) => Effect.flip(MongoStorage.make({ url: url as never, wakeUps: false })) as Effect.Effect<StorageError>
+      const failing = (url: () => unknown) =>
+        Effect.flip(MongoStorage.make({ url: url as never, wakeUps: false })) as Effect.Effect<StorageError>
       const reject = () => Promise.reject(new Error("no vault"))
       for (const url of [() => undefined, () => "mongodb://app:hidden@h/app", () => Redacted.make("hidden"), reject]) {
         const error = yield* failing(url)
@@ -141,29 +162,61 @@ describe("passwords that change", () => {
       passwords.now = "two"
       url = Redacted.make(Redacted.value(urlOf(server.port, "one")).replace("/app?", "/elsewhere?"))
       other.cut()
-      const error = yield* Effect.flip(Effect.retry(storage.get("a"), { schedule: stubborn, while: (error) => !error.message.includes("another database") })).pipe(Effect.timeout("20 seconds"), Effect.result)
+      const error = yield* Effect.flip(
+        Effect.retry(storage.get("a"), {
+          schedule: stubborn,
+          while: (error) => !error.message.includes("another database")
+        })
+      ).pipe(Effect.timeout("20 seconds"), Effect.result)
       assert.notInclude(server.heard, "find")
       assert.strictEqual(error._tag, "Success")
-    }))
+    })
+  )
 })
 
 describe("answers of odd shape", () => {
   it.live("fail the call that they come to, whatever they are", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       let answer: Wire.Document | undefined
       const server = yield* alone(() => answer ?? pass)
-      const { storage, versioned } = yield* MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`), wakeUps: false })
+      const { storage, versioned } = yield* MongoStorage.make({
+        url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`),
+        wakeUps: false
+      })
       yield* storage.claim(request)
       const odd: ReadonlyArray<Wire.Document> = [
-        {}, { value: 5 }, { value: [] }, { value: {} }, { value: { _id: "a" } }, { value: { _id: "a", format: "1" } }, { value: { _id: "a", format: 1, holds: "x" } }, { value: null, cursor: null },
-        { cursor: 5 }, { cursor: {} }, { cursor: { firstBatch: 5 } }, { cursor: { firstBatch: [null, 5] } }, { cursor: { firstBatch: [{}] } }, { cursor: { firstBatch: [{ _id: "a", format: 1 }] } },
-        { writeErrors: 5 }, { writeErrors: [null] }, { writeErrors: [5] }, { writeConcernError: 5 }, { n: "many" }
+        {},
+        { value: 5 },
+        { value: [] },
+        { value: {} },
+        { value: { _id: "a" } },
+        { value: { _id: "a", format: "1" } },
+        { value: { _id: "a", format: 1, holds: "x" } },
+        { value: null, cursor: null },
+        { cursor: 5 },
+        { cursor: {} },
+        { cursor: { firstBatch: 5 } },
+        { cursor: { firstBatch: [null, 5] } },
+        { cursor: { firstBatch: [{}] } },
+        { cursor: { firstBatch: [{ _id: "a", format: 1 }] } },
+        { writeErrors: 5 },
+        { writeErrors: [null] },
+        { writeErrors: [5] },
+        { writeConcernError: 5 },
+        { n: "many" }
       ]
       for (const shape of odd) {
         answer = { ok: 1, ...shape }
         const calls: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
-          storage.claim(request), storage.renew([request]), storage.renew([request, { ...request, lockId: "b" }]), storage.release({ ...request, lockId: "b" }), storage.get("a"),
-          Stream.runDrain(storage.list), versioned.get("a"), versioned.delete("b", 1), Stream.runDrain(versioned.list)
+          storage.claim(request),
+          storage.renew([request]),
+          storage.renew([request, { ...request, lockId: "b" }]),
+          storage.release({ ...request, lockId: "b" }),
+          storage.get("a"),
+          Stream.runDrain(storage.list),
+          versioned.get("a"),
+          versioned.delete("b", 1),
+          Stream.runDrain(versioned.list)
         ]
         for (const call of calls) {
           const exit = yield* Effect.exit(call)
@@ -173,70 +226,109 @@ describe("answers of odd shape", () => {
       }
       answer = undefined
       assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
-    }))
+    })
+  )
 
   it.live("a document that was changed by hand costs no other lock its renewal", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const evaluator = Evaluator.make()
       const evaluate = evaluated(evaluator)
       const server: Wire.Member = yield* Wire.member((command) =>
-        connecting.has(Object.keys(command)[0]!) ? Wire.hello(server.port, true, [`127.0.0.1:${server.port}`]) : evaluate(command))
-      const { storage } = yield* MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`), wakeUps: false })
+        connecting.has(Object.keys(command)[0]!)
+          ? Wire.hello(server.port, true, [`127.0.0.1:${server.port}`])
+          : evaluate(command)
+      )
+      const { storage } = yield* MongoStorage.make({
+        url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`),
+        wakeUps: false
+      })
       const mine = { ...request, lockId: "mine" }
       yield* storage.claim(request)
       yield* storage.claim(mine)
-      for (const change of [{ holds: request.holdId }, { holds: [request.holdId], expires: "soon" }, { token: "x" }, { format: "1" }, { owner: 5 }, { kind: null }]) {
+      for (const change of [
+        { holds: request.holdId },
+        { holds: [request.holdId], expires: "soon" },
+        { token: "x" },
+        { format: "1" },
+        { owner: 5 },
+        { kind: null }
+      ]) {
         evaluator.documents.set("a", { ...evaluator.documents.get("a"), ...change })
         const outcomes = yield* storage.renew([request, mine])
         assert.strictEqual(outcomes[1]!._tag, "Renewed", JSON.stringify(change))
         assert.strictEqual(outcomes[0]!._tag, "StorageError", JSON.stringify(change))
         assert.strictEqual((yield* Effect.flip(storage.get("a")))._tag, "StorageError")
       }
-    }))
+    })
+  )
 })
 
 describe("settings of the URL", () => {
   const refusal = (query: string) =>
-    Effect.map(Effect.flip(Effect.scoped(MongoStorage.make({ url: Redacted.make(`mongodb://app:sesame@127.0.0.1:1/app?${query}`) }))), (error) => {
-      assert.strictEqual(error._tag, "InvalidOptions")
-      assert.notInclude(error.message, "sesame")
-      return error as InvalidOptions
-    })
+    Effect.map(
+      Effect.flip(
+        Effect.scoped(MongoStorage.make({ url: Redacted.make(`mongodb://app:sesame@127.0.0.1:1/app?${query}`) }))
+      ),
+      (error) => {
+        assert.strictEqual(error._tag, "InvalidOptions")
+        assert.notInclude(error.message, "sesame")
+        return error as InvalidOptions
+      }
+    )
   it.effect("that locks cannot obey, or the driver does not know, are refused by name", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       for (const [query, name] of [
-        ["w=1", "w"], ["w=0", "w"], ["w=3", "w"], ["journal=false", "journal"], ["readPreference=secondary", "readPreference"], ["readpreference=nearest", "readPreference"],
-        ["readConcernLevel=local", "readConcernLevel"], ["sslmode=require", "sslmode"], ["retryWrites=true&sslMode=require", "sslMode"], ["ssl_ca_certs=/x", "ssl_ca_certs"]
+        ["w=1", "w"],
+        ["w=0", "w"],
+        ["w=3", "w"],
+        ["journal=false", "journal"],
+        ["readPreference=secondary", "readPreference"],
+        ["readpreference=nearest", "readPreference"],
+        ["readConcernLevel=local", "readConcernLevel"],
+        ["sslmode=require", "sslmode"],
+        ["retryWrites=true&sslMode=require", "sslMode"],
+        ["ssl_ca_certs=/x", "ssl_ca_certs"]
       ] as const) {
         const { field, message } = yield* refusal(query)
         assert.strictEqual(field, "url")
         assert.match(message, new RegExp(`\\b${name}\\b`))
       }
-    }))
+    })
+  )
   it.live("that agree with what locks need are taken", () =>
-    Effect.gen(function*() {
-      const query = "w=majority&journal=true&readPreference=primary&readConcernLevel=majority&retryWrites=true&serverSelectionTimeoutMS=100"
+    Effect.gen(function* () {
+      const query =
+        "w=majority&journal=true&readPreference=primary&readConcernLevel=majority&retryWrites=true&serverSelectionTimeoutMS=100"
       const error = yield* Effect.flip(MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:1/app?${query}`) }))
       assert.strictEqual(error._tag, "StorageError")
-    }))
+    })
+  )
 })
 
 describe("wake-ups without the right to them", () => {
   it.live("are warned of once, with what is missing; releases know nothing of it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const lines: Array<string> = []
       const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
-      const server = yield* alone((command) => "aggregate" in command ? { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" } : pass)
-      const storage = yield* Effect.map(MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`) }), (_) => _.storage).pipe(
+      const server = yield* alone((command) =>
+        "aggregate" in command ? { ok: 0, code: 13, codeName: "Unauthorized", errmsg: "not authorized" } : pass
+      )
+      const storage = yield* Effect.map(
+        MongoStorage.make({ url: Redacted.make(`mongodb://127.0.0.1:${server.port}/app?replicaSet=rs0`) }),
+        (_) => _.storage
+      ).pipe(
         Effect.tap((storage) => Effect.forkScoped(Stream.runDrain(storage.wakeUps))),
         Effect.provide(logger)
       )
-      yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => server.heard.filter((name) => name === "aggregate").length > 1 })
+      yield* Effect.repeat(Effect.sleep("20 millis"), {
+        until: () => server.heard.filter((name) => name === "aggregate").length > 1
+      })
       yield* storage.claim(request)
       assert.strictEqual((yield* storage.release(request))._tag, "Released")
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0]!, /^Warning MongoStorage: .*waiters poll.*changeStream/)
-    }))
+    })
+  )
 })
 
 await describeServer("a collection that goes away", Shared.mongo, (server) => {
@@ -247,7 +339,7 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
     ["gone with its database", (db) => db.dropDatabase()]
   ] as ReadonlyArray<readonly [string, (db: Db) => Promise<unknown>]>) {
     it.live(`${name}: the hold is lost at its next renewal, and the next token is higher`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const { storage } = yield* MongoStorage.make({ url: Redacted.make(url), mode: "versioned", wakeUps: false })
         const { locks } = yield* Process.make(storage, { leaseExpireAfter: "30 seconds" })
@@ -260,29 +352,48 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
         assert.strictEqual(error.reason, "Vanished")
         const next = yield* storage.claim({ ...request, ownerId: "bob" })
         assert.isAbove(next._tag === "Claimed" ? next.record.token : 0, lock.token)
-      }))
+      })
+    )
   }
 
   it.live("documents of older versions have no label, and one of an odd kind is none", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const { storage } = yield* MongoStorage.make({ url: Redacted.make(url), mode: "versioned", wakeUps: false })
       yield* storage.claim({ ...request, ownerLabel: "host-7" })
       const client = yield* Mongo.client(url)
-      const label = Effect.map(storage.get("a"), (found) => found._tag === "Some" ? found.value.record.ownerLabel : "no record")
+      const label = Effect.map(storage.get("a"), (found) =>
+        found._tag === "Some" ? found.value.record.ownerLabel : "no record"
+      )
       assert.strictEqual(yield* label, "host-7")
-      for (const change of [{ $unset: { label: 1 } }, { $set: { label: 5 } }, { $set: { label: "" } }, { $set: { label: null } }] as const) {
-        yield* Effect.promise(() => client.db().collection<{ _id: string }>("storage_lock").updateOne({ _id: "a" }, change as never))
+      for (const change of [
+        { $unset: { label: 1 } },
+        { $set: { label: 5 } },
+        { $set: { label: "" } },
+        { $set: { label: null } }
+      ] as const) {
+        yield* Effect.promise(() =>
+          client
+            .db()
+            .collection<{ _id: string }>("storage_lock")
+            .updateOne({ _id: "a" }, change as never)
+        )
         assert.strictEqual(yield* label, undefined)
       }
       assert.strictEqual((yield* storage.renew([request]))[0]!._tag, "Renewed")
-    }))
+    })
+  )
 
   it.live("a client that the program closes and uses again is no closing of the layer", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const client = yield* Mongo.client(url)
-      const { storage } = yield* MongoStorage.makeFromClient({ client, database: client.options.dbName, mode: "versioned", wakeUps: false })
+      const { storage } = yield* MongoStorage.makeFromClient({
+        client,
+        database: client.options.dbName,
+        mode: "versioned",
+        wakeUps: false
+      })
       yield* storage.claim(request)
       yield* Effect.promise(() => client.close())
       const meanwhile = yield* Effect.flip(storage.get("a"))
@@ -290,7 +401,8 @@ await describeServer("a collection that goes away", Shared.mongo, (server) => {
       yield* Effect.promise(() => client.connect())
       const [outcome] = yield* Effect.retry(storage.renew([request]), stubborn)
       assert.strictEqual(outcome!._tag, "Renewed")
-    }))
+    })
+  )
 })
 
 /** A server behind TLS that asks for a certificate. */
@@ -298,12 +410,21 @@ const encrypted = (server: Mongo.MongoServer, certificates: Certificates.Certifi
   Effect.acquireRelease(
     Effect.callback<Tls.Server>((resume) => {
       const { read } = certificates
-      const listener = Tls.createServer({ cert: read("server.pem"), key: read("server.key"), ca: read("ca.pem"), requestCert: true, rejectUnauthorized: true }, (socket) => {
-        const behind = Net.connect(server.port, server.host)
-        for (const each of [socket, behind]) each.on("error", () => {})
-        socket.pipe(behind).pipe(socket)
-        socket.on("close", () => behind.destroy())
-      })
+      const listener = Tls.createServer(
+        {
+          cert: read("server.pem"),
+          key: read("server.key"),
+          ca: read("ca.pem"),
+          requestCert: true,
+          rejectUnauthorized: true
+        },
+        (socket) => {
+          const behind = Net.connect(server.port, server.host)
+          for (const each of [socket, behind]) each.on("error", () => {})
+          socket.pipe(behind).pipe(socket)
+          socket.on("close", () => behind.destroy())
+        }
+      )
       listener.on("tlsClientError", () => {})
       listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
     }),
@@ -312,7 +433,7 @@ const encrypted = (server: Mongo.MongoServer, certificates: Certificates.Certifi
 
 await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
   it.live("verifies the server and shows its certificate, errors say what to do, and renewed files are read", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const directory = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-"))),
         (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
@@ -327,7 +448,12 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
       const database = /\/(\w+)\?/.exec(yield* server.freshDatabase)![1]!
       const { port } = listener.address() as Net.AddressInfo
       const open = (query: string, host = "localhost") =>
-        MongoStorage.make({ url: Redacted.make(`mongodb://${host}:${port}/${database}?directConnection=true${query}`), mode: "versioned", wakeUps: false, operationTimeout: "1500 millis" })
+        MongoStorage.make({
+          url: Redacted.make(`mongodb://${host}:${port}/${database}?directConnection=true${query}`),
+          mode: "versioned",
+          wakeUps: false,
+          operationTimeout: "1500 millis"
+        })
       const ours = `&tls=true&tlsCAFile=${encodeURIComponent(at("ca.pem"))}&tlsCertificateKeyFile=${encodeURIComponent(at("pair.pem"))}`
       for (const [query, hint] of [
         ["", /tls=true/],
@@ -336,12 +462,17 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
         [`&tls=true&tlsCAFile=${encodeURIComponent(at("ca.pem"))}`, /tlsCertificateKeyFile|tls=true/]
       ] as const) {
         const error = (yield* Effect.flip(open(query))) as StorageError
-        assert.deepStrictEqual([error._tag, error.reason, error.applied, error.isRetryable], ["StorageError", "Connection", "no", true])
+        assert.deepStrictEqual(
+          [error._tag, error.reason, error.applied, error.isRetryable],
+          ["StorageError", "Connection", "no", true]
+        )
         assert.match(error.message, hint)
       }
       const { storage } = yield* open(ours)
       yield* storage.claim(request)
-      const missing = (yield* Effect.flip(open(`&tls=true&tlsCAFile=${encodeURIComponent(at("none.pem"))}`))) as StorageError
+      const missing = (yield* Effect.flip(
+        open(`&tls=true&tlsCAFile=${encodeURIComponent(at("none.pem"))}`)
+      )) as StorageError
       assert.strictEqual(missing._tag, "StorageError")
       // A layer that starts while its certificate is out of date has the renewed one as soon as it is there.
       pair("stranger")
@@ -350,15 +481,19 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
       pair("client")
       const { storage: theirs } = yield* Fiber.join(late)
       assert.strictEqual((yield* theirs.claim({ ...request, ownerId: "you" }))._tag, "Held")
-    }))
+    })
+  )
 })
 
 await describeServer("a change stream in trouble", Shared.mongo, (server) => {
   it.live("slows nobody's release down and fails none; what it lacks is said once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const lines: Array<string> = []
       const logger = logs.to(({ level, message }) => void lines.push(`${level} ${message}`))
-      const storage = yield* Effect.map(MongoStorage.make({ url: Redacted.make(yield* server.freshDatabase), mode: "versioned" }), (_) => _.storage).pipe(
+      const storage = yield* Effect.map(
+        MongoStorage.make({ url: Redacted.make(yield* server.freshDatabase), mode: "versioned" }),
+        (_) => _.storage
+      ).pipe(
         Effect.tap((storage) => Effect.forkScoped(Stream.runDrain(storage.wakeUps))),
         Effect.provide(logger)
       )
@@ -369,5 +504,6 @@ await describeServer("a change stream in trouble", Shared.mongo, (server) => {
       }
       assert.strictEqual(lines.length, 1)
       assert.match(lines[0]!, /waiters poll/)
-    }))
+    })
+  )
 })

@@ -43,37 +43,85 @@ describe("conformance, evaluated by mingo", () => {
   const native = Evaluator.make()
   Conformance.suite({
     name: "the pipelines of MongoStorage",
-    layer: Layer.effect(Storage.Storage, Effect.map(over(native), ({ storage }) => storage)),
-    versioned: Layer.effect(VersionedStore.VersionedStore, Effect.map(over(native), ({ versioned }) => versioned)),
+    layer: Layer.effect(
+      Storage.Storage,
+      Effect.map(over(native), ({ storage }) => storage)
+    ),
+    versioned: Layer.effect(
+      VersionedStore.VersionedStore,
+      Effect.map(over(native), ({ versioned }) => versioned)
+    ),
     hooks: hooks(native)
   })
   const plain = Evaluator.make()
   Conformance.suite({
     name: "the compare-and-set of MongoStorage",
-    layer: Layer.effect(Storage.Storage, Effect.map(over(plain, { mode: "versioned" }), ({ storage }) => storage)),
+    layer: Layer.effect(
+      Storage.Storage,
+      Effect.map(over(plain, { mode: "versioned" }), ({ storage }) => storage)
+    ),
     hooks: hooks(plain)
   })
 })
 
 const hostile = [
-  "a", "$$NOW", "$owner", "$$ROOT", "$holds", "$literal", "{$gt:''}", "{\"$gt\":\"\"}", "a.b", "holds.0", "__proto__", "$$REMOVE", "\u{1F512}", "null", "0"
+  "a",
+  "$$NOW",
+  "$owner",
+  "$$ROOT",
+  "$holds",
+  "$literal",
+  "{$gt:''}",
+  '{"$gt":""}',
+  "a.b",
+  "holds.0",
+  "__proto__",
+  "$$REMOVE",
+  "\u{1F512}",
+  "null",
+  "0"
 ]
 const held = ["$$NOW", "$holds", "h3", "a.b", LockRecord.revokedHold.slice(0, 21) + "x"]
 
 const request = FastCheck.oneof(
-  { weight: 5, arbitrary: FastCheck.record({
-    _tag: FastCheck.constant("Claim" as const), ownerId: FastCheck.constantFrom(...hostile.slice(0, 6)), holdId: FastCheck.constantFrom(...held), lease: FastCheck.constantFrom(1_000, 5_000, 60_000_000, 31_536_000_000_000)
-  }) },
-  { weight: 3, arbitrary: FastCheck.record({
-    _tag: FastCheck.constant("Renew" as const), holdId: FastCheck.constantFrom(...held), lease: FastCheck.constantFrom(1_000, 9_000, 31_536_000_000_000)
-  }) },
-  { weight: 3, arbitrary: FastCheck.record({ _tag: FastCheck.constant("Release" as const), holdId: FastCheck.constantFrom(...held) }) },
-  { weight: 1, arbitrary: FastCheck.record({
-    _tag: FastCheck.constant("Revoke" as const), stale: FastCheck.boolean(), when: FastCheck.constantFrom("now" as const, "leaseEnd" as const)
-  }) }
+  {
+    weight: 5,
+    arbitrary: FastCheck.record({
+      _tag: FastCheck.constant("Claim" as const),
+      ownerId: FastCheck.constantFrom(...hostile.slice(0, 6)),
+      holdId: FastCheck.constantFrom(...held),
+      lease: FastCheck.constantFrom(1_000, 5_000, 60_000_000, 31_536_000_000_000)
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: FastCheck.record({
+      _tag: FastCheck.constant("Renew" as const),
+      holdId: FastCheck.constantFrom(...held),
+      lease: FastCheck.constantFrom(1_000, 9_000, 31_536_000_000_000)
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: FastCheck.record({
+      _tag: FastCheck.constant("Release" as const),
+      holdId: FastCheck.constantFrom(...held)
+    })
+  },
+  {
+    weight: 1,
+    arbitrary: FastCheck.record({
+      _tag: FastCheck.constant("Revoke" as const),
+      stale: FastCheck.boolean(),
+      when: FastCheck.constantFrom("now" as const, "leaseEnd" as const)
+    })
+  }
 )
 /** Milliseconds until each request: also none, and backwards. */
-const history = FastCheck.array(FastCheck.tuple(request, FastCheck.constantFrom(0, 0, 1, 2, 5, 70_000, -3)), { minLength: 1, maxLength: 14 })
+const history = FastCheck.array(FastCheck.tuple(request, FastCheck.constantFrom(0, 0, 1, 2, 5, 70_000, -3)), {
+  minLength: 1,
+  maxLength: 14
+})
 
 describe("pipelines", () => {
   it("do what LockRecord.step does, in thousands of random histories", async () => {
@@ -90,21 +138,29 @@ describe("pipelines", () => {
           counted++
           evaluator.clock += wait
           const now = evaluator.clock * 1000
-          const full: LockRecord.Request = each._tag === "Revoke"
-            ? { _tag: "Revoke", lockId, when: each.when, token: (model?.token ?? 7) + (each.stale ? 1 : 0) }
-            : { ...each, lockId }
+          const full: LockRecord.Request =
+            each._tag === "Revoke"
+              ? { _tag: "Revoke", lockId, when: each.when, token: (model?.token ?? 7) + (each.stale ? 1 : 0) }
+              : { ...each, lockId }
           const expected = LockRecord.step(model, full, now)
           const writes = evaluator.writes
           const outcome = Effect.runSync<unknown, unknown>(
-            full._tag === "Claim" ? storage.claim(full)
-              : full._tag === "Renew" ? Effect.map(storage.renew([full]), ([first]) => first)
-              : full._tag === "Release" ? storage.release(full)
-              : storage.revoke(full)
+            full._tag === "Claim"
+              ? storage.claim(full)
+              : full._tag === "Renew"
+                ? Effect.map(storage.renew([full]), ([first]) => first)
+                : full._tag === "Release"
+                  ? storage.release(full)
+                  : storage.revoke(full)
           )
           assert.deepStrictEqual(outcome, expected.outcome)
           const after = Option.getOrUndefined(Effect.runSync(versioned.get(lockId)))
           assert.deepStrictEqual(after, expected.record)
-          assert.strictEqual(evaluator.writes - writes, expected.record === model ? 0 : 1, "what changes nothing writes nothing")
+          assert.strictEqual(
+            evaluator.writes - writes,
+            expected.record === model ? 0 : 1,
+            "what changes nothing writes nothing"
+          )
           model = expected.record
         }
       }),
@@ -125,16 +181,21 @@ describe("pipelines", () => {
     claim("other", "you", "h5")
     evaluator.clock += 2
     const before = { writes: evaluator.writes, commands: evaluator.commands }
-    const outcomes = Effect.runSync(storage.renew([
-      { lockId: "b.c", holdId: "h3", lease: 40_000_000 },
-      { lockId: "$a", holdId: "h2", lease: 50_000_000 },
-      { lockId: "none", holdId: "h1", lease: 90_000_000 },
-      { lockId: "$a", holdId: "h3", lease: 90_000_000 },
-      { lockId: "$a", holdId: "h1", lease: 60_000_000 },
-      { lockId: "over", holdId: "h4", lease: 60_000_000 },
-      { lockId: "other", holdId: "h4", lease: 60_000_000 }
-    ]))
-    assert.deepStrictEqual(outcomes.map((_) => _._tag), ["Renewed", "Renewed", "NotHeld", "NotHeld", "Renewed", "NotHeld", "NotHeld"])
+    const outcomes = Effect.runSync(
+      storage.renew([
+        { lockId: "b.c", holdId: "h3", lease: 40_000_000 },
+        { lockId: "$a", holdId: "h2", lease: 50_000_000 },
+        { lockId: "none", holdId: "h1", lease: 90_000_000 },
+        { lockId: "$a", holdId: "h3", lease: 90_000_000 },
+        { lockId: "$a", holdId: "h1", lease: 60_000_000 },
+        { lockId: "over", holdId: "h4", lease: 60_000_000 },
+        { lockId: "other", holdId: "h4", lease: 60_000_000 }
+      ])
+    )
+    assert.deepStrictEqual(
+      outcomes.map((_) => _._tag),
+      ["Renewed", "Renewed", "NotHeld", "NotHeld", "Renewed", "NotHeld", "NotHeld"]
+    )
     assert.strictEqual(outcomes[0]!._tag === "Renewed" && outcomes[0]!.validFor, 40_000_000)
     assert.strictEqual(outcomes[1]!._tag === "Renewed" && outcomes[1]!.validFor, 60_000_000)
     assert.deepStrictEqual(outcomes[1], outcomes[4])
@@ -155,8 +216,14 @@ describe("pipelines", () => {
       return result
     }
     const taken = once(storage.claim({ lockId: "a", ownerId: "me", holdId: "h1", lease: 1_000_000 }))
-    assert.strictEqual(once(storage.claim({ lockId: "a", ownerId: "you", holdId: "h2", lease: 1_000_000 }))._tag, "Held")
-    assert.strictEqual(once(storage.claim({ lockId: "a", ownerId: "me", holdId: "h3", lease: 1_000_000 }))._tag, "Claimed")
+    assert.strictEqual(
+      once(storage.claim({ lockId: "a", ownerId: "you", holdId: "h2", lease: 1_000_000 }))._tag,
+      "Held"
+    )
+    assert.strictEqual(
+      once(storage.claim({ lockId: "a", ownerId: "me", holdId: "h3", lease: 1_000_000 }))._tag,
+      "Claimed"
+    )
     once(storage.renew([{ lockId: "a", holdId: "h1", lease: 2_000_000 }]))
     once(storage.release({ lockId: "a", holdId: "h1" }))
     once(storage.get("a"))
@@ -172,16 +239,30 @@ describe("pipelines", () => {
     const outcome = Effect.runSync(storage.claim({ lockId: "a", ownerId: "me", holdId: "h1", lease: 1_000_000 }))
     assert.strictEqual(outcome._tag, "Claimed")
     evaluator.refuseWith = Array.from({ length: 1000 }, () => duplicate)
-    return Effect.runPromise(Effect.map(Effect.flip(storage.claim({ lockId: "b", ownerId: "me", holdId: "h1", lease: 1_000_000 })), (error) => {
-      assert.deepInclude(error, { reason: "Conflict", isRetryable: true, applied: "no" })
-    }))
+    return Effect.runPromise(
+      Effect.map(
+        Effect.flip(storage.claim({ lockId: "b", ownerId: "me", holdId: "h1", lease: 1_000_000 })),
+        (error) => {
+          assert.deepInclude(error, { reason: "Conflict", isRetryable: true, applied: "no" })
+        }
+      )
+    )
   })
 
   it("a record of a newer format is neither judged nor touched", () => {
     const evaluator = Evaluator.make()
     const { storage, versioned } = Effect.runSync(over(evaluator))
     const record: LockRecord.LockRecord = {
-      lockId: "new", kind: "exclusive", format: 2, ownerId: "me", holds: ["h1"], token: 5, version: 5, lockBeginTime: 1, leaseExpireTime: 2, data: "?"
+      lockId: "new",
+      kind: "exclusive",
+      format: 2,
+      ownerId: "me",
+      holds: ["h1"],
+      token: 5,
+      version: 5,
+      lockBeginTime: 1,
+      leaseExpireTime: 2,
+      data: "?"
     }
     Effect.runSync(versioned.create("new", 5, record))
     Effect.runSync(storage.claim({ lockId: "old", ownerId: "me", holdId: "h2", lease: 1_000_000 }))
@@ -189,7 +270,10 @@ describe("pipelines", () => {
     const failures: ReadonlyArray<Effect.Effect<unknown, StorageError>> = [
       storage.claim({ lockId: "new", ownerId: "me", holdId: "h1", lease: 1_000_000 }),
       storage.renew([{ lockId: "new", holdId: "h1", lease: 1_000_000 }]),
-      storage.renew([{ lockId: "new", holdId: "h1", lease: 1_000_000 }, { lockId: "new", holdId: "h2", lease: 1_000_000 }]),
+      storage.renew([
+        { lockId: "new", holdId: "h1", lease: 1_000_000 },
+        { lockId: "new", holdId: "h2", lease: 1_000_000 }
+      ]),
       storage.release({ lockId: "new", holdId: "h1" }),
       storage.revoke({ lockId: "new", token: 5, when: "now" }),
       storage.get("new")
@@ -199,8 +283,16 @@ describe("pipelines", () => {
     }
     assert.strictEqual(evaluator.writes, writes)
     // It does not cost the others theirs.
-    const outcomes = Effect.runSync(storage.renew([{ lockId: "new", holdId: "h1", lease: 1 }, { lockId: "old", holdId: "h2", lease: 2_000_000 }]))
-    assert.deepStrictEqual(outcomes.map((_) => _._tag), ["StorageError", "Renewed"])
+    const outcomes = Effect.runSync(
+      storage.renew([
+        { lockId: "new", holdId: "h1", lease: 1 },
+        { lockId: "old", holdId: "h2", lease: 2_000_000 }
+      ])
+    )
+    assert.deepStrictEqual(
+      outcomes.map((_) => _._tag),
+      ["StorageError", "Renewed"]
+    )
   })
 
   it("a document that is no lock's is neither taken nor dropped, and what else is in the collection is not listed", () => {
@@ -209,7 +301,9 @@ describe("pipelines", () => {
     const foreign = { _id: "theirs", name: "x", expires: 1 }
     evaluator.documents.set("theirs", foreign)
     evaluator.documents.set(7, { _id: 7, format: 1, expires: 1, holds: ["x"] })
-    const error = Effect.runSync(Effect.flip(storage.claim({ lockId: "theirs", ownerId: "me", holdId: "h1", lease: 1_000_000 })))
+    const error = Effect.runSync(
+      Effect.flip(storage.claim({ lockId: "theirs", ownerId: "me", holdId: "h1", lease: 1_000_000 }))
+    )
     assert.strictEqual(error.reason, "Schema")
     assert.strictEqual(Effect.runSync(Effect.flip(storage.get("theirs"))).reason, "Schema")
     assert.strictEqual(Effect.runSync(Effect.flip(versioned.get("theirs"))).reason, "Schema")
@@ -222,7 +316,8 @@ describe("pipelines", () => {
   it("purge drops what ended long ago, page by page, and tokens and versions grow over it", () => {
     const evaluator = Evaluator.make()
     const { storage, versioned } = Effect.runSync(over(evaluator))
-    const claim = (lockId: string, lease: number) => Effect.runSync(storage.claim({ lockId, ownerId: "me", holdId: "h", lease }))
+    const claim = (lockId: string, lease: number) =>
+      Effect.runSync(storage.claim({ lockId, ownerId: "me", holdId: "h", lease }))
     for (let i = 0; i < 620; i++) claim(`old-${i}`, 1_000)
     evaluator.clock += 2 * 3_600_000
     claim("young", 1_000)
@@ -238,7 +333,8 @@ describe("pipelines", () => {
   it("purge leaves alone what was taken after it was found", () => {
     const evaluator = Evaluator.make()
     const { storage } = Effect.runSync(over(evaluator))
-    const claim = (lockId: string, lease: number) => Effect.runSync(storage.claim({ lockId, ownerId: "me", holdId: `h${evaluator.clock}`, lease }))
+    const claim = (lockId: string, lease: number) =>
+      Effect.runSync(storage.claim({ lockId, ownerId: "me", holdId: `h${evaluator.clock}`, lease }))
     claim("taken", 1_000)
     claim("old", 1_000)
     evaluator.clock += 2 * 3_600_000
@@ -262,9 +358,12 @@ describe("pipelines", () => {
     const { storage } = Effect.runSync(over(evaluator))
     const run = evaluator.run
     Object.assign(evaluator, {
-      run: (operation: string, command: Record<string, unknown>, millis: number) => run(operation, { ...command, fields: null }, millis)
+      run: (operation: string, command: Record<string, unknown>, millis: number) =>
+        run(operation, { ...command, fields: null }, millis)
     })
-    const error = Effect.runSync(Effect.flip(storage.claim({ lockId: "a", ownerId: "me", holdId: "h1", lease: 1_000_000 })))
+    const error = Effect.runSync(
+      Effect.flip(storage.claim({ lockId: "a", ownerId: "me", holdId: "h1", lease: 1_000_000 }))
+    )
     assert.deepInclude(error, { reason: "Unknown", applied: "unknown" })
   })
 })

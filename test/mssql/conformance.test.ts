@@ -16,7 +16,7 @@ import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -42,85 +42,94 @@ const clientOf = (url: string) => {
   })
 }
 
-await describeServer("MssqlStorage", Mssql.scoped, (server) => {
-  describe("over a link that fails", () => {
-    const link = resource(Effect.all({
-      database: server.freshDatabase(),
-      proxy: Proxy.make(server, { protocol: server.protocol })
-    }))
-    Conformance.suite({
-      name: "MssqlStorage",
-      layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(link().proxy.url(link().database)) })),
-      versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(link().database) })),
-      hooks: {
-        shiftClient,
-        loseReply: Effect.suspend(() => link().proxy.dropNextReply),
-        hang: (effect) =>
-          Effect.acquireUseRelease(
-            Effect.suspend(() => link().proxy.hang(true)),
-            () => effect,
-            () => link().proxy.hang(false)
-          )
-      }
-    })
-  })
-
-  describe("from the program's client", () => {
-    const client = resource(Effect.flatMap(server.freshDatabase(), (url) => Layer.build(clientOf(url))))
-    Conformance.suite({
-      name: "MssqlStorage.layerFromClient",
-      layer: Layer.suspend(() => Layer.provide(MssqlStorage.layerFromClient(), Layer.succeedContext(client()))),
-      versioned: Layer.suspend(() => Layer.provide(MssqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))),
-      hooks: {
-        shiftClient,
-        inTransaction: (effect) =>
-          Effect.suspend(() => {
-            const sql = Context.get(client(), MssqlClient.MssqlClient)
-            return effect.pipe(
-              Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-              sql.withTransaction,
-              Effect.catchIf(
-                (error): error is { readonly rolledBackWith: any } =>
-                  typeof error === "object" && error !== null && "rolledBackWith" in error,
-                ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
-              )
-            )
-          })
-      }
-    })
-  })
-
-  describe("by the smaller port", () => {
-    const database = resource(server.freshDatabase())
-    Conformance.suite({
-      name: "MssqlStorage.layerVersioned, over compare-and-set",
-      layer: Layer.suspend(() =>
-        Layer.provide(VersionedStore.layerStorage(), MssqlStorage.layerVersioned({ url: Redacted.make(database()) }))
-      ),
-      versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(database()) })),
-      hooks: { shiftClient }
-    })
-  })
-
-  const where: ReadonlyArray<readonly [name: string, create: string, ...alter: ReadonlyArray<string>]> = [
-    [
-      "where readers see versions, and snapshot isolation is allowed",
-      "",
-      "SET READ_COMMITTED_SNAPSHOT ON",
-      "SET ALLOW_SNAPSHOT_ISOLATION ON"
-    ],
-    ["where texts are compared without case and accents", "COLLATE Turkish_CI_AI"],
-    ["where the database is of an old compatibility level", "", "SET COMPATIBILITY_LEVEL = 110"]
-  ]
-  for (const [name, create, ...alter] of where) {
-    describe(name, () => {
-      const database = resource(server.freshDatabase(create, ...alter))
+await describeServer(
+  "MssqlStorage",
+  Mssql.scoped,
+  (server) => {
+    describe("over a link that fails", () => {
+      const link = resource(
+        Effect.all({
+          database: server.freshDatabase(),
+          proxy: Proxy.make(server, { protocol: server.protocol })
+        })
+      )
       Conformance.suite({
         name: "MssqlStorage",
-        layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(database()) })),
+        layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(link().proxy.url(link().database)) })),
+        versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(link().database) })),
+        hooks: {
+          shiftClient,
+          loseReply: Effect.suspend(() => link().proxy.dropNextReply),
+          hang: (effect) =>
+            Effect.acquireUseRelease(
+              Effect.suspend(() => link().proxy.hang(true)),
+              () => effect,
+              () => link().proxy.hang(false)
+            )
+        }
+      })
+    })
+
+    describe("from the program's client", () => {
+      const client = resource(Effect.flatMap(server.freshDatabase(), (url) => Layer.build(clientOf(url))))
+      Conformance.suite({
+        name: "MssqlStorage.layerFromClient",
+        layer: Layer.suspend(() => Layer.provide(MssqlStorage.layerFromClient(), Layer.succeedContext(client()))),
+        versioned: Layer.suspend(() =>
+          Layer.provide(MssqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))
+        ),
+        hooks: {
+          shiftClient,
+          inTransaction: (effect) =>
+            Effect.suspend(() => {
+              const sql = Context.get(client(), MssqlClient.MssqlClient)
+              return effect.pipe(
+                Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
+                sql.withTransaction,
+                Effect.catchIf(
+                  (error): error is { readonly rolledBackWith: any } =>
+                    typeof error === "object" && error !== null && "rolledBackWith" in error,
+                  ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
+                )
+              )
+            })
+        }
+      })
+    })
+
+    describe("by the smaller port", () => {
+      const database = resource(server.freshDatabase())
+      Conformance.suite({
+        name: "MssqlStorage.layerVersioned, over compare-and-set",
+        layer: Layer.suspend(() =>
+          Layer.provide(VersionedStore.layerStorage(), MssqlStorage.layerVersioned({ url: Redacted.make(database()) }))
+        ),
         versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(database()) })),
         hooks: { shiftClient }
       })
     })
-  }
-}, { optional: true })
+
+    const where: ReadonlyArray<readonly [name: string, create: string, ...alter: ReadonlyArray<string>]> = [
+      [
+        "where readers see versions, and snapshot isolation is allowed",
+        "",
+        "SET READ_COMMITTED_SNAPSHOT ON",
+        "SET ALLOW_SNAPSHOT_ISOLATION ON"
+      ],
+      ["where texts are compared without case and accents", "COLLATE Turkish_CI_AI"],
+      ["where the database is of an old compatibility level", "", "SET COMPATIBILITY_LEVEL = 110"]
+    ]
+    for (const [name, create, ...alter] of where) {
+      describe(name, () => {
+        const database = resource(server.freshDatabase(create, ...alter))
+        Conformance.suite({
+          name: "MssqlStorage",
+          layer: Layer.suspend(() => MssqlStorage.layer({ url: Redacted.make(database()) })),
+          versioned: Layer.suspend(() => MssqlStorage.layerVersioned({ url: Redacted.make(database()) })),
+          hooks: { shiftClient }
+        })
+      })
+    }
+  },
+  { optional: true }
+)

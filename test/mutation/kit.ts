@@ -11,7 +11,7 @@ import { underClock } from "../support/underClock.js"
 const makeClock = () => {
   let now = 1_700_000_000_000_000
   return {
-    time: Effect.sync(() => now += 7),
+    time: Effect.sync(() => (now += 7)),
     advance: (span: Duration.Duration) => Effect.sync(() => void (now += Duration.toMillis(span) * 1000))
   }
 }
@@ -21,7 +21,13 @@ const seed = 42
 describe("for mutants", () => {
   const native = makeClock()
   const storage = Effect.runSync(MemoryStorage.make({ time: native.time }))
-  Conformance.suite({ name: "memory", layer: Layer.succeed(Storage.Storage, storage), hooks: { advance: native.advance }, skip, seed })
+  Conformance.suite({
+    name: "memory",
+    layer: Layer.succeed(Storage.Storage, storage),
+    hooks: { advance: native.advance },
+    skip,
+    seed
+  })
 
   const derived = makeClock()
   const store = Effect.runSync(MemoryStorage.makeVersioned({ time: derived.time }))

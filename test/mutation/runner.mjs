@@ -28,7 +28,10 @@ const direct = {
   name: "direct",
   setup: (build) => {
     build.onLoad({ filter: /src[\\/]testing[\\/]suite\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replace(/await import\("@effect\/vitest"\)\.catch\(.*\)/, 'require("@effect/vitest")'),
+      contents: (await readFile(path, "utf8")).replace(
+        /await import\("@effect\/vitest"\)\.catch\(.*\)/,
+        'require("@effect/vitest")'
+      ),
       loader: "ts"
     }))
     build.onLoad({ filter: /\.test\.ts$/ }, async ({ path }) => ({
@@ -38,12 +41,17 @@ const direct = {
     build.onResolve({ filter: /^vitest$/ }, () => ({ path: join(process.cwd(), "test/mutation/vitest.mjs") }))
     // All packages but this one stay outside, where they are loaded once.
     build.onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
-      path === "@effect/vitest" || path.startsWith("effect-storage-lock") || kind === "entry-point" ? undefined : { path, external: true })
+      path === "@effect/vitest" || path.startsWith("effect-storage-lock") || kind === "entry-point"
+        ? undefined
+        : { path, external: true }
+    )
   }
 }
 
 const bundle = async () => {
-  const { outputFiles: [{ text }] } = await build({
+  const {
+    outputFiles: [{ text }]
+  } = await build({
     stdin: {
       contents: 'import "./test/mutation/judges.js"\nexport { tests } from "./test/mutation/vitest.mjs"',
       resolveDir: process.cwd()
@@ -60,7 +68,9 @@ const bundle = async () => {
     plugins: [direct],
     logLevel: "silent"
   })
-  return new Script(`(function (require, module, exports) {${text}\n})`, { filename: join(process.cwd(), "judges.cjs") })
+  return new Script(`(function (require, module, exports) {${text}\n})`, {
+    filename: join(process.cwd(), "judges.cjs")
+  })
 }
 
 /** Until it ends, was aborted by its limit, or is seen to wait for nothing: `patience` looks in a row, 100 ms apart, at a process that does nothing. */
@@ -79,17 +89,21 @@ const within = (run, signal, patience = 50) =>
       looks = system + user < 3_000 ? looks + 1 : 0
       if (looks >= patience) end("a test waits for nothing")
     }, 100)
-    Promise.resolve().then(run).then(resolve, reject).finally(() => {
-      clearTimeout(timer)
-      clearInterval(ticks)
-    })
+    Promise.resolve()
+      .then(run)
+      .then(resolve, reject)
+      .finally(() => {
+        clearTimeout(timer)
+        clearInterval(ticks)
+      })
   })
 
 /** Test clocks let a timer of zero pass, over and over, until nothing happens any more: a millisecond each time, of which nothing depends. */
 const hasten = () => {
   const { clearTimeout, setTimeout } = globalThis
-  globalThis.setTimeout = (f, delay, ...args) => delay > 0 ? setTimeout(f, delay, ...args) : setImmediate(f, ...args)
-  globalThis.clearTimeout = (timer) => timer?.constructor?.name === "Immediate" ? clearImmediate(timer) : clearTimeout(timer)
+  globalThis.setTimeout = (f, delay, ...args) => (delay > 0 ? setTimeout(f, delay, ...args) : setImmediate(f, ...args))
+  globalThis.clearTimeout = (timer) =>
+    timer?.constructor?.name === "Immediate" ? clearImmediate(timer) : clearTimeout(timer)
 }
 
 class Skipped extends Error {}
@@ -177,16 +191,29 @@ export class JudgesRunner {
     ns.activeMutant = undefined
     ns.mutantCoverage = undefined
     const last = await readTimes(lastTimesFile).catch(() => ({}))
-    const results = await this.run(this.load().filter(({ id }) => !(last[id] >= 2 * quick)), (test) => {
-      ns.currentTestId = test?.id
-    })
+    const results = await this.run(
+      this.load().filter(({ id }) => !(last[id] >= 2 * quick)),
+      (test) => {
+        ns.currentTestId = test?.id
+      }
+    )
     const failed = results.find(({ status }) => status === TestStatus.Failed)
-    if (failed !== undefined) return { status: DryRunStatus.Error, errorMessage: `${failed.id}: ${failed.failureMessage}` }
-    await writeFile(lastTimesFile, JSON.stringify({ ...last, ...Object.fromEntries(results.map(({ id, timeSpentMs }) => [id, timeSpentMs])) }))
+    if (failed !== undefined)
+      return { status: DryRunStatus.Error, errorMessage: `${failed.id}: ${failed.failureMessage}` }
+    await writeFile(
+      lastTimesFile,
+      JSON.stringify({ ...last, ...Object.fromEntries(results.map(({ id, timeSpentMs }) => [id, timeSpentMs])) })
+    )
     const judging = results.filter(({ status, timeSpentMs }) => status !== TestStatus.Skipped && timeSpentMs < quick)
-    await writeFile(timesFile, JSON.stringify(Object.fromEntries(judging.map(({ id, timeSpentMs }) => [id, timeSpentMs]))))
+    await writeFile(
+      timesFile,
+      JSON.stringify(Object.fromEntries(judging.map(({ id, timeSpentMs }) => [id, timeSpentMs])))
+    )
     const { perTest = {}, static: loading = {} } = ns.mutantCoverage ?? {}
-    const mutantCoverage = { static: loading, perTest: Object.fromEntries(judging.map(({ id }) => [id, perTest[id] ?? {}])) }
+    const mutantCoverage = {
+      static: loading,
+      perTest: Object.fromEntries(judging.map(({ id }) => [id, perTest[id] ?? {}]))
+    }
     return { status: DryRunStatus.Complete, tests: judging, mutantCoverage }
   }
 
@@ -199,7 +226,10 @@ export class JudgesRunner {
     try {
       tests = this.load()
     } catch (error) {
-      return toMutantRunResult({ status: DryRunStatus.Complete, tests: [{ id: "load", name: "load", timeSpentMs: 0, status: TestStatus.Failed, failureMessage: String(error) }] })
+      return toMutantRunResult({
+        status: DryRunStatus.Complete,
+        tests: [{ id: "load", name: "load", timeSpentMs: 0, status: TestStatus.Failed, failureMessage: String(error) }]
+      })
     }
     ns.activeMutant = activeMutant.id
     this.times ??= await readTimes(timesFile)
@@ -208,7 +238,9 @@ export class JudgesRunner {
     const results = await this.run(ordered)
     const killer = results.find(({ status }) => status === TestStatus.Failed)?.id
     if (killer !== undefined) this.killers = [killer, ...this.killers.filter((id) => id !== killer)].slice(0, 5)
-    return toMutantRunResult(determineHitLimitReached(ns.hitCount, hitLimit) ?? { status: DryRunStatus.Complete, tests: results })
+    return toMutantRunResult(
+      determineHitLimitReached(ns.hitCount, hitLimit) ?? { status: DryRunStatus.Complete, tests: results }
+    )
   }
 }
 

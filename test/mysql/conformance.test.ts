@@ -27,14 +27,18 @@ await describeServer("MysqlStorage on a server of its own", Mysql.mysql8, (serve
 
 await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8"), (server) => {
   describe("from the program's client", () => {
-    const client = resource(Effect.gen(function*() {
-      const url = Redacted.make(yield* server.freshDatabase)
-      return yield* Layer.build(MysqlClient.layer({ url, maxConnections: 8 }))
-    }))
+    const client = resource(
+      Effect.gen(function* () {
+        const url = Redacted.make(yield* server.freshDatabase)
+        return yield* Layer.build(MysqlClient.layer({ url, maxConnections: 8 }))
+      })
+    )
     Conformance.suite({
       name: "MysqlStorage.layerFromClient",
       layer: Layer.suspend(() => Layer.provide(MysqlStorage.layerFromClient(), Layer.succeedContext(client()))),
-      versioned: Layer.suspend(() => Layer.provide(MysqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))),
+      versioned: Layer.suspend(() =>
+        Layer.provide(MysqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))
+      ),
       hooks: {
         shiftClient,
         inTransaction: (effect) =>

@@ -40,7 +40,7 @@ const query = (url: string, sql: string) => Effect.orDie(runOn(url, sql))
 
 await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
-  const linked = Effect.gen(function*() {
+  const linked = Effect.gen(function* () {
     const { url } = yield* fresh
     const proxy = yield* Proxy.make(server, { protocol: Frames.watch })
     return { proxy, redacted: Redacted.make(proxy.url(url)), url }
@@ -49,14 +49,18 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
   /** The other sessions of this database. */
   const sessions = (url: string) =>
     Effect.map(
-      query(url, "SELECT id AS id, command AS command FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"),
+      query(
+        url,
+        "SELECT id AS id, command AS command FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+      ),
       (rows) => rows as ReadonlyArray<{ readonly id: number; readonly command: string }>
     )
 
-  const transactions = "FROM information_schema.innodb_trx JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE()"
+  const transactions =
+    "FROM information_schema.innodb_trx JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE()"
 
   it.live("hundreds of interruptions harm no other query of the pool, and leak no connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => Mysql.createPool({ uri: url, connectionLimit: 4, multipleStatements: true })),
@@ -65,17 +69,26 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       const { storage } = yield* MysqlStorage.makeFromPool({ pool })
       const failed: Array<unknown> = []
       let ran = 0
-      const bystander = yield* Effect.promise(() => pool.promise().query("SELECT SLEEP(0.001)").then(() => void ran++, (error) => void failed.push(error))).pipe(
-        Effect.forever,
-        Effect.forkChild
-      )
+      const bystander = yield* Effect.promise(() =>
+        pool
+          .promise()
+          .query("SELECT SLEEP(0.001)")
+          .then(
+            () => void ran++,
+            (error) => void failed.push(error)
+          )
+      ).pipe(Effect.forever, Effect.forkChild)
       let interrupted = 0
-      yield* Effect.forEach(Array.range(1, 400), (i) =>
-        Effect.gen(function*() {
-          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
-          yield* Effect.sleep(Math.random() * 6)
-          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
-        }), { concurrency: 8 })
+      yield* Effect.forEach(
+        Array.range(1, 400),
+        (i) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+            yield* Effect.sleep(Math.random() * 6)
+            if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
+          }),
+        { concurrency: 8 }
+      )
       yield* Fiber.interrupt(bystander)
       assert.isAbove(interrupted, 10)
       assert.isAbove(ran, 1)
@@ -83,27 +96,37 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       yield* Effect.forEach(Array.range(1, 8), (i) => storage.get(`lock-${i}`), { concurrency: 8 })
       assert.isAtMost((yield* sessions(url)).length, 4)
       assert.strictEqual((yield* query(url, `SELECT COUNT(*) AS n ${transactions} AND trx_query IS NULL`))[0].n, 0)
-    }))
+    })
+  )
 
   it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { proxy, redacted } = yield* linked
       const { storage } = yield* MysqlStorage.make({ url: redacted, poolSize: 1 })
       yield* storage.get("warm")
       const holdId = hold()
       yield* proxy.dropNextReply
       const error = yield* Effect.flip(claim(storage, "a", "me", holdId))
-      assert.deepInclude(error, { reason: "Connection", applied: "unknown", isRetryable: true, operation: "MysqlStorage.claim" })
+      assert.deepInclude(error, {
+        reason: "Connection",
+        applied: "unknown",
+        isRetryable: true,
+        operation: "MysqlStorage.claim"
+      })
       assert.strictEqual(proxy.dropped(), 1)
       const again = yield* claim(storage, "a", "me", holdId)
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
-    }))
+    })
+  )
 
   it.live("a server that does not answer ends in time, and is used again when it does; a closed layer says so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { proxy, redacted } = yield* linked
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.provide(MysqlStorage.make({ url: redacted, operationTimeout: "2 seconds", poolSize: 3 }), scope)
+      const { storage } = yield* Scope.provide(
+        MysqlStorage.make({ url: redacted, operationTimeout: "2 seconds", poolSize: 3 }),
+        scope
+      )
       // Three idle connections, which all die in silence.
       yield* Effect.forEach([1, 2, 3], (i) => storage.get(`${i}`), { concurrency: 3 })
       yield* proxy.swallowReplies(true)
@@ -114,15 +137,18 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.isTrue(Option.isSome(yield* storage.get("a")))
 
       yield* proxy.hang(true)
-      const hung = yield* Effect.flip(storage.get("a").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(300))))
+      const hung = yield* Effect.flip(
+        storage.get("a").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(300)))
+      )
       assert.strictEqual(hung.reason, "Timeout")
       // A layer over a server that is silent closes all the same.
       assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
-    }))
+    })
+  )
 
   it.live("a connection that is not made in the time of who waits for it is given up: others do not wait for it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { proxy, redacted } = yield* linked
       const { storage } = yield* MysqlStorage.make({ url: redacted, operationTimeout: "1 hour", poolSize: 1 })
       yield* proxy.swallowReplies(true)
@@ -136,14 +162,20 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepInclude(yield* Effect.flip(Effect.andThen(busy, impatient)), { reason: "Timeout", applied: "no" })
       yield* proxy.swallowReplies(false)
       assert.isTrue(Option.isNone(yield* storage.get("a")))
-    }))
+    })
+  )
 
   it.live("an administrator who ends its sessions harms one operation at most", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const { storage } = yield* MysqlStorage.make({ url: redacted, poolSize: 3 })
       const killBut = (spared: number | null) =>
-        Effect.flatMap(sessions(url), (all) => Effect.forEach(all.filter(({ id }) => Number(id) !== spared), ({ id }) => Effect.ignore(runOn(url, `KILL ${id}`))))
+        Effect.flatMap(sessions(url), (all) =>
+          Effect.forEach(
+            all.filter(({ id }) => Number(id) !== spared),
+            ({ id }) => Effect.ignore(runOn(url, `KILL ${id}`))
+          )
+        )
       // Idle ones: gone before anybody asks.
       yield* Effect.forEach([1, 2, 3], (i) => storage.get(`${i}`), { concurrency: 3 })
       yield* killBut(null)
@@ -159,16 +191,19 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       yield* Effect.promise(() => other.promise().query("START TRANSACTION"))
       yield* Effect.promise(() => other.promise().query("SELECT * FROM storage_lock FOR UPDATE"))
       const fiber = yield* Effect.forkChild(Effect.flip(claim(storage, "a", "me")))
-            yield* eventually(Effect.map(query(url, `SELECT 1 ${transactions} AND trx_state = 'LOCK WAIT'`), (rows) => rows.length > 0))
+      yield* eventually(
+        Effect.map(query(url, `SELECT 1 ${transactions} AND trx_state = 'LOCK WAIT'`), (rows) => rows.length > 0)
+      )
       // Not who has the row: one that ended first would let the claim through.
       yield* killBut(other.threadId)
       assert.deepInclude(yield* Fiber.join(fiber), { reason: "Connection", isRetryable: true })
       other.destroy()
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.live("speaks TLS where the URL says so", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const accepted = Effect.map(query(url, "SHOW GLOBAL STATUS LIKE 'Ssl_accepts'"), (rows) => Number(rows[0].Value))
       const before = yield* accepted
@@ -181,10 +216,11 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       strict.searchParams.set("ssl", "{}")
       const error = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(strict.toString()) }))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
-    }))
+    })
+  )
 
   it.live("closing leaves no connection at the server", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const scope = yield* Scope.make()
       const { storage } = yield* Scope.provide(MysqlStorage.make({ url: redacted }), scope)
@@ -193,10 +229,11 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       assert.deepStrictEqual(Array.fromIterable(yield* Stream.runCollect(storage.wakeUps)), [])
       yield* Scope.close(scope, Exit.void)
       yield* eventually(Effect.map(sessions(url), (all) => all.length === 0))
-    }))
+    })
+  )
 
   it.live("a refused connection is not applied, and no error shows the password", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const { url } = yield* fresh
       const nowhere = `mysql://me:${secret}@127.0.0.1:${yield* freePort}/db`
@@ -207,32 +244,63 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       noDatabase.pathname = "/nothing"
       const unnamed = new URL(url)
       unnamed.pathname = "/"
-      const errors = yield* Effect.forEach([nowhere, wrong.toString(), noDatabase.toString(), unnamed.toString()], (url) =>
-        Effect.flip(MysqlStorage.make({ url: Redacted.make(url) })))
+      const errors = yield* Effect.forEach(
+        [nowhere, wrong.toString(), noDatabase.toString(), unnamed.toString()],
+        (url) => Effect.flip(MysqlStorage.make({ url: Redacted.make(url) }))
+      )
       assert.deepStrictEqual(
         errors.map((error) => error._tag === "StorageError" && [error.reason, error.applied, error.isRetryable]),
-        [["Connection", "no", true], ["Permission", "no", false], ["Schema", "no", false], ["Schema", "no", false]]
+        [
+          ["Connection", "no", true],
+          ["Permission", "no", false],
+          ["Schema", "no", false],
+          ["Schema", "no", false]
+        ]
       )
       for (const error of errors) {
         const everything = inspect(error, { depth: 20, showHidden: true }) + String(error) + JSON.stringify(error)
         assert.notInclude(everything, secret)
       }
-    }))
+    })
+  )
 
   it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server)
       const base = { url: Redacted.make(`mysql://me@127.0.0.1:${proxy.port}/db`) }
       const cases: ReadonlyArray<readonly [string, unknown]> = [
-        ["table", ""], ["table", "a\0b"], ["table", "x".repeat(65)], ["table", "a "], ["table", "\u{1F512}"], ["table", 7], ["table", "\ud800"],
-        ["database", ""], ["database", "x".repeat(65)],
-        ["setup", "yes"], ["versionMissRetry", 3],
-        ["poolSize", 0], ["poolSize", 1.5], ["poolSize", Number.NaN],
-        ["operationTimeout", 0], ["operationTimeout", -5], ["operationTimeout", Number.POSITIVE_INFINITY], ["operationTimeout", "soon"],
-        ["url", "mysql://plain:s3cret@h/db"], ["url", undefined],
+        ["table", ""],
+        ["table", "a\0b"],
+        ["table", "x".repeat(65)],
+        ["table", "a "],
+        ["table", "\u{1F512}"],
+        ["table", 7],
+        ["table", "\ud800"],
+        ["database", ""],
+        ["database", "x".repeat(65)],
+        ["setup", "yes"],
+        ["versionMissRetry", 3],
+        ["poolSize", 0],
+        ["poolSize", 1.5],
+        ["poolSize", Number.NaN],
+        ["operationTimeout", 0],
+        ["operationTimeout", -5],
+        ["operationTimeout", Number.POSITIVE_INFINITY],
+        ["operationTimeout", "soon"],
+        ["url", "mysql://plain:s3cret@h/db"],
+        ["url", undefined],
         ...[
-          "", "postgres://u:s3cret@h/db", "s3cret", "mysql://u:s3/cret@h:1/db", "mysql://u:1/s3cret@h/db", "mysql://u:s3cret#x@h/db",
-          "mysql://u:1?s3cret@h/db", "mysql://u:s3cret@h:port/db", "mysql://u:s3@cret@h/db", "mysql://u:s3%cret@h/db", "mysql:///db"
+          "",
+          "postgres://u:s3cret@h/db",
+          "s3cret",
+          "mysql://u:s3/cret@h:1/db",
+          "mysql://u:1/s3cret@h/db",
+          "mysql://u:s3cret#x@h/db",
+          "mysql://u:1?s3cret@h/db",
+          "mysql://u:s3cret@h:port/db",
+          "mysql://u:s3@cret@h/db",
+          "mysql://u:s3%cret@h/db",
+          "mysql:///db"
         ].map((url) => ["url", Redacted.make(url)] as const)
       ]
       for (const [field, value] of cases) {
@@ -242,18 +310,28 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       }
       assert.throws(() => MysqlStorage.ddl({ table: "" }), /table must be/)
       assert.strictEqual(proxy.accepted(), 0)
-    }))
+    })
+  )
 
   it.live("reads its options from Config, and gives both ports as layers", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
-      const configured = MysqlStorage.layerConfig({ url: Config.Redacted("DATABASE_URL"), table: Config.String("LOCKS") }).pipe(
-        Layer.provide(configs.from({ DATABASE_URL: url, "LOCKS": "configured" }))
+      const configured = MysqlStorage.layerConfig({
+        url: Config.Redacted("DATABASE_URL"),
+        table: Config.String("LOCKS")
+      }).pipe(Layer.provide(configs.from({ DATABASE_URL: url, LOCKS: "configured" })))
+      const context = yield* Layer.build(
+        Layer.merge(configured, MysqlStorage.layerVersioned({ url: redacted, table: "configured" }))
       )
-      const context = yield* Layer.build(Layer.merge(configured, MysqlStorage.layerVersioned({ url: redacted, table: "configured" })))
-      const outcome = yield* Storage.Storage.pipe(Effect.flatMap((storage) => claim(storage, "a", "me")), Effect.provide(context))
+      const outcome = yield* Storage.Storage.pipe(
+        Effect.flatMap((storage) => claim(storage, "a", "me")),
+        Effect.provide(context)
+      )
       assert.strictEqual(outcome._tag, "Claimed")
-      const found = yield* VersionedStore.VersionedStore.pipe(Effect.flatMap((store) => store.get("a")), Effect.provide(context))
+      const found = yield* VersionedStore.VersionedStore.pipe(
+        Effect.flatMap((store) => store.get("a")),
+        Effect.provide(context)
+      )
       assert.strictEqual(Option.getOrThrow(found).ownerId, "me")
       assert.strictEqual(MysqlClient.MysqlClient.key, "@effect/sql-mysql2/MysqlClient")
       const client = yield* Layer.build(
@@ -262,24 +340,41 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
           MysqlStorage.layerVersionedFromClient({ table: "configured" })
         ).pipe(Layer.provide(MysqlClient.layer({ url: redacted })))
       )
-      const same = yield* Storage.Storage.pipe(Effect.flatMap((storage) => storage.get("a")), Effect.provide(client))
+      const same = yield* Storage.Storage.pipe(
+        Effect.flatMap((storage) => storage.get("a")),
+        Effect.provide(client)
+      )
       assert.isTrue(Option.isSome(same))
-    }))
+    })
+  )
 
   const child = program.bundled(new URL("./child.ts", import.meta.url))
   it.live("processes hand one lock over: no increment is lost, and tokens are given once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       yield* query(url, "CREATE TABLE counter (n INT NOT NULL) SELECT 0 AS n")
-      const results = yield* Effect.forEach(["one", "two"], (owner) =>
-        Effect.callback<{ readonly tokens?: ReadonlyArray<number>; readonly failed?: string }>((resume) => {
-          execFile(process.execPath, [child(), url, owner, "20"], { encoding: "utf8" }, (error, out) =>
-            resume(error === null ? Effect.succeed(JSON.parse(out.trim())) : Effect.die(error)))
-        }), { concurrency: "unbounded" })
-      assert.deepStrictEqual(results.map(({ failed }) => failed), [undefined, undefined])
+      const results = yield* Effect.forEach(
+        ["one", "two"],
+        (owner) =>
+          Effect.callback<{ readonly tokens?: ReadonlyArray<number>; readonly failed?: string }>((resume) => {
+            execFile(process.execPath, [child(), url, owner, "20"], { encoding: "utf8" }, (error, out) =>
+              resume(error === null ? Effect.succeed(JSON.parse(out.trim())) : Effect.die(error))
+            )
+          }),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        results.map(({ failed }) => failed),
+        [undefined, undefined]
+      )
       assert.strictEqual((yield* query(url, "SELECT n FROM counter"))[0].n, 40)
       const tokens = results.flatMap((result) => result.tokens ?? [])
       assert.strictEqual(new Set(tokens).size, 40)
-      for (const { tokens } of results) assert.deepStrictEqual(tokens, [...tokens!].sort((a, b) => a - b))
-    }))
+      for (const { tokens } of results)
+        assert.deepStrictEqual(
+          tokens,
+          [...tokens!].sort((a, b) => a - b)
+        )
+    })
+  )
 })

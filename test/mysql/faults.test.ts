@@ -35,7 +35,12 @@ const connected = (url: string) =>
   )
 
 const ask = (connection: Mysql.Connection, sql: string) =>
-  Effect.promise(() => connection.promise().query(sql).then(([rows]) => rows as ReadonlyArray<any>))
+  Effect.promise(() =>
+    connection
+      .promise()
+      .query(sql)
+      .then(([rows]) => rows as ReadonlyArray<any>)
+  )
 
 const programPool = (url: string, connectionLimit: number): Effect.Effect<Mysql.Pool, never, Scope.Scope> =>
   Effect.acquireRelease(
@@ -47,10 +52,12 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 
 /** A user of this server, who may use one database. */
 const user = (server: Servers.MysqlServer, url: string, password = "p") =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const name = `u_${randomBytes(4).toString("hex")}`
     yield* Effect.acquireRelease(
-      server.admin(`CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ALL ON ${databaseOf(url)}.* TO '${name}'@'%'`),
+      server.admin(
+        `CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ALL ON ${databaseOf(url)}.* TO '${name}'@'%'`
+      ),
       () => server.admin(`DROP USER '${name}'@'%'`)
     )
     const theirs = new URL(url)
@@ -59,46 +66,102 @@ const user = (server: Servers.MysqlServer, url: string, password = "p") =>
     return { name, url: theirs.toString() }
   })
 
-for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Servers.mariadb11]] as const) {
+for (const [name, kind] of [
+  ["MySQL 8.0", Servers.mysql8],
+  ["MariaDB 11.8", Servers.mariadb11]
+] as const) {
   await describeServer(`faults around MysqlStorage on ${name}`, kind, (server) => {
-    const sessions = (where: string) => Effect.map(server.admin(`SELECT COUNT(*) AS n FROM information_schema.processlist WHERE ${where}`), (rows) => Number(rows[0].n))
+    const sessions = (where: string) =>
+      Effect.map(server.admin(`SELECT COUNT(*) AS n FROM information_schema.processlist WHERE ${where}`), (rows) =>
+        Number(rows[0].n)
+      )
 
     it.live("a parameter that is not honoured is refused by name, before any I/O", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const proxy = yield* Proxy.make(server)
         const cases = [
-          "useSSL=true", "requireSSL=true", "sslaccept=strict", "ssl-mode=PREFERRED", "sslMode=maybe", "ssl-verify-server-cert=true", "ssl=maybe", "tls=preferred", "tls=custom", "ssl-cipher=x",
-          "ssl=true&ssl-mode=DISABLED", "ssl-mode=DISABLED&ssl-mode=REQUIRED", "ssl-ca=/nowhere.pem", "ssl-mode=DISABLED&ssl-ca=/etc/hosts",
-          "charset=utf16", "charset=latin1", "flags=-FOUND_ROWS", "compress=true", "multipleStatements=false", "connection_limit=5", "connectionLimit=5", "socket=/x", "user=me", "password=x", "database=x",
-          "serverTimezone=UTC", "allowPublicKeyRetrieval=true", "autoReconnect=true", "connectTimeout=soon", "rowsAsArray=true", "typeCast=false", "enableCleartextPlugin=true", "pool_timeout=3"
+          "useSSL=true",
+          "requireSSL=true",
+          "sslaccept=strict",
+          "ssl-mode=PREFERRED",
+          "sslMode=maybe",
+          "ssl-verify-server-cert=true",
+          "ssl=maybe",
+          "tls=preferred",
+          "tls=custom",
+          "ssl-cipher=x",
+          "ssl=true&ssl-mode=DISABLED",
+          "ssl-mode=DISABLED&ssl-mode=REQUIRED",
+          "ssl-ca=/nowhere.pem",
+          "ssl-mode=DISABLED&ssl-ca=/etc/hosts",
+          "charset=utf16",
+          "charset=latin1",
+          "flags=-FOUND_ROWS",
+          "compress=true",
+          "multipleStatements=false",
+          "connection_limit=5",
+          "connectionLimit=5",
+          "socket=/x",
+          "user=me",
+          "password=x",
+          "database=x",
+          "serverTimezone=UTC",
+          "allowPublicKeyRetrieval=true",
+          "autoReconnect=true",
+          "connectTimeout=soon",
+          "rowsAsArray=true",
+          "typeCast=false",
+          "enableCleartextPlugin=true",
+          "pool_timeout=3"
         ]
         for (const parameters of cases) {
-          const error = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(`mysql://u:s3cret@127.0.0.1:${proxy.port}/db?${parameters}`) }))
+          const error = yield* Effect.flip(
+            MysqlStorage.make({ url: Redacted.make(`mysql://u:s3cret@127.0.0.1:${proxy.port}/db?${parameters}`) })
+          )
           assert.deepInclude(error, { _tag: "InvalidOptions", field: "url" }, parameters)
-          assert.isTrue(error.message.includes(parameters.split("=")[0]!) || /ssl-ca/.test(error.message), `${parameters}: ${error.message}`)
+          assert.isTrue(
+            error.message.includes(parameters.split("=")[0]!) || /ssl-ca/.test(error.message),
+            `${parameters}: ${error.message}`
+          )
           assert.notInclude(error.message, "s3cret")
         }
         for (const several of ["mysql://u@a:1,b:2/db", "mysql://u:p@a,b/db", "mysql://u@127.0.0.1:3306,127.0.0.1/db"]) {
-          assert.match((yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(several) }))).message, /several hosts/)
+          assert.match(
+            (yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(several) }))).message,
+            /several hosts/
+          )
         }
-        const tls = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(`mysql://u@127.0.0.1:${proxy.port}/db`), tls: { caa: "x" } as never }))
+        const tls = yield* Effect.flip(
+          MysqlStorage.make({ url: Redacted.make(`mysql://u@127.0.0.1:${proxy.port}/db`), tls: { caa: "x" } as never })
+        )
         assert.deepInclude(tls, { _tag: "InvalidOptions", field: "tls" })
-        const twice = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(`mysql://u@127.0.0.1:${proxy.port}/db?ssl=true`), tls: {} }))
+        const twice = yield* Effect.flip(
+          MysqlStorage.make({ url: Redacted.make(`mysql://u@127.0.0.1:${proxy.port}/db?ssl=true`), tls: {} })
+        )
         assert.deepInclude(twice, { _tag: "InvalidOptions", field: "tls" })
         assert.strictEqual(proxy.accepted(), 0)
-      }))
+      })
+    )
 
     it.live("parameters that are honoured", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
-        for (const parameters of ["charset=utf8mb4", "charset=UTF8MB4_BIN", "connectTimeout=3000", "compress=false", "timezone=Z&dateStrings=true", "multipleStatements=true&supportBigNumbers=true"]) {
+        for (const parameters of [
+          "charset=utf8mb4",
+          "charset=UTF8MB4_BIN",
+          "connectTimeout=3000",
+          "compress=false",
+          "timezone=Z&dateStrings=true",
+          "multipleStatements=true&supportBigNumbers=true"
+        ]) {
           const { storage } = yield* MysqlStorage.make({ url: Redacted.make(`${url}?${parameters}`), poolSize: 1 })
           assert.strictEqual((yield* claim(storage, parameters, "me"))._tag, "Claimed", parameters)
         }
-      }))
+      })
+    )
 
     it.live("no shape of an answer does more than fail that call", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const pool = yield* programPool(url, 2)
         const { storage, versioned } = yield* MysqlStorage.makeFromPool({ pool })
@@ -119,13 +182,31 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
             done(null, patched)
           })
         const shapes: ReadonlyArray<(given: any) => unknown> = [
-          () => undefined, () => null, () => [], () => "text", () => ({}), () => 7, () => [[]], () => [[[]]], (given) => [...given, ...given],
-          (given) => given.map(() => []), (given) => given.map(() => [null]), (given) => given.map(() => [{}]), (given) => given.map(() => ({ affectedRows: 1 })),
+          () => undefined,
+          () => null,
+          () => [],
+          () => "text",
+          () => ({}),
+          () => 7,
+          () => [[]],
+          () => [[[]]],
+          (given) => [...given, ...given],
+          (given) => given.map(() => []),
+          (given) => given.map(() => [null]),
+          (given) => given.map(() => [{}]),
+          (given) => given.map(() => ({ affectedRows: 1 })),
           (given) => given.map(() => [{ lock_id: 3, t: "x", holds: {}, renewed: "never", dropped: null, seen: "many" }])
         ]
         const operations: ReadonlyArray<Effect.Effect<unknown, unknown>> = [
-          claim(storage, "a", "you"), storage.renew([{ lockId: "a", holdId: "h", lease: 1_000_000 }]), storage.release({ lockId: "a", holdId: "h" }),
-          storage.revoke({ lockId: "a", token: 1, when: "now" }), storage.get("a"), Stream.runCollect(storage.list), storage.purge("1 hour"), versioned.get("a"), versioned.time!,
+          claim(storage, "a", "you"),
+          storage.renew([{ lockId: "a", holdId: "h", lease: 1_000_000 }]),
+          storage.release({ lockId: "a", holdId: "h" }),
+          storage.revoke({ lockId: "a", token: 1, when: "now" }),
+          storage.get("a"),
+          Stream.runCollect(storage.list),
+          storage.purge("1 hour"),
+          versioned.get("a"),
+          versioned.time!,
           versioned.delete("a", 1)
         ]
         for (const one of shapes) {
@@ -138,100 +219,137 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         }
         shape = (given) => given
         assert.strictEqual((yield* claim(storage, "a", "you"))._tag, "Held")
-      }))
+      })
+    )
 
     it.live("a server whose sessions give no rows by themselves (sql_select_limit) gives them to us", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         yield* Effect.acquireUseRelease(
           server.admin("SET GLOBAL sql_select_limit = 0"),
           () =>
-            Effect.scoped(Effect.gen(function*() {
-              const one = yield* MysqlStorage.make({ url: Redacted.make(url) })
-              const two = yield* MysqlStorage.makeFromPool({ pool: yield* programPool(url, 2) })
-              const holdId = hold()
-              assert.strictEqual((yield* claim(one.storage, "a", "me", holdId))._tag, "Claimed")
-              assert.strictEqual((yield* claim(two.storage, "a", "you"))._tag, "Held")
-              assert.strictEqual((yield* claim(two.storage, "b", "you"))._tag, "Claimed")
-              assert.strictEqual((yield* two.storage.renew([{ lockId: "a", holdId, lease: 1_000_000 }]))[0]!._tag, "Renewed")
-              assert.strictEqual((yield* Stream.runCollect(two.storage.list)).length, 2)
-              assert.deepStrictEqual(yield* two.storage.release({ lockId: "a", holdId }), { _tag: "Released", remaining: 0 })
-            })),
+            Effect.scoped(
+              Effect.gen(function* () {
+                const one = yield* MysqlStorage.make({ url: Redacted.make(url) })
+                const two = yield* MysqlStorage.makeFromPool({ pool: yield* programPool(url, 2) })
+                const holdId = hold()
+                assert.strictEqual((yield* claim(one.storage, "a", "me", holdId))._tag, "Claimed")
+                assert.strictEqual((yield* claim(two.storage, "a", "you"))._tag, "Held")
+                assert.strictEqual((yield* claim(two.storage, "b", "you"))._tag, "Claimed")
+                assert.strictEqual(
+                  (yield* two.storage.renew([{ lockId: "a", holdId, lease: 1_000_000 }]))[0]!._tag,
+                  "Renewed"
+                )
+                assert.strictEqual((yield* Stream.runCollect(two.storage.list)).length, 2)
+                assert.deepStrictEqual(yield* two.storage.release({ lockId: "a", holdId }), {
+                  _tag: "Released",
+                  remaining: 0
+                })
+              })
+            ),
           () => server.admin("SET GLOBAL sql_select_limit = DEFAULT")
         )
-      }))
+      })
+    )
 
     for (const way of ["layer", "layerFromPool"] as const) {
-      it.live(`a reader and a migration that wait for each other cost the server a few sessions, not all (${way})`, () =>
-        Effect.gen(function*() {
-          const url = yield* server.freshDatabase
-          const { name, url: theirs } = yield* user(server, url)
-          const made = way === "layer"
-            ? yield* MysqlStorage.make({ url: Redacted.make(theirs), operationTimeout: "2 seconds" })
-            : yield* MysqlStorage.makeFromPool({ pool: yield* programPool(theirs, 4), operationTimeout: "2 seconds" })
-          yield* claim(made.storage, "warm", "me")
-          const reader = yield* connected(url)
-          const migration = yield* connected(url)
-          yield* ask(reader, "START TRANSACTION; SELECT COUNT(*) FROM storage_lock")
-          const altered = yield* Effect.forkScoped(ask(migration, "ALTER TABLE storage_lock ADD COLUMN note INT NULL"))
-          yield* sessions("state LIKE '%metadata lock%'").pipe(Effect.repeat({ until: (n) => n > 0 }))
-          const worker = (i: number) => Effect.forever(Effect.ignore(StorageLock.withLock(Effect.sleep("10 millis"), `job-${i}`, { acquireTimeout: "1 second" })))
-          yield* Effect.forEach(Array.range(1, 8), worker, { concurrency: 8, discard: true }).pipe(
-            Effect.provide(StorageLock.layer({ leaseExpireAfter: "3 seconds" })),
-            Effect.provideService(Storage.Storage, made.storage),
-            logs.atLeast("None"),
-            Effect.forkScoped
-          )
-          let most = 0
-          let failed = 0
-          for (let i = 0; i < 15; i++) {
-            const impatient = Effect.provideService(claim(made.storage, "warm", "you"), Storage.TimeLimit, Duration.millis(300))
-            if (Exit.isFailure(yield* Effect.exit(impatient))) failed++
-            // One that has hung up stands in the list a moment longer.
-            const first = yield* sessions(`user = '${name}'`)
-            most = Math.max(most, first <= 8 ? first : yield* Effect.delay(sessions(`user = '${name}'`), "200 millis"))
-          }
-          assert.isAtLeast(failed, 1)
-          // Its pool, and as many that nobody waits for.
-          assert.isAtMost(most, 8)
-          yield* ask(reader, "COMMIT")
-          yield* altered.await
-          yield* Effect.retry(claim(made.storage, "after", "me"), { times: 50 })
-        }))
+      it.live(
+        `a reader and a migration that wait for each other cost the server a few sessions, not all (${way})`,
+        () =>
+          Effect.gen(function* () {
+            const url = yield* server.freshDatabase
+            const { name, url: theirs } = yield* user(server, url)
+            const made =
+              way === "layer"
+                ? yield* MysqlStorage.make({ url: Redacted.make(theirs), operationTimeout: "2 seconds" })
+                : yield* MysqlStorage.makeFromPool({
+                    pool: yield* programPool(theirs, 4),
+                    operationTimeout: "2 seconds"
+                  })
+            yield* claim(made.storage, "warm", "me")
+            const reader = yield* connected(url)
+            const migration = yield* connected(url)
+            yield* ask(reader, "START TRANSACTION; SELECT COUNT(*) FROM storage_lock")
+            const altered = yield* Effect.forkScoped(
+              ask(migration, "ALTER TABLE storage_lock ADD COLUMN note INT NULL")
+            )
+            yield* sessions("state LIKE '%metadata lock%'").pipe(Effect.repeat({ until: (n) => n > 0 }))
+            const worker = (i: number) =>
+              Effect.forever(
+                Effect.ignore(
+                  StorageLock.withLock(Effect.sleep("10 millis"), `job-${i}`, { acquireTimeout: "1 second" })
+                )
+              )
+            yield* Effect.forEach(Array.range(1, 8), worker, { concurrency: 8, discard: true }).pipe(
+              Effect.provide(StorageLock.layer({ leaseExpireAfter: "3 seconds" })),
+              Effect.provideService(Storage.Storage, made.storage),
+              logs.atLeast("None"),
+              Effect.forkScoped
+            )
+            let most = 0
+            let failed = 0
+            for (let i = 0; i < 15; i++) {
+              const impatient = Effect.provideService(
+                claim(made.storage, "warm", "you"),
+                Storage.TimeLimit,
+                Duration.millis(300)
+              )
+              if (Exit.isFailure(yield* Effect.exit(impatient))) failed++
+              // One that has hung up stands in the list a moment longer.
+              const first = yield* sessions(`user = '${name}'`)
+              most = Math.max(
+                most,
+                first <= 8 ? first : yield* Effect.delay(sessions(`user = '${name}'`), "200 millis")
+              )
+            }
+            assert.isAtLeast(failed, 1)
+            // Its pool, and as many that nobody waits for.
+            assert.isAtMost(most, 8)
+            yield* ask(reader, "COMMIT")
+            yield* altered.await
+            yield* Effect.retry(claim(made.storage, "after", "me"), { times: 50 })
+          })
+      )
     }
 
-    it.live("the first try after a failover succeeds, with a pool of our own, with the program's, and with its client", () =>
-      Effect.gen(function*() {
-        const url = yield* server.freshDatabase
-        const { url: theirs } = yield* user(server, url)
-        // What connections lead to: this server when it is read-only stands for the old primary, and writable for the new one.
-        const pool = yield* programPool(theirs, 3)
-        const one = yield* MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 })
-        const two = yield* MysqlStorage.makeFromPool({ pool })
-        const client = yield* Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
-        const three = yield* Effect.provide(MysqlStorage.makeFromClient(), client)
-        for (const { storage } of [one, two, three]) {
-          const holdId = hold()
-          yield* Effect.forEach([1, 2, 3], () => storage.get("x"), { concurrency: 3 })
-          yield* claim(storage, "kept", "me", holdId)
-          yield* sessions(`user = '${new URL(theirs).username}'`).pipe(Effect.repeat({ until: (n) => n >= 3 }))
-          // A session of before stays read-only; what connects anew may write.
-          yield* Effect.forEach(Array.range(1, 3), () => storage.get("x"), { concurrency: 3 })
-          yield* server.admin("SET GLOBAL read_only = 1")
-          const error = yield* Effect.flip(claim(storage, "a", "me"))
-          assert.deepInclude(error, { reason: "Connection", applied: "no", isRetryable: true })
-          assert.match(error.message, /read-only/)
-          const renewal = yield* Effect.flip(storage.renew([{ lockId: "kept", holdId, lease: 1_000_000 }]))
-          assert.deepInclude(renewal, { reason: "Connection", applied: "no" })
-          yield* server.admin("SET GLOBAL read_only = 0")
-          assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-          yield* storage.release({ lockId: "kept", holdId })
-          assert.strictEqual((yield* storage.revoke({ lockId: "a", token: yield* tokenOf(storage, "a"), when: "now" }))._tag, "Revoked")
-        }
-      }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0"))))
+    it.live(
+      "the first try after a failover succeeds, with a pool of our own, with the program's, and with its client",
+      () =>
+        Effect.gen(function* () {
+          const url = yield* server.freshDatabase
+          const { url: theirs } = yield* user(server, url)
+          // What connections lead to: this server when it is read-only stands for the old primary, and writable for the new one.
+          const pool = yield* programPool(theirs, 3)
+          const one = yield* MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 })
+          const two = yield* MysqlStorage.makeFromPool({ pool })
+          const client = yield* Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
+          const three = yield* Effect.provide(MysqlStorage.makeFromClient(), client)
+          for (const { storage } of [one, two, three]) {
+            const holdId = hold()
+            yield* Effect.forEach([1, 2, 3], () => storage.get("x"), { concurrency: 3 })
+            yield* claim(storage, "kept", "me", holdId)
+            yield* sessions(`user = '${new URL(theirs).username}'`).pipe(Effect.repeat({ until: (n) => n >= 3 }))
+            // A session of before stays read-only; what connects anew may write.
+            yield* Effect.forEach(Array.range(1, 3), () => storage.get("x"), { concurrency: 3 })
+            yield* server.admin("SET GLOBAL read_only = 1")
+            const error = yield* Effect.flip(claim(storage, "a", "me"))
+            assert.deepInclude(error, { reason: "Connection", applied: "no", isRetryable: true })
+            assert.match(error.message, /read-only/)
+            const renewal = yield* Effect.flip(storage.renew([{ lockId: "kept", holdId, lease: 1_000_000 }]))
+            assert.deepInclude(renewal, { reason: "Connection", applied: "no" })
+            yield* server.admin("SET GLOBAL read_only = 0")
+            assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
+            yield* storage.release({ lockId: "kept", holdId })
+            assert.strictEqual(
+              (yield* storage.revoke({ lockId: "a", token: yield* tokenOf(storage, "a"), when: "now" }))._tag,
+              "Revoked"
+            )
+          }
+        }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0")))
+    )
 
     it.live("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const { url: theirs } = yield* user(server, url)
         yield* Effect.scoped(MysqlStorage.make({ url: Redacted.make(url) }))
@@ -240,11 +358,16 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
             server.admin("SET GLOBAL init_connect = 'SET SESSION TRANSACTION READ ONLY'"),
             () =>
               Effect.tap(made, ({ storage }) =>
-                Effect.gen(function*() {
-                  assert.deepInclude(yield* Effect.flip(claim(storage, "none", "me")), { reason: "Connection", applied: "no", isRetryable: true })
+                Effect.gen(function* () {
+                  assert.deepInclude(yield* Effect.flip(claim(storage, "none", "me")), {
+                    reason: "Connection",
+                    applied: "no",
+                    isRetryable: true
+                  })
                   // All that the pool may have stand idle in it.
                   yield* Effect.forEach(Array.range(1, 12), () => storage.get("x"), { concurrency: 12 })
-                })),
+                })
+              ),
             () => server.admin("SET GLOBAL init_connect = ''")
           )
         const pool = yield* programPool(theirs, 3)
@@ -258,10 +381,11 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
           const { storage } = yield* old(way)
           assert.strictEqual((yield* claim(storage, `lock-${i}`, "me"))._tag, "Claimed")
         }
-      }))
+      })
+    )
 
     it.live("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const other = databaseOf(yield* server.freshDatabase)
         const { name, url: theirs } = yield* user(server, url)
@@ -272,35 +396,52 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         yield* Effect.acquireUseRelease(
           server.admin(`SET GLOBAL init_connect = 'USE ${other}'`),
           () =>
-            Effect.gen(function*() {
+            Effect.gen(function* () {
               const error = yield* Effect.flip(Effect.scoped(MysqlStorage.make(options)))
               assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
               assert.match(error.message, /two tables/)
               // A connection that is made anew, too.
               yield* cut(server, name)
-              assert.match((yield* Effect.flip(Effect.repeatN(claim(storage, "a", "you"), 2))).message, /two tables|closed|killed|EPIPE|ECONNRESET|lost/i)
+              assert.match(
+                (yield* Effect.flip(Effect.repeatN(claim(storage, "a", "you"), 2))).message,
+                /two tables|closed|killed|EPIPE|ECONNRESET|lost/i
+              )
             }),
           () => server.admin("SET GLOBAL init_connect = ''")
         )
         assert.strictEqual((yield* Effect.retry(claim(storage, "a", "you"), { times: 3 }))._tag, "Held")
         // What is set for all sessions is set back for ours.
         yield* Effect.acquireUseRelease(
-          server.admin("SET GLOBAL init_connect = 'SET autocommit = 0, sql_mode = ANSI, innodb_lock_wait_timeout = 1000'"),
+          server.admin(
+            "SET GLOBAL init_connect = 'SET autocommit = 0, sql_mode = ANSI, innodb_lock_wait_timeout = 1000'"
+          ),
           () =>
-            Effect.scoped(Effect.gen(function*() {
-              const one = yield* MysqlStorage.make({ ...options, table: "own" })
-              assert.strictEqual((yield* claim(one.storage, "a", "me"))._tag, "Claimed")
-              assert.deepStrictEqual(yield* server.admin(`SELECT COUNT(*) AS n FROM ${databaseOf(url)}.own`), [{ n: 1 }])
-            })),
+            Effect.scoped(
+              Effect.gen(function* () {
+                const one = yield* MysqlStorage.make({ ...options, table: "own" })
+                assert.strictEqual((yield* claim(one.storage, "a", "me"))._tag, "Claimed")
+                assert.deepStrictEqual(yield* server.admin(`SELECT COUNT(*) AS n FROM ${databaseOf(url)}.own`), [
+                  { n: 1 }
+                ])
+              })
+            ),
           () => server.admin("SET GLOBAL init_connect = ''")
         )
-      }))
+      })
+    )
 
     it.live("what a pool resets when a connection is given back does not matter", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const pool = yield* Effect.acquireRelease(
-          Effect.sync(() => Mysql.createPool({ uri: url, connectionLimit: 2, multipleStatements: true, resetOnRelease: true } as Mysql.PoolOptions)),
+          Effect.sync(() =>
+            Mysql.createPool({
+              uri: url,
+              connectionLimit: 2,
+              multipleStatements: true,
+              resetOnRelease: true
+            } as Mysql.PoolOptions)
+          ),
           (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
         )
         const { storage } = yield* MysqlStorage.makeFromPool({ pool })
@@ -310,20 +451,32 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         yield* Effect.acquireUseRelease(
           server.admin("SET GLOBAL autocommit = 0"),
           () =>
-            Effect.gen(function*() {
+            Effect.gen(function* () {
               yield* storage.get("a")
               yield* storage.get("a")
               assert.strictEqual((yield* claim(storage, "b", "me"))._tag, "Claimed")
-              assert.strictEqual((yield* storage.renew([{ lockId: "a", holdId, lease: 90_000_000 }]))[0]!._tag, "Renewed")
+              assert.strictEqual(
+                (yield* storage.renew([{ lockId: "a", holdId, lease: 90_000_000 }]))[0]!._tag,
+                "Renewed"
+              )
             }),
           () => server.admin("SET GLOBAL autocommit = 1")
         )
-        const rows = yield* server.admin(`SELECT lock_id AS id, expires - began > 60000000 AS renewed FROM ${databaseOf(url)}.storage_lock ORDER BY lock_id`)
-        assert.deepStrictEqual(rows.map(({ id, renewed }) => [String(id), renewed]), [["a", 1], ["b", 0]])
-      }))
+        const rows = yield* server.admin(
+          `SELECT lock_id AS id, expires - began > 60000000 AS renewed FROM ${databaseOf(url)}.storage_lock ORDER BY lock_id`
+        )
+        assert.deepStrictEqual(
+          rows.map(({ id, renewed }) => [String(id), renewed]),
+          [
+            ["a", 1],
+            ["b", 0]
+          ]
+        )
+      })
+    )
 
     it.live("a password that is rotated is asked for at each new connection", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const { name, url: theirs } = yield* user(server, url, "first")
         let password = "first"
@@ -340,7 +493,10 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const refused = yield* Effect.flip(Effect.repeatN(claim(made.storage, "b", "me"), 3))
         assert.isTrue(refused.isRetryable)
         password = "second"
-        assert.strictEqual((yield* Effect.retry(made.storage.renew([{ lockId: "a", holdId, lease: 1_000_000 }]), { times: 5 }))[0]!._tag, "Renewed")
+        assert.strictEqual(
+          (yield* Effect.retry(made.storage.renew([{ lockId: "a", holdId, lease: 1_000_000 }]), { times: 5 }))[0]!._tag,
+          "Renewed"
+        )
         const failing = yield* Effect.flip(MysqlStorage.make({ url: () => Promise.reject(new Error("no token")) }))
         assert.deepInclude(failing, { _tag: "StorageError", reason: "Connection", isRetryable: true })
         const nonsense = yield* Effect.flip(MysqlStorage.make({ url: () => Redacted.make("s3cret") }))
@@ -348,10 +504,11 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.notInclude(nonsense.message, "s3cret")
         const silent = yield* Effect.flip(MysqlStorage.make({ url: Effect.never, operationTimeout: "300 millis" }))
         assert.deepInclude(silent, { _tag: "StorageError", applied: "no", isRetryable: true })
-      }))
+      })
+    )
 
     it.live("a password is not looked for in what is said", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const { name, url: theirs } = yield* user(server, url, "o")
         const wrong = new URL(theirs)
@@ -362,10 +519,11 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const denied = yield* Effect.flip(MysqlStorage.make({ url: Redacted.make(wrong.toString()) }))
         assert.match(denied.message, /using password: YES/)
         assert.include(denied.message, name)
-      }))
+      })
+    )
 
     it.live("where there is no room for another row, what is held is kept and given back", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const admin = yield* connected(url)
         const { storage } = yield* MysqlStorage.make({ url: Redacted.make(url), poolSize: 1 })
@@ -374,7 +532,10 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const connections = yield* sessions(`db = '${databaseOf(url)}'`)
         for (const errno of [1021, 1114]) {
           // As the server says it of a full disk or table; these servers themselves end when their tablespace is full.
-          yield* ask(admin, `CREATE TRIGGER full BEFORE INSERT ON storage_lock FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'no room'`)
+          yield* ask(
+            admin,
+            `CREATE TRIGGER full BEFORE INSERT ON storage_lock FOR EACH ROW SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = ${errno}, MESSAGE_TEXT = 'no room'`
+          )
           const failed = yield* Effect.flip(claim(storage, "b", "me"))
           assert.deepInclude(failed, { reason: "Unknown", applied: "no", isRetryable: true })
           assert.match(failed.message, /has no room left/)
@@ -385,17 +546,22 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         assert.strictEqual((yield* claim(storage, "b", "me"))._tag, "Claimed")
         // The connection was as good as before.
         assert.strictEqual(yield* sessions(`db = '${databaseOf(url)}'`), connections)
-      }))
+      })
+    )
 
     it.live("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const admin = yield* connected(url)
         const { storage } = yield* MysqlStorage.make({ url: Redacted.make(url) })
         const renew = (lockId: string, holdId: string) => storage.renew([{ lockId, holdId, lease: 30_000_000 }])
         const holdId = hold()
         const again = claim(storage, "a", "me", holdId)
-        for (const loss of ["TRUNCATE TABLE storage_lock", `DROP TABLE storage_lock; ${MysqlStorage.ddl()}`, "DELETE FROM storage_lock"]) {
+        for (const loss of [
+          "TRUNCATE TABLE storage_lock",
+          `DROP TABLE storage_lock; ${MysqlStorage.ddl()}`,
+          "DELETE FROM storage_lock"
+        ]) {
           yield* again
           yield* ask(admin, loss)
           // There is no record: it is not said that somebody took it.
@@ -411,14 +577,20 @@ for (const [name, kind] of [["MySQL 8.0", Servers.mysql8], ["MariaDB 11.8", Serv
         const [restored] = yield* renew("r", holdId)
         assert.strictEqual(restored?._tag === "NotHeld" && restored.current?.ownerId, "you")
         yield* ask(admin, "DROP TABLE storage_lock")
-        assert.deepInclude(yield* Effect.flip(Effect.flatMap(renew("r", holdId), () => Effect.fail("renewed" as never))), { reason: "Schema", applied: "unknown" })
+        assert.deepInclude(
+          yield* Effect.flip(Effect.flatMap(renew("r", holdId), () => Effect.fail("renewed" as never))),
+          { reason: "Schema", applied: "unknown" }
+        )
         assert.match((yield* Effect.flip(claim(storage, "r", "me"))).message, /does not exist \(any more\)/)
-      }))
+      })
+    )
   })
 }
 
-const tokenOf = (storage: Storage.Service, lockId: string) => Effect.map(storage.get(lockId), (held) => Option.getOrThrow(held).record.token)
+const tokenOf = (storage: Storage.Service, lockId: string) =>
+  Effect.map(storage.get(lockId), (held) => Option.getOrThrow(held).record.token)
 
 const cut = (server: Servers.MysqlServer, name: string) =>
   Effect.flatMap(server.admin("SELECT id AS id FROM information_schema.processlist WHERE user = ?", [name]), (rows) =>
-    Effect.forEach(rows, ({ id }) => Effect.map(Effect.exit(server.admin(`KILL ${id}`)), Exit.isSuccess)))
+    Effect.forEach(rows, ({ id }) => Effect.map(Effect.exit(server.admin(`KILL ${id}`)), Exit.isSuccess))
+  )

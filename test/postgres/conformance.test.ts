@@ -18,7 +18,7 @@ import { describeServer } from "../harness/server.js"
 import * as NotifyQueue from "../support/notifyQueue.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -31,10 +31,12 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
 const shiftClient = Conformance.shiftDate
 
 await describeServer("PostgresStorage on a server of its own", Postgres.own, (server) => {
-  const link = resource(Effect.all({
-    database: server.freshDatabase,
-    proxy: Proxy.make({ host: server.host, port: server.port })
-  }))
+  const link = resource(
+    Effect.all({
+      database: server.freshDatabase,
+      proxy: Proxy.make({ host: server.host, port: server.port })
+    })
+  )
   Conformance.suite({
     name: "over a link that fails",
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(link().proxy.url(link().database)) })),
@@ -56,10 +58,12 @@ await describeServer("PostgresStorage on a server of its own", Postgres.own, (se
 
 await describeServer("PostgresStorage on the shared server", Shared.postgres, (server) => {
   describe("from the program's client", () => {
-    const client = resource(Effect.gen(function*() {
-      const url = Redacted.make(yield* server.freshDatabase)
-      return yield* Layer.build(PgClient.layer({ url, maxConnections: 8 }))
-    }))
+    const client = resource(
+      Effect.gen(function* () {
+        const url = Redacted.make(yield* server.freshDatabase)
+        return yield* Layer.build(PgClient.layer({ url, maxConnections: 8 }))
+      })
+    )
     Conformance.suite({
       name: "PostgresStorage.layerFromClient",
       layer: Layer.suspend(() => Layer.provide(PostgresStorage.layerFromClient(), Layer.succeedContext(client()))),
@@ -95,11 +99,13 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
   })
 
   describe("where transactions are serializable by default", () => {
-    const database = resource(Effect.map(server.freshDatabase, (url) => {
-      const strict = new URL(url)
-      strict.searchParams.set("options", "-c default_transaction_isolation=serializable")
-      return strict.toString()
-    }))
+    const database = resource(
+      Effect.map(server.freshDatabase, (url) => {
+        const strict = new URL(url)
+        strict.searchParams.set("options", "-c default_transaction_isolation=serializable")
+        return strict.toString()
+      })
+    )
     Conformance.suite({
       name: "PostgresStorage",
       layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),

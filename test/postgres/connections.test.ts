@@ -35,19 +35,22 @@ const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
 await describeServer("the connections of PostgresStorage", Shared.postgres, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
-
-  const others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+  const others =
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
 
   /** Bystanders of a pool, that fail if anybody cancels them. */
   const bystanders = (pool: Pg.Pool, counts: { ran: number; failed: Array<unknown> }) =>
     Effect.forever(
       Effect.promise(() =>
-        pool.query("SELECT pg_sleep(0.001), $1::int", [counts.ran]).then(() => void counts.ran++, (error) => void counts.failed.push(error))
+        pool.query("SELECT pg_sleep(0.001), $1::int", [counts.ran]).then(
+          () => void counts.ran++,
+          (error) => void counts.failed.push(error)
+        )
       )
     )
 
   it.live("a thousand interruptions harm no other query of the pool, and leak no connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const pool = yield* Effect.acquireRelease(
         Effect.sync(() => new Pg.Pool({ connectionString: url, max: 4 }).on("error", () => {})),
@@ -57,12 +60,16 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       const counts = { ran: 0, failed: [] as Array<unknown> }
       const standing = yield* Effect.forEach([1, 2], () => Effect.forkChild(bystanders(pool, counts)))
       let interrupted = 0
-      yield* Effect.forEach(Array.range(1, 1000), (i) =>
-        Effect.gen(function*() {
-          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
-          yield* Effect.sleep(Math.random() * 6)
-          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
-        }), { concurrency: 8 })
+      yield* Effect.forEach(
+        Array.range(1, 1000),
+        (i) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+            yield* Effect.sleep(Math.random() * 6)
+            if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
+          }),
+        { concurrency: 8 }
+      )
       // The pool has what was given up to finish first.
       yield* eventually(Effect.sync(() => counts.ran > 10))
       yield* Effect.forEach(standing, Fiber.interrupt)
@@ -71,10 +78,11 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isAtMost(pool.totalCount, 4)
       yield* eventually(Effect.sync(() => pool.idleCount === pool.totalCount && pool.waitingCount === 0))
       yield* Effect.forEach(Array.range(1, 8), (i) => storage.get(`lock-${i}`), { concurrency: 8 })
-    }))
+    })
+  )
 
   it.live("interruptions on the program's PgClient cancel nothing and leak no connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted } = yield* fresh
       const context = yield* Layer.build(PgClient.layer({ url: redacted, maxConnections: 2 }))
       const { storage } = yield* PostgresStorage.makeFromClient().pipe(Effect.provide(context))
@@ -88,36 +96,51 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
         Effect.forkChild
       )
       let interrupted = 0
-      yield* Effect.forEach(Array.range(1, 600), (i) =>
-        Effect.gen(function*() {
-          const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
-          yield* Effect.sleep(Math.random() * 6)
-          if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
-        }), { concurrency: 4 })
+      yield* Effect.forEach(
+        Array.range(1, 600),
+        (i) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
+            yield* Effect.sleep(Math.random() * 6)
+            if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
+          }),
+        { concurrency: 4 }
+      )
       yield* Fiber.interrupt(bystander)
       assert.isAbove(interrupted, 10)
       assert.isAbove(ran, 10)
       assert.deepStrictEqual(failed, [])
       yield* Effect.forEach(Array.range(1, 4), (i) => storage.get(`lock-${i}`), { concurrency: 4 })
-    }))
+    })
+  )
 
   it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
-      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(proxy.url(url)), notify: false, poolSize: 1 })
+      const { storage } = yield* PostgresStorage.make({
+        url: Redacted.make(proxy.url(url)),
+        notify: false,
+        poolSize: 1
+      })
       yield* storage.get("warm")
       const holdId = hold()
       yield* proxy.dropNextReply
       const error = yield* Effect.flip(claim(storage, "a", "me", holdId))
-      assert.deepInclude(error, { reason: "Connection", applied: "unknown", isRetryable: true, operation: "PostgresStorage.claim" })
+      assert.deepInclude(error, {
+        reason: "Connection",
+        applied: "unknown",
+        isRetryable: true,
+        operation: "PostgresStorage.claim"
+      })
       assert.strictEqual(proxy.dropped(), 1)
       const again = yield* claim(storage, "a", "me", holdId)
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
-    }))
+    })
+  )
 
   it.live("a storage that does not answer ends in time, and is used again when it does", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
       const scope = yield* Scope.make()
@@ -141,21 +164,29 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
       const closed = yield* Effect.flip(storage.get("a"))
       assert.deepInclude(closed, { reason: "Closed", applied: "no", isRetryable: false })
-    }))
+    })
+  )
 
   it.live("TimeLimit shortens an operation", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { url } = yield* fresh
       const proxy = yield* Proxy.make(server)
-      const { storage } = yield* PostgresStorage.make({ url: Redacted.make(proxy.url(url)), operationTimeout: "1 hour", notify: false })
+      const { storage } = yield* PostgresStorage.make({
+        url: Redacted.make(proxy.url(url)),
+        operationTimeout: "1 hour",
+        notify: false
+      })
       yield* proxy.hang(true)
-      const error = yield* Effect.flip(storage.get("a").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(100))))
+      const error = yield* Effect.flip(
+        storage.get("a").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(100)))
+      )
       assert.strictEqual(error.reason, "Timeout")
       yield* proxy.hang(false)
-    }))
+    })
+  )
 
   it.live("an administrator who ends its sessions harms one operation at most", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, poolSize: 3 })
       const admin = yield* connected(url)
@@ -169,15 +200,18 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* ask(admin, "BEGIN")
       yield* ask(admin, "SELECT * FROM storage_lock FOR UPDATE")
       const fiber = yield* Effect.forkChild(Effect.flip(claim(storage, "a", "me")))
-      yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1))
+      yield* eventually(
+        Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1)
+      )
       yield* ask(admin, `SELECT pg_terminate_backend(pid) ${others}`)
       assert.deepInclude(yield* Fiber.join(fiber), { reason: "Connection", applied: "unknown", isRetryable: true })
       yield* ask(admin, "COMMIT")
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.live("a row that is locked by somebody else ends in a definite time-out", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const { storage } = yield* PostgresStorage.make({ url: redacted, operationTimeout: "1 second" })
       yield* claim(storage, "a", "me")
@@ -190,19 +224,28 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       // Somebody else's claim only reads.
       assert.strictEqual((yield* claim(storage, "a", "you"))._tag, "Held")
       yield* ask(admin, "ROLLBACK")
-    }))
+    })
+  )
 
-  it.live("wake-ups tell of a freed lock, and say \"all\" whenever their connection comes back", () =>
-    Effect.gen(function*() {
+  it.live('wake-ups tell of a freed lock, and say "all" whenever their connection comes back', () =>
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const { storage, versioned } = yield* PostgresStorage.make({ url: redacted })
       const admin = yield* connected(url)
-      const listening = Effect.map(ask(admin, `SELECT pid ${others} AND query LIKE 'LISTEN%'`), (rows) => rows.map(({ pid }) => pid as number))
+      const listening = Effect.map(ask(admin, `SELECT pid ${others} AND query LIKE 'LISTEN%'`), (rows) =>
+        rows.map(({ pid }) => pid as number)
+      )
       assert.deepStrictEqual(yield* listening, [])
       const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       const second: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => second.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => second.push(hint))),
+        Effect.forkScoped
+      )
       const hears = (hints: ReadonlyArray<string>) => eventually(Effect.sync(() => heard.join() === hints.join()))
       yield* hears(["all"])
       assert.strictEqual((yield* listening).length, 1)
@@ -224,41 +267,65 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* hears(["all", "a", "all", "b"])
 
       const now = yield* versioned.time!
-      const record = { lockId: "c", kind: "permits", format: 1, ownerId: "", holds: ["x", "y"], token: now, version: now, lockBeginTime: now, leaseExpireTime: now, data: "" }
+      const record = {
+        lockId: "c",
+        kind: "permits",
+        format: 1,
+        ownerId: "",
+        holds: ["x", "y"],
+        token: now,
+        version: now,
+        lockBeginTime: now,
+        leaseExpireTime: now,
+        data: ""
+      }
       yield* versioned.create("c", now, record)
       yield* versioned.update("c", now, { ...record, version: now + 1, data: "same holds" })
       yield* versioned.update("c", now + 1, { ...record, version: now + 2, holds: ["y"] })
       yield* hears(["all", "a", "all", "b", "c"])
       assert.deepStrictEqual(second.slice(-4), heard.slice(-4))
-    }))
+    })
+  )
 
   it.live("with notify: false nothing listens and nothing is sent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted } = yield* fresh
       const loud = yield* PostgresStorage.make({ url: redacted })
       const heard: Array<string> = []
-      yield* loud.storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* loud.storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       yield* eventually(Effect.sync(() => heard.length === 1))
       const quiet = yield* PostgresStorage.make({ url: redacted, notify: false })
       assert.deepStrictEqual(Array.fromIterable(yield* Stream.runCollect(quiet.storage.wakeUps)), [])
-      for (const [storage, id] of [[quiet.storage, "quiet"], [loud.storage, "loud"]] as const) {
+      for (const [storage, id] of [
+        [quiet.storage, "quiet"],
+        [loud.storage, "loud"]
+      ] as const) {
         const holdId = hold()
         yield* claim(storage, id, "me", holdId)
         yield* storage.release({ lockId: id, holdId })
       }
       yield* eventually(Effect.sync(() => heard.length === 2))
       assert.deepStrictEqual(heard, ["all", "loud"])
-    }))
+    })
+  )
 
   it.live("a listener that cannot connect goes on trying, and its stream does not end", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const proxy = yield* Proxy.make(server)
       yield* proxy.refuse(true)
       const context = yield* Layer.build(PgClient.layer({ url: redacted }))
-      const { storage } = yield* PostgresStorage.makeFromClient({ notify: { url: Redacted.make(proxy.url(url)) } }).pipe(Effect.provide(context))
+      const { storage } = yield* PostgresStorage.makeFromClient({
+        notify: { url: Redacted.make(proxy.url(url)) }
+      }).pipe(Effect.provide(context))
       const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       yield* Effect.sleep("200 millis")
       assert.deepStrictEqual(heard, [])
       yield* proxy.refuse(false)
@@ -270,16 +337,20 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* storage.release({ lockId: "a", holdId })
       yield* eventually(Effect.sync(() => heard.length === 3))
       assert.deepStrictEqual(heard, ["all", "all", "a"])
-    }))
+    })
+  )
 
   it.live("closing leaves no connection at the server", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
       const admin = yield* connected(url)
       const scope = yield* Scope.make()
       const { storage } = yield* Scope.provide(PostgresStorage.make({ url: redacted }), scope)
       const heard: Array<string> = []
-      const fiber = yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkChild)
+      const fiber = yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkChild
+      )
       yield* eventually(Effect.sync(() => heard.length === 1))
       yield* Effect.forEach(Array.range(1, 20), (i) => claim(storage, `lock-${i}`, "me"), { concurrency: 8 })
       assert.isAtLeast((yield* ask(admin, `SELECT 1 ${others} AND application_name = 'effect-storage-lock'`)).length, 3)
@@ -287,16 +358,19 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       yield* ask(admin, "BEGIN")
       yield* ask(admin, "SELECT * FROM storage_lock FOR UPDATE")
       const pending = yield* Effect.forkChild(Effect.exit(claim(storage, "lock-1", "me")))
-      yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1))
+      yield* eventually(
+        Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1)
+      )
       yield* Scope.close(scope, Exit.void)
       yield* ask(admin, "COMMIT")
       assert.isTrue(Exit.isFailure(yield* Fiber.join(pending)))
       yield* eventually(Effect.map(ask(admin, `SELECT 1 ${others}`), (rows) => rows.length === 0))
       yield* Fiber.interrupt(fiber)
-    }))
+    })
+  )
 
   it.live("a refused connection is not applied, and no error shows the password", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const { url } = yield* fresh
       const nowhere = `postgres://me:${secret}@127.0.0.1:${yield* freePort}/db`
@@ -307,31 +381,58 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       noDatabase.pathname = "/nothing"
       noDatabase.password = secret
       const errors = yield* Effect.forEach([nowhere, wrong.toString(), noDatabase.toString()], (url) =>
-        Effect.flip(PostgresStorage.make({ url: Redacted.make(url) })))
+        Effect.flip(PostgresStorage.make({ url: Redacted.make(url) }))
+      )
       assert.deepStrictEqual(
         errors.map((error) => error._tag === "StorageError" && [error.reason, error.applied, error.isRetryable]),
-        [["Connection", "no", true], ["Permission", "no", false], ["Schema", "no", false]]
+        [
+          ["Connection", "no", true],
+          ["Permission", "no", false],
+          ["Schema", "no", false]
+        ]
       )
       for (const error of errors) {
         const everything = inspect(error, { depth: 20, showHidden: true }) + String(error) + JSON.stringify(error)
         assert.notInclude(everything, secret)
       }
-    }))
+    })
+  )
 
   it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server)
       const base = { url: Redacted.make(`postgres://me@127.0.0.1:${proxy.port}/db`) }
       const cases: ReadonlyArray<readonly [string, unknown]> = [
-        ["table", ""], ["table", "a\0b"], ["table", "x".repeat(64)], ["table", "鍵".repeat(22)], ["table", 7], ["table", "\ud800"],
-        ["schema", ""], ["schema", "x".repeat(64)],
-        ["setup", "yes"], ["pooler", 1], ["notify", "on"], ["versionMissRetry", 3],
-        ["poolSize", 0], ["poolSize", 1.5], ["poolSize", Number.NaN],
-        ["operationTimeout", 0], ["operationTimeout", -5], ["operationTimeout", Number.POSITIVE_INFINITY], ["operationTimeout", "soon"],
-        ["url", "postgres://plain:s3cret@h/db"], ["url", undefined],
+        ["table", ""],
+        ["table", "a\0b"],
+        ["table", "x".repeat(64)],
+        ["table", "鍵".repeat(22)],
+        ["table", 7],
+        ["table", "\ud800"],
+        ["schema", ""],
+        ["schema", "x".repeat(64)],
+        ["setup", "yes"],
+        ["pooler", 1],
+        ["notify", "on"],
+        ["versionMissRetry", 3],
+        ["poolSize", 0],
+        ["poolSize", 1.5],
+        ["poolSize", Number.NaN],
+        ["operationTimeout", 0],
+        ["operationTimeout", -5],
+        ["operationTimeout", Number.POSITIVE_INFINITY],
+        ["operationTimeout", "soon"],
+        ["url", "postgres://plain:s3cret@h/db"],
+        ["url", undefined],
         ...[
-          "", "mysql://u:s3cret@h/db", "s3cret", "postgres://u:s3/cret@h:1/db", "postgres://u:1/s3cret@h/db", "postgres://u:s3cret#x@h/db",
-          "postgres://u:1?s3cret@h/db", "postgres://u:s3cret@h:port/db"
+          "",
+          "mysql://u:s3cret@h/db",
+          "s3cret",
+          "postgres://u:s3/cret@h:1/db",
+          "postgres://u:1/s3cret@h/db",
+          "postgres://u:s3cret#x@h/db",
+          "postgres://u:1?s3cret@h/db",
+          "postgres://u:s3cret@h:port/db"
         ].map((url) => ["url", Redacted.make(url)] as const)
       ]
       for (const [field, value] of cases) {
@@ -342,18 +443,28 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       assert.strictEqual(proxy.accepted(), 0)
       assert.throws(() => PostgresStorage.ddl({ table: "" }), /table must be/)
       assert.strictEqual(proxy.accepted(), 0)
-    }))
+    })
+  )
 
   it.live("reads its options from Config, and gives both ports as layers", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { redacted, url } = yield* fresh
-      const configured = PostgresStorage.layerConfig({ url: Config.Redacted("DATABASE_URL"), table: Config.String("LOCKS") }).pipe(
-        Layer.provide(configs.from({ DATABASE_URL: url, "LOCKS": "configured" }))
+      const configured = PostgresStorage.layerConfig({
+        url: Config.Redacted("DATABASE_URL"),
+        table: Config.String("LOCKS")
+      }).pipe(Layer.provide(configs.from({ DATABASE_URL: url, LOCKS: "configured" })))
+      const context = yield* Layer.build(
+        Layer.merge(configured, PostgresStorage.layerVersioned({ url: redacted, table: "configured" }))
       )
-      const context = yield* Layer.build(Layer.merge(configured, PostgresStorage.layerVersioned({ url: redacted, table: "configured" })))
-      const outcome = yield* Storage.Storage.pipe(Effect.flatMap((storage) => claim(storage, "a", "me")), Effect.provide(context))
+      const outcome = yield* Storage.Storage.pipe(
+        Effect.flatMap((storage) => claim(storage, "a", "me")),
+        Effect.provide(context)
+      )
       assert.strictEqual(outcome._tag, "Claimed")
-      const found = yield* VersionedStore.VersionedStore.pipe(Effect.flatMap((store) => store.get("a")), Effect.provide(context))
+      const found = yield* VersionedStore.VersionedStore.pipe(
+        Effect.flatMap((store) => store.get("a")),
+        Effect.provide(context)
+      )
       assert.strictEqual(Option.getOrThrow(found).ownerId, "me")
       assert.strictEqual(PgClient.PgClient.key, "@effect/sql-pg/PgClient")
       const client = yield* Layer.build(
@@ -362,7 +473,11 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
           PostgresStorage.layerVersionedFromClient({ table: "configured" })
         ).pipe(Layer.provide(PgClient.layer({ url: redacted })))
       )
-      const same = yield* Storage.Storage.pipe(Effect.flatMap((storage) => storage.get("a")), Effect.provide(client))
+      const same = yield* Storage.Storage.pipe(
+        Effect.flatMap((storage) => storage.get("a")),
+        Effect.provide(client)
+      )
       assert.isTrue(Option.isSome(same))
-    }))
+    })
+  )
 })

@@ -28,33 +28,41 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       (pool) => Effect.promise(() => pool.end())
     )
 
-  it.live("PGOPTIONS is obeyed by a pool of our own, behind a pooler, and by the program's pool: all use one table", () =>
-    Effect.gen(function*() {
-      const url = yield* server.freshDatabase
-      const admin = yield* connected(url)
-      yield* ask(admin, "CREATE SCHEMA tenant")
-      const former = process.env.PGOPTIONS
-      yield* Effect.acquireRelease(
-        Effect.sync(() => process.env.PGOPTIONS = "-c search_path=tenant"),
-        () =>
-          Effect.sync(() => {
-            if (former === undefined) delete process.env.PGOPTIONS
-            else process.env.PGOPTIONS = former
-          })
-      )
-      const redacted = Redacted.make(url)
-      const all = [
-        yield* PostgresStorage.make({ url: redacted }),
-        yield* PostgresStorage.make({ url: redacted, pooler: true }),
-        yield* PostgresStorage.makeFromPool({ pool: yield* poolAt(url, 2) })
-      ]
-      const outcomes = yield* Effect.forEach(all, ({ storage }, i) => claim(storage, "a", `owner ${i}`))
-      assert.deepStrictEqual(outcomes.map((outcome) => outcome._tag), ["Claimed", "Held", "Held"])
-      assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [{ schemaname: "tenant" }])
-    }))
+  it.live(
+    "PGOPTIONS is obeyed by a pool of our own, behind a pooler, and by the program's pool: all use one table",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const admin = yield* connected(url)
+        yield* ask(admin, "CREATE SCHEMA tenant")
+        const former = process.env.PGOPTIONS
+        yield* Effect.acquireRelease(
+          Effect.sync(() => (process.env.PGOPTIONS = "-c search_path=tenant")),
+          () =>
+            Effect.sync(() => {
+              if (former === undefined) delete process.env.PGOPTIONS
+              else process.env.PGOPTIONS = former
+            })
+        )
+        const redacted = Redacted.make(url)
+        const all = [
+          yield* PostgresStorage.make({ url: redacted }),
+          yield* PostgresStorage.make({ url: redacted, pooler: true }),
+          yield* PostgresStorage.makeFromPool({ pool: yield* poolAt(url, 2) })
+        ]
+        const outcomes = yield* Effect.forEach(all, ({ storage }, i) => claim(storage, "a", `owner ${i}`))
+        assert.deepStrictEqual(
+          outcomes.map((outcome) => outcome._tag),
+          ["Claimed", "Held", "Held"]
+        )
+        assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [
+          { schemaname: "tenant" }
+        ])
+      })
+  )
 
   it.live("options of the URL are obeyed by every way to the server, beside ours", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
       yield* ask(admin, "CREATE SCHEMA tenant")
@@ -65,22 +73,35 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       const two = yield* PostgresStorage.make({ url: redacted, pooler: true })
       assert.strictEqual((yield* claim(one.storage, "a", "me"))._tag, "Claimed")
       assert.strictEqual((yield* claim(two.storage, "a", "you"))._tag, "Held")
-      assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [{ schemaname: "tenant" }])
-    }))
+      assert.deepStrictEqual(yield* ask(admin, "SELECT schemaname FROM pg_tables WHERE tablename = 'storage_lock'"), [
+        { schemaname: "tenant" }
+      ])
+    })
+  )
 
   it.live("a parameter that the driver does not know is refused by name, before any I/O", () =>
-    Effect.gen(function*() {
-      for (const name of ["pgbouncer=true", "target_session_attrs=read-write", "channel_binding=require", "sslmode=allow", "dbname=other", "service=x"]) {
-        const error = yield* Effect.flip(PostgresStorage.make({ url: Redacted.make(`postgres://u@127.0.0.1:1/db?${name}`) }))
+    Effect.gen(function* () {
+      for (const name of [
+        "pgbouncer=true",
+        "target_session_attrs=read-write",
+        "channel_binding=require",
+        "sslmode=allow",
+        "dbname=other",
+        "service=x"
+      ]) {
+        const error = yield* Effect.flip(
+          PostgresStorage.make({ url: Redacted.make(`postgres://u@127.0.0.1:1/db?${name}`) })
+        )
         assert.deepInclude(error, { _tag: "InvalidOptions", field: "url" })
         assert.include(error.message, name.split("=")[0]!)
       }
       const several = yield* Effect.flip(PostgresStorage.make({ url: Redacted.make("postgres://u@a:1,b:2/db") }))
       assert.match(several.message, /several hosts/)
-    }))
+    })
+  )
 
   it.live("a proxy that refuses the settings of a connection is told as that, with what to do", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       // No server refuses them; proxies of clouds do.
       const refusing = (code: string) =>
         Effect.acquireRelease(
@@ -107,32 +128,43 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         // Who has set it is not told to.
         assert.notMatch((yield* refused(true)).message, /set `pooler: true`/)
       }
-    }))
+    })
+  )
 
   it.live("a URL that changes is asked for at each connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       let asked = 0
-      const { storage } = yield* PostgresStorage.make({ url: Effect.sync(() => (asked++, Redacted.make(url))), notify: false })
+      const { storage } = yield* PostgresStorage.make({
+        url: Effect.sync(() => (asked++, Redacted.make(url))),
+        notify: false
+      })
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
       const before = asked
       assert.isAbove(before, 0)
       const admin = yield* connected(url)
-      yield* ask(admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+      yield* ask(
+        admin,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+      )
       yield* Effect.retry(claim(storage, "b", "me"), { times: 3 })
       assert.isAbove(asked, before)
       const bad = yield* Effect.flip(PostgresStorage.make({ url: () => Promise.reject(new Error("no token")) }))
       assert.deepInclude(bad, { _tag: "StorageError", reason: "Connection", isRetryable: true })
-    }))
+    })
+  )
 
   it.live("a hint that may not be sent fails no release and no revocation", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
       const role = `quiet_${randomBytes(4).toString("hex")}`
       yield* Effect.scoped(PostgresStorage.make({ url: Redacted.make(url) }))
       yield* Effect.acquireRelease(
-        ask(admin, `CREATE ROLE ${role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON storage_lock TO ${role}; REVOKE EXECUTE ON FUNCTION pg_notify FROM public`),
+        ask(
+          admin,
+          `CREATE ROLE ${role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON storage_lock TO ${role}; REVOKE EXECUTE ON FUNCTION pg_notify FROM public`
+        ),
         () => ask(admin, `DROP OWNED BY ${role}; DROP ROLE ${role}`)
       )
       const theirs = new URL(url)
@@ -146,12 +178,13 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       const forced = yield* claim(storage, "c", "me")
       const token = forced._tag === "Claimed" ? forced.record.token : 0
       assert.strictEqual((yield* storage.revoke({ lockId: "c", token, when: "now" }))._tag, "Revoked")
-    }))
+    })
+  )
 
   const ways = ["our own pool", "the program's pool", "a pool of `pooler: true`, straight at a server"] as const
   for (const way of ways) {
     it.live(`statements that nobody waits for do not pile up at the server: ${way}`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const size = 2
         const common = { operationTimeout: "400 millis", notify: false } as const
@@ -164,8 +197,16 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
         let most = 0
         for (let round = 0; round < 12; round++) {
-          yield* Effect.forEach(["b", "c", "d", "e"], (id) => Effect.exit(Effect.provideService(claim(storage, id, "me"), Storage.TimeLimit, Duration.millis(150))), { concurrency: 4 })
-          const [{ n }] = yield* ask(admin, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+          yield* Effect.forEach(
+            ["b", "c", "d", "e"],
+            (id) =>
+              Effect.exit(Effect.provideService(claim(storage, id, "me"), Storage.TimeLimit, Duration.millis(150))),
+            { concurrency: 4 }
+          )
+          const [{ n }] = yield* ask(
+            admin,
+            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+          )
           most = Math.max(most, n)
         }
         assert.isAtLeast(most, 1)
@@ -173,11 +214,12 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         assert.isAtMost(most, size)
         yield* ask(locker, "COMMIT")
         assert.strictEqual((yield* Effect.retry(claim(storage, "b", "me"), { times: 20 }))._tag, "Claimed")
-      }))
+      })
+    )
   }
 
   it.live("rows that row-level security hides do not look free", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
       const role = `hidden_${randomBytes(4).toString("hex")}`
@@ -198,15 +240,19 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.strictEqual((yield* Effect.flip(storage.get("a"))).reason, "Permission")
       assert.strictEqual((yield* Effect.flip(storage.release({ lockId: "a", holdId }))).reason, "Permission")
       assert.deepStrictEqual(yield* storage.renew([{ lockId: "a", holdId, lease: 1_000_000 }]), [{ _tag: "NotHeld" }])
-      assert.deepInclude(yield* Effect.flip(PostgresStorage.make(options)), { _tag: "StorageError", reason: "Permission" })
+      assert.deepInclude(yield* Effect.flip(PostgresStorage.make(options)), {
+        _tag: "StorageError",
+        reason: "Permission"
+      })
       yield* ask(admin, "CREATE POLICY everything ON storage_lock USING (true)")
       assert.isTrue(Option.isSome(yield* storage.get("a")))
       assert.isTrue(Option.isNone(yield* storage.get("nothing")))
       yield* Effect.scoped(PostgresStorage.make(options))
-    }))
+    })
+  )
 
   it.live("a table of an earlier version gets its column, or is refused with the statement that adds it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
       yield* ask(admin, PostgresStorage.ddl())
@@ -214,23 +260,33 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       const error = yield* Effect.flip(PostgresStorage.make({ url: Redacted.make(url), setup: false }))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Schema" })
       assert.match(error.message, /ALTER TABLE "storage_lock" ADD COLUMN IF NOT EXISTS owner_label/)
-      const made = yield* Effect.forEach([1, 2, 3, 4], () => PostgresStorage.make({ url: Redacted.make(url), poolSize: 1 }), { concurrency: 4 })
+      const made = yield* Effect.forEach(
+        [1, 2, 3, 4],
+        () => PostgresStorage.make({ url: Redacted.make(url), poolSize: 1 }),
+        { concurrency: 4 }
+      )
       const outcome = yield* claim(made[0]!.storage, "a", "me")
       assert.isTrue(outcome._tag === "Claimed" && outcome.record.ownerLabel === "host pid 7")
-    }))
+    })
+  )
 
   it.live("the first try after a failover succeeds, on a connection that is new", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const admin = yield* connected(url)
       yield* Effect.scoped(PostgresStorage.make({ url: Redacted.make(url) }))
       const database = new URL(url).pathname.slice(1)
       yield* ask(admin, `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
       const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), notify: false, poolSize: 2 })
-      assert.deepInclude(yield* Effect.flip(claim(storage, "a", "me")), { reason: "Connection", applied: "no", isRetryable: true })
+      assert.deepInclude(yield* Effect.flip(claim(storage, "a", "me")), {
+        reason: "Connection",
+        applied: "no",
+        isRetryable: true
+      })
       // Connections to what cannot write stand idle in the pool.
       yield* Effect.forEach(["a", "b"], storage.get, { concurrency: 2 })
       yield* ask(admin, `ALTER DATABASE ${database} RESET default_transaction_read_only`)
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }))
+    })
+  )
 })

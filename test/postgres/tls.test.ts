@@ -12,7 +12,7 @@ import * as Certificates from "../harness/certificates.js"
 import * as Postgres from "../harness/postgres.js"
 import { describeServer } from "../harness/server.js"
 
-const made = Effect.gen(function*() {
+const made = Effect.gen(function* () {
   const certificates = yield* Certificates.scoped("PostgreSQL", ({ issue }) => {
     issue("stranger", { authority: "other" })
     issue("expired", { days: -1 })
@@ -31,18 +31,25 @@ const made = Effect.gen(function*() {
   }
   const reload = (check: string, value: string) =>
     server.admin("SELECT pg_reload_conf()").pipe(
-      Effect.andThen(Effect.repeat(Effect.delay(server.admin(check), "20 millis"), { until: (rows) => String(Object.values(rows[0])[0]) === value })),
+      Effect.andThen(
+        Effect.repeat(Effect.delay(server.admin(check), "20 millis"), {
+          until: (rows) => String(Object.values(rows[0])[0]) === value
+        })
+      ),
       Effect.asVoid
     )
   /** From now on new connections are served with this certificate, or in the clear alone. */
   const present = (name: string | undefined) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       if (name !== undefined) {
         yield* server.admin(`ALTER SYSTEM SET ssl_cert_file = '${name}.pem'`)
         yield* server.admin(`ALTER SYSTEM SET ssl_key_file = '${name}.key'`)
       }
       yield* server.admin(`ALTER SYSTEM SET ssl = ${name === undefined ? "off" : "on"}`)
-      yield* reload("SELECT current_setting('ssl') || CASE WHEN current_setting('ssl') = 'on' THEN current_setting('ssl_cert_file') ELSE '' END", name === undefined ? "off" : `on${name}.pem`)
+      yield* reload(
+        "SELECT current_setting('ssl') || CASE WHEN current_setting('ssl') = 'on' THEN current_setting('ssl_cert_file') ELSE '' END",
+        name === undefined ? "off" : `on${name}.pem`
+      )
     })
   /** Who may come, and how; the superuser of the tests always. */
   const letIn = (...rules: ReadonlyArray<string>) =>
@@ -53,11 +60,16 @@ const made = Effect.gen(function*() {
 })
 
 const hold = () => randomBytes(16).toString("base64url")
-const claim = (storage: Storage.Service, lockId: string, holdId = hold()) => storage.claim({ lockId, ownerId: "me", holdId, lease: 30_000_000 })
+const claim = (storage: Storage.Service, lockId: string, holdId = hold()) =>
+  storage.claim({ lockId, ownerId: "me", holdId, lease: 30_000_000 })
 
 await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, present, server }) => {
   const ca = certificates.at("ca.pem")
-  const at = (url: string, parameters: Record<string, string>, user?: { readonly name: string; readonly password: string }) => {
+  const at = (
+    url: string,
+    parameters: Record<string, string>,
+    user?: { readonly name: string; readonly password: string }
+  ) => {
     const parsed = new URL(url)
     for (const [name, value] of Object.entries(parameters)) parsed.searchParams.set(name, value)
     if (user !== undefined) {
@@ -69,7 +81,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
   const everybody = letIn("host all all 127.0.0.1/32 trust")
   const role = (url: string) =>
     Effect.acquireRelease(
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const user = { name: `app_${randomBytes(4).toString("hex")}`, password: hold() }
         const database = new URL(url).pathname.slice(1)
         yield* server.admin(`CREATE ROLE ${user.name} LOGIN PASSWORD '${user.password}'`)
@@ -81,15 +93,19 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
   /** Connections of this database, and how many of them are encrypted. */
   const sessions = (url: string) =>
     Effect.map(
-      server.admin("SELECT count(*)::int AS all, count(*) FILTER (WHERE ssl)::int AS encrypted FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = $1", [
-        new URL(url).pathname.slice(1)
-      ]),
+      server.admin(
+        "SELECT count(*)::int AS all, count(*) FILTER (WHERE ssl)::int AS encrypted FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = $1",
+        [new URL(url).pathname.slice(1)]
+      ),
       ([row]) => row as { readonly all: number; readonly encrypted: number }
     )
-  const cut = (url: string) => server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [new URL(url).pathname.slice(1)])
+  const cut = (url: string) =>
+    server.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", [
+      new URL(url).pathname.slice(1)
+    ])
 
   it.live("what a URL asks for is what there is, for the listener, too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* everybody
       yield* present("server")
       const asking: ReadonlyArray<readonly [Record<string, string>, boolean]> = [
@@ -102,23 +118,35 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
         [{ sslmode: "disable" }, false]
       ]
       for (const [parameters, encrypted] of asking) {
-        yield* Effect.scoped(Effect.gen(function*() {
-          const url = yield* server.freshDatabase
-          const { storage } = yield* PostgresStorage.make({ url: at(url, parameters), poolSize: 1 })
-          const heard: Array<string> = []
-          yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
-          assert.strictEqual((yield* claim(storage, "a"))._tag, "Claimed")
-          // The first hint says that somebody listens.
-          yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length > 0 })
-          const seen = yield* sessions(url)
-          assert.isAtLeast(seen.all, 2)
-          assert.strictEqual(seen.encrypted, encrypted ? seen.all : 0, JSON.stringify(parameters))
-        }))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const url = yield* server.freshDatabase
+            const { storage } = yield* PostgresStorage.make({ url: at(url, parameters), poolSize: 1 })
+            const heard: Array<string> = []
+            yield* storage.wakeUps.pipe(
+              Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+              Effect.forkScoped
+            )
+            assert.strictEqual((yield* claim(storage, "a"))._tag, "Claimed")
+            // The first hint says that somebody listens.
+            yield* Effect.repeat(
+              Effect.delay(
+                Effect.sync(() => heard.length),
+                "10 millis"
+              ),
+              { until: (length) => length > 0 }
+            )
+            const seen = yield* sessions(url)
+            assert.isAtLeast(seen.all, 2)
+            assert.strictEqual(seen.encrypted, encrypted ? seen.all : 0, JSON.stringify(parameters))
+          })
+        )
       }
-    }))
+    })
+  )
 
   it.live("what is wrong is told, with what to do, and nothing goes in the clear", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* everybody
       const verify = { sslmode: "verify-full", sslrootcert: ca }
       const cases: ReadonlyArray<readonly [string | undefined, Record<string, string>, RegExp]> = [
@@ -134,15 +162,25 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       for (const [name, parameters, message] of cases) {
         yield* present(name)
         const error = yield* Effect.flip(Effect.scoped(PostgresStorage.make({ url: at(url, parameters) })))
-        assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" }, `${name} ${JSON.stringify(parameters)}`)
+        assert.deepInclude(
+          error,
+          { _tag: "StorageError", reason: "Connection", applied: "no" },
+          `${name} ${JSON.stringify(parameters)}`
+        )
         assert.match(error.message, message, `${name} ${JSON.stringify(parameters)}`)
       }
       yield* present("elsewhere")
-      yield* Effect.scoped(Effect.flatMap(PostgresStorage.make({ url: at(url, { sslmode: "verify-ca", sslrootcert: ca, uselibpqcompat: "true" }) }), ({ storage }) => storage.get("a")))
-    }))
+      yield* Effect.scoped(
+        Effect.flatMap(
+          PostgresStorage.make({ url: at(url, { sslmode: "verify-ca", sslrootcert: ca, uselibpqcompat: "true" }) }),
+          ({ storage }) => storage.get("a")
+        )
+      )
+    })
+  )
 
   it.live("a server that takes encrypted connections only says what to add", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* present("server")
       const url = yield* server.freshDatabase
       const user = yield* role(url)
@@ -150,18 +188,24 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       const error = yield* Effect.flip(Effect.scoped(PostgresStorage.make({ url: at(url, {}, user) })))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Permission", applied: "no", isRetryable: false })
       assert.match(error.message, /not without TLS: then add `sslmode=verify-full` to the URL/)
-      const { storage } = yield* PostgresStorage.make({ url: at(url, { sslmode: "verify-full", sslrootcert: ca }, user) })
+      const { storage } = yield* PostgresStorage.make({
+        url: at(url, { sslmode: "verify-full", sslrootcert: ca }, user)
+      })
       assert.strictEqual((yield* claim(storage, "a"))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.live("a new authority in the file that the URL names is used by the next connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* everybody
       yield* present("server")
       const url = yield* server.freshDatabase
       const file = certificates.at("present.pem")
       Fs.copyFileSync(ca, file)
-      const { storage } = yield* PostgresStorage.make({ url: at(url, { sslmode: "verify-full", sslrootcert: file }), poolSize: 1 })
+      const { storage } = yield* PostgresStorage.make({
+        url: at(url, { sslmode: "verify-full", sslrootcert: file }),
+        poolSize: 1
+      })
       yield* storage.get("a")
       yield* present("stranger")
       yield* cut(url)
@@ -169,25 +213,37 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       assert.match(refused.message, /Name the authority|terminat/)
       Fs.copyFileSync(certificates.at("other.pem"), file)
       yield* Effect.retry(storage.get("a"), { times: 20 })
-    }))
+    })
+  )
 
   it.live("a password that is rotated is asked for at each connection, by the listener, too", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       yield* letIn("host all all 127.0.0.1/32 scram-sha-256")
       const url = yield* server.freshDatabase
       const { name, password: first } = yield* role(url)
       let password = first
       const { storage } = yield* PostgresStorage.make({ url: Effect.sync(() => at(url, {}, { name, password })) })
       const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       const held = hold()
       yield* claim(storage, "a", held)
-      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length > 0 })
+      yield* Effect.repeat(
+        Effect.delay(
+          Effect.sync(() => heard.length),
+          "10 millis"
+        ),
+        { until: (length) => length > 0 }
+      )
       for (let round = 0; round < 3; round++) {
         password = hold()
         yield* server.admin(`ALTER ROLE ${name} PASSWORD '${password}'`)
         yield* cut(url)
-        const [renewed] = yield* Effect.retry(storage.renew([{ lockId: "a", holdId: held, lease: 30_000_000 }]), { times: 3 })
+        const [renewed] = yield* Effect.retry(storage.renew([{ lockId: "a", holdId: held, lease: 30_000_000 }]), {
+          times: 3
+        })
         assert.strictEqual(renewed!._tag, "Renewed")
         const before = heard.length
         // Whoever frees a lock is heard again, once the listener is back.
@@ -199,8 +255,11 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
           Effect.repeat({ until: () => heard.slice(before).includes("b") })
         )
       }
-      const other = yield* Effect.flip(Effect.scoped(PostgresStorage.make({ url: at(url, {}, { name, password: first }) })))
+      const other = yield* Effect.flip(
+        Effect.scoped(PostgresStorage.make({ url: at(url, {}, { name, password: first }) }))
+      )
       assert.deepInclude(other, { _tag: "StorageError", reason: "Permission", applied: "no" })
       assert.notInclude(other.message, first)
-    }))
+    })
+  )
 })

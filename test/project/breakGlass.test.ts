@@ -45,18 +45,27 @@ const scenario = (
   free: string,
   open: Effect.Effect<Terminal, unknown, Scope.Scope>
 ) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const type = yield* open
-    const process = Layer.build(StorageLock.layer({ leaseExpireAfter: "3 seconds", ownerLabel: "the night shift" }).pipe(Layer.provide(layer)))
+    const process = Layer.build(
+      StorageLock.layer({ leaseExpireAfter: "3 seconds", ownerLabel: "the night shift" }).pipe(Layer.provide(layer))
+    )
     const [one, other] = [yield* process, yield* process]
     const lock = yield* Effect.provide(StorageLock.acquire("nightly-report"), one)
     yield* Effect.provide(Effect.scoped(StorageLock.acquire("released")), one)
     const seen = yield* Effect.promise(() => type(see))
-    assert.deepStrictEqual(seen.map((row) => String(row.lock_id)), ["nightly-report"], "what is released is not shown")
+    assert.deepStrictEqual(
+      seen.map((row) => String(row.lock_id)),
+      ["nightly-report"],
+      "what is released is not shown"
+    )
     assert.strictEqual(String(seen[0]!.owner_label), "the night shift")
     assert.strictEqual(Number(seen[0]!.token), lock.token)
     yield* Effect.promise(() => type(withToken(free, 1)))
-    assert.isTrue(yield* Effect.provide(StorageLock.isLocked("nightly-report"), other), "another hold's token frees nothing")
+    assert.isTrue(
+      yield* Effect.provide(StorageLock.isLocked("nightly-report"), other),
+      "another hold's token frees nothing"
+    )
     yield* Effect.promise(() => type(withToken(free, lock.token)))
     assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Forced")
     const next = yield* Effect.provide(StorageLock.acquire("nightly-report"), other)
@@ -94,12 +103,17 @@ await describeServer("break-glass on PostgreSQL", Shared.postgres, ({ url }) => 
   it.live("PostgreSQL", () => {
     const [see, free] = blocks("PostgreSQL") as [string, string]
     const open = Effect.map(
-      closing(async () => {
-        const client = new Pg.Client(url)
-        await client.connect()
-        return client
-      }, (client) => client.end()),
-      (client): Terminal => async (text) => (await client.query(text)).rows as Array<Record<string, unknown>>
+      closing(
+        async () => {
+          const client = new Pg.Client(url)
+          await client.connect()
+          return client
+        },
+        (client) => client.end()
+      ),
+      (client): Terminal =>
+        async (text) =>
+          (await client.query(text)).rows as Array<Record<string, unknown>>
     )
     return scenario(PostgresStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })
@@ -110,11 +124,15 @@ for (const name of ["mysql8", "mysql9", "mariadb11"] as const) {
     it.live("MySQL, MariaDB, TiDB", () => {
       const [see, free] = blocks("MySQL, MariaDB, TiDB") as [string, string]
       const open = Effect.map(
-        closing(() => createConnection(url), (client) => client.end()),
-        (client): Terminal => async (text) => {
-          const [rows] = await client.query(text)
-          return Array.isArray(rows) ? rows as Array<Record<string, unknown>> : []
-        }
+        closing(
+          () => createConnection(url),
+          (client) => client.end()
+        ),
+        (client): Terminal =>
+          async (text) => {
+            const [rows] = await client.query(text)
+            return Array.isArray(rows) ? (rows as Array<Record<string, unknown>>) : []
+          }
       )
       return scenario(MysqlStorage.layer({ url: Redacted.make(url) }), see, free, open)
     })
@@ -125,18 +143,22 @@ await describeServer("break-glass on the protocol of MongoDB", Shared.mongo, ({ 
   it.live("MongoDB", () => {
     const [see, free] = blocks("MongoDB") as [string, string]
     const open = Effect.map(
-      closing(() => new MongoClient(url).connect(), (client) => client.close()),
-      (client): Terminal => async (text) => {
-        const db = { storage_lock: client.db().collection("storage_lock") }
-        // As the shell would run it.
-        const result: unknown = new Function("db", `return (${text.replace(/^\/\/.*$/gm, "")})`)(db)
-        if (!(typeof result === "object" && result !== null && "toArray" in result)) {
-          await result
-          return []
+      closing(
+        () => new MongoClient(url).connect(),
+        (client) => client.close()
+      ),
+      (client): Terminal =>
+        async (text) => {
+          const db = { storage_lock: client.db().collection("storage_lock") }
+          // As the shell would run it.
+          const result: unknown = new Function("db", `return (${text.replace(/^\/\/.*$/gm, "")})`)(db)
+          if (!(typeof result === "object" && result !== null && "toArray" in result)) {
+            await result
+            return []
+          }
+          const found = await (result as { readonly toArray: () => Promise<Array<Record<string, unknown>>> }).toArray()
+          return found.map((document) => ({ ...document, lock_id: document._id, owner_label: document.label }))
         }
-        const found = await (result as { readonly toArray: () => Promise<Array<Record<string, unknown>>> }).toArray()
-        return found.map((document) => ({ ...document, lock_id: document._id, owner_label: document.label }))
-      }
     )
     return scenario(MongoStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })
@@ -147,23 +169,30 @@ await describeServer("break-glass on Redis", Shared.redis, ({ url }) => {
     const [see, free] = blocks("Redis, Valkey") as [string, string]
     const run = promisify(execFile)
     const open = Effect.map(
-      closing(async () => {
-        const client = new Redis(url)
-        await client.del("storage-lock:nightly-report", "storage-lock:released")
-        return client
-      }, (client) => client.disconnect()),
-      (client): Terminal => async (text) => {
-        // The shell takes the line apart; the client of the tests stands for redis-cli.
-        const words = async (line: string) =>
-          (await run("bash", ["-c", `redis-cli() { printf '%s\\0' "$@"; }; ${line}`])).stdout.split("\0").slice(0, -1)
-        const lines = text.trim().split("\n").filter((line) => !line.includes("--scan"))
-        const [command, ...args] = await words(lines[0]!)
-        const reply = await client.call(command!, ...args)
-        if (command !== "HGETALL") return []
-        const flat = reply as ReadonlyArray<string>
-        const fields = Object.fromEntries(flat.flatMap((field, i) => i % 2 === 0 ? [[field, flat[i + 1]]] : []))
-        return [{ ...fields, lock_id: "nightly-report", owner_label: fields["label"] }]
-      }
+      closing(
+        async () => {
+          const client = new Redis(url)
+          await client.del("storage-lock:nightly-report", "storage-lock:released")
+          return client
+        },
+        (client) => client.disconnect()
+      ),
+      (client): Terminal =>
+        async (text) => {
+          // The shell takes the line apart; the client of the tests stands for redis-cli.
+          const words = async (line: string) =>
+            (await run("bash", ["-c", `redis-cli() { printf '%s\\0' "$@"; }; ${line}`])).stdout.split("\0").slice(0, -1)
+          const lines = text
+            .trim()
+            .split("\n")
+            .filter((line) => !line.includes("--scan"))
+          const [command, ...args] = await words(lines[0]!)
+          const reply = await client.call(command!, ...args)
+          if (command !== "HGETALL") return []
+          const flat = reply as ReadonlyArray<string>
+          const fields = Object.fromEntries(flat.flatMap((field, i) => (i % 2 === 0 ? [[field, flat[i + 1]]] : [])))
+          return [{ ...fields, lock_id: "nightly-report", owner_label: fields["label"] }]
+        }
     )
     return scenario(RedisStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })

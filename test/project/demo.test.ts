@@ -10,7 +10,9 @@ import type { Hold, Member, Show } from "../../examples/demo/show.js"
 import { verify } from "../../examples/demo/verify.js"
 import * as program from "../support/program.js"
 
-const main = program.bundled(...["main", "worker"].map((name) => new URL(`../../examples/demo/${name}.ts`, import.meta.url)))
+const main = program.bundled(
+  ...["main", "worker"].map((name) => new URL(`../../examples/demo/${name}.ts`, import.meta.url))
+)
 
 let directory: string
 beforeAll(() => {
@@ -19,23 +21,39 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 /** Its temporary files go where the test can look for what was left. */
-const start = (...args: ReadonlyArray<string>) => program.start(main(), args, { env: { ...process.env, TMPDIR: directory } })
+const start = (...args: ReadonlyArray<string>) =>
+  program.start(main(), args, { env: { ...process.env, TMPDIR: directory } })
 
 describe("the demo", () => {
   it("kills one holder, freezes another, refuses its late write, and every check holds", async () => {
-    const { code, stderr, stdout } = await program.ended(start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second"))
-    const events = stdout.trim().split("\n").map((line) => JSON.parse(line))
+    const { code, stderr, stdout } = await program.ended(
+      start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second")
+    )
+    const events = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
     const of = (name: string) => events.filter(({ event }) => event === name)
     const summary = events[events.length - 1]
 
-    expect({ stderr, failed: of("failed"), wrong: summary.checks.filter(({ ok }: { ok: boolean }) => !ok) })
-      .toEqual({ stderr: "", failed: [], wrong: [] })
-    expect({ code, last: summary.event, ok: summary.ok, refused: summary.refused }).toEqual({ code: 0, last: "summary", ok: true, refused: 1 })
+    expect({ stderr, failed: of("failed"), wrong: summary.checks.filter(({ ok }: { ok: boolean }) => !ok) }).toEqual({
+      stderr: "",
+      failed: [],
+      wrong: []
+    })
+    expect({ code, last: summary.event, ok: summary.ok, refused: summary.refused }).toEqual({
+      code: 0,
+      last: "summary",
+      ok: true,
+      refused: 1
+    })
     expect(of("killed")).toHaveLength(1)
     expect(of("frozen")).toHaveLength(1)
     expect(of("takeover").map(({ from }) => from)).toEqual([summary.killed, summary.frozen])
     expect(of("takeover").filter(({ afterLeaseEndMillis }) => afterLeaseEndMillis < 0)).toEqual([])
-    expect(of("write").filter(({ accepted }) => !accepted)).toMatchObject([{ worker: summary.frozen, token: of("frozen")[0].token }])
+    expect(of("write").filter(({ accepted }) => !accepted)).toMatchObject([
+      { worker: summary.frozen, token: of("frozen")[0].token }
+    ])
     expect(of("lost")).toMatchObject([{ worker: summary.frozen, token: of("frozen")[0].token }])
   })
 
@@ -58,24 +76,47 @@ describe("the demo", () => {
 
   it("a wrong option is refused with a word on it, and help is given", async () => {
     const wrong = await program.ended(start("--workers", "2"))
-    expect({ code: wrong.code, said: wrong.stderr.split("\n")[0] })
-      .toEqual({ code: 2, said: "--workers must be a whole number from 3 to 50, but is \"2\"" })
+    expect({ code: wrong.code, said: wrong.stderr.split("\n")[0] }).toEqual({
+      code: 2,
+      said: '--workers must be a whole number from 3 to 50, but is "2"'
+    })
     expect(() => parse(["--turns", "many"])).toThrow("--turns")
     expect(() => parse(["--lease", "0.1 seconds"])).toThrow("--lease")
     expect(() => parse(["--storage", "paper"])).toThrow("--storage")
     expect(() => parse(["--storage", "sqlite", "--url", "postgres://x"])).toThrow("--url")
     expect(() => parse(["--nonsense"])).toThrow("--nonsense")
     expect(parse(["-h"])).toBe("help")
-    expect(parse([])).toEqual({ storage: "sqlite", url: undefined, workers: 10, turns: 3, leaseMillis: 2000, json: false })
+    expect(parse([])).toEqual({
+      storage: "sqlite",
+      url: undefined,
+      workers: 10,
+      turns: 3,
+      leaseMillis: 2000,
+      json: false
+    })
     expect(parse(["--url", "postgres://x"])).toMatchObject({ storage: "postgres" })
   })
 })
 
 /** A run of three workers with one turn each, as it should be: the first is killed, the second frozen and woken too late. */
 const run = (name: string, change: (steps: Array<Write>, holds: Array<Hold>) => void = () => {}) => {
-  const write = (worker: string, token: number, kind: Write["kind"], n: number): Write => ({ id: `${worker}/${token}/${n}`, worker, turn: 1, token, kind })
-  const hold = (worker: string, token: number, begin: number, released: boolean): Hold => ({ worker, turn: 1, token, begin, until: begin + 10, released })
-  const whole = (worker: string, token: number) => (["begin", "append", "end"] as const).map((kind, n) => write(worker, token, kind, n))
+  const write = (worker: string, token: number, kind: Write["kind"], n: number): Write => ({
+    id: `${worker}/${token}/${n}`,
+    worker,
+    turn: 1,
+    token,
+    kind
+  })
+  const hold = (worker: string, token: number, begin: number, released: boolean): Hold => ({
+    worker,
+    turn: 1,
+    token,
+    begin,
+    until: begin + 10,
+    released
+  })
+  const whole = (worker: string, token: number) =>
+    (["begin", "append", "end"] as const).map((kind, n) => write(worker, token, kind, n))
   const writes = [
     write("a", 1, "begin", 0),
     write("a", 1, "append", 1),
@@ -97,7 +138,9 @@ const run = (name: string, change: (steps: Array<Write>, holds: Array<Hold>) => 
     turnsDone: 1,
     accepted: 0,
     refused: 0,
-    acknowledged: writes.filter((write) => write.worker === name && name !== "a" && accepted.has(write.id)).map((write) => write.id)
+    acknowledged: writes
+      .filter((write) => write.worker === name && name !== "a" && accepted.has(write.id))
+      .map((write) => write.id)
   })
   const show: Show = {
     title: "",
@@ -122,7 +165,9 @@ const run = (name: string, change: (steps: Array<Write>, holds: Array<Hold>) => 
 }
 
 const failed = (show: Show, resource: resources.Resource, free = true) =>
-  verify(show, resource, free).filter((check) => !check.ok).map((check) => check.name.split(":")[0])
+  verify(show, resource, free)
+    .filter((check) => !check.ok)
+    .map((check) => check.name.split(":")[0])
 
 const serial = "writes are serial"
 const growing = "tokens grow strictly from hold to hold"
@@ -137,8 +182,15 @@ describe("the checks of the demo", () => {
 
   it("fail when two holds overlap, though both are accepted", () => {
     const { resource, show } = run("overlap", (writes) => {
-      const [begin] = writes.splice(writes.findIndex((write) => write.token === 4), 1)
-      writes.splice(writes.findIndex((write) => write.token === 3 && write.kind === "end"), 0, begin!)
+      const [begin] = writes.splice(
+        writes.findIndex((write) => write.token === 4),
+        1
+      )
+      writes.splice(
+        writes.findIndex((write) => write.token === 3 && write.kind === "end"),
+        0,
+        begin!
+      )
     })
     expect(failed(show, resource)).toContain(serial)
   })
@@ -175,7 +227,14 @@ describe("the checks of the demo", () => {
     const late = "the late write of the frozen holder was refused by the resource"
     const { resource, show } = run("late")
     expect(failed({ ...show, frozen: { ...show.frozen!, lateWriteAccepted: true } }, resource)).toEqual([late])
-    const none = run("none", (writes) => void writes.splice(writes.findIndex((write) => write.token === 2 && write.kind === "append"), 1))
+    const none = run(
+      "none",
+      (writes) =>
+        void writes.splice(
+          writes.findIndex((write) => write.token === 2 && write.kind === "append"),
+          1
+        )
+    )
     expect(failed(none.show, none.resource)).toEqual([late])
     expect(failed(show, resource, false)).toEqual(["the lock is free at the end"])
   })

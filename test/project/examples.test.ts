@@ -23,13 +23,19 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 const sourceOf = (name: string) => new URL(`../../examples/${name}`, import.meta.url)
-const bundled = program.bundled(...readdirSync(folder).filter((file) => file.endsWith(".ts")).map(sourceOf))
+const bundled = program.bundled(
+  ...readdirSync(folder)
+    .filter((file) => file.endsWith(".ts"))
+    .map(sourceOf)
+)
 
 const run = async (name: string, env: NodeJS.ProcessEnv) => {
-  const { code, stderr, stdout } = await program.ended(program.start(bundled(sourceOf(`${name}.ts`)), [], {
-    cwd: root,
-    env: { ...process.env, LOCK_FILE: join(directory, `${name}.db`), ...env }
-  }))
+  const { code, stderr, stdout } = await program.ended(
+    program.start(bundled(sourceOf(`${name}.ts`)), [], {
+      cwd: root,
+      env: { ...process.env, LOCK_FILE: join(directory, `${name}.db`), ...env }
+    })
+  )
   return { code, stderr, lines: stdout.trimEnd().split("\n") }
 }
 
@@ -39,7 +45,7 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "surely held for more than the 10 seconds of the layer: true",
     "in the same namespace: true",
     "in another: false",
-    "leaseRefreshInterval must be a duration above zero and below the lease of 1s, but is \"2 seconds\""
+    'leaseRefreshInterval must be a duration above zero and below the lease of 1s, but is "2 seconds"'
   ],
   sqlite: ["nobody else does this now"],
   sqliteConfigured: ["worker-1 holds nightly-report"],
@@ -63,7 +69,7 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "tryAcquire: somebody else has it",
     "withLockIfAvailable: None",
     "withLock: held by worker-1, its lease lasts beyond now: true",
-    "<id> waited <time> for the lock \"foo\": it is held by worker-1 (owner <id>) since <time>, lease until <time>"
+    '<id> waited <time> for the lock "foo": it is held by worker-1 (owner <id>) since <time>, lease until <time>'
   ],
   forkedWork: [
     "a child of withLock ends, and the lock is held",
@@ -78,7 +84,12 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "again: false",
     "purged: 0"
   ],
-  closing: ["a promise under the lock: 2", "the body was interrupted", "the job ended: Closed", "held in the storage: false"],
+  closing: [
+    "a promise under the lock: 2",
+    "the body was interrupted",
+    "the job ended: Closed",
+    "held in the storage: false"
+  ],
   interrupt: ["held before: true", "held after the interruption: false"],
   ownBackend: ["worker-1 held foo"]
 }
@@ -120,7 +131,10 @@ const check = (all: typeof examples, env: NodeJS.ProcessEnv = {}) => {
     it(`${name}.ts`, async () => {
       const ran = await run(name, env)
       // A storage that finds something to warn of at its start says so in the log, and so is what becomes of holds.
-      expect({ ...ran, lines: ran.lines.filter((line) => !/level=WARN|WARN \(|message="effect-storage-lock: /.test(line)) }).toEqual({ code: 0, stderr: "", lines })
+      expect({
+        ...ran,
+        lines: ran.lines.filter((line) => !/level=WARN|WARN \(|message="effect-storage-lock: /.test(line))
+      }).toEqual({ code: 0, stderr: "", lines })
     })
   }
 }
@@ -131,14 +145,32 @@ describe("examples", () => {
   describe("in memory", () => check(onAnyStorage, { LOCK_URL: "memory:" }))
 
   it("anyStorage.ts on SQLite", async () => {
-    expect((await run("anyStorage", { LOCK_URL: `sqlite:${join(directory, "any.db")}` })).lines).toEqual(onAnyStorage["anyStorage"])
+    expect((await run("anyStorage", { LOCK_URL: `sqlite:${join(directory, "any.db")}` })).lines).toEqual(
+      onAnyStorage["anyStorage"]
+    )
   })
 
   it("each is run here, and has its line in the table", () => {
-    const all = readdirSync(folder).filter((file) => file.endsWith(".ts")).sort()
+    const all = readdirSync(folder)
+      .filter((file) => file.endsWith(".ts"))
+      .sort()
     // It asks for a server's parts one by one: only type-checked here.
-    const known = { ...examples, ...onPostgres, ...onMysql, ...onMssql, mssqlConfigured: [], ...onMongo, ...onRedis, ...onEtcd, ...onAnyStorage }
-    expect(Object.keys(known).map((name) => `${name}.ts`).sort()).toEqual(all)
+    const known = {
+      ...examples,
+      ...onPostgres,
+      ...onMysql,
+      ...onMssql,
+      mssqlConfigured: [],
+      ...onMongo,
+      ...onRedis,
+      ...onEtcd,
+      ...onAnyStorage
+    }
+    expect(
+      Object.keys(known)
+        .map((name) => `${name}.ts`)
+        .sort()
+    ).toEqual(all)
     const table = [...readFileSync(join(folder, "README.md"), "utf8").matchAll(/^\| \[`(\w+\.ts)`\]\((\w+\.ts)\)/gm)]
     expect(table.map(([, name]) => name).sort()).toEqual(all)
     expect(table.map(([, , link]) => link).sort()).toEqual(all)
@@ -177,18 +209,21 @@ await describeServer("examples on etcd", Shared.etcd, (server) => {
 })
 
 /** The program has a transaction open on the very file, and rolls it back. */
-const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
-    const client = yield* SqliteClient.make({ filename })
-    return yield* effect.pipe(
-      Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-      client.withTransaction,
-      Effect.catchIf(
-        (error): error is { readonly rolledBackWith: A } => typeof error === "object" && error !== null && "rolledBackWith" in error,
-        ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
+const inTransaction =
+  (filename: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.gen(function* () {
+      const client = yield* SqliteClient.make({ filename })
+      return yield* effect.pipe(
+        Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
+        client.withTransaction,
+        Effect.catchIf(
+          (error): error is { readonly rolledBackWith: A } =>
+            typeof error === "object" && error !== null && "rolledBackWith" in error,
+          ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
+        )
       )
-    )
-  }).pipe(Effect.scoped, Effect.provide(Reactivity.layer)) as Effect.Effect<A, unknown, R>
+    }).pipe(Effect.scoped, Effect.provide(Reactivity.layer)) as Effect.Effect<A, unknown, R>
 
 describe("the backend of ownBackend.ts", () => {
   /** What a file in this process cannot be made to do, or does not do by design. */
@@ -196,7 +231,7 @@ describe("the backend of ownBackend.ts", () => {
   for (const each of Conformance.cases) {
     if (beyond.includes(each.needs ?? "") || each.rule === "wake-ups") continue
     it.live(`${each.name} [${each.rule}]`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const filename = join(directory, "conformance.db")
         const result = yield* Conformance.check(each, {
           name: "ownBackend",
@@ -205,6 +240,7 @@ describe("the backend of ownBackend.ts", () => {
           sequences: 10
         })
         expect(result).toEqual({ _tag: "Passed" })
-      }))
+      })
+    )
   }
 })

@@ -15,8 +15,9 @@ const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "ut
 const specifiers = (file: string): ReadonlyArray<string> => {
   const text = Fs.readFileSync(file, "utf8")
   const stated = Ts.createSourceFile(file, text, Ts.ScriptTarget.ES2022).statements.flatMap((statement) =>
-    (Ts.isImportDeclaration(statement) || Ts.isExportDeclaration(statement)) && statement.moduleSpecifier !== undefined
-      && Ts.isStringLiteral(statement.moduleSpecifier)
+    (Ts.isImportDeclaration(statement) || Ts.isExportDeclaration(statement)) &&
+    statement.moduleSpecifier !== undefined &&
+    Ts.isStringLiteral(statement.moduleSpecifier)
       ? [statement.moduleSpecifier.text]
       : []
   )
@@ -25,7 +26,12 @@ const specifiers = (file: string): ReadonlyArray<string> => {
 }
 
 const packageOf = (specifier: string): string =>
-  specifier.startsWith("node:") ? "node:" : specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/")
+  specifier.startsWith("node:")
+    ? "node:"
+    : specifier
+        .split("/")
+        .slice(0, specifier.startsWith("@") ? 2 : 1)
+        .join("/")
 
 /** All packages that a module needs, of itself and by what it imports. */
 const packages = (entry: string): ReadonlyArray<string> => {
@@ -35,7 +41,8 @@ const packages = (entry: string): ReadonlyArray<string> => {
     if (seen.has(file)) return
     seen.add(file)
     for (const specifier of specifiers(file)) {
-      if (specifier.startsWith("#effect/")) visit(Path.join(root, "src/compat/effect3", `${specifier.slice("#effect/".length)}.ts`))
+      if (specifier.startsWith("#effect/"))
+        visit(Path.join(root, "src/compat/effect3", `${specifier.slice("#effect/".length)}.ts`))
       else if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier.replace(/\.js$/, ".ts")))
       else found.add(packageOf(specifier))
     }
@@ -70,9 +77,14 @@ describe("what each published module imports", () => {
 
   it("every module of the root has a path of its own as well, which tests and examples can import", () => {
     const index = Fs.readFileSync(Path.join(root, "src/index.ts"), "utf8")
-    const modules = [...index.matchAll(/^export \* as (\w+) from "\.\/(.*)\.js"$/gm)].map(([, name, path]) => ({ name: name!, source: `src/${path!}.ts` }))
+    const modules = [...index.matchAll(/^export \* as (\w+) from "\.\/(.*)\.js"$/gm)].map(([, name, path]) => ({
+      name: name!,
+      source: `src/${path!}.ts`
+    }))
     assert.isAtLeast(modules.length, 7)
-    const { config } = Ts.readConfigFile(Path.join(root, "tsconfig.json"), Ts.sys.readFile) as { config: { compilerOptions: { paths: Record<string, ReadonlyArray<string>> } } }
+    const { config } = Ts.readConfigFile(Path.join(root, "tsconfig.json"), Ts.sys.readFile) as {
+      config: { compilerOptions: { paths: Record<string, ReadonlyArray<string>> } }
+    }
     for (const { name, source } of modules) {
       assert.strictEqual(entries.find(({ subpath }) => subpath === `./${name}`)?.source, source, name)
     }
@@ -89,7 +101,9 @@ describe("what each published module imports", () => {
     const index = Fs.readFileSync(Path.join(root, "src/index.ts"), "utf8")
     const backends = Path.join(root, "src/backends")
     const modules = Fs.readdirSync(backends).flatMap((folder) =>
-      Fs.readdirSync(Path.join(backends, folder)).filter((file) => /^[A-Z]/.test(file)).map((file) => `src/backends/${folder}/${file}`)
+      Fs.readdirSync(Path.join(backends, folder))
+        .filter((file) => /^[A-Z]/.test(file))
+        .map((file) => `src/backends/${folder}/${file}`)
     )
     assert.isAtLeast(modules.length, 9)
     for (const module of modules) {

@@ -30,7 +30,10 @@ const blocksOf = (file: string, text: string): ReadonlyArray<Block> =>
 
 /** A comment's text, without its stars, line by line. */
 const uncommented = (text: string): string =>
-  text.split("\n").map((line) => /^\s*\* ?(.*)$/.exec(line)?.[1] ?? "").join("\n")
+  text
+    .split("\n")
+    .map((line) => /^\s*\* ?(.*)$/.exec(line)?.[1] ?? "")
+    .join("\n")
 
 const read = (file: string) => Fs.readFileSync(Path.join(root, file), "utf8")
 const shown = [
@@ -54,43 +57,55 @@ const check = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
   host.readFile = (name) => text(name) ?? readFile(name)
   host.getSourceFile = (name, version, ...rest) => {
     const source = text(name)
-    return source === undefined ? getSourceFile(name, version, ...rest) : Ts.createSourceFile(name, source, version, true)
+    return source === undefined
+      ? getSourceFile(name, version, ...rest)
+      : Ts.createSourceFile(name, source, version, true)
   }
   const program = Ts.createProgram([...virtual.keys()], { ...options, noUnusedLocals: false }, host)
   return [...virtual].flatMap(([name, block]) => {
     const source = program.getSourceFile(name)!
-    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map((diagnostic) =>
-      `${block.at}: ${Ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n")}`
+    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
+      (diagnostic) => `${block.at}: ${Ts.flattenDiagnosticMessageText(diagnostic.messageText, "\n")}`
     )
   })
 }
 
 /** The anchor that GitHub makes of a heading. */
 const anchor = (heading: string): string =>
-  heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s/g, "-")
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+    .trim()
+    .replace(/\s/g, "-")
 
 describe("the documentation", () => {
   it("shows code in the readme, in every page that should, and in every public module of weight", () => {
     const places = new Set(shown.map((block) => block.at.replace(/:\d+$/, "")))
-    for (
-      const file of [
-        "README.md",
-        "docs/operations.md",
-        "docs/storages/postgres.md",
-        "docs/writing-a-backend.md",
-        "src/StorageLock.ts",
-        "src/LockRecord.ts",
-        "src/VersionedStore.ts",
-        "src/backends/postgres/PostgresStorage.ts",
-        "src/backends/sqlite/SqliteStorage.ts"
-      ]
-    ) assert.isTrue(places.has(file), file)
+    for (const file of [
+      "README.md",
+      "docs/operations.md",
+      "docs/storages/postgres.md",
+      "docs/writing-a-backend.md",
+      "src/StorageLock.ts",
+      "src/LockRecord.ts",
+      "src/VersionedStore.ts",
+      "src/backends/postgres/PostgresStorage.ts",
+      "src/backends/sqlite/SqliteStorage.ts"
+    ])
+      assert.isTrue(places.has(file), file)
     const examples = modules.reduce((sum, file) => sum + read(file).split("* @example\n").length - 1, 0)
-    assert.strictEqual(shown.filter((block) => block.at.startsWith("src")).length, examples, "every @example is one block of ts")
+    assert.strictEqual(
+      shown.filter((block) => block.at.startsWith("src")).length,
+      examples,
+      "every @example is one block of ts"
+    )
   })
 
   it("shows code that compiles", () => {
-    const wrong = { at: "the test itself", text: "import { StorageLock } from \"effect-storage-lock\"\nStorageLock.acquire(1)" }
+    const wrong = {
+      at: "the test itself",
+      text: 'import { StorageLock } from "effect-storage-lock"\nStorageLock.acquire(1)'
+    }
     const [found, ...others] = check([wrong, ...shown])
     assert.match(found ?? "", /^the test itself: Argument of type 'number'/)
     assert.deepStrictEqual(others, [])
@@ -110,7 +125,9 @@ describe("the documentation", () => {
   }
 
   it("has a page for each storage, with the same headings in the same order", () => {
-    const headings = files("docs/storages", ".md").map((page) => [page, [...read(page).matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)] as const)
+    const headings = files("docs/storages", ".md").map(
+      (page) => [page, [...read(page).matchAll(/^## (.*)$/gm)].map(([, heading]) => heading)] as const
+    )
     assert.lengthOf(headings, 8)
     for (const [page, own] of headings) assert.deepStrictEqual(own, headings[0]![1], page)
   })

@@ -16,7 +16,7 @@ import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -28,8 +28,14 @@ const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
 
 const shiftClient = Conformance.shiftDate
 
-const between = (begin: Effect.Effect<unknown>, end: Effect.Effect<unknown>) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(begin, () => effect, () => end)
+const between =
+  (begin: Effect.Effect<unknown>, end: Effect.Effect<unknown>) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      begin,
+      () => effect,
+      () => end
+    )
 const prefix = "storage-lock-conformance{1}:"
 
 await describeServer("RedisStorage on a server of its own", Redis.own, (server) => {
@@ -49,17 +55,25 @@ await describeServer("RedisStorage on a server of its own", Redis.own, (server) 
         ),
       // As a power cut, not in order: what was acknowledged is there afterwards.
       restart: Effect.andThen(server.kill, server.start),
-      breakHints: between(server.admin("ACL", "SETUSER", "default", "-publish"), server.admin("ACL", "SETUSER", "default", "+publish")),
-      refuseWrites: between(server.admin("CONFIG", "SET", "maxmemory", "1"), server.admin("CONFIG", "SET", "maxmemory", "0"))
+      breakHints: between(
+        server.admin("ACL", "SETUSER", "default", "-publish"),
+        server.admin("ACL", "SETUSER", "default", "+publish")
+      ),
+      refuseWrites: between(
+        server.admin("CONFIG", "SET", "maxmemory", "1"),
+        server.admin("CONFIG", "SET", "maxmemory", "0")
+      )
     }
   })
 })
 
 await describeServer("RedisStorage on the shared server", Shared.redis, (server) => {
-  const client = resource(Effect.acquireRelease(
-    Effect.sync(() => new Client(server.url, { keyPrefix: "app?[]*:", enableAutoPipelining: true })),
-    (client) => Effect.sync(() => client.disconnect())
-  ))
+  const client = resource(
+    Effect.acquireRelease(
+      Effect.sync(() => new Client(server.url, { keyPrefix: "app?[]*:", enableAutoPipelining: true })),
+      (client) => Effect.sync(() => client.disconnect())
+    )
+  )
   Conformance.suite({
     name: "RedisStorage.layerFromClient",
     layer: Layer.suspend(() => RedisStorage.layerFromClient({ client: client(), prefix })),
@@ -77,7 +91,10 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
     name: "RedisStorage.layerVersioned, over compare-and-set",
     versioned: RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" }),
     layer: Layer.suspend(() =>
-      Layer.provide(VersionedStore.layerStorage(), RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" }))
+      Layer.provide(
+        VersionedStore.layerStorage(),
+        RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" })
+      )
     ),
     hooks: { shiftClient }
   })
@@ -85,6 +102,11 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
 
 await describeServer("RedisStorage on Redis 8", Redis.start("Redis 8"), (server) => {
   const options = { url: Redacted.make(server.url) }
-  Conformance.suite({ name: "by its own port", layer: RedisStorage.layer(options), versioned: RedisStorage.layerVersioned(options), hooks: { shiftClient } })
+  Conformance.suite({
+    name: "by its own port",
+    layer: RedisStorage.layer(options),
+    versioned: RedisStorage.layerVersioned(options),
+    hooks: { shiftClient }
+  })
   Conformance.versionedSuite({ name: "by the smaller port", layer: RedisStorage.layerVersioned(options) })
 })

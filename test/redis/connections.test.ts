@@ -31,15 +31,21 @@ const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
   holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
 
 const listening = (storage: Storage.Service) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const heard: Array<string> = []
-    yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
-    return { heard, hears: (hints: ReadonlyArray<string>) => eventually(Effect.sync(() => heard.join() === hints.join())) }
+    yield* storage.wakeUps.pipe(
+      Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+      Effect.forkScoped
+    )
+    return {
+      heard,
+      hears: (hints: ReadonlyArray<string>) => eventually(Effect.sync(() => heard.join() === hints.join()))
+    }
   })
 
 /** What was logged meanwhile, as warnings. */
 const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const said: Array<string> = []
     const logger = logs.to(({ level, message }) => {
       if (level === "Warning") said.push(message)
@@ -50,14 +56,14 @@ const warnings = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 
 await describeServer("the connections of RedisStorage", Redis.own, (server) => {
   const fresh = Effect.map(server.freshPrefix, (prefix) => ({ url: Redacted.make(server.url), prefix }))
-  const through = Effect.gen(function*() {
+  const through = Effect.gen(function* () {
     const proxy = yield* Proxy.make(server, { protocol: "bytes" })
     const prefix = yield* server.freshPrefix
     return { proxy, options: { url: Redacted.make(proxy.url(server.url)), prefix } }
   })
 
   /** What the server has been sent of scripts, and how often its data changed. */
-  const counted = Effect.gen(function*() {
+  const counted = Effect.gen(function* () {
     const commands = String(yield* server.admin("INFO", "commandstats"))
     const calls = (name: string) => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(commands)?.[1] ?? 0)
     const persistence = String(yield* server.admin("INFO", "persistence"))
@@ -68,11 +74,11 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
   })
 
   it.live("every operation is one script and one round trip, and a contended or repeated claim writes nothing", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { options, proxy } = yield* through
       const { storage, versioned } = yield* RedisStorage.make({ ...options, notify: false })
       const trip = <A, E>(effect: Effect.Effect<A, E>, changes: boolean) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const before = yield* counted
           yield* proxy.resetRoundTrips
           const result = yield* effect
@@ -103,11 +109,17 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
         ]),
         true
       )
-      assert.deepStrictEqual(outcomes.map((_) => _._tag), ["Renewed", "Renewed", "NotHeld", "NotHeld", "Renewed"])
+      assert.deepStrictEqual(
+        outcomes.map((_) => _._tag),
+        ["Renewed", "Renewed", "NotHeld", "NotHeld", "Renewed"]
+      )
       assert.isTrue(outcomes[3]!._tag === "NotHeld" && outcomes[3]!.current?.ownerId === "me")
       assert.isTrue(outcomes[4]!._tag === "Renewed" && outcomes[4]!.validFor === 60 * second)
       yield* storage.release({ lockId: "none", holdId: one })
-      assert.deepStrictEqual(yield* trip(storage.release({ lockId: "a", holdId: one }), true), { _tag: "Released", remaining: 1 })
+      assert.deepStrictEqual(yield* trip(storage.release({ lockId: "a", holdId: one }), true), {
+        _tag: "Released",
+        remaining: 1
+      })
       assert.deepStrictEqual(yield* trip(storage.release({ lockId: "a", holdId: one }), false), { _tag: "NotHeld" })
       assert.isTrue(Option.isSome(yield* storage.get("a")))
       assert.isTrue(Option.isSome(yield* trip(storage.get("a"), false)))
@@ -115,80 +127,105 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* versioned.update("a", record.version, { ...record, version: record.version + 1 })
       yield* trip(versioned.update("a", record.version + 1, { ...record, version: record.version + 2 }), true)
       yield* trip(versioned.time!, false)
-    }))
+    })
+  )
 
   it.live("a lost reply is unknown, and the same claim again has the effect of one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { options, proxy } = yield* through
       const { storage } = yield* RedisStorage.make({ ...options, notify: false })
       const holdId = hold()
       yield* claim(storage, "warm", "me")
       yield* proxy.dropNextReply
       const error = yield* Effect.flip(claim(storage, "a", "me", holdId))
-      assert.deepInclude(error, { reason: "Connection", applied: "unknown", isRetryable: true, operation: "RedisStorage.claim" })
+      assert.deepInclude(error, {
+        reason: "Connection",
+        applied: "unknown",
+        isRetryable: true,
+        operation: "RedisStorage.claim"
+      })
       assert.strictEqual(proxy.dropped(), 1)
       const again = yield* claim(storage, "a", "me", holdId)
       assert.isTrue(again._tag === "Claimed" && again.record.holds.length === 1)
-    }))
+    })
+  )
 
-  it.live("a server that does not answer ends in time, is used again when it does, and its layer closes all the same", () =>
-    Effect.gen(function*() {
-      const { options, proxy } = yield* through
-      const scope = yield* Scope.make()
-      const { storage } = yield* Scope.provide(RedisStorage.make({ ...options, operationTimeout: "1 second" }), scope)
-      yield* storage.get("warm")
-      yield* proxy.swallowReplies(true)
-      const error = yield* Effect.flip(claim(storage, "a", "me"))
-      assert.deepInclude(error, { reason: "Timeout", applied: "unknown", isRetryable: true })
-      yield* proxy.swallowReplies(false)
-      // The silent connection would be silent for ever: there is a new one.
-      assert.isTrue(Option.isSome(yield* storage.get("a")))
-      assert.strictEqual(proxy.accepted(), 2)
+  it.live(
+    "a server that does not answer ends in time, is used again when it does, and its layer closes all the same",
+    () =>
+      Effect.gen(function* () {
+        const { options, proxy } = yield* through
+        const scope = yield* Scope.make()
+        const { storage } = yield* Scope.provide(RedisStorage.make({ ...options, operationTimeout: "1 second" }), scope)
+        yield* storage.get("warm")
+        yield* proxy.swallowReplies(true)
+        const error = yield* Effect.flip(claim(storage, "a", "me"))
+        assert.deepInclude(error, { reason: "Timeout", applied: "unknown", isRetryable: true })
+        yield* proxy.swallowReplies(false)
+        // The silent connection would be silent for ever: there is a new one.
+        assert.isTrue(Option.isSome(yield* storage.get("a")))
+        assert.strictEqual(proxy.accepted(), 2)
 
-      yield* proxy.hang(true)
-      assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Timeout", applied: "unknown" })
-      // Now it is not even sent: that is certain.
-      assert.deepInclude(yield* Effect.flip(claim(storage, "b", "me")), { reason: "Timeout", applied: "no" })
-      const late = yield* Effect.flip(claim(storage, "c", "me").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(50))))
-      assert.deepInclude(late, { reason: "Timeout", applied: "no" })
-      yield* proxy.hang(false)
-      yield* Effect.retry(storage.get("b"), { times: 10 })
-      for (const id of ["b", "c"]) assert.isTrue(Option.isNone(yield* storage.get(id)))
-      yield* proxy.hang(true)
-      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
-      assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
-    }))
+        yield* proxy.hang(true)
+        assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Timeout", applied: "unknown" })
+        // Now it is not even sent: that is certain.
+        assert.deepInclude(yield* Effect.flip(claim(storage, "b", "me")), { reason: "Timeout", applied: "no" })
+        const late = yield* Effect.flip(
+          claim(storage, "c", "me").pipe(Effect.provideService(Storage.TimeLimit, Duration.millis(50)))
+        )
+        assert.deepInclude(late, { reason: "Timeout", applied: "no" })
+        yield* proxy.hang(false)
+        yield* Effect.retry(storage.get("b"), { times: 10 })
+        for (const id of ["b", "c"]) assert.isTrue(Option.isNone(yield* storage.get(id)))
+        yield* proxy.hang(true)
+        assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
+        assert.deepInclude(yield* Effect.flip(storage.get("a")), {
+          reason: "Closed",
+          applied: "no",
+          isRetryable: false
+        })
+      })
+  )
 
   it.live("a thousand interruptions harm nobody", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage } = yield* RedisStorage.make(yield* fresh)
       let interrupted = 0
-      yield* Effect.forEach(Array.range(1, 1000), (i) =>
-        Effect.gen(function*() {
-          const done = yield* claim(storage, `lock-${i % 7}`, `owner-${i % 3}`).pipe(Effect.timeoutOption(Duration.micros(BigInt(i % 400))))
-          if (Option.isNone(done)) interrupted++
-          yield* storage.get(`lock-${i % 7}`)
-        }), { concurrency: 8 })
+      yield* Effect.forEach(
+        Array.range(1, 1000),
+        (i) =>
+          Effect.gen(function* () {
+            const done = yield* claim(storage, `lock-${i % 7}`, `owner-${i % 3}`).pipe(
+              Effect.timeoutOption(Duration.micros(BigInt(i % 400)))
+            )
+            if (Option.isNone(done)) interrupted++
+            yield* storage.get(`lock-${i % 7}`)
+          }),
+        { concurrency: 8 }
+      )
       assert.isAbove(interrupted, 10)
       assert.deepStrictEqual((yield* storage.release({ lockId: "lock-1", holdId: hold() }))._tag, "NotHeld")
-    }))
+    })
+  )
 
   it.live("who had too little time to wait for a connection is told why there was none", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { options, proxy } = yield* through
       const { storage } = yield* RedisStorage.make(options)
       yield* claim(storage, "a", "me")
       yield* proxy.refuse(true)
       yield* proxy.cut
       const failure = Effect.flip(Effect.provideService(storage.get("a"), Storage.TimeLimit, Duration.millis(1)))
-      const short = yield* Effect.repeat(Effect.delay(failure, "1 millis"), { until: ({ message }) => message.startsWith("there was no connection") && message.includes(":") })
-        .pipe(Effect.timeout("20 seconds"))
+      const short = yield* Effect.repeat(Effect.delay(failure, "1 millis"), {
+        until: ({ message }) => message.startsWith("there was no connection") && message.includes(":")
+      }).pipe(Effect.timeout("20 seconds"))
       assert.match(short.message, /^there was no connection to Redis within 1 ms: .*(ECONN|closed|hang up)/)
       assert.deepStrictEqual([short.reason, short.isRetryable, short.applied], ["Timeout", true, "no"])
-    }))
+    })
+  )
 
   it.live("an administrator who ends its connections harms one operation at most", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage } = yield* RedisStorage.make(yield* fresh)
       const { hears } = yield* listening(storage)
       yield* hears(["all"])
@@ -197,13 +234,17 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
       yield* server.admin("CLIENT", "KILL", "TYPE", "pubsub")
       yield* hears(["all", "all"])
-    }))
+    })
+  )
 
-  it.live("wake-ups tell of a freed lock, over one connection, and say \"all\" whenever it comes back", () =>
-    Effect.gen(function*() {
+  it.live('wake-ups tell of a freed lock, over one connection, and say "all" whenever it comes back', () =>
+    Effect.gen(function* () {
       const options = yield* fresh
       const { storage, versioned } = yield* RedisStorage.make(options)
-      const named = Effect.map(server.admin("CLIENT", "LIST"), (text) => String(text).split("name=effect-storage-lock:wake-ups ").length - 1)
+      const named = Effect.map(
+        server.admin("CLIENT", "LIST"),
+        (text) => String(text).split("name=effect-storage-lock:wake-ups ").length - 1
+      )
       assert.strictEqual(yield* named, 0)
       const first = yield* listening(storage)
       yield* first.hears(["all"])
@@ -230,17 +271,32 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* first.hears(["all", "a", "all", "b"])
 
       const now = yield* versioned.time!
-      const record = { lockId: "c", kind: "permits", format: 1, ownerId: "", holds: ["x", "y"], token: now, version: now, lockBeginTime: now, leaseExpireTime: now, data: "" }
+      const record = {
+        lockId: "c",
+        kind: "permits",
+        format: 1,
+        ownerId: "",
+        holds: ["x", "y"],
+        token: now,
+        version: now,
+        lockBeginTime: now,
+        leaseExpireTime: now,
+        data: ""
+      }
       yield* versioned.create("c", now, record)
       yield* versioned.update("c", now, { ...record, version: now + 1, data: "same holds" })
       yield* versioned.update("c", now + 1, { ...record, version: now + 2, holds: ["y"] })
       yield* first.hears(["all", "a", "all", "b", "c"])
       assert.deepStrictEqual(second.heard.slice(-4), first.heard.slice(-4))
-    }))
+    })
+  )
 
   it.live("closing leaves no connection at the server", () =>
-    Effect.gen(function*() {
-      const connections = Effect.map(server.admin("CLIENT", "LIST"), (text) => String(text).split("name=effect-storage-lock").length - 1)
+    Effect.gen(function* () {
+      const connections = Effect.map(
+        server.admin("CLIENT", "LIST"),
+        (text) => String(text).split("name=effect-storage-lock").length - 1
+      )
       yield* eventually(Effect.map(connections, (count) => count === 0))
       const scope = yield* Scope.make()
       const { storage } = yield* Scope.provide(RedisStorage.make(yield* fresh), scope)
@@ -250,10 +306,11 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* Scope.close(scope, Exit.void)
       yield* eventually(Effect.map(connections, (count) => count === 0))
       assert.strictEqual((yield* Effect.flip(claim(storage, "a", "me"))).reason, "Closed")
-    }))
+    })
+  )
 
   it.live("what the server refuses is told by its code, and is not applied", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const options = yield* fresh
       const { storage } = yield* RedisStorage.make(options)
       yield* claim(storage, "held", "me")
@@ -261,7 +318,10 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       const refused = (name: string, value: string | number, back: string | number, error: object) =>
         Effect.acquireUseRelease(
           set(name, value),
-          () => Effect.map(Effect.flip(claim(storage, "a", "me")), (found) => assert.deepInclude(found, { _tag: "StorageError", applied: "no", ...error })),
+          () =>
+            Effect.map(Effect.flip(claim(storage, "a", "me")), (found) =>
+              assert.deepInclude(found, { _tag: "StorageError", applied: "no", ...error })
+            ),
           () => set(name, back)
         )
       yield* refused("maxmemory", "1", "0", { reason: "Unknown", isRetryable: true })
@@ -280,36 +340,53 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       // Demoted: reads still are answered, by what it has.
       yield* server.admin("REPLICAOF", "127.0.0.1", 1)
       assert.strictEqual((yield* claim(storage, "held", "you"))._tag, "Held")
-      assert.deepInclude(yield* Effect.flip(claim(storage, "a", "me")), { reason: "Permission", applied: "no", isRetryable: true })
+      assert.deepInclude(yield* Effect.flip(claim(storage, "a", "me")), {
+        reason: "Permission",
+        applied: "no",
+        isRetryable: true
+      })
       const said = yield* warnings(RedisStorage.make(options))
       assert.match(said.join("\n"), /the server is a replica/)
       yield* server.admin("REPLICAOF", "NO", "ONE")
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.live("warns of what weakens its promises, and of nothing else", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const options = yield* fresh
       const said = (settings: Record<string, string>) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           for (const [name, value] of Object.entries(settings)) yield* server.admin("CONFIG", "SET", name, value)
           return yield* warnings(RedisStorage.make(options))
         })
       assert.deepStrictEqual(yield* said({}), [])
       // Nothing of ours is volatile; and without a limit nothing is evicted.
       assert.deepStrictEqual(yield* said({ "maxmemory-policy": "volatile-lru", maxmemory: "100mb" }), [])
-      assert.match((yield* said({ "maxmemory-policy": "allkeys-lfu" })).join("\n"), /^RedisStorage: maxmemory-policy is allkeys-lfu[^\n]*$/)
+      assert.match(
+        (yield* said({ "maxmemory-policy": "allkeys-lfu" })).join("\n"),
+        /^RedisStorage: maxmemory-policy is allkeys-lfu[^\n]*$/
+      )
       assert.deepStrictEqual(yield* said({ maxmemory: "0" }), [])
-      assert.match((yield* said({ "maxmemory-policy": "noeviction", appendfsync: "everysec" })).join("\n"), /^RedisStorage: appendfsync is everysec[^\n]*$/)
-      assert.match((yield* said({ appendonly: "no", appendfsync: "always" })).join("\n"), /^RedisStorage: appendonly is off[^\n]*$/)
+      assert.match(
+        (yield* said({ "maxmemory-policy": "noeviction", appendfsync: "everysec" })).join("\n"),
+        /^RedisStorage: appendfsync is everysec[^\n]*$/
+      )
+      assert.match(
+        (yield* said({ appendonly: "no", appendfsync: "always" })).join("\n"),
+        /^RedisStorage: appendonly is off[^\n]*$/
+      )
       yield* said({ appendonly: "yes" })
-    }))
+    })
+  )
 
   it.live("a refused connection is not applied, and no error shows the password", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const secret = "p4ssw0rd-" + randomBytes(6).toString("hex")
       const user = `u${randomBytes(4).toString("hex")}`
-      yield* Effect.acquireRelease(server.admin("ACL", "SETUSER", user, "on", ">another", "+@all", "~*"), () => server.admin("ACL", "DELUSER", user))
+      yield* Effect.acquireRelease(server.admin("ACL", "SETUSER", user, "on", ">another", "+@all", "~*"), () =>
+        server.admin("ACL", "DELUSER", user)
+      )
       const nowhere = yield* freePort
       const errors = yield* Effect.forEach(
         [
@@ -321,27 +398,61 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       )
       assert.deepStrictEqual(
         errors.map((error) => error._tag === "StorageError" && [error.reason, error.applied, error.isRetryable]),
-        [["Connection", "no", true], ["Permission", "no", false], ["Permission", "no", false]]
+        [
+          ["Connection", "no", true],
+          ["Permission", "no", false],
+          ["Permission", "no", false]
+        ]
       )
       for (const error of errors) {
-        assert.notInclude(inspect(error, { depth: 20, showHidden: true }) + String(error) + JSON.stringify(error), secret)
+        assert.notInclude(
+          inspect(error, { depth: 20, showHidden: true }) + String(error) + JSON.stringify(error),
+          secret
+        )
       }
-    }))
+    })
+  )
 
   it.live("options that make no sense are refused before any I/O, and a URL is never shown", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const proxy = yield* Proxy.make(server, { protocol: "bytes" })
       const base = { url: Redacted.make(`redis://127.0.0.1:${proxy.port}`) }
       const cases: ReadonlyArray<readonly [string, unknown, string?]> = [
-        ["prefix", ""], ["prefix", "a\0b"], ["prefix", "x".repeat(129)], ["prefix", 7], ["prefix", "\ud800"],
-        ["notify", "on"], ["redis", 7], ["redis", null],
-        ["operationTimeout", 0], ["operationTimeout", -5], ["operationTimeout", Number.POSITIVE_INFINITY], ["operationTimeout", "soon"],
-        ["wait", 1], ["wait", { replicas: 0, timeout: 10 }, "wait.replicas"], ["wait", { replicas: 1.5, timeout: 10 }, "wait.replicas"],
-        ["wait", { replicas: 1, timeout: 0 }, "wait.timeout"], ["wait", { replicas: 1, timeout: "5 seconds" }, "wait.timeout"], ["wait", { replicas: 1 }, "wait.timeout"],
-        ["url", "redis://plain:s3cret@h/0"], ["url", undefined], ["url", null], ["url", Redacted.make(7)],
+        ["prefix", ""],
+        ["prefix", "a\0b"],
+        ["prefix", "x".repeat(129)],
+        ["prefix", 7],
+        ["prefix", "\ud800"],
+        ["notify", "on"],
+        ["redis", 7],
+        ["redis", null],
+        ["operationTimeout", 0],
+        ["operationTimeout", -5],
+        ["operationTimeout", Number.POSITIVE_INFINITY],
+        ["operationTimeout", "soon"],
+        ["wait", 1],
+        ["wait", { replicas: 0, timeout: 10 }, "wait.replicas"],
+        ["wait", { replicas: 1.5, timeout: 10 }, "wait.replicas"],
+        ["wait", { replicas: 1, timeout: 0 }, "wait.timeout"],
+        ["wait", { replicas: 1, timeout: "5 seconds" }, "wait.timeout"],
+        ["wait", { replicas: 1 }, "wait.timeout"],
+        ["url", "redis://plain:s3cret@h/0"],
+        ["url", undefined],
+        ["url", null],
+        ["url", Redacted.make(7)],
         ...[
-          "", "mysql://u:s3cret@h/db", "s3cret", "redis://u:s3/cret@h:1/0", "redis://u:1/s3cret@h/0", "redis://u:s3cret#x@h/0", "redis://",
-          "redis://u:1?s3cret@h/0", "redis://u:s3cret@h:port/0", "redis://u:s3cret@h/name", "redis://u:s3cret@h/0?db=1", "redis://u:s3cret%@h/0"
+          "",
+          "mysql://u:s3cret@h/db",
+          "s3cret",
+          "redis://u:s3/cret@h:1/0",
+          "redis://u:1/s3cret@h/0",
+          "redis://u:s3cret#x@h/0",
+          "redis://",
+          "redis://u:1?s3cret@h/0",
+          "redis://u:s3cret@h:port/0",
+          "redis://u:s3cret@h/name",
+          "redis://u:s3cret@h/0?db=1",
+          "redis://u:s3cret%@h/0"
         ].map((url) => ["url", Redacted.make(url)] as const)
       ]
       for (const [field, value, shown] of cases) {
@@ -350,52 +461,86 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
         assert.notMatch(inspect(error, { depth: 9, showHidden: true }) + error.message, /s3|cret/)
       }
       const cluster = new Cluster([{ host: "127.0.0.1", port: proxy.port }], { lazyConnect: true })
-      for (const options of [{ client: undefined }, { client: {} }, { client: cluster, wait: { replicas: 1, timeout: 10 } }]) {
+      for (const options of [
+        { client: undefined },
+        { client: {} },
+        { client: cluster, wait: { replicas: 1, timeout: 10 } }
+      ]) {
         assert.strictEqual((yield* Effect.flip(RedisStorage.makeFromClient(options as any)))._tag, "InvalidOptions")
       }
       assert.strictEqual(proxy.accepted(), 0)
-    }))
+    })
+  )
 
   it.live("reads its options from Config, with the database of the URL", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { prefix } = yield* fresh
-      const configured = RedisStorage.layerConfig({ url: Config.Redacted("REDIS_URL"), prefix: Config.String("LOCKS") }).pipe(
-        Layer.provide(configs.from({ REDIS_URL: `${server.url}/5`, "LOCKS": prefix }))
-      )
+      const configured = RedisStorage.layerConfig({
+        url: Config.Redacted("REDIS_URL"),
+        prefix: Config.String("LOCKS")
+      }).pipe(Layer.provide(configs.from({ REDIS_URL: `${server.url}/5`, LOCKS: prefix })))
       const context = yield* Layer.build(
-        Layer.merge(configured, RedisStorage.layerVersioned({ redis: { host: server.host, port: server.port, db: 5 }, prefix }))
+        Layer.merge(
+          configured,
+          RedisStorage.layerVersioned({ redis: { host: server.host, port: server.port, db: 5 }, prefix })
+        )
       )
-      const outcome = yield* Storage.Storage.pipe(Effect.flatMap((storage) => claim(storage, "a", "me")), Effect.provide(context))
+      const outcome = yield* Storage.Storage.pipe(
+        Effect.flatMap((storage) => claim(storage, "a", "me")),
+        Effect.provide(context)
+      )
       assert.strictEqual(outcome._tag, "Claimed")
       const store = yield* Effect.provide(VersionedStore.VersionedStore, context)
       const record = Option.getOrThrow(yield* store.get("a"))
       assert.strictEqual(record.ownerId, "me")
       yield* store.delete("a", record.version)
-    }))
+    })
+  )
 
   it.live("a Cluster that is closed by its program is told so, and one that cannot be reached is not applied", () =>
-    Effect.gen(function*() {
-      const cluster = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], { lazyConnect: true, clusterRetryStrategy: () => 50 })
+    Effect.gen(function* () {
+      const cluster = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], {
+        lazyConnect: true,
+        clusterRetryStrategy: () => 50
+      })
       const error = yield* Effect.flip(RedisStorage.makeFromClient({ client: cluster, operationTimeout: "1 second" }))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })
       cluster.disconnect()
       // One whose driver has given up is tried again; only its program ends it.
-      const given = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], { lazyConnect: true, clusterRetryStrategy: () => null })
+      const given = new Cluster([{ host: "127.0.0.1", port: yield* freePort }], {
+        lazyConnect: true,
+        clusterRetryStrategy: () => null
+      })
       yield* Effect.forEach([1, 2, 3], () =>
         Effect.map(Effect.flip(RedisStorage.makeFromClient({ client: given, operationTimeout: "1 second" })), (error) =>
-          assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })))
-      const elsewhere = new Cluster([{ host: "127.0.0.1", port: server.port }], { lazyConnect: true, redisOptions: { db: 3 } })
-      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: elsewhere })), { _tag: "InvalidOptions", field: "client" })
+          assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no", isRetryable: true })
+        )
+      )
+      const elsewhere = new Cluster([{ host: "127.0.0.1", port: server.port }], {
+        lazyConnect: true,
+        redisOptions: { db: 3 }
+      })
+      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: elsewhere })), {
+        _tag: "InvalidOptions",
+        field: "client"
+      })
       const slave = new Client(server.url, { lazyConnect: true, role: "slave" })
-      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: slave })), { _tag: "InvalidOptions", field: "client" })
+      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: slave })), {
+        _tag: "InvalidOptions",
+        field: "client"
+      })
       const closed = new Cluster([{ host: "127.0.0.1", port: server.port }], { lazyConnect: true })
       closed.disconnect()
       yield* eventually(Effect.sync(() => (closed.status as string) === "end"))
-      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: closed })), { reason: "Closed", applied: "no" })
+      assert.deepInclude(yield* Effect.flip(RedisStorage.makeFromClient({ client: closed })), {
+        reason: "Closed",
+        applied: "no"
+      })
       // One that has ended is no hindrance: a connection beside it is made.
       const ended = new Client(server.url, { lazyConnect: true })
       ended.disconnect()
       const { storage } = yield* RedisStorage.makeFromClient({ client: ended, prefix: (yield* fresh).prefix })
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-    }))
+    })
+  )
 })

@@ -21,48 +21,58 @@ import * as Process from "../support/process.js"
 const hold = () => randomBytes(16).toString("base64url")
 const second = 1_000_000
 
-const storageOf = (options: RedisStorage.Options) => Effect.map(Layer.build(RedisStorage.layer(options)), Context.get(Storage.Storage))
+const storageOf = (options: RedisStorage.Options) =>
+  Effect.map(Layer.build(RedisStorage.layer(options)), Context.get(Storage.Storage))
 
 const processOf = (url: string, options?: StorageLock.Options) =>
   Effect.flatMap(storageOf({ url: Redacted.make(url) }), (_) => Process.make(_, options))
 
 const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
-  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(Effect.timeoutFail({
-    duration: "30 seconds",
-    onTimeout: () => new Error("it did not come to be")
-  }))
+  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(
+    Effect.timeoutFail({
+      duration: "30 seconds",
+      onTimeout: () => new Error("it did not come to be")
+    })
+  )
 
 const field = (info: unknown, name: string) => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(String(info))?.[1]
 
 await describeServer("locks on a Redis that is stopped", Redis.own, (server) => {
   it.live("lost fires while the server is stopped, and nobody else has the lock before", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const a = yield* processOf(server.url, { leaseExpireAfter: "2 seconds" })
       const b = yield* processOf(server.url, { leaseExpireAfter: "30 seconds" })
       const lock = yield* a.locks.acquire("kept", "a")
-      const other = yield* Effect.forkChild(Effect.scoped(Effect.andThen(
-        b.locks.acquire("kept", "b"),
-        // What the first holder knew at the moment when the second one had it.
-        Effect.sync(() => lock.unsafeRemainingMillis())
-      )))
+      const other = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.andThen(
+            b.locks.acquire("kept", "b"),
+            // What the first holder knew at the moment when the second one had it.
+            Effect.sync(() => lock.unsafeRemainingMillis())
+          )
+        )
+      )
       yield* Effect.acquireUseRelease(
         server.suspend,
         () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Expired")
             assert.isTrue(fibers.exitOf(other) === undefined)
           }),
         () => server.resume
       )
       assert.strictEqual(yield* Fiber.join(other), 0)
-    }))
+    })
+  )
 
   it.live("a power cut loses no lock, no token goes back, and holders and waiters go on", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const a = yield* processOf(server.url, { leaseExpireAfter: "20 seconds", leaseRefreshInterval: "200 millis" })
       const b = yield* processOf(server.url)
       const lock = yield* a.locks.acquire("foo", "a")
-      const waiting = yield* Effect.forkChild(Effect.scoped(Effect.map(b.locks.acquire("foo", "b"), ({ token }) => token)))
+      const waiting = yield* Effect.forkChild(
+        Effect.scoped(Effect.map(b.locks.acquire("foo", "b"), ({ token }) => token))
+      )
       yield* Effect.sleep("100 millis")
       yield* server.kill
       yield* server.start
@@ -71,10 +81,11 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
       yield* eventually(Effect.option(lock.renew), Option.isSome)
       yield* lock.release
       assert.isAbove(yield* Fiber.join(waiting), lock.token)
-    }))
+    })
+  )
 
   it.live("a process of the operating system that dies is succeeded, and one that ends hands over", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const code = `
         import { Effect, Layer, Redacted } from "effect"
         import * as StorageLock from "./src/StorageLock.ts"
@@ -96,30 +107,41 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         Effect.promise(async () => Number(String((await once(process.stdout, "data"))[0])))
       const here = yield* processOf(server.url)
       const succeed = (end: (process: Effect.Success<typeof child>) => void) =>
-        Effect.scoped(Effect.gen(function*() {
-          const process = yield* child
-          const token = yield* told(process)
-          const next = yield* Effect.forkChild(Effect.scoped(here.locks.acquire("between", "here")))
-          yield* Effect.sleep("200 millis")
-          assert.isTrue(fibers.exitOf(next) === undefined)
-          end(process)
-          assert.isAbove((yield* Fiber.join(next)).token, token)
-        }))
+        Effect.scoped(
+          Effect.gen(function* () {
+            const process = yield* child
+            const token = yield* told(process)
+            const next = yield* Effect.forkChild(Effect.scoped(here.locks.acquire("between", "here")))
+            yield* Effect.sleep("200 millis")
+            assert.isTrue(fibers.exitOf(next) === undefined)
+            end(process)
+            assert.isAbove((yield* Fiber.join(next)).token, token)
+          })
+        )
       yield* succeed((process) => process.stdin.write("end\n"))
       yield* succeed((process) => process.kill("SIGKILL"))
-    }))
+    })
+  )
 })
 
-const pair = Effect.gen(function*() {
+const pair = Effect.gen(function* () {
   const master = yield* Redis.own
-  const replica = yield* Redis.start("Redis", ["--replicaof", master.host, String(master.port), "--repl-diskless-sync-delay", "0"])
-  yield* Effect.orDie(eventually(master.admin("INFO", "replication"), (info) => /slave0:.*state=online/.test(String(info))))
+  const replica = yield* Redis.start("Redis", [
+    "--replicaof",
+    master.host,
+    String(master.port),
+    "--repl-diskless-sync-delay",
+    "0"
+  ])
+  yield* Effect.orDie(
+    eventually(master.admin("INFO", "replication"), (info) => /slave0:.*state=online/.test(String(info)))
+  )
   return { master, replica }
 })
 
 await describeServer("locks on a Redis with a replica", pair, ({ master, replica }) => {
   it.live("with wait, what a replica does not have is not had, even when it is repeated over a new connection", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* master.freshPrefix
       const options = { url: Redacted.make(master.url), prefix, wait: { replicas: 1, timeout: 300 } }
       const storage = yield* storageOf(options)
@@ -130,7 +152,7 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
       yield* Effect.acquireUseRelease(
         replica.suspend,
         () =>
-          Effect.gen(function*() {
+          Effect.gen(function* () {
             const few = { _tag: "StorageError", reason: "Timeout", applied: "unknown", isRetryable: true } as const
             const again = yield* storageOf(options)
             assert.deepInclude(yield* Effect.flip(again.claim(request)), few)
@@ -151,10 +173,11 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
         () => replica.resume
       )
       assert.strictEqual((yield* Effect.retry(storage.claim(request), { times: 10 }))._tag, "Claimed")
-    }))
+    })
+  )
 
   it.live("a replica that is promoted without the last claim lets another in, whose token is the higher one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* master.freshPrefix
       const before = yield* storageOf({ url: Redacted.make(master.url), prefix })
       const old = yield* before.claim({ lockId: "a", ownerId: "before", holdId: hold(), lease: second })
@@ -168,10 +191,11 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
       assert(lost._tag === "Claimed" && next._tag === "Claimed", "what was not replicated is lost")
       assert.isAbove(next.record.token, lost.record.token)
       assert.isAbove(lost.record.token, old.record.token)
-    }))
+    })
+  )
 })
 
-const guarded = Effect.gen(function*() {
+const guarded = Effect.gen(function* () {
   const { master, replica } = yield* pair
   const sentinel = yield* Redis.sentinel("Redis", [
     `sentinel monitor locks ${master.host} ${master.port} 1`,
@@ -184,18 +208,32 @@ const guarded = Effect.gen(function*() {
 
 await describeServer("locks on a Redis under Sentinel", guarded, ({ master, replica, sentinel }) => {
   it.live("a failover is followed: the hold goes on, and so do wake-ups", () =>
-    Effect.gen(function*() {
-      const storage = yield* storageOf({ redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }, wait: { replicas: 1, timeout: "1 second" } })
-      const alone = yield* storageOf({ redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" } })
-      const { locks } = yield* Process.make(alone, { leaseExpireAfter: "30 seconds", leaseRefreshInterval: "300 millis" })
+    Effect.gen(function* () {
+      const storage = yield* storageOf({
+        redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" },
+        wait: { replicas: 1, timeout: "1 second" }
+      })
+      const alone = yield* storageOf({
+        redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }
+      })
+      const { locks } = yield* Process.make(alone, {
+        leaseExpireAfter: "30 seconds",
+        leaseRefreshInterval: "300 millis"
+      })
       // Surely on the replica, too.
       const request = { lockId: "a", ownerId: "me", holdId: hold(), lease: 120 * second }
       const first = yield* storage.claim(request)
       const lock = yield* locks.acquire("b", "me")
       yield* eventually(replica.admin("EXISTS", "storage-lock:b"), (count) => count === 1)
-      const waiting = yield* Effect.forkChild(Effect.scoped((yield* Process.make(yield* storageOf({
-        redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }
-      }))).locks.acquire("b", "you")))
+      const waiting = yield* Effect.forkChild(
+        Effect.scoped(
+          (yield* Process.make(
+            yield* storageOf({
+              redis: { sentinels: [{ host: sentinel.host, port: sentinel.port }], name: "locks" }
+            })
+          )).locks.acquire("b", "you")
+        )
+      )
       yield* master.kill
       yield* eventually(replica.admin("INFO", "replication"), (info) => field(info, "role") === "master")
       yield* eventually(Effect.result(alone.renew([request])), (result) => result._tag === "Success")
@@ -204,5 +242,6 @@ await describeServer("locks on a Redis under Sentinel", guarded, ({ master, repl
       yield* eventually(Effect.option(lock.renew), Option.isSome)
       yield* lock.release
       assert.isAbove((yield* Fiber.join(waiting)).token, lock.token)
-    }))
+    })
+  )
 })

@@ -21,90 +21,156 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
   Effect.map(storage.claim({ lockId, ownerId, holdId, lease }), (outcome) => ({ outcome, holdId }))
 
 const eventually = (holds: () => boolean) =>
-  Effect.sync(holds).pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
+  Effect.sync(holds).pipe(
+    Effect.delay("10 millis"),
+    Effect.repeat({ until: (_) => _ }),
+    Effect.timeout("20 seconds"),
+    Effect.orDie
+  )
 
 await describeServer("RedisStorage", Shared.redis, (server) => {
   const redacted = Redacted.make(server.url)
   const fresh = Effect.flatMap(server.freshPrefix, (prefix) =>
-    Effect.map(RedisStorage.make({ url: redacted, prefix }), (ports) => ({ ...ports, prefix })))
+    Effect.map(RedisStorage.make({ url: redacted, prefix }), (ports) => ({ ...ports, prefix }))
+  )
   const client = (options: RedisOptions = {}) =>
     Effect.acquireRelease(
       Effect.sync(() => new Client(server.url, options)),
       (client) => Effect.sync(() => client.disconnect())
     )
   const hash = (key: string) =>
-    Effect.map(server.admin("HGETALL", key), (pairs: ReadonlyArray<string>) =>
-      Object.fromEntries(Array.chunksOf(pairs, 2)) as Record<string, string>)
+    Effect.map(
+      server.admin("HGETALL", key),
+      (pairs: ReadonlyArray<string>) => Object.fromEntries(Array.chunksOf(pairs, 2)) as Record<string, string>
+    )
 
   it.live("a record is a hash that never expires, and its numbers have all their digits", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { prefix, storage } = yield* fresh
       const year = 365 * 24 * 3600 * second
       const { holdId, outcome } = yield* claim(storage, "a", "me", hold(), year)
       assert(outcome._tag === "Claimed")
       const { record } = outcome
       assert.deepStrictEqual(yield* hash(`${prefix}a`), {
-        kind: "exclusive", format: "1", owner: "me", holds: `,${holdId}`, token: `${record.token}`, version: `${record.version}`,
-        began: `${record.lockBeginTime}`, expires: `${record.lockBeginTime + year}`, data: "", label: ""
+        kind: "exclusive",
+        format: "1",
+        owner: "me",
+        holds: `,${holdId}`,
+        token: `${record.token}`,
+        version: `${record.version}`,
+        began: `${record.lockBeginTime}`,
+        expires: `${record.lockBeginTime + year}`,
+        data: "",
+        label: ""
       })
       assert.strictEqual(record.token, record.lockBeginTime)
       assert.strictEqual(outcome.validFor, year)
       assert.strictEqual(yield* server.admin("TTL", `${prefix}a`), -1)
       // Not a clock of milliseconds: of many samples, some are between.
       const times = yield* Effect.forEach(Array.range(1, 20), (i) =>
-        Effect.map(claim(storage, `t${i}`, "me"), ({ outcome }) => outcome._tag === "Claimed" ? outcome.record.lockBeginTime : 0))
+        Effect.map(claim(storage, `t${i}`, "me"), ({ outcome }) =>
+          outcome._tag === "Claimed" ? outcome.record.lockBeginTime : 0
+        )
+      )
       assert.isTrue(times.some((time) => time % 1000 !== 0))
       yield* storage.release({ lockId: "a", holdId })
       assert.deepInclude(yield* hash(`${prefix}a`), { holds: "", token: `${record.token}` })
       assert.strictEqual(yield* server.admin("TTL", `${prefix}a`), -1)
-    }))
+    })
+  )
 
-  it.live("lock ids are any bytes of text, and never more than a key: braces, patterns, line ends, other locks' keys", () =>
-    Effect.gen(function*() {
-      const base = yield* server.freshPrefix
-      // A prefix that, taken for a pattern, would find others.
-      const prefix = `${base}[x*]?\\`
-      const { storage } = yield* RedisStorage.make({ url: redacted, prefix })
-      const bystander = yield* RedisStorage.make({ url: redacted, prefix: `${base}xyz` })
-      yield* claim(bystander.storage, "bystander", "me")
-      const ids = [
-        "{a}", "{}", "}{", "{", "}", "{a}{b}", "a}b{c", `${prefix}{a}`, "Foo", "foo", "foo ", " foo", "\u00e9", "e\u0301", "*", "?", "[a]",
-        "\\", "a\r\nb", "\u0001", "%s", "鍵\u{1F512}", "'", "\"", "x".repeat(255), "鍵".repeat(255)
-      ]
-      const outcomes = yield* Effect.forEach(ids, (id, i) => claim(storage, id, `o'wner {${i}}\n`), { concurrency: 8 })
-      assert.isTrue(outcomes.every(({ outcome }) => outcome._tag === "Claimed"))
-      const listed = Array.fromIterable(yield* Stream.runCollect(storage.list))
-      assert.deepStrictEqual(listed.map(({ record }) => record.lockId).sort(), [...ids].sort())
-      assert.deepStrictEqual(
-        listed.map(({ record }) => record.ownerId).sort(),
-        ids.map((_, i) => `o'wner {${i}}\n`).sort()
-      )
-      const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
-      yield* eventually(() => heard.length === 1)
-      const renewals = yield* storage.renew(ids.map((lockId, i) => ({ lockId, holdId: outcomes[i]!.holdId, lease: second })))
-      assert.isTrue(renewals.every(({ _tag }) => _tag === "Renewed"))
-      for (const [i, lockId] of ids.entries()) {
-        assert.deepStrictEqual(yield* storage.release({ lockId, holdId: outcomes[i]!.holdId }), { _tag: "Released", remaining: 0 })
-      }
-      yield* eventually(() => heard.length === ids.length + 1)
-      assert.deepStrictEqual(heard, ["all", ...ids])
-    }))
+  it.live(
+    "lock ids are any bytes of text, and never more than a key: braces, patterns, line ends, other locks' keys",
+    () =>
+      Effect.gen(function* () {
+        const base = yield* server.freshPrefix
+        // A prefix that, taken for a pattern, would find others.
+        const prefix = `${base}[x*]?\\`
+        const { storage } = yield* RedisStorage.make({ url: redacted, prefix })
+        const bystander = yield* RedisStorage.make({ url: redacted, prefix: `${base}xyz` })
+        yield* claim(bystander.storage, "bystander", "me")
+        const ids = [
+          "{a}",
+          "{}",
+          "}{",
+          "{",
+          "}",
+          "{a}{b}",
+          "a}b{c",
+          `${prefix}{a}`,
+          "Foo",
+          "foo",
+          "foo ",
+          " foo",
+          "\u00e9",
+          "e\u0301",
+          "*",
+          "?",
+          "[a]",
+          "\\",
+          "a\r\nb",
+          "\u0001",
+          "%s",
+          "鍵\u{1F512}",
+          "'",
+          '"',
+          "x".repeat(255),
+          "鍵".repeat(255)
+        ]
+        const outcomes = yield* Effect.forEach(ids, (id, i) => claim(storage, id, `o'wner {${i}}\n`), {
+          concurrency: 8
+        })
+        assert.isTrue(outcomes.every(({ outcome }) => outcome._tag === "Claimed"))
+        const listed = Array.fromIterable(yield* Stream.runCollect(storage.list))
+        assert.deepStrictEqual(listed.map(({ record }) => record.lockId).sort(), [...ids].sort())
+        assert.deepStrictEqual(
+          listed.map(({ record }) => record.ownerId).sort(),
+          ids.map((_, i) => `o'wner {${i}}\n`).sort()
+        )
+        const heard: Array<string> = []
+        yield* storage.wakeUps.pipe(
+          Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+          Effect.forkScoped
+        )
+        yield* eventually(() => heard.length === 1)
+        const renewals = yield* storage.renew(
+          ids.map((lockId, i) => ({ lockId, holdId: outcomes[i]!.holdId, lease: second }))
+        )
+        assert.isTrue(renewals.every(({ _tag }) => _tag === "Renewed"))
+        for (const [i, lockId] of ids.entries()) {
+          assert.deepStrictEqual(yield* storage.release({ lockId, holdId: outcomes[i]!.holdId }), {
+            _tag: "Released",
+            remaining: 0
+          })
+        }
+        yield* eventually(() => heard.length === ids.length + 1)
+        assert.deepStrictEqual(heard, ["all", ...ids])
+      })
+  )
 
   const revoke = (storage: Storage.Service, outcome: LockRecord.ClaimOutcome) =>
     storage.revoke({ lockId: "a", token: outcome._tag === "Claimed" ? outcome.record.token : 0, when: "now" })
 
   it.live("races of eight have one winner, always an answer, and never name anybody else", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
-      const processes = yield* Effect.forEach(Array.range(1, 8), () => RedisStorage.make({ url: redacted, prefix, notify: false }), { concurrency: 8 })
+      const processes = yield* Effect.forEach(
+        Array.range(1, 8),
+        () => RedisStorage.make({ url: redacted, prefix, notify: false }),
+        { concurrency: 8 }
+      )
       const first = processes[0]
       for (let round = 0; round < 60; round++) {
-        const results = yield* Effect.forEach(processes, ({ storage }, i) => claim(storage, "a", `${round}-${i}`), { concurrency: "unbounded" })
+        const results = yield* Effect.forEach(processes, ({ storage }, i) => claim(storage, "a", `${round}-${i}`), {
+          concurrency: "unbounded"
+        })
         const winner = results.findIndex(({ outcome }) => outcome._tag === "Claimed")
         for (const [i, { outcome }] of results.entries()) {
           assert.strictEqual(outcome._tag, i === winner ? "Claimed" : "Held")
-          assert.strictEqual(outcome._tag === "Held" ? outcome.holder?.ownerId : outcome.record.ownerId, `${round}-${winner}`)
+          assert.strictEqual(
+            outcome._tag === "Held" ? outcome.holder?.ownerId : outcome.record.ownerId,
+            `${round}-${winner}`
+          )
         }
         const { holdId, outcome } = results[winner]!
         if (round % 2 === 0) yield* processes[(winner + 1) % 8]!.storage.release({ lockId: "a", holdId })
@@ -114,10 +180,11 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
           yield* Effect.sleep(2)
         }
       }
-    }))
+    })
+  )
 
   it.live("lists what is held over many pages, each once, and passes over what is not a lock", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { prefix, storage, versioned } = yield* fresh
       yield* server.admin(
         "EVAL",
@@ -155,10 +222,11 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert.strictEqual(yield* storage.purge(0), 0)
       assert.strictEqual(yield* server.admin("GET", `${prefix}text`), "x")
       assert.deepStrictEqual(yield* hash(`${prefix}other`), { field: "x" })
-    }))
+    })
+  )
 
   it.live("purge drops what ended long ago, at least an hour, and tokens and versions grow over it", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { prefix, storage, versioned } = yield* fresh
       const before = yield* claim(storage, "old", "me")
       yield* storage.release({ lockId: "old", holdId: before.holdId })
@@ -186,15 +254,24 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       assert(before.outcome._tag === "Claimed" && after.outcome._tag === "Claimed")
       assert.isAbove(after.outcome.record.token, before.outcome.record.token)
       assert.isAbove(after.outcome.record.version, before.outcome.record.version)
-    }))
+    })
+  )
 
   it.live("an id is never of two kinds at once, and comes back as exclusive", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage, versioned } = yield* fresh
       const now = yield* versioned.time!
       const record: LockRecord.LockRecord = {
-        lockId: "a", kind: "permits", format: 1, ownerId: "me", holds: ["x", "y"], token: now, version: now,
-        lockBeginTime: now, leaseExpireTime: now + 60 * second, data: `{"\\":"'é\r\n"}`
+        lockId: "a",
+        kind: "permits",
+        format: 1,
+        ownerId: "me",
+        holds: ["x", "y"],
+        token: now,
+        version: now,
+        lockBeginTime: now,
+        leaseExpireTime: now + 60 * second,
+        data: `{"\\":"'é\r\n"}`
       }
       yield* versioned.create("a", now, record)
       assert.deepStrictEqual(yield* versioned.get("a"), Option.some(record))
@@ -210,19 +287,39 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       yield* versioned.delete("a", now + 2)
       assert.isTrue(Option.isNone(yield* versioned.get("a")))
       assert.strictEqual((yield* Effect.flip(versioned.delete("a", now + 2)))._tag, "VersionMiss")
-    }))
+    })
+  )
 
   it.live("a record of a newer format is refused and left alone", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { prefix, storage, versioned } = yield* fresh
       const { holdId } = yield* claim(storage, "other", "me")
-      const newer = ["kind", "exclusive", "format", "2", "owner", "me", "holds", ",h", "token", "1", "version", "1", "began", "1", "data", "new"]
+      const newer = [
+        "kind",
+        "exclusive",
+        "format",
+        "2",
+        "owner",
+        "me",
+        "holds",
+        ",h",
+        "token",
+        "1",
+        "version",
+        "1",
+        "began",
+        "1",
+        "data",
+        "new"
+      ]
       yield* server.admin("HSET", `${prefix}a`, ...newer, "expires", "2")
       yield* server.admin("HSET", `${prefix}b`, ...newer, "expires", "9000000000000000", "more", "field")
       const both = Effect.all([hash(`${prefix}a`), hash(`${prefix}b`)])
       const before = yield* both
       const refused = (failing: Effect.Effect<unknown, StorageError>) =>
-        Effect.map(Effect.flip(failing), (error) => assert.deepInclude(error, { _tag: "StorageError", reason: "Schema", applied: "no" }))
+        Effect.map(Effect.flip(failing), (error) =>
+          assert.deepInclude(error, { _tag: "StorageError", reason: "Schema", applied: "no" })
+        )
       for (const lockId of ["a", "b"]) {
         yield* refused(claim(storage, lockId, "me"))
         yield* refused(storage.release({ lockId, holdId: "h" }))
@@ -232,31 +329,48 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
         assert.strictEqual(Option.getOrThrow(yield* versioned.get(lockId)).format, 2)
       }
       // It does not cost the other holds of the process their renewal.
-      const outcomes = yield* storage.renew([{ lockId: "b", holdId: "h", lease: second }, { lockId: "other", holdId, lease: second }])
-      assert.deepStrictEqual(outcomes.map((_) => _._tag), ["StorageError", "Renewed"])
+      const outcomes = yield* storage.renew([
+        { lockId: "b", holdId: "h", lease: second },
+        { lockId: "other", holdId, lease: second }
+      ])
+      assert.deepStrictEqual(
+        outcomes.map((_) => _._tag),
+        ["StorageError", "Renewed"]
+      )
       yield* storage.purge(0)
       assert.deepStrictEqual(yield* both, before)
-    }))
+    })
+  )
 
   it.live("scripts that the server has forgotten are sent again, once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage } = yield* fresh
       const { holdId } = yield* claim(storage, "a", "me")
       yield* server.admin("SCRIPT", "FLUSH")
       const all = yield* Effect.forEach(Array.range(1, 20), () => storage.get("a"), { concurrency: 20 })
       assert.isTrue(all.every(Option.isSome))
       assert.strictEqual((yield* storage.renew([{ lockId: "a", holdId, lease: second }]))[0]!._tag, "Renewed")
-    }))
+    })
+  )
 
   it.live("by the program's client, whatever it is doing and however it is set", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
-      const theirs = yield* client({ keyPrefix: prefix, stringNumbers: true, enableAutoPipelining: true, db: 3, connectionName: "theirs" })
+      const theirs = yield* client({
+        keyPrefix: prefix,
+        stringNumbers: true,
+        enableAutoPipelining: true,
+        db: 3,
+        connectionName: "theirs"
+      })
       const { storage } = yield* RedisStorage.makeFromClient({ client: theirs, prefix: "locks:" })
       const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       yield* eventually(() => heard.length === 1)
-      const works = Effect.gen(function*() {
+      const works = Effect.gen(function* () {
         const { holdId, outcome } = yield* claim(storage, "a", "me")
         assert(outcome._tag === "Claimed" && outcome.validFor === 30 * second)
         assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId }), { _tag: "Released", remaining: 0 })
@@ -284,10 +398,11 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       yield* storage.release({ lockId: "b", holdId })
       yield* Effect.promise(() => plain.del(`${prefix}locks:b`))
       assert.strictEqual(theirs.status, "ready")
-    }))
+    })
+  )
 
   it.live("a user with few rights needs no more, and without them is told which", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
       const user = `locker_${randomBytes(4).toString("hex")}`
       const set = (...rules: ReadonlyArray<string>) => server.admin("ACL", "SETUSER", user, ...rules)
@@ -299,10 +414,28 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       const refused = yield* Effect.flip(RedisStorage.make(options))
       assert.deepInclude(refused, { _tag: "StorageError", reason: "Permission", applied: "no", isRetryable: false })
 
-      yield* set("+evalsha", "+eval", "+time", "+hmget", "+hget", "+hset", "+exists", "+del", "+publish", "+scan", "+subscribe", "+ping", `~${prefix}*`, `&${prefix}*`)
+      yield* set(
+        "+evalsha",
+        "+eval",
+        "+time",
+        "+hmget",
+        "+hget",
+        "+hset",
+        "+exists",
+        "+del",
+        "+publish",
+        "+scan",
+        "+subscribe",
+        "+ping",
+        `~${prefix}*`,
+        `&${prefix}*`
+      )
       const { storage, versioned } = yield* RedisStorage.make(options)
       const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
+      yield* storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
       yield* eventually(() => heard.length === 1)
       const { holdId, outcome } = yield* claim(storage, "a", "me")
       assert.strictEqual(outcome._tag, "Claimed")
@@ -317,21 +450,29 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
       // Without the right to tell, what was to be done is done.
       yield* set("-publish")
       const again = yield* claim(storage, "a", "me")
-      assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId: again.holdId }), { _tag: "Released", remaining: 0 })
+      assert.deepStrictEqual(yield* storage.release({ lockId: "a", holdId: again.holdId }), {
+        _tag: "Released",
+        remaining: 0
+      })
       yield* set("-hset")
       const error = yield* Effect.flip(claim(storage, "a", "me"))
       // Before 7.2 the server has no code for this.
       assert.include(["Permission", "Unknown"], error.reason)
       assert.deepInclude(error, { applied: "no", isRetryable: false })
       assert.isTrue(Option.isNone(yield* storage.get("a")))
-    }))
+    })
+  )
 
   it.live("both ports as layers over one record", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
       const theirs = yield* client()
-      const layers = Layer.mergeAll(RedisStorage.layerFromClient({ client: theirs, prefix }), RedisStorage.layerVersionedFromClient({ client: theirs, prefix }))
+      const layers = Layer.mergeAll(
+        RedisStorage.layerFromClient({ client: theirs, prefix }),
+        RedisStorage.layerVersionedFromClient({ client: theirs, prefix })
+      )
       yield* Layer.build(layers)
       assert.strictEqual(theirs.status, "ready")
-    }))
+    })
+  )
 })

@@ -30,11 +30,17 @@ const suites = (
 
 await describeServer("RedisStorage on Valkey", Redis.start("Valkey"), (server) => {
   const options = { url: Redacted.make(server.url) }
-  suites(() => RedisStorage.layer(options), () => RedisStorage.layerVersioned(options))
+  suites(
+    () => RedisStorage.layer(options),
+    () => RedisStorage.layerVersioned(options)
+  )
 })
 
 const clusterOf = ({ nodes }: Redis.RedisCluster, options: ClusterOptions = {}) =>
-  new Cluster(nodes.map(({ host, port }) => ({ host, port })), options)
+  new Cluster(
+    nodes.map(({ host, port }) => ({ host, port })),
+    options
+  )
 
 await describeServer("RedisStorage on a Cluster", Redis.startCluster("Redis"), (server) => {
   let client: Cluster
@@ -42,54 +48,94 @@ await describeServer("RedisStorage on a Cluster", Redis.startCluster("Redis"), (
     client = clusterOf(server, { enableAutoPipelining: true })
   })
   afterAll(() => client.disconnect())
-  suites(() => RedisStorage.layerFromClient({ client }), () => RedisStorage.layerVersionedFromClient({ client }))
+  suites(
+    () => RedisStorage.layerFromClient({ client }),
+    () => RedisStorage.layerVersionedFromClient({ client })
+  )
 })
 
 await describeServer("a Cluster", Redis.startCluster("Redis"), (server) => {
-  it.live("locks of all nodes are renewed, listed, purged and told of, and what a dead node has is not left out in silence", () =>
-    Effect.gen(function*() {
-      const client = yield* Effect.acquireRelease(Effect.sync(() => clusterOf(server)), (client) => Effect.sync(() => client.disconnect()))
-      const { storage } = yield* RedisStorage.makeFromClient({ client, operationTimeout: "2 seconds" })
-      const heard: Array<string> = []
-      yield* storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
-      const hears = (count: number) =>
-        Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length === count }).pipe(Effect.timeout("20 seconds"))
-      yield* hears(1)
+  it.live(
+    "locks of all nodes are renewed, listed, purged and told of, and what a dead node has is not left out in silence",
+    () =>
+      Effect.gen(function* () {
+        const client = yield* Effect.acquireRelease(
+          Effect.sync(() => clusterOf(server)),
+          (client) => Effect.sync(() => client.disconnect())
+        )
+        const { storage } = yield* RedisStorage.makeFromClient({ client, operationTimeout: "2 seconds" })
+        const heard: Array<string> = []
+        yield* storage.wakeUps.pipe(
+          Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+          Effect.forkScoped
+        )
+        const hears = (count: number) =>
+          Effect.repeat(
+            Effect.delay(
+              Effect.sync(() => heard.length),
+              "10 millis"
+            ),
+            { until: (length) => length === count }
+          ).pipe(Effect.timeout("20 seconds"))
+        yield* hears(1)
 
-      const ids = Array.from({ length: 40 }, (_, i) => i % 4 === 0 ? `{same}${i}` : `lock-${i}`)
-      const holds = yield* Effect.forEach(ids, (lockId) => {
-        const request = { lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 }
-        return Effect.as(storage.claim(request), request)
-      }, { concurrency: 8 })
-      for (const node of server.nodes) {
-        const keys: ReadonlyArray<string> = yield* node.admin("KEYS", "storage-lock:*")
-        assert.isAbove(keys.length, 5)
-        assert.isBelow(keys.length, 40)
-      }
-      const outcomes = yield* storage.renew([...holds, { ...holds[0]!, holdId: "other" }, { lockId: "none", holdId: "none", lease: 1_000 }])
-      assert.deepStrictEqual(outcomes.map(({ _tag }) => _tag), [...ids.map(() => "Renewed"), "NotHeld", "NotHeld"])
-      assert.isTrue(outcomes[40]!._tag === "NotHeld" && outcomes[40]!.current?.lockId === ids[0])
-      const listed = Effect.map(Stream.runCollect(storage.list), (all) => Array.from(all, ({ record }) => record.lockId).sort())
-      assert.deepStrictEqual(yield* listed, [...ids].sort())
-      for (const request of holds) yield* storage.release(request)
-      yield* hears(41)
-      assert.deepStrictEqual(heard.slice(1).sort(), [...ids].sort())
-      const old = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('HSET', key, 'expires', '1') end"
-      for (const node of server.nodes) yield* node.admin("EVAL", old, 0)
-      assert.strictEqual(yield* storage.purge(0), 40)
+        const ids = Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? `{same}${i}` : `lock-${i}`))
+        const holds = yield* Effect.forEach(
+          ids,
+          (lockId) => {
+            const request = { lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 }
+            return Effect.as(storage.claim(request), request)
+          },
+          { concurrency: 8 }
+        )
+        for (const node of server.nodes) {
+          const keys: ReadonlyArray<string> = yield* node.admin("KEYS", "storage-lock:*")
+          assert.isAbove(keys.length, 5)
+          assert.isBelow(keys.length, 40)
+        }
+        const outcomes = yield* storage.renew([
+          ...holds,
+          { ...holds[0]!, holdId: "other" },
+          { lockId: "none", holdId: "none", lease: 1_000 }
+        ])
+        assert.deepStrictEqual(
+          outcomes.map(({ _tag }) => _tag),
+          [...ids.map(() => "Renewed"), "NotHeld", "NotHeld"]
+        )
+        assert.isTrue(outcomes[40]!._tag === "NotHeld" && outcomes[40]!.current?.lockId === ids[0])
+        const listed = Effect.map(Stream.runCollect(storage.list), (all) =>
+          Array.from(all, ({ record }) => record.lockId).sort()
+        )
+        assert.deepStrictEqual(yield* listed, [...ids].sort())
+        for (const request of holds) yield* storage.release(request)
+        yield* hears(41)
+        assert.deepStrictEqual(heard.slice(1).sort(), [...ids].sort())
+        const old = "for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('HSET', key, 'expires', '1') end"
+        for (const node of server.nodes) yield* node.admin("EVAL", old, 0)
+        assert.strictEqual(yield* storage.purge(0), 40)
 
-      const again = yield* Effect.forEach(ids, (lockId) => {
-        const request = { lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 }
-        return Effect.as(storage.claim(request), request)
-      }, { concurrency: 8 })
-      const [first, second] = server.nodes
-      const prefix = "storage-lock:"
-      const alive = new Set(((yield* first.admin("KEYS", `${prefix}*`)) as ReadonlyArray<string>).map((key) => key.slice(prefix.length)))
-      yield* second!.kill
-      // Whose node is gone is told so; the others keep theirs.
-      const answers = yield* storage.renew(again)
-      assert.deepStrictEqual(answers.map(({ _tag }) => _tag), ids.map((id) => alive.has(id) ? "Renewed" : "StorageError"))
-      const error = yield* Effect.flip(Stream.runCollect(storage.list))
-      assert.deepInclude(error, { _tag: "StorageError", isRetryable: true })
-    }))
+        const again = yield* Effect.forEach(
+          ids,
+          (lockId) => {
+            const request = { lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 60_000_000 }
+            return Effect.as(storage.claim(request), request)
+          },
+          { concurrency: 8 }
+        )
+        const [first, second] = server.nodes
+        const prefix = "storage-lock:"
+        const alive = new Set(
+          ((yield* first.admin("KEYS", `${prefix}*`)) as ReadonlyArray<string>).map((key) => key.slice(prefix.length))
+        )
+        yield* second!.kill
+        // Whose node is gone is told so; the others keep theirs.
+        const answers = yield* storage.renew(again)
+        assert.deepStrictEqual(
+          answers.map(({ _tag }) => _tag),
+          ids.map((id) => (alive.has(id) ? "Renewed" : "StorageError"))
+        )
+        const error = yield* Effect.flip(Stream.runCollect(storage.list))
+        assert.deepInclude(error, { _tag: "StorageError", isRetryable: true })
+      })
+  )
 })

@@ -39,7 +39,12 @@ const setup = (width: number) => {
     ({ lockId }) => ({ statement: "one", values: [lockId] }),
     (requests) => ({ statement: "many", values: requests.map(({ lockId }) => lockId) })
   )
-  return { sent, results, ask: (lockId: string, name = lockId, millis = 60_000) => submit({ lockId }, millis, (result) => results.set(name, result)) }
+  return {
+    sent,
+    results,
+    ask: (lockId: string, name = lockId, millis = 60_000) =>
+      submit({ lockId }, millis, (result) => results.set(name, result))
+  }
 }
 
 const rows = (...ids: ReadonlyArray<string>): Answer => Result.succeed(ids.map((lock_id) => ({ lock_id })))
@@ -51,13 +56,24 @@ describe("grouping", () => {
     const { ask, sent } = setup(2)
     ask("a")
     ask("b")
-    assert.deepStrictEqual(sent.map(({ ids, statement }) => [statement, ...ids]), [["one", "a"], ["one", "b"]])
+    assert.deepStrictEqual(
+      sent.map(({ ids, statement }) => [statement, ...ids]),
+      [
+        ["one", "a"],
+        ["one", "b"]
+      ]
+    )
   })
 
   it("sends what has gathered when a connection comes free, each lock once", () => {
     const { ask, results, sent } = setup(1)
     ask("a")
-    for (const [id, name] of [["b", "b1"], ["c", "c"], ["b", "b2"]] as const) ask(id, name)
+    for (const [id, name] of [
+      ["b", "b1"],
+      ["c", "c"],
+      ["b", "b2"]
+    ] as const)
+      ask(id, name)
     sent[0]!.answer(rows("a"))
     assert.deepStrictEqual(sent[1]!.ids, ["b", "c"])
     sent[1]!.answer(rows("c", "b"))
@@ -83,7 +99,13 @@ describe("grouping", () => {
     for (const id of ["a", "b", "c"]) ask(id)
     sent[0]!.answer(rows("a"))
     sent[1]!.answer(Result.fail(error("Conflict", "no")))
-    assert.deepStrictEqual(sent.slice(2).map(({ ids, statement }) => [statement, ...ids]), [["one", "b"], ["one", "c"]])
+    assert.deepStrictEqual(
+      sent.slice(2).map(({ ids, statement }) => [statement, ...ids]),
+      [
+        ["one", "b"],
+        ["one", "c"]
+      ]
+    )
     sent[2]!.answer(rows("b"))
     sent[3]!.answer(Result.fail(error("Permission", "no")))
     assert.isTrue(Result.isSuccess(results.get("b")!))
@@ -96,7 +118,8 @@ describe("grouping", () => {
     sent[0]!.answer(rows("a"))
     sent[1]!.answer(Result.fail(error("Connection", "unknown")))
     assert.lengthOf(sent, 2)
-    for (const id of ["b", "c"]) assert.deepInclude(Result.getOrThrow(Result.flip(results.get(id)!)), { applied: "unknown" })
+    for (const id of ["b", "c"])
+      assert.deepInclude(Result.getOrThrow(Result.flip(results.get(id)!)), { applied: "unknown" })
   })
 
   it("goes on after a connection came free with nobody waiting", () => {
@@ -109,7 +132,7 @@ describe("grouping", () => {
   })
 
   it.live("answers each in its own time, and says whether it was sent", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { ask, results, sent } = setup(1)
       ask("a")
       ask("waits", "waits", 20)
@@ -125,12 +148,13 @@ describe("grouping", () => {
       sent[1]!.answer(rows("b", "c"))
       assert.isTrue(Result.isSuccess(results.get("c")!))
       assert.isTrue(Result.isFailure(results.get("b")!), "an answer that came too late changes nothing")
-    }))
+    })
+  )
 })
 
 await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
   const fresh = (poolSize: number, notify = false) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const url = yield* server.freshDatabase
       const { storage } = yield* PostgresStorage.make({ url: Redacted.make(url), poolSize, notify })
       const admin = new Pg.Pool({ connectionString: url, max: 1 })
@@ -139,21 +163,28 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
     })
 
   it.live("need far fewer statements than there are claims and releases, and one claim alone is one", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { query, storage } = yield* fresh(2)
       const calls = (kind: string) =>
         Effect.map(
-          query(`SELECT coalesce(sum(calls), 0)::int AS calls FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query LIKE '%${kind}%' AND query NOT LIKE '%pg_stat%'`),
+          query(
+            `SELECT coalesce(sum(calls), 0)::int AS calls FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query LIKE '%${kind}%' AND query NOT LIKE '%pg_stat%'`
+          ),
           ({ rows }) => rows[0].calls as number
         )
       if (!server.countsStatements) return
       yield* storage.claim({ lockId: "alone", ownerId: "a", holdId: hold(0), lease })
       assert.strictEqual(yield* calls("SKIP LOCKED"), 0)
-      const requests = Array.from({ length: 400 }, (_, i) => ({ lockId: `lock ${i}`, ownerId: "a", holdId: hold(i), lease }))
+      const requests = Array.from({ length: 400 }, (_, i) => ({
+        lockId: `lock ${i}`,
+        ownerId: "a",
+        holdId: hold(i),
+        lease
+      }))
       const outcomes = yield* Effect.forEach(requests, storage.claim, { concurrency: "unbounded" })
       assert.isTrue(outcomes.every(({ _tag }) => _tag === "Claimed"))
       assert.deepStrictEqual(
-        outcomes.map((outcome) => outcome._tag === "Claimed" ? outcome.record.holds : []),
+        outcomes.map((outcome) => (outcome._tag === "Claimed" ? outcome.record.holds : [])),
         requests.map(({ holdId }) => [holdId])
       )
       const released = yield* Effect.forEach(requests, storage.release, { concurrency: "unbounded" })
@@ -161,111 +192,153 @@ await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {
       const grouped = yield* calls("SKIP LOCKED")
       assert.isAbove(grouped, 10)
       assert.isBelow(grouped, 60)
-    }))
+    })
+  )
 
-  for (const notify of [false, true]) it.live(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
-    Effect.gen(function*() {
-      const { query, storage } = yield* fresh(1, notify)
-      const before = (lockId: string, ownerId: string, n: number, span = lease) => storage.claim({ lockId, ownerId, holdId: hold(n), lease: span })
-      yield* before("other's", "b", 1)
-      yield* before("ours", "a", 2)
-      yield* before("repeated", "a", 3)
-      yield* before("over", "b", 4, 1_000)
-      yield* before("newer", "b", 5)
-      yield* before("free", "b", 6)
-      yield* storage.release({ lockId: "free", holdId: hold(6) })
-      yield* query(`UPDATE storage_lock SET format = 99 WHERE lock_id = 'newer'`)
-      yield* query("SELECT pg_sleep(0.01)")
-      const claim = (lockId: string, n: number) =>
-        Effect.result(storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease }))
-      const outcomes = yield* Effect.all({
-        busy: claim("busy", 10),
-        "other's": claim("other's", 11),
-        ours: claim("ours", 12),
-        repeated: claim("repeated", 3),
-        over: claim("over", 13),
-        newer: claim("newer", 14),
-        free: claim("free", 15),
-        absent: claim("absent", 16),
-        twice: claim("absent", 17)
-      }, { concurrency: "unbounded" })
-      const shown = Object.fromEntries(
-        Object.entries(outcomes).map(([name, outcome]) => [
-          name,
-          Result.isFailure(outcome)
-            ? outcome.failure.reason
-            : outcome.success._tag === "Claimed"
-            ? outcome.success.record.holds
-            : `held by ${outcome.success.holder?.ownerId}`
-        ])
-      )
-      assert.deepStrictEqual(shown, {
-        busy: [hold(10)],
-        "other's": "held by b",
-        ours: [hold(2), hold(12)],
-        repeated: [hold(3)],
-        over: [hold(13)],
-        newer: "Schema",
-        free: [hold(15)],
-        absent: [hold(16)],
-        twice: [hold(16), hold(17)]
+  for (const notify of [false, true])
+    it.live(`do to each lock what the transition says, whatever is beside it (notify: ${notify})`, () =>
+      Effect.gen(function* () {
+        const { query, storage } = yield* fresh(1, notify)
+        const before = (lockId: string, ownerId: string, n: number, span = lease) =>
+          storage.claim({ lockId, ownerId, holdId: hold(n), lease: span })
+        yield* before("other's", "b", 1)
+        yield* before("ours", "a", 2)
+        yield* before("repeated", "a", 3)
+        yield* before("over", "b", 4, 1_000)
+        yield* before("newer", "b", 5)
+        yield* before("free", "b", 6)
+        yield* storage.release({ lockId: "free", holdId: hold(6) })
+        yield* query(`UPDATE storage_lock SET format = 99 WHERE lock_id = 'newer'`)
+        yield* query("SELECT pg_sleep(0.01)")
+        const claim = (lockId: string, n: number) =>
+          Effect.result(storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease }))
+        const outcomes = yield* Effect.all(
+          {
+            busy: claim("busy", 10),
+            "other's": claim("other's", 11),
+            ours: claim("ours", 12),
+            repeated: claim("repeated", 3),
+            over: claim("over", 13),
+            newer: claim("newer", 14),
+            free: claim("free", 15),
+            absent: claim("absent", 16),
+            twice: claim("absent", 17)
+          },
+          { concurrency: "unbounded" }
+        )
+        const shown = Object.fromEntries(
+          Object.entries(outcomes).map(([name, outcome]) => [
+            name,
+            Result.isFailure(outcome)
+              ? outcome.failure.reason
+              : outcome.success._tag === "Claimed"
+                ? outcome.success.record.holds
+                : `held by ${outcome.success.holder?.ownerId}`
+          ])
+        )
+        assert.deepStrictEqual(shown, {
+          busy: [hold(10)],
+          "other's": "held by b",
+          ours: [hold(2), hold(12)],
+          repeated: [hold(3)],
+          over: [hold(13)],
+          newer: "Schema",
+          free: [hold(15)],
+          absent: [hold(16)],
+          twice: [hold(16), hold(17)]
+        })
+        const releases = yield* Effect.forEach(
+          [
+            ["busy", 10],
+            ["ours", 2],
+            ["other's", 11],
+            ["absent", 16],
+            ["nowhere", 1],
+            ["newer", 5]
+          ] as const,
+          ([lockId, n]) => Effect.result(storage.release({ lockId, holdId: hold(n) })),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(
+          releases.map((each) => (Result.isFailure(each) ? each.failure.reason : each.success)),
+          [
+            { _tag: "Released", remaining: 0 },
+            { _tag: "Released", remaining: 1 },
+            { _tag: "NotHeld" },
+            { _tag: "Released", remaining: 1 },
+            { _tag: "NotHeld" },
+            "Schema"
+          ]
+        )
       })
-      const releases = yield* Effect.forEach(
-        [["busy", 10], ["ours", 2], ["other's", 11], ["absent", 16], ["nowhere", 1], ["newer", 5]] as const,
-        ([lockId, n]) => Effect.result(storage.release({ lockId, holdId: hold(n) })),
-        { concurrency: "unbounded" }
-      )
-      assert.deepStrictEqual(
-        releases.map((each) => Result.isFailure(each) ? each.failure.reason : each.success),
-        [
-          { _tag: "Released", remaining: 0 },
-          { _tag: "Released", remaining: 1 },
-          { _tag: "NotHeld" },
-          { _tag: "Released", remaining: 1 },
-          { _tag: "NotHeld" },
-          "Schema"
-        ]
-      )
-    }))
+    )
 
   it.live("tell other processes of each lock that they free, and of no other", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { storage, url } = yield* fresh(2, true)
       const other = yield* PostgresStorage.make({ url: Redacted.make(url) })
       const heard: Array<string> = []
-      yield* other.storage.wakeUps.pipe(Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))), Effect.forkScoped)
-      const requests = Array.from({ length: 200 }, (_, i) => ({ lockId: `lock ${i}`, ownerId: "a", holdId: hold(i), lease }))
+      yield* other.storage.wakeUps.pipe(
+        Stream.runForEach((hint) => Effect.sync(() => heard.push(hint))),
+        Effect.forkScoped
+      )
+      const requests = Array.from({ length: 200 }, (_, i) => ({
+        lockId: `lock ${i}`,
+        ownerId: "a",
+        holdId: hold(i),
+        lease
+      }))
       yield* Effect.forEach(requests, storage.claim, { concurrency: "unbounded" })
       // A second hold: the release of the first frees nothing.
       const deep = requests.filter((_, i) => i % 10 === 0)
-      yield* Effect.forEach(deep, (request, i) => storage.claim({ ...request, holdId: hold(1000 + i) }), { concurrency: "unbounded" })
+      yield* Effect.forEach(deep, (request, i) => storage.claim({ ...request, holdId: hold(1000 + i) }), {
+        concurrency: "unbounded"
+      })
       // The first hint says that somebody listens.
-      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.length), "10 millis"), { until: (length) => length > 0 })
+      yield* Effect.repeat(
+        Effect.delay(
+          Effect.sync(() => heard.length),
+          "10 millis"
+        ),
+        { until: (length) => length > 0 }
+      )
       yield* Effect.forEach(requests, storage.release, { concurrency: "unbounded" })
       yield* storage.claim({ lockId: "last", ownerId: "a", holdId: hold(5000), lease })
       yield* storage.release({ lockId: "last", holdId: hold(5000) })
       // Notifications come in the order of commits.
-      yield* Effect.repeat(Effect.delay(Effect.sync(() => heard.includes("last")), "10 millis"), { until: (said) => said })
+      yield* Effect.repeat(
+        Effect.delay(
+          Effect.sync(() => heard.includes("last")),
+          "10 millis"
+        ),
+        { until: (said) => said }
+      )
       const freed = requests.filter((request) => !deep.includes(request)).map(({ lockId }) => lockId)
       assert.deepStrictEqual(heard.filter((hint) => hint !== "all" && hint !== "last").sort(), freed.sort())
-    }))
+    })
+  )
 
   it.live("do not wait for a row that somebody has locked: only its own claim does", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { query, storage } = yield* fresh(3)
       yield* storage.claim({ lockId: "stuck", ownerId: "b", holdId: hold(1), lease: 1_000 })
       yield* query("BEGIN")
       yield* query("SELECT 1 FROM storage_lock WHERE lock_id = 'stuck' FOR UPDATE")
       const claim = (lockId: string, n: number) => storage.claim({ lockId, ownerId: "a", holdId: hold(n), lease })
       // The connections are busy with these, so that the others gather.
-      const first = yield* Effect.forkChild(Effect.forEach([1, 2, 3], (n) => claim(`first ${n}`, n), { concurrency: "unbounded" }))
+      const first = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3], (n) => claim(`first ${n}`, n), { concurrency: "unbounded" })
+      )
       yield* Effect.yieldNow
       const stuck = yield* Effect.forkChild(claim("stuck", 4))
-      const others = yield* Effect.forkChild(Effect.forEach([5, 6, 7, 8], (n) => claim(`other ${n}`, n), { concurrency: "unbounded" }))
+      const others = yield* Effect.forkChild(
+        Effect.forEach([5, 6, 7, 8], (n) => claim(`other ${n}`, n), { concurrency: "unbounded" })
+      )
       yield* Fiber.join(first)
       assert.isTrue((yield* Fiber.join(others)).every(({ _tag }) => _tag === "Claimed"))
       assert.isUndefined(fibers.exitOf(stuck))
       yield* query("ROLLBACK")
       assert.strictEqual((yield* Fiber.join(stuck))._tag, "Claimed")
-    }))
+    })
+  )
 })

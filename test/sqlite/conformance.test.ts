@@ -15,16 +15,18 @@ afterAll(() => Fs.rmSync(directory, { recursive: true, force: true }))
 
 /** The program has a transaction open on the very file, in its context as `@effect/sql` puts it there, and rolls it back. */
 /** Of a connection of the program. */
-const inTransaction = (filename: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => new Database(filename).exec("BEGIN")),
-    () => effect,
-    (program) =>
-      Effect.sync(() => {
-        program.exec("ROLLBACK")
-        program.close()
-      })
-  )
+const inTransaction =
+  (filename: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => new Database(filename).exec("BEGIN")),
+      () => effect,
+      (program) =>
+        Effect.sync(() => {
+          program.exec("ROLLBACK")
+          program.close()
+        })
+    )
 
 for (const synchronous of ["full", "normal"] as const) {
   const filename = Path.join(directory, `native-${synchronous}.db`)

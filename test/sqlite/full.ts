@@ -10,7 +10,7 @@ const directory = process.argv[2]!
 const lease = 60_000_000
 const hold = (lockId: string) => ({ lockId, holdId: "1".padEnd(22, "0") })
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const storage = yield* Storage.Storage
   const held = Array.from({ length: 20 }, (_, i) => `held ${i}`)
   for (const lockId of held) yield* storage.claim({ ...hold(lockId), ownerId: "me", lease })
@@ -28,22 +28,39 @@ const program = Effect.gen(function*() {
   const renewals: Array<string> = []
   // More changes than the log has room for.
   for (let round = 0; round < 100; round++) {
-    for (const outcome of yield* storage.renew(held.map((lockId) => ({ ...hold(lockId), lease })))) renewals.push(outcome._tag)
+    for (const outcome of yield* storage.renew(held.map((lockId) => ({ ...hold(lockId), lease }))))
+      renewals.push(outcome._tag)
   }
   const releases = yield* Effect.forEach(held, (lockId) => storage.release(hold(lockId)))
   let claimed = 0
-  const refused = yield* Effect.flip(Effect.forever(Effect.suspend(() =>
-    Effect.tap(storage.claim({ ...hold(`new ${claimed} ${"x".repeat(200)}`), ownerId: "me", lease }), () => void claimed++)
-  )))
+  const refused = yield* Effect.flip(
+    Effect.forever(
+      Effect.suspend(() =>
+        Effect.tap(
+          storage.claim({ ...hold(`new ${claimed} ${"x".repeat(200)}`), ownerId: "me", lease }),
+          () => void claimed++
+        )
+      )
+    )
+  )
   return { refused, renewed: new Set(renewals), releases: releases.map((one) => one._tag) }
 }).pipe(Effect.provide(SqliteStorage.layer({ filename: join(directory, "locks.db"), synchronous: "normal" })))
 
 void Effect.runPromise(Effect.result(program)).then((result) => {
-  process.stdout.write(`${
-    JSON.stringify(
+  process.stdout.write(
+    `${JSON.stringify(
       result._tag === "Success"
-        ? { ...result.success, renewed: [...result.success.renewed], refused: { tag: result.success.refused._tag, ...result.success.refused, message: result.success.refused.message, cause: undefined } }
+        ? {
+            ...result.success,
+            renewed: [...result.success.renewed],
+            refused: {
+              tag: result.success.refused._tag,
+              ...result.success.refused,
+              message: result.success.refused.message,
+              cause: undefined
+            }
+          }
         : { failed: result.failure.message }
-    )
-  }\n`)
+    )}\n`
+  )
 })

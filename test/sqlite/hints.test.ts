@@ -12,7 +12,7 @@ import { at, heard } from "../support/logged.js"
 
 it.effect("a file that cannot be watched is warned of once, until it can be", () =>
   heard((lines) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const folder = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-"))),
         (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
@@ -29,4 +29,6 @@ it.effect("a file that cannot be watched is warned of once, until it can be", ()
       yield* TestClock.adjust("10 seconds")
       assert.match(at(lines, "Info")[0]!.message, /wake-ups are heard again/)
       yield* Fiber.interrupt(hints)
-    })))
+    })
+  )
+)

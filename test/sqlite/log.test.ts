@@ -28,7 +28,9 @@ const file = Effect.map(
 )
 
 const ours = (filename: string) =>
-  Layer.build(StorageLock.layer({ leaseExpireAfter: "3 seconds" }).pipe(Layer.provide(SqliteStorage.layer({ filename }))))
+  Layer.build(
+    StorageLock.layer({ leaseExpireAfter: "3 seconds" }).pipe(Layer.provide(SqliteStorage.layer({ filename })))
+  )
 
 const deleteLog = (filename: string, suffixes: ReadonlyArray<string> = ["-wal", "-shm"]) => {
   for (const suffix of suffixes) Fs.rmSync(filename + suffix)
@@ -37,7 +39,7 @@ const deleteLog = (filename: string, suffixes: ReadonlyArray<string> = ["-wal", 
 const takerFile = program.bundled(new URL("./taker.ts", import.meta.url))
 
 const taker = (filename: string, lockId: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawn(process.execPath, [takerFile(), filename, lockId], {
@@ -67,29 +69,32 @@ const ownerIn = (filename: string): unknown => {
 
 describe("a log that was deleted alone", () => {
   for (const takerLeaves of [true, false]) {
-    it.live(`ends its holds at their next renewal, and is never written over what others did (the other process ${takerLeaves ? "is gone" : "stays"})`, () =>
-      Effect.gen(function*() {
-        const filename = yield* file
-        const scope = yield* Scope.make()
-        const locks = yield* Scope.provide(ours(filename), scope)
-        const lock = yield* Effect.provide(Scope.provide(StorageLock.acquire("job"), scope), locks)
-        deleteLog(filename)
-        const other = yield* taker(filename, "job")
-        assert.strictEqual(other.said, "Claimed", "else there is nothing to see here")
-        if (takerLeaves) yield* other.leave
-        yield* Effect.flip(lock.lost)
-        const refused = yield* Effect.flip(Effect.provide(Effect.scoped(StorageLock.tryAcquire("job")), locks).pipe(
-          Effect.flatMap((got) => got)
-        ))
-        assert.strictEqual(refused._tag, "NoSuchElementException")
-        yield* Scope.close(scope, Exit.void)
-        yield* other.leave
-        assert.strictEqual(ownerIn(filename), "taker")
-      }))
+    it.live(
+      `ends its holds at their next renewal, and is never written over what others did (the other process ${takerLeaves ? "is gone" : "stays"})`,
+      () =>
+        Effect.gen(function* () {
+          const filename = yield* file
+          const scope = yield* Scope.make()
+          const locks = yield* Scope.provide(ours(filename), scope)
+          const lock = yield* Effect.provide(Scope.provide(StorageLock.acquire("job"), scope), locks)
+          deleteLog(filename)
+          const other = yield* taker(filename, "job")
+          assert.strictEqual(other.said, "Claimed", "else there is nothing to see here")
+          if (takerLeaves) yield* other.leave
+          yield* Effect.flip(lock.lost)
+          const refused = yield* Effect.flip(
+            Effect.provide(Effect.scoped(StorageLock.tryAcquire("job")), locks).pipe(Effect.flatMap((got) => got))
+          )
+          assert.strictEqual(refused._tag, "NoSuchElementException")
+          yield* Scope.close(scope, Exit.void)
+          yield* other.leave
+          assert.strictEqual(ownerIn(filename), "taker")
+        })
+    )
   }
 
   it.live("is not written over what others did by a layer that only ends", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const filename = yield* file
       const scope = yield* Scope.make()
       const locks = yield* Scope.provide(ours(filename), scope)
@@ -99,11 +104,12 @@ describe("a log that was deleted alone", () => {
       yield* other.leave
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(ownerIn(filename), "taker")
-    }))
+    })
+  )
 
   for (const suffixes of [["-wal"], ["-shm"]]) {
     it.live(`also if only ${suffixes[0]} is gone`, () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const filename = yield* file
         const [one, two] = [yield* ours(filename), yield* ours(filename)]
         yield* Effect.provide(StorageLock.acquire("another"), two)
@@ -119,11 +125,12 @@ describe("a log that was deleted alone", () => {
         yield* Effect.exit(lock.renew)
         const held = yield* Effect.isSuccess(lock.check)
         assert.strictEqual(yield* Effect.provide(StorageLock.isLocked("job"), two), held)
-      }))
+      })
+    )
   }
 
   it.live("and that another connection of the program still has open fails each call until that one is closed", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const filename = yield* file
       const locks = yield* ours(filename)
       yield* Effect.provide(Effect.scoped(StorageLock.acquire("job")), locks)
@@ -139,12 +146,13 @@ describe("a log that was deleted alone", () => {
       const other = yield* taker(filename, "job")
       assert.strictEqual(other.said, "Claimed")
       assert.isTrue(yield* Effect.provide(StorageLock.isLocked("job"), locks))
-    }))
+    })
+  )
 })
 
 describe("wake-ups", () => {
   it.live("come from the file that stands at the path now", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const filename = yield* file
       const storage = yield* Effect.map(Layer.build(SqliteStorage.layer({ filename })), Context.get(Storage.Storage))
       const hint = yield* Effect.forkChild(Stream.runHead(Stream.drop(storage.wakeUps, 10)))
@@ -154,12 +162,13 @@ describe("wake-ups", () => {
       for (const suffix of ["", "-wal", "-shm"]) Fs.rmSync(filename + suffix)
       // More than can be left of the log before. The watch of the new one begins a moment later.
       yield* work.pipe(Effect.delay("100 millis"), Effect.forever, Effect.raceFirst(Fiber.join(hint)))
-    }))
+    })
+  )
 })
 
 describe("a path", () => {
   it.live("is that of the directory in which the layer began, and a link that leads elsewhere is another storage", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const filename = yield* file
       const before = process.cwd()
       yield* Effect.addFinalizer(() => Effect.sync(() => process.chdir(before)))
@@ -174,5 +183,6 @@ describe("a path", () => {
       Fs.symlinkSync("second.db", filename)
       assert.strictEqual((yield* Effect.flip(lock.lost)).reason, "Vanished")
       assert.isFalse(Fs.existsSync("/locks.db"))
-    }))
+    })
+  )
 })

@@ -5,7 +5,7 @@ import * as Storage from "../../src/Storage.js"
 
 const [filename, lockId] = process.argv.slice(2) as [string, string]
 
-const program = Effect.gen(function*() {
+const program = Effect.gen(function* () {
   const storage = yield* Storage.Storage
   const outcome = yield* storage.claim({ lockId, ownerId: "taker", holdId: "taker".padEnd(22, "0"), lease: 60_000_000 })
   process.stdout.write(`${outcome._tag}\n`)

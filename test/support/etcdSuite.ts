@@ -12,7 +12,7 @@ import * as Etcd from "../harness/etcd.js"
 import * as Proxy from "../harness/proxy.js"
 
 /** What a suite needs is made when it runs, and goes when it has run. */
-export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A => {
+export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
   const scope = Effect.runSync(Scope.make())
   let made: Option.Option<A> = Option.none()
   beforeAll(async () => {
@@ -23,18 +23,30 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): () => A 
 }
 
 /** The alarm of a full database, raised by hand: etcd refuses the same as if it were full. */
-export const refuseWrites = (server: Etcd.EtcdServer): NonNullable<Conformance.Hooks["refuseWrites"]> => (effect) => {
-  const alarm = (action: string) =>
-    Effect.flatMap(server.admin("maintenance/status", {}), ({ header }) => server.admin("maintenance/alarm", { action, memberID: header.member_id, alarm: "NOSPACE" }))
-  return Effect.acquireUseRelease(alarm("ACTIVATE"), () => effect, () => alarm("DEACTIVATE"))
-}
+export const refuseWrites =
+  (server: Etcd.EtcdServer): NonNullable<Conformance.Hooks["refuseWrites"]> =>
+  (effect) => {
+    const alarm = (action: string) =>
+      Effect.flatMap(server.admin("maintenance/status", {}), ({ header }) =>
+        server.admin("maintenance/alarm", { action, memberID: header.member_id, alarm: "NOSPACE" })
+      )
+    return Effect.acquireUseRelease(
+      alarm("ACTIVATE"),
+      () => effect,
+      () => alarm("DEACTIVATE")
+    )
+  }
 
 export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): void => {
   const link = resource(Effect.all({ prefix: server.freshPrefix, proxy: Proxy.make(server, { protocol: Etcd.grpc }) }))
   Conformance.suite({
     name: "over a link that fails",
-    layer: Layer.suspend(() => EtcdStorage.layer({ url: Redacted.make(`etcd://127.0.0.1:${link().proxy.port}`), prefix: link().prefix })),
-    versioned: Layer.suspend(() => EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: link().prefix })),
+    layer: Layer.suspend(() =>
+      EtcdStorage.layer({ url: Redacted.make(`etcd://127.0.0.1:${link().proxy.port}`), prefix: link().prefix })
+    ),
+    versioned: Layer.suspend(() =>
+      EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: link().prefix })
+    ),
     sequences,
     hooks: {
       refuseWrites: refuseWrites(server),

@@ -19,4 +19,5 @@ export const make = (hands: Hands): Effect.Effect<Clock.Clock> =>
         monotonicNanos: () => BigInt(hands.monotonic) * 1_000_000n,
         sleep: () => Effect.never
       })
-    }))
+    })
+  )

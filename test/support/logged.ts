@@ -10,4 +10,5 @@ export const heard = <A, E, R>(self: (lines: Array<Line>) => Effect.Effect<A, E,
     return self(lines).pipe(Effect.provide(logs.to((line) => void lines.push(line))), logs.atLeast(least))
   })
 
-export const at = (lines: ReadonlyArray<Line>, level: logs.Level): ReadonlyArray<Line> => lines.filter((line) => line.level === level)
+export const at = (lines: ReadonlyArray<Line>, level: logs.Level): ReadonlyArray<Line> =>
+  lines.filter((line) => line.level === level)

@@ -8,7 +8,7 @@ import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 
 export const make = (storage: Storage.Service, options?: StorageLock.Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
     const context = yield* Layer.buildWithScope(

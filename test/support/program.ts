@@ -19,7 +19,8 @@ const places = (placeOf: (source: string) => string | undefined): Plugin => ({
   setup: ({ onLoad, onResolve }) => {
     // Drivers have parts that only work where they are installed.
     onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
-      kind === "entry-point" || /^(#|effect|@effect\/|effect-storage-lock)/.test(path) ? undefined : { external: true })
+      kind === "entry-point" || /^(#|effect|@effect\/|effect-storage-lock)/.test(path) ? undefined : { external: true }
+    )
     onLoad({ filter: /\.ts$/ }, ({ path }) => ({
       loader: "ts",
       contents: readFileSync(path, "utf8").replace(/new URL\(([^()]+), import\.meta\.url\)/g, (_, text: string) => {
@@ -34,10 +35,11 @@ const places = (placeOf: (source: string) => string | undefined): Plugin => ({
 })
 
 /** Bundles these files once, before the tests of the suite that asks for it, with what they start of each other. Tells where a file (by itself the first) is then. */
-export const bundled = (...files: ReadonlyArray<URL>): (file?: URL) => string => {
+export const bundled = (...files: ReadonlyArray<URL>): ((file?: URL) => string) => {
   const sources = files.map((file) => fileURLToPath(file))
   let folder: string | undefined
-  const placeOf = (source: string) => sources.includes(source) ? join(folder!, relative(root, source).replace(/\.ts$/, ".js")) : undefined
+  const placeOf = (source: string) =>
+    sources.includes(source) ? join(folder!, relative(root, source).replace(/\.ts$/, ".js")) : undefined
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "storage-lock-programs-"))
     writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
@@ -67,8 +69,8 @@ export const start = (file: string, args: ReadonlyArray<string>, options: SpawnO
 export const ended = async (child: ChildProcess) => {
   let stdout = ""
   let stderr = ""
-  child.stdout!.setEncoding("utf8").on("data", (chunk: string) => stdout += chunk)
-  child.stderr!.setEncoding("utf8").on("data", (chunk: string) => stderr += chunk)
+  child.stdout!.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk))
+  child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk))
   const [code] = await once(child, "close")
   return { code, stdout, stderr }
 }

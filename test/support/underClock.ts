@@ -10,8 +10,10 @@ export const underClock = (storage: Storage.Service, micros: Effect.Effect<numbe
     monotonicNanos: () => BigInt(Effect.runSync(micros)) * 1000n,
     sleep: (duration) => clocks.live.sleep(duration)
   })
-  const on = <A extends ReadonlyArray<any>, B, E>(operation: (...args: A) => Effect.Effect<B, E>) => (...args: A) =>
-    clocks.withClock(operation(...args), clock)
+  const on =
+    <A extends ReadonlyArray<any>, B, E>(operation: (...args: A) => Effect.Effect<B, E>) =>
+    (...args: A) =>
+      clocks.withClock(operation(...args), clock)
   return {
     ...storage,
     claim: on(storage.claim),
@@ -19,10 +21,11 @@ export const underClock = (storage: Storage.Service, micros: Effect.Effect<numbe
     release: on(storage.release),
     revoke: on(storage.revoke),
     get: on(storage.get),
-    list: Stream.unwrap(Effect.map(
-      clocks.withClock(Stream.runCollect(storage.list), clock),
-      (snapshots) => Stream.fromIterable(snapshots)
-    )),
+    list: Stream.unwrap(
+      Effect.map(clocks.withClock(Stream.runCollect(storage.list), clock), (snapshots) =>
+        Stream.fromIterable(snapshots)
+      )
+    ),
     purge: on(storage.purge)
   }
 }

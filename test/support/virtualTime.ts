@@ -61,7 +61,7 @@ const settled = Array.from({ length: turns }, () => turn).reduce((all, one) => E
 
 /** Runs an effect to its end in virtual time. */
 export const run = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const virtual = new VirtualClock()
     const fiber = yield* Effect.forkChild(clocks.withClock(self, virtual.clock))
     let done = false

@@ -22,42 +22,63 @@ const broken = (name: string) => family.find((each) => each.name === name)!
 describe("the conformance kit", () => {
   describe("a correct storage passes, with nothing skipped", () => {
     for (const each of Conformance.cases) {
-      it.live(each.name, () =>
-        Effect.map(Conformance.check(each, target("correct")), (result) => {
-          expect(result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag).toBe("Passed")
-        }), timeout)
+      it.live(
+        each.name,
+        () =>
+          Effect.map(Conformance.check(each, target("correct")), (result) => {
+            expect(result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag).toBe("Passed")
+          }),
+        timeout
+      )
     }
   })
 
   describe("a storage that breaks one rule is caught by that rule", () => {
     for (const { hooks, name, parts, rules } of family) {
       for (const rule of rules) {
-        it.live(`${name} [${rule}]`, () =>
-          Effect.gen(function*() {
-            const cases = Conformance.cases.filter((each) => each.rule === rule)
-            expect(cases, `there is a case for ${rule}`).not.toHaveLength(0)
-            const results = yield* Effect.forEach(cases, (each) =>
-              Conformance.check(each, { ...target(name, parts, hooks), seed: 42 }))
-            const failed = results.filter((result) => result._tag === "Failed")
-            expect(failed, `no case of ${rule} has noticed`).not.toHaveLength(0)
-            // By its own judgement, not by an accident on the way there.
-            for (const { cause } of failed) expect(Cause.hasDies(cause), Cause.pretty(cause)).toBe(false)
-          }), timeout)
+        it.live(
+          `${name} [${rule}]`,
+          () =>
+            Effect.gen(function* () {
+              const cases = Conformance.cases.filter((each) => each.rule === rule)
+              expect(cases, `there is a case for ${rule}`).not.toHaveLength(0)
+              const results = yield* Effect.forEach(cases, (each) =>
+                Conformance.check(each, { ...target(name, parts, hooks), seed: 42 })
+              )
+              const failed = results.filter((result) => result._tag === "Failed")
+              expect(failed, `no case of ${rule} has noticed`).not.toHaveLength(0)
+              // By its own judgement, not by an accident on the way there.
+              for (const { cause } of failed) expect(Cause.hasDies(cause), Cause.pretty(cause)).toBe(false)
+            }),
+          timeout
+        )
       }
     }
   })
 
   describe("what only one rule sees passes every other case", () => {
     // The life of a hold takes real time, and asks nothing else of a storage.
-    const others = (rules: ReadonlyArray<string>) => Conformance.cases.filter(({ rule }) => !rules.includes(rule) && !rule.startsWith("life-"))
+    const others = (rules: ReadonlyArray<string>) =>
+      Conformance.cases.filter(({ rule }) => !rules.includes(rule) && !rule.startsWith("life-"))
     for (const { hooks, name, only, parts, rules } of family) {
       if (only !== true) continue
-      it.live(`${name} [${rules.join(", ")}]`, () =>
-        Effect.gen(function*() {
-          const failed = yield* Effect.filter(others(rules), (each) =>
-            Effect.map(Conformance.check(each, { ...target(name, parts, hooks), seed: 42, sequences: 5 }), ({ _tag }) => _tag === "Failed"), { concurrency: 8 })
-          expect(failed.map(({ rule }) => rule)).toEqual([])
-        }), timeout)
+      it.live(
+        `${name} [${rules.join(", ")}]`,
+        () =>
+          Effect.gen(function* () {
+            const failed = yield* Effect.filter(
+              others(rules),
+              (each) =>
+                Effect.map(
+                  Conformance.check(each, { ...target(name, parts, hooks), seed: 42, sequences: 5 }),
+                  ({ _tag }) => _tag === "Failed"
+                ),
+              { concurrency: 8 }
+            )
+            expect(failed.map(({ rule }) => rule)).toEqual([])
+          }),
+        timeout
+      )
     }
   })
 
@@ -72,73 +93,102 @@ describe("the conformance kit", () => {
     }
   })
 
-  it.live("what failed, and what did not come to an end, is told with what it asked of the storage last", () =>
-    Effect.gen(function*() {
-      const memory = yield* MemoryStorage.make()
-      const run = (release: Storage.Service["release"]) =>
-        Effect.scoped(Effect.gen(function*() {
-          const case_ = Conformance.cases.find(({ rule }) => rule === "release-frees-one-hold")!
-          // What asks whether two builds share their locks is no part of the case.
-          const storage = { ...memory, release: (request: LockRecord.Release) => request.lockId.endsWith("-probe") ? memory.release(request) : release(request) }
-          const opened = yield* Env.open({ name: "broken", layer: Layer.succeed(Storage.Storage, storage) })
-          const result = yield* runCase(case_, opened, 500)
-          return result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
-        }))
-      expect(yield* run(() => Effect.succeed({ _tag: "NotHeld" }))).toMatch(/Asked last, by all connections of the case:\n( {2}.*\n)* {2}release kit-.* of hold \S+: NotHeld/)
-      const hung = yield* run(() => Effect.never)
-      expect(hung).toMatch(/over broken the case did not end within 500 ms: .*\[release-frees-one-hold\]/)
-      expect(hung).toMatch(/ {2}release kit-.* of hold \S+: (no answer yet|given up)/)
-    }), timeout)
-
-  it.live("a random sequence that failed is replayed by the seed that the failure tells", () =>
-    Effect.gen(function*() {
-      const [specification] = Conformance.cases.filter(({ rule }) => rule === "specification")
-      const { name, parts } = broken("holds are counted, not named: any release takes one")
-      const run = (options: { readonly seed?: number; readonly sequences?: number }) =>
-        Effect.map(
-          Conformance.check(specification!, { ...target(name, parts), ...options }),
-          (result) => result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
+  it.live(
+    "what failed, and what did not come to an end, is told with what it asked of the storage last",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* MemoryStorage.make()
+        const run = (release: Storage.Service["release"]) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const case_ = Conformance.cases.find(({ rule }) => rule === "release-frees-one-hold")!
+              // What asks whether two builds share their locks is no part of the case.
+              const storage = {
+                ...memory,
+                release: (request: LockRecord.Release) =>
+                  request.lockId.endsWith("-probe") ? memory.release(request) : release(request)
+              }
+              const opened = yield* Env.open({ name: "broken", layer: Layer.succeed(Storage.Storage, storage) })
+              const result = yield* runCase(case_, opened, 500)
+              return result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
+            })
+          )
+        expect(yield* run(() => Effect.succeed({ _tag: "NotHeld" }))).toMatch(
+          /Asked last, by all connections of the case:\n( {2}.*\n)* {2}release kit-.* of hold \S+: NotHeld/
         )
-      const first = yield* run({})
-      const [, step, seed] = /step (\d+) of a random sequence \(replay it with seed (\d+)\)/.exec(first)!
-      const again = yield* run({ seed: Number(seed), sequences: 1 })
-      expect(again).toContain(`step ${step} of a random sequence (replay it with seed ${seed})`)
-    }), timeout)
+        const hung = yield* run(() => Effect.never)
+        expect(hung).toMatch(/over broken the case did not end within 500 ms: .*\[release-frees-one-hold\]/)
+        expect(hung).toMatch(/ {2}release kit-.* of hold \S+: (no answer yet|given up)/)
+      }),
+    timeout
+  )
 
-  it.live("a case that needs a hook is skipped without it, and says so", () =>
-    Effect.gen(function*() {
-      const { hooks: _, versioned: __, ...without } = target("without hooks")
-      for (const each of Conformance.cases) {
-        if (each.needs === undefined) continue
-        const result = yield* Conformance.check(each, without)
-        const what = each.needs === "versioned" ? "the target's" : "the hook"
-        expect(result).toEqual({ _tag: "Skipped", reason: `it needs ${what} ${JSON.stringify(each.needs)}` })
-      }
-    }), timeout)
+  it.live(
+    "a random sequence that failed is replayed by the seed that the failure tells",
+    () =>
+      Effect.gen(function* () {
+        const [specification] = Conformance.cases.filter(({ rule }) => rule === "specification")
+        const { name, parts } = broken("holds are counted, not named: any release takes one")
+        const run = (options: { readonly seed?: number; readonly sequences?: number }) =>
+          Effect.map(Conformance.check(specification!, { ...target(name, parts), ...options }), (result) =>
+            result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag
+          )
+        const first = yield* run({})
+        const [, step, seed] = /step (\d+) of a random sequence \(replay it with seed (\d+)\)/.exec(first)!
+        const again = yield* run({ seed: Number(seed), sequences: 1 })
+        expect(again).toContain(`step ${step} of a random sequence (replay it with seed ${seed})`)
+      }),
+    timeout
+  )
 
-  it("as a suite of vitest it fails for a broken storage, skips visibly, and passes for a correct one", async () => {
-    const root = fileURLToPath(new URL("../..", import.meta.url))
-    const report = await new Promise<any>((resolve, reject) => {
-      execFile(
-        process.execPath,
-        ["node_modules/vitest/vitest.mjs", "run", "--config", "test/broken/vitest.fixture.ts", "--reporter=json"],
-        { cwd: root, maxBuffer: 2 ** 26 },
-        // It ends with a failure: that is the point.
-        (_, out, err) => {
-          try {
-            resolve(JSON.parse(out.slice(out.indexOf("{"))))
-          } catch {
-            reject(new Error(`no report: ${out}${err}`))
-          }
+  it.live(
+    "a case that needs a hook is skipped without it, and says so",
+    () =>
+      Effect.gen(function* () {
+        const { hooks: _, versioned: __, ...without } = target("without hooks")
+        for (const each of Conformance.cases) {
+          if (each.needs === undefined) continue
+          const result = yield* Conformance.check(each, without)
+          const what = each.needs === "versioned" ? "the target's" : "the hook"
+          expect(result).toEqual({ _tag: "Skipped", reason: `it needs ${what} ${JSON.stringify(each.needs)}` })
         }
+      }),
+    timeout
+  )
+
+  it(
+    "as a suite of vitest it fails for a broken storage, skips visibly, and passes for a correct one",
+    async () => {
+      const root = fileURLToPath(new URL("../..", import.meta.url))
+      const report = await new Promise<any>((resolve, reject) => {
+        execFile(
+          process.execPath,
+          ["node_modules/vitest/vitest.mjs", "run", "--config", "test/broken/vitest.fixture.ts", "--reporter=json"],
+          { cwd: root, maxBuffer: 2 ** 26 },
+          // It ends with a failure: that is the point.
+          (_, out, err) => {
+            try {
+              resolve(JSON.parse(out.slice(out.indexOf("{"))))
+            } catch {
+              reject(new Error(`no report: ${out}${err}`))
+            }
+          }
+        )
+      })
+      const of = (suite: string): ReadonlyArray<any> =>
+        report.testResults[0].assertionResults.filter((each: any) => each.ancestorTitles[0] === suite)
+      const titles = (suite: string, status: string) =>
+        of(suite)
+          .filter((each) => each.status === status)
+          .map(({ title }) => title)
+      expect(of("correct")).toHaveLength(Conformance.cases.length)
+      expect(titles("correct", "failed")).toEqual([])
+      expect(titles("correct", "skipped")).toEqual(
+        Conformance.cases.filter(({ rule }) => rule.startsWith("life-")).map((each) => `${each.name} [${each.rule}]`)
       )
-    })
-    const of = (suite: string): ReadonlyArray<any> => report.testResults[0].assertionResults.filter((each: any) => each.ancestorTitles[0] === suite)
-    const titles = (suite: string, status: string) => of(suite).filter((each) => each.status === status).map(({ title }) => title)
-    expect(of("correct")).toHaveLength(Conformance.cases.length)
-    expect(titles("correct", "failed")).toEqual([])
-    expect(titles("correct", "skipped")).toEqual(Conformance.cases.filter(({ rule }) => rule.startsWith("life-")).map((each) => `${each.name} [${each.rule}]`))
-    expect(titles("broken", "failed").join("\n")).toContain("[leases-only-grow]")
-    expect(titles("broken", "failed")).not.toHaveLength(Conformance.cases.length)
-  }, timeout)
+      expect(titles("broken", "failed").join("\n")).toContain("[leases-only-grow]")
+      expect(titles("broken", "failed")).not.toHaveLength(Conformance.cases.length)
+    },
+    timeout
+  )
 })

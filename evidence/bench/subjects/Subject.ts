@@ -99,6 +99,12 @@ export const candidates = (ways: ReadonlyArray<Way>): ReadonlyArray<Candidate> =
   ways.flatMap((way): ReadonlyArray<Candidate> => [
     { name: way.name, way, settings: { leaseMillis } },
     ...(way.polls === true && way.role === "peer"
-      ? [{ name: `${way.name}, polls tuned to ${tunedMillis} ms`, way, settings: { leaseMillis, pollMillis: tunedMillis } }]
+      ? [
+          {
+            name: `${way.name}, polls tuned to ${tunedMillis} ms`,
+            way,
+            settings: { leaseMillis, pollMillis: tunedMillis }
+          }
+        ]
       : [])
   ])

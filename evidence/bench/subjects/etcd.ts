@@ -63,7 +63,7 @@ const ways: ReadonlyArray<Way> = [
   }
 ]
 
-const server = Effect.gen(function*() {
+const server = Effect.gen(function* () {
   const server = yield* Effect.orElse(Harness.own("etcd 3.5"), () => Harness.own("etcd 3.4"))
   const http = `http://${server.host}:${server.port}`
   const get = (path: string) => Effect.promise(async () => (await fetch(`${http}${path}`)).text())
@@ -72,7 +72,10 @@ const server = Effect.gen(function*() {
     fresh: Effect.sync(() => ({ url: server.url, prefix: `bench-${randomBytes(6).toString("hex")}/` })),
     work: () =>
       Effect.map(get("/metrics"), (text) => ({
-        requests: Array.from(text.matchAll(/^grpc_server_started_total\{.*\} (\S+)$/gm)).reduce((sum, [, count]) => sum + Number(count), 0),
+        requests: Array.from(text.matchAll(/^grpc_server_started_total\{.*\} (\S+)$/gm)).reduce(
+          (sum, [, count]) => sum + Number(count),
+          0
+        ),
         millis: undefined
       })),
     stall: () => Effect.acquireRelease(server.suspend, () => server.resume),

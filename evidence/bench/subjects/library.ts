@@ -10,11 +10,14 @@ import type { Locker, Settings } from "./Subject.js"
 
 export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, settings: Settings): Promise<Locker> => {
   const runtime = ManagedRuntime.make(
-    StorageLock.layer({ leaseExpireAfter: settings.leaseMillis, leaseRefreshInterval: settings.refreshMillis }).pipe(Layer.provide(storage))
+    StorageLock.layer({ leaseExpireAfter: settings.leaseMillis, leaseRefreshInterval: settings.refreshMillis }).pipe(
+      Layer.provide(storage)
+    )
   )
   // A layer that cannot be built is told here, not at the first acquire.
   const context = await runtime.runtime()
-  const run = <A, E>(effect: Effect.Effect<A, E, StorageLock.StorageLock>): Promise<A> => Effect.runPromise(Effect.provide(effect, context))
+  const run = <A, E>(effect: Effect.Effect<A, E, StorageLock.StorageLock>): Promise<A> =>
+    Effect.runPromise(Effect.provide(effect, context))
   const acquire = async (lockId: string) => {
     const scope = Effect.runSync(Scope.make())
     const lock = await run(Scope.provide(StorageLock.acquire(lockId), scope))

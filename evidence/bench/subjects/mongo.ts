@@ -65,8 +65,8 @@ const ways: ReadonlyArray<Way> = [
   }
 ]
 
-const server = Effect.gen(function*() {
-  const server = yield* (Harness.hasReal ? Harness.real : Harness.withChangeStreams)
+const server = Effect.gen(function* () {
+  const server = yield* Harness.hasReal ? Harness.real : Harness.withChangeStreams
   const version = yield* server.admin(async (db) => (await db.command({ buildInfo: 1 }))["version"] as string)
   return {
     setting: Harness.hasReal

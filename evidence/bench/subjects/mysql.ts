@@ -13,13 +13,17 @@ const poolSize = 4
 /** A row for each lock that is held: INSERT and DELETE. */
 const bare = async (url: string): Promise<Locker> => {
   const pool = mysql2.createPool({ uri: url, connectionLimit: poolSize })
-  await pool.query("CREATE TABLE IF NOT EXISTS bench_floor (lock_id VARBINARY(255) PRIMARY KEY, hold_id VARBINARY(22) NOT NULL, lease_end DATETIME(6) NOT NULL)")
+  await pool.query(
+    "CREATE TABLE IF NOT EXISTS bench_floor (lock_id VARBINARY(255) PRIMARY KEY, hold_id VARBINARY(22) NOT NULL, lease_end DATETIME(6) NOT NULL)"
+  )
   let made = 0
   return {
     acquire: async (lockId) => {
       const holdId = `${process.pid}x${made++}`
       await pool.execute("INSERT INTO bench_floor VALUES (?, ?, UTC_TIMESTAMP(6) + INTERVAL 1 HOUR)", [lockId, holdId])
-      return { release: () => pool.execute("DELETE FROM bench_floor WHERE lock_id = ? AND hold_id = ?", [lockId, holdId]) }
+      return {
+        release: () => pool.execute("DELETE FROM bench_floor WHERE lock_id = ? AND hold_id = ?", [lockId, holdId])
+      }
     },
     close: () => pool.end()
   }
@@ -62,7 +66,7 @@ const ways: ReadonlyArray<Way> = [
           const semaphore = free.pop() ?? make(config)
           if (!all.includes(semaphore)) all.push(semaphore)
           // It asks whether the lock is used before it waits for it: a held lock is refused at once.
-          while (!await semaphore.lock(lockId, 60)) await new Promise((resolve) => setTimeout(resolve, 10))
+          while (!(await semaphore.lock(lockId, 60))) await new Promise((resolve) => setTimeout(resolve, 10))
           return {
             release: async () => {
               await semaphore.unlock(lockId)
@@ -80,26 +84,28 @@ const ways: ReadonlyArray<Way> = [
     packages: ["@verrou/core", "knex", "mysql2"],
     note: verrou.note,
     polls: true,
-    open: ({ url }, settings) => verrou.verrouKnex({ client: "mysql2", connection: url, pool: { min: 1, max: poolSize } }, settings)
+    open: ({ url }, settings) =>
+      verrou.verrouKnex({ client: "mysql2", connection: url, pool: { min: 1, max: poolSize } }, settings)
   }
 ]
 
-const server = Effect.gen(function*() {
+const server = Effect.gen(function* () {
   const server = yield* Effect.orElse(Harness.mysql9, () => Harness.mariadb10)
   const admin = yield* Effect.acquireRelease(
     Effect.promise(() => mysql2.createConnection({ uri: server.url })),
     (connection) => Effect.sync(() => connection.destroy())
   )
   const query = (text: string) => Effect.promise(async () => (await admin.query(text))[0] as Array<any>)
-  const [found] = yield* query(
-    "SELECT version() AS version, @@innodb_flush_log_at_trx_commit AS flush"
-  )
+  const [found] = yield* query("SELECT version() AS version, @@innodb_flush_log_at_trx_commit AS flush")
   return {
     setting: `server ${found.version}, innodb_flush_log_at_trx_commit ${found.flush}, pools of ${poolSize}; each statement of a text of several counts`,
     fresh: Effect.map(server.freshDatabase, (url) => ({ url, prefix: "" })),
     // Of all databases: nobody else speaks to it.
     work: () =>
-      Effect.map(query("SHOW GLOBAL STATUS LIKE 'Questions'"), ([row]) => ({ requests: Number(row.Value) - asked++, millis: undefined })),
+      Effect.map(query("SHOW GLOBAL STATUS LIKE 'Questions'"), ([row]) => ({
+        requests: Number(row.Value) - asked++,
+        millis: undefined
+      })),
     stall: () => Effect.acquireRelease(server.suspend, () => server.resume),
     wire: { host: server.host, port: server.port, protocol: "bytes" }
   } satisfies Server

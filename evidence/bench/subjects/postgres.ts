@@ -53,8 +53,10 @@ const bare = async (url: string): Promise<Locker> => {
   }
 }
 
-const ours = (notify: boolean): Way["open"] => ({ url }, settings) =>
-  library(PostgresStorage.layer({ url: Redacted.make(url), table, notify, poolSize }), settings)
+const ours =
+  (notify: boolean): Way["open"] =>
+  ({ url }, settings) =>
+    library(PostgresStorage.layer({ url: Redacted.make(url), table, notify, poolSize }), settings)
 
 const ways: ReadonlyArray<Way> = [
   {
@@ -91,7 +93,7 @@ const ways: ReadonlyArray<Way> = [
   }
 ]
 
-const server = Effect.gen(function*() {
+const server = Effect.gen(function* () {
   const server = yield* Postgres.own
   const [{ commit, fsync, version }] = yield* server.admin(
     `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit`
@@ -101,14 +103,14 @@ const server = Effect.gen(function*() {
     fresh: Effect.map(server.freshDatabase, (url) => ({ url, prefix: "" })),
     work: server.countsStatements
       ? ({ url }) =>
-        Effect.map(
-          server.admin(
-            `SELECT coalesce(sum(calls), 0)::int AS requests, coalesce(sum(total_exec_time), 0)::float8 AS millis FROM pg_stat_statements
+          Effect.map(
+            server.admin(
+              `SELECT coalesce(sum(calls), 0)::int AS requests, coalesce(sum(total_exec_time), 0)::float8 AS millis FROM pg_stat_statements
             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = $1)`,
-            [new URL(url).pathname.slice(1)]
-          ),
-          ([row]) => row as { readonly requests: number; readonly millis: number }
-        )
+              [new URL(url).pathname.slice(1)]
+            ),
+            ([row]) => row as { readonly requests: number; readonly millis: number }
+          )
       : undefined,
     stall: () => Effect.acquireRelease(server.suspend, () => server.resume),
     wire: { host: server.host, port: server.port, protocol: "postgres" }

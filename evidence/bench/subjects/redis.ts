@@ -22,7 +22,7 @@ const bare = async (place: Place): Promise<Locker> => {
     acquire: async (lockId) => {
       const value = `${process.pid}x${made++}`
       const key = `${place.prefix}${lockId}`
-      if (await client.set(key, value, "PX", 3_600_000, "NX") !== "OK") throw new Error("not set")
+      if ((await client.set(key, value, "PX", 3_600_000, "NX")) !== "OK") throw new Error("not set")
       return { release: () => free.benchUnlock(key, value) }
     },
     close: async () => client.disconnect()
@@ -51,7 +51,7 @@ const ways: ReadonlyArray<Way> = [
   ...redisPeers
 ]
 
-const server = Effect.gen(function*() {
+const server = Effect.gen(function* () {
   const server = yield* Harness.own
   const client = yield* Effect.acquireRelease(
     Effect.promise(async () => {
@@ -62,10 +62,14 @@ const server = Effect.gen(function*() {
     }),
     (client) => Effect.sync(() => client.disconnect())
   )
-  const figure = (text: string, name: string): number => Number(new RegExp(`^${name}:([\\d.]+)`, "m").exec(text)?.[1] ?? Number.NaN)
+  const figure = (text: string, name: string): number =>
+    Number(new RegExp(`^${name}:([\\d.]+)`, "m").exec(text)?.[1] ?? Number.NaN)
   const version = /redis_version:(\S+)/.exec(yield* Effect.promise(() => client.info("server")))?.[1] ?? "?"
   const [appendonly, fsync] = yield* Effect.promise(async () =>
-    ((await client.config("GET", "append*")) as Array<string>).flatMap((name, i, all) => ["appendonly", "appendfsync"].includes(name) ? [`${name} ${all[i + 1]}`] : []).sort().reverse()
+    ((await client.config("GET", "append*")) as Array<string>)
+      .flatMap((name, i, all) => (["appendonly", "appendfsync"].includes(name) ? [`${name} ${all[i + 1]}`] : []))
+      .sort()
+      .reverse()
   )
   return {
     setting: `server ${version}, ${appendonly}, ${fsync}`,
@@ -74,7 +78,10 @@ const server = Effect.gen(function*() {
     work: () =>
       Effect.promise(async () => {
         const all = await client.info("all")
-        const micros = Array.from(all.matchAll(/^cmdstat_(?!info)\S+?:calls=\d+,usec=(\d+)/gm)).reduce((sum, [, usec]) => sum + Number(usec), 0)
+        const micros = Array.from(all.matchAll(/^cmdstat_(?!info)\S+?:calls=\d+,usec=(\d+)/gm)).reduce(
+          (sum, [, usec]) => sum + Number(usec),
+          0
+        )
         asked += 1
         return { requests: figure(all, "total_reads_processed") - asked, millis: micros / 1000 }
       }),

@@ -33,26 +33,30 @@ const bracket = (run: (body: (signal?: AbortSignal) => Promise<void>) => Promise
         }
       })
       return body
-    }).catch((error: unknown) => held ? lost() : reject(error instanceof Error ? error : new Error(String(error))))
+    }).catch((error: unknown) => (held ? lost() : reject(error instanceof Error ? error : new Error(String(error)))))
   })
 
-const redlock = (name: string) => async (place: Place, settings: Settings): Promise<Locker> => {
-  const client = await connect(place)
-  const module = await peers.load(name)
-  const Redlock = module.default?.default ?? module.Redlock ?? module.default
-  const locks = new Redlock([client], {
-    retryCount: -1,
-    ...(settings.pollMillis === undefined ? {} : { retryDelay: settings.pollMillis, retryJitter: settings.pollMillis / 2 })
-  })
-  // An extension is tried as often as an acquire: for ever, above, and then no loss would be told.
-  const holding = new Redlock([client])
-  for (const each of [locks, holding]) each.on("error", () => {})
-  return {
-    acquire: (lockId) => locks.acquire([key(place, lockId)], settings.leaseMillis),
-    hold: (lockId, lost) => bracket((body) => holding.using([key(place, lockId)], settings.leaseMillis, body), lost),
-    close: quit(client)
+const redlock =
+  (name: string) =>
+  async (place: Place, settings: Settings): Promise<Locker> => {
+    const client = await connect(place)
+    const module = await peers.load(name)
+    const Redlock = module.default?.default ?? module.Redlock ?? module.default
+    const locks = new Redlock([client], {
+      retryCount: -1,
+      ...(settings.pollMillis === undefined
+        ? {}
+        : { retryDelay: settings.pollMillis, retryJitter: settings.pollMillis / 2 })
+    })
+    // An extension is tried as often as an acquire: for ever, above, and then no loss would be told.
+    const holding = new Redlock([client])
+    for (const each of [locks, holding]) each.on("error", () => {})
+    return {
+      acquire: (lockId) => locks.acquire([key(place, lockId)], settings.leaseMillis),
+      hold: (lockId, lost) => bracket((body) => holding.using([key(place, lockId)], settings.leaseMillis, body), lost),
+      close: quit(client)
+    }
   }
-}
 
 export const redisPeers: ReadonlyArray<Way> = [
   {
@@ -66,7 +70,9 @@ export const redisPeers: ReadonlyArray<Way> = [
       const Redlock = await peers.main("redlock4")
       const locks = new Redlock([client], {
         retryCount: retries,
-        ...(settings.pollMillis === undefined ? {} : { retryDelay: settings.pollMillis, retryJitter: settings.pollMillis / 2 })
+        ...(settings.pollMillis === undefined
+          ? {}
+          : { retryDelay: settings.pollMillis, retryJitter: settings.pollMillis / 2 })
       })
       locks.on("error", () => {})
       return {
@@ -157,7 +163,10 @@ export const redisPeers: ReadonlyArray<Way> = [
     note: "no signal of a loss",
     open: async (place, settings) => {
       const { Redisson } = await peers.load("node-redisson")
-      const redisson = new Redisson({ redis: { options: options(place) }, lockWatchdogTimeout: BigInt(settings.leaseMillis) })
+      const redisson = new Redisson({
+        redis: { options: options(place) },
+        lockWatchdogTimeout: BigInt(settings.leaseMillis)
+      })
       return {
         acquire: async (lockId) => {
           const lock = redisson.getLock(key(place, lockId))
@@ -195,11 +204,16 @@ export const redisPeers: ReadonlyArray<Way> = [
       const { Effect } = await peers.load("effect")
       const layer = RedisBacking.layer(client, { keyPrefix: place.prefix })
       const hold = (lockId: string, lost: () => void) =>
-        bracket((body) =>
-          Effect.runPromise(
-            Effect.flatMap(DistributedSemaphore.make(lockId, { limit: 1, ttl: settings.leaseMillis }), (semaphore: any) =>
-              semaphore.withPermits(1)(Effect.promise(() => body()))).pipe(Effect.provide(layer))
-          ), lost)
+        bracket(
+          (body) =>
+            Effect.runPromise(
+              Effect.flatMap(
+                DistributedSemaphore.make(lockId, { limit: 1, ttl: settings.leaseMillis }),
+                (semaphore: any) => semaphore.withPermits(1)(Effect.promise(() => body()))
+              ).pipe(Effect.provide(layer))
+            ),
+          lost
+        )
       return { acquire: (lockId) => hold(lockId, () => {}), hold, close: quit(client) }
     }
   }

@@ -30,7 +30,7 @@ const ways: ReadonlyArray<Way> = [
       return {
         acquire: async (lockId) => {
           const holdId = `${process.pid}x${made++}`.padEnd(22, "0")
-          if (!await floor.claim(lockId, `owner ${holdId}`, holdId, 3_600_000_000)) throw new Error("not claimed")
+          if (!(await floor.claim(lockId, `owner ${holdId}`, holdId, 3_600_000_000))) throw new Error("not claimed")
           return { release: async () => floor.release(lockId, holdId) }
         },
         close: floor.close
@@ -72,23 +72,27 @@ const ways: ReadonlyArray<Way> = [
   }
 ]
 
-const server = Effect.gen(function*() {
+const server = Effect.gen(function* () {
   const path = yield* folder
   let made = 0
   return {
-    setting: "WAL, synchronous = full; there is no server: the program that stalls is another one that has the file's write lock",
+    setting:
+      "WAL, synchronous = full; there is no server: the program that stalls is another one that has the file's write lock",
     fresh: Effect.sync(() => ({ url: join(path, `locks-${made++}.db`), prefix: "" })),
     work: undefined,
     stall: (places) =>
-      Effect.asVoid(Effect.forEach(places, ({ url }) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const other = new Database(url)
-            other.exec("BEGIN IMMEDIATE")
-            return other
-          }),
-          (other) => Effect.sync(() => void other.close())
-        ))),
+      Effect.asVoid(
+        Effect.forEach(places, ({ url }) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const other = new Database(url)
+              other.exec("BEGIN IMMEDIATE")
+              return other
+            }),
+            (other) => Effect.sync(() => void other.close())
+          )
+        )
+      ),
     wire: undefined
   } satisfies Server
 })

@@ -10,7 +10,7 @@ export const verrou = async (store: unknown, settings: Settings, close: () => Pr
     acquire: async (lockId) => {
       const lock = locks.createLock(lockId, settings.leaseMillis)
       const retry = settings.pollMillis === undefined ? undefined : { retry: { delay: settings.pollMillis } }
-      if (!await lock.acquire(retry)) throw new Error("not acquired")
+      if (!(await lock.acquire(retry))) throw new Error("not acquired")
       return { release: () => lock.release() }
     },
     close
@@ -21,7 +21,11 @@ export const verrou = async (store: unknown, settings: Settings, close: () => Pr
 export const verrouKnex = async (config: object, settings: Settings): Promise<Locker> => {
   const knex = (await peers.main("knex"))(config)
   const { knexStore } = await peers.load("@verrou/core/drivers/knex")
-  const locker = await verrou(knexStore({ connection: knex, tableName: "verrou", autoCreateTable: true }), settings, () => knex.destroy())
+  const locker = await verrou(
+    knexStore({ connection: knex, tableName: "verrou", autoCreateTable: true }),
+    settings,
+    () => knex.destroy()
+  )
   // The table is made at the first use.
   await (await locker.acquire("the first")).release()
   return locker

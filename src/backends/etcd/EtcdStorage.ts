@@ -125,7 +125,7 @@ const open = (
   common: internal.ResolvedCommon,
   options: client.Options
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const etcd = yield* client.make(options)
     const keys = records.keys(common.prefix)
     const until = performance.now() + common.operationTimeout
@@ -152,7 +152,7 @@ const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions>
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checked(internal.common(options))
     const reach = yield* checked(source.make({ url: options.url, tls: options.tls, user: options.user }))
     return yield* open(common, { source: reach, owned: true })
@@ -164,11 +164,17 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category constructors
  */
-export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+export const makeFromChannel = (
+  options: ChannelOptions
+): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function* () {
     const common = yield* checked(internal.common(options))
-    if (typeof options.channel?.createCall !== "function") return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
-    return yield* open(common, { source: yield* checked(source.ofChannel(options.channel, options.user)), owned: false })
+    if (typeof options.channel?.createCall !== "function")
+      return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
+    return yield* open(common, {
+      source: yield* checked(source.ofChannel(options.channel, options.user)),
+      owned: false
+    })
   })
 
 /**
@@ -206,7 +212,8 @@ export const makeFromChannel = (options: ChannelOptions): Effect.Effect<Ports, S
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> => storageOf(make(options))
+export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -233,8 +240,9 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerFromChannel = (options: ChannelOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromChannel(options))
+export const layerFromChannel = (
+  options: ChannelOptions
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> => storageOf(makeFromChannel(options))
 
 /**
  * The compare-and-set store of a cluster, over the same keys as `layer`.

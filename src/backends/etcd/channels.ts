@@ -81,9 +81,10 @@ export const make = (owned: boolean): Channels => {
     leave: (endpoint, silentSince) => {
       endpoint.confirmed = false
       if (endpoints[turn] === endpoint) turn = (turn + 1) % endpoints.length
-      const isDead = silentSince === undefined
-        ? Math.max(endpoint.heard, endpoint.opened) < performance.now() - longestSilence
-        : endpoint.heard < silentSince
+      const isDead =
+        silentSince === undefined
+          ? Math.max(endpoint.heard, endpoint.opened) < performance.now() - longestSilence
+          : endpoint.heard < silentSince
       if (owned && isDead) drop(endpoint)
     },
     replace: (opens) => {

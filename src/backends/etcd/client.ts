@@ -40,7 +40,7 @@ export interface Options {
 }
 
 export const make = ({ owned, source }: Options): Effect.Effect<Client, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const notices = yield* Notices.make("EtcdStorage")
     const active = new Set<() => void>()
     const pool = channels.make(owned)
@@ -66,7 +66,11 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
 
     const nameOf = (endpoint: channels.Endpoint): string => {
       try {
-        return pool.client(endpoint).getChannel().getTarget().replace(/^(dns|ipv[46]):/, "")
+        return pool
+          .client(endpoint)
+          .getChannel()
+          .getTarget()
+          .replace(/^(dns|ipv[46]):/, "")
       } catch {
         return "an endpoint"
       }
@@ -83,7 +87,11 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
     const { once } = unary.make({ active, client: pool.client, isForeign: fault })
 
     const isSame = (a: User | undefined, b: User | undefined): boolean =>
-      a === b || (a !== undefined && b !== undefined && a.name === b.name && Redacted.value(a.password) === Redacted.value(b.password))
+      a === b ||
+      (a !== undefined &&
+        b !== undefined &&
+        a.name === b.name &&
+        Redacted.value(a.password) === Redacted.value(b.password))
 
     const learnReach = (found: Reach) => {
       if (reach === undefined || reach.opens !== found.opens) pool.replace(found.opens)
@@ -96,7 +104,11 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
     const ask = (operation: string, until: number, began: number): Effect.Effect<void, StorageError> =>
       source.fixed ? Effect.void : Effect.map(bounded(operation, until, source.now(operation, began)), learnReach)
 
-    const bounded = <A>(operation: string, until: number, effect: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
+    const bounded = <A>(
+      operation: string,
+      until: number,
+      effect: Effect.Effect<A, StorageError>
+    ): Effect.Effect<A, StorageError> => {
       const start = performance.now()
       return Effect.timeoutOrElse(effect, {
         duration: Math.max(1, until - start),
@@ -120,10 +132,20 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
     const connect = (operation: string, until: number, began: number): Effect.Effect<channels.Endpoint, StorageError> =>
       Effect.suspend(() => {
         if (isClosed) return errors.closed(operation)
-        return isReady() ? Effect.succeed(pool.current()) : Effect.andThen(ask(operation, until, began), Effect.suspend(() => seek(operation, until, pool.size())))
+        return isReady()
+          ? Effect.succeed(pool.current())
+          : Effect.andThen(
+              ask(operation, until, began),
+              Effect.suspend(() => seek(operation, until, pool.size()))
+            )
       })
 
-    const seek = (operation: string, until: number, left: number, worst?: StorageError): Effect.Effect<channels.Endpoint, StorageError> =>
+    const seek = (
+      operation: string,
+      until: number,
+      left: number,
+      worst?: StorageError
+    ): Effect.Effect<channels.Endpoint, StorageError> =>
       Effect.suspend(() => {
         const endpoint = pool.current()
         const start = performance.now()
@@ -142,12 +164,15 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
         }
         return Effect.matchEffect(once(endpoint, protocol.status, {}, anonymous, start + (until - start) / left), {
           onSuccess: ({ isLearner, leader }) =>
-            isLearner ? pass(errors.unfit(operation, nameOf(endpoint), "it is a learner"))
-            : leader === 0 ? pass(errors.unfit(operation, nameOf(endpoint), "it has no leader"))
-            : good(),
+            isLearner
+              ? pass(errors.unfit(operation, nameOf(endpoint), "it is a learner"))
+              : leader === 0
+                ? pass(errors.unfit(operation, nameOf(endpoint), "it has no leader"))
+                : good(),
           onFailure: (error) => {
             if (isClosed) return errors.closed(operation)
-            if (error instanceof unary.Late) return pass(errors.noAnswer(operation, performance.now() - start, "no"), start)
+            if (error instanceof unary.Late)
+              return pass(errors.noAnswer(operation, performance.now() - start, "no"), start)
             if (error instanceof unary.Foreign) return pass(errors.foreign(operation, nameOf(endpoint), "no"))
             if (error instanceof unary.Odd) return pass(errors.odd(operation, "no"))
             // It may mind that we have not said who we are: it is there.
@@ -156,41 +181,67 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
         })
       })
 
-    const authenticate = (operation: string, { name, password }: User, endpoint: channels.Endpoint, until: number, start = performance.now()) =>
+    const authenticate = (
+      operation: string,
+      { name, password }: User,
+      endpoint: channels.Endpoint,
+      until: number,
+      start = performance.now()
+    ) =>
       once(endpoint, protocol.authenticate, { name, password: Redacted.value(password) }, anonymous, until).pipe(
         Effect.map(({ token }) => {
           const found = anonymous.clone()
           found.set("token", token)
-          return metadata = found
+          return (metadata = found)
         }),
         Effect.catch((error): Effect.Effect<Grpc.Metadata, StorageError> => {
           if (error instanceof unary.Late) return errors.noAnswer(operation, performance.now() - start, "no")
           if (error instanceof unary.Foreign) return errors.foreign(operation, nameOf(endpoint), "no")
           if (error instanceof unary.Odd) return errors.odd(operation, "no")
           // Where authentication is not enabled, everybody may.
-          if (errors.codeOf(error) === errors.code.failedPrecondition) return Effect.succeed(metadata = anonymous)
-          const refused = [errors.code.invalidArgument, errors.code.permissionDenied, errors.code.unauthenticated] as ReadonlyArray<unknown>
-          return refused.includes(errors.codeOf(error)) ? errors.refused(operation, error, !source.fixed) : errors.fromDriver(operation, error, "no")
+          if (errors.codeOf(error) === errors.code.failedPrecondition) return Effect.succeed((metadata = anonymous))
+          const refused = [
+            errors.code.invalidArgument,
+            errors.code.permissionDenied,
+            errors.code.unauthenticated
+          ] as ReadonlyArray<unknown>
+          return refused.includes(errors.codeOf(error))
+            ? errors.refused(operation, error, !source.fixed)
+            : errors.fromDriver(operation, error, "no")
         })
       )
 
     /** One login for all who need it: the server makes each a matter of much computing. Who we are is asked anew for each. */
-    const identify = (operation: string, endpoint: channels.Endpoint, until: number, start: number): Effect.Effect<Grpc.Metadata, StorageError> =>
+    const identify = (
+      operation: string,
+      endpoint: channels.Endpoint,
+      until: number,
+      start: number
+    ): Effect.Effect<Grpc.Metadata, StorageError> =>
       Effect.suspend(() =>
-        metadata !== undefined ? Effect.succeed(metadata) : bounded(operation, until, login.withPermits(1)(
-          Effect.suspend(() =>
-            metadata !== undefined ? Effect.succeed(metadata) : Effect.flatMap(source.now(operation, start), ({ user }) => {
-              if (user === undefined) return Effect.succeed(metadata = anonymous)
-              return authenticate(operation, user, endpoint, until)
-            })
-          )
-        ))
+        metadata !== undefined
+          ? Effect.succeed(metadata)
+          : bounded(
+              operation,
+              until,
+              login.withPermits(1)(
+                Effect.suspend(() =>
+                  metadata !== undefined
+                    ? Effect.succeed(metadata)
+                    : Effect.flatMap(source.now(operation, start), ({ user }) => {
+                        if (user === undefined) return Effect.succeed((metadata = anonymous))
+                        return authenticate(operation, user, endpoint, until)
+                      })
+                )
+              )
+            )
       )
 
     /** Tokens end by time, with a restart, and when rights are changed (which has the code of an invalid argument). */
     const forget = (used: Grpc.Metadata, error: unknown): boolean => {
       const found = errors.codeOf(error)
-      if (reach?.user === undefined || (found !== errors.code.unauthenticated && found !== errors.code.invalidArgument)) return false
+      if (reach?.user === undefined || (found !== errors.code.unauthenticated && found !== errors.code.invalidArgument))
+        return false
       if (metadata === used) metadata = undefined
       return true
     }
@@ -211,7 +262,12 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           return Effect.catch(once(endpoint, method, request, meta, until), (error) => {
             const applied = kind === "reads" ? "no" : undefined
             if (error instanceof unary.Late) {
-              if (isClosed) return Effect.fail(applied === "no" ? errors.closed(operation) : errors.noAnswer(operation, performance.now() - start, "unknown"))
+              if (isClosed)
+                return Effect.fail(
+                  applied === "no"
+                    ? errors.closed(operation)
+                    : errors.noAnswer(operation, performance.now() - start, "unknown")
+                )
               pool.leave(endpoint, start)
               return errors.noAnswer(operation, performance.now() - start, applied ?? "unknown")
             }
@@ -219,13 +275,15 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             const isElsewhere = error instanceof unary.Foreign || errors.isUnavailable(error)
             if (isElsewhere) pool.leave(endpoint, error instanceof unary.Foreign ? Number.POSITIVE_INFINITY : undefined)
             // What only reads is asked of the next one.
-            if (isElsewhere && kind === "reads" && more > 1) return attempt(operation, method, request, until, kind, again, more - 1)
+            if (isElsewhere && kind === "reads" && more > 1)
+              return attempt(operation, method, request, until, kind, again, more - 1)
             if (error instanceof unary.Foreign) return errors.foreign(operation, nameOf(endpoint), applied ?? "unknown")
             return forget(meta, error) && again
               ? attempt(operation, method, request, until, kind, false, more)
               : errors.fromDriver(operation, error, applied)
           })
-        }))
+        })
+      )
 
     return {
       call: (operation, method, request, until, kind) => attempt(operation, method, request, until, kind, true),
@@ -238,7 +296,9 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
             (endpoint) => {
               const name = nameOf(endpoint)
               return once(endpoint, protocol.status, {}, anonymous, until).pipe(
-                Effect.catch((error) => error instanceof unary.Foreign ? errors.foreign("setup", name, "no") : Effect.void),
+                Effect.catch((error) =>
+                  error instanceof unary.Foreign ? errors.foreign("setup", name, "no") : Effect.void
+                ),
                 // Connected again when its turn comes.
                 Effect.ensuring(Effect.sync(() => pool.drop(endpoint)))
               )
@@ -247,7 +307,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           )
         }),
       watch: (request, on, patience) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const { watch } = protocol
           const operation = "wakeUps"
           const until = performance.now() + patience
@@ -257,7 +317,8 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
           return yield* stream.open({
             active,
             patience,
-            start: () => pool.client(endpoint).makeBidiStreamRequest(watch.path, watch.serialize, watch.deserialize, meta),
+            start: () =>
+              pool.client(endpoint).makeBidiStreamRequest(watch.path, watch.serialize, watch.deserialize, meta),
             request,
             hear: (response) => {
               endpoint.heard = performance.now()

@@ -37,12 +37,19 @@ export interface Work<O> {
 export type Done<O> = { readonly outcome: O; readonly seen: Seen } | StorageError
 
 export interface Engine {
-  readonly run: <O>(operation: string, works: ReadonlyArray<Work<O>>) => Effect.Effect<ReadonlyArray<Done<O>>, StorageError>
+  readonly run: <O>(
+    operation: string,
+    works: ReadonlyArray<Work<O>>
+  ) => Effect.Effect<ReadonlyArray<Done<O>>, StorageError>
   readonly one: <O>(operation: string, work: Work<O>) => Effect.Effect<Exclude<Done<O>, StorageError>, StorageError>
   /** Whether there is a leader and we may read, and at which revision the store is. */
   readonly probe: (until: number) => Effect.Effect<void, StorageError>
   /** A page of all records, and from where to go on. */
-  readonly page: (operation: string, from: Buffer, anyFormat: boolean) => Effect.Effect<{ readonly all: ReadonlyArray<Seen>; readonly next: Buffer | undefined }, StorageError>
+  readonly page: (
+    operation: string,
+    from: Buffer,
+    anyFormat: boolean
+  ) => Effect.Effect<{ readonly all: ReadonlyArray<Seen>; readonly next: Buffer | undefined }, StorageError>
   /** Notes what a watch has told, and says whether the lock may be free for somebody now. */
   readonly note: (lockId: string, kv: protocol.KeyValue, deleted: boolean) => Effect.Effect<boolean>
   /** The newest revision of the store that this process knows of. */
@@ -86,7 +93,8 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
     memory.set(lockId, seen)
   }
 
-  const left = ({ record, revision }: Seen & { readonly record: LockRecord }, at: number) => observed.left(byRevision(record, revision), at)
+  const left = ({ record, revision }: Seen & { readonly record: LockRecord }, at: number) =>
+    observed.left(byRevision(record, revision), at)
 
   /** As `step` is to see it: observed records hold spans, so it runs at time 0, and one seen for its whole lease is shown to it as over. */
   const judged = ({ record, revision }: Seen, at: number): LockRecord | undefined =>
@@ -96,7 +104,10 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
    * Notes at which revision the store is. A linearizable answer is never older than what was known when it was asked for: if it is, the cluster was restored
    * from a backup, gives revisions anew, and what is remembered is of another history. Tokens go on from the higher revision.
    */
-  const learn = ({ header: { revision } }: { readonly header: { readonly revision: number } }, before: number): number => {
+  const learn = (
+    { header: { revision } }: { readonly header: { readonly revision: number } },
+    before: number
+  ): number => {
     if (revision < before) {
       memory.clear()
       observed = observation.make()
@@ -107,11 +118,20 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
     return revision
   }
 
-  const run = <O>(operation: string, works: ReadonlyArray<Work<O>>): Effect.Effect<ReadonlyArray<Done<O>>, StorageError> =>
-    Effect.gen(function*() {
+  const run = <O>(
+    operation: string,
+    works: ReadonlyArray<Work<O>>
+  ): Effect.Effect<ReadonlyArray<Done<O>>, StorageError> =>
+    Effect.gen(function* () {
       const clock = yield* Effect.clockWith(Effect.succeed)
       const until = performance.now() + Math.min(settings.operationTimeout, Duration.toMillis(yield* Storage.TimeLimit))
-      const tasks = works.map((work): Task<O> => ({ work, key: keys.key(work.lockId), base: undefined, misses: 0, done: undefined }))
+      const tasks = works.map((work): Task<O> => ({
+        work,
+        key: keys.key(work.lockId),
+        base: undefined,
+        misses: 0,
+        done: undefined
+      }))
       let pause: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
 
       /** What is to be sent for a task; `"done"` if nothing is. */
@@ -121,12 +141,18 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
           task.done = base
           return "done"
         }
-        const seen = base ?? memory.get(work.lockId) ?? (work.unseen === "absent" ? { record: undefined, revision: 0 } : undefined)
+        const seen =
+          base ?? memory.get(work.lockId) ?? (work.unseen === "absent" ? { record: undefined, revision: 0 } : undefined)
         if (seen === undefined) return "read"
         const record = judged(seen, micros(clock))
         const step = work.decide(record)
         if (step.record !== record) {
-          return { base: seen, next: step.record, bytes: step.record === undefined ? undefined : records.encode(step.record), outcome: step.outcome }
+          return {
+            base: seen,
+            next: step.record,
+            bytes: step.record === undefined ? undefined : records.encode(step.record),
+            outcome: step.outcome
+          }
         }
         if (base === undefined) return "read"
         task.done = { outcome: step.outcome, seen }
@@ -165,7 +191,8 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
         if (beaten !== undefined) {
           pause ??= yield* Schedule.toStepWithSleep(settings.versionMissRetry)
           const more = yield* Effect.match(pause(undefined), { onFailure: () => false, onSuccess: () => true })
-          if (!more || performance.now() >= until) return yield* errors.conflict(operation, beaten.task.work.lockId, tasks.length === 1 ? "no" : "unknown")
+          if (!more || performance.now() >= until)
+            return yield* errors.conflict(operation, beaten.task.work.lockId, tasks.length === 1 ? "no" : "unknown")
           // It has changed meanwhile, as far as is known.
           for (const { task } of open) task.misses = 0
         }
@@ -179,29 +206,45 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
   /** How many parts a transaction may have: fewer, once a server has found one too large. Nothing of that one was applied. */
   let most = Number.POSITIVE_INFINITY
 
-  const runMany = <O>(operation: string, works: ReadonlyArray<Work<O>>): Effect.Effect<ReadonlyArray<Done<O>>, StorageError> =>
+  const runMany = <O>(
+    operation: string,
+    works: ReadonlyArray<Work<O>>
+  ): Effect.Effect<ReadonlyArray<Done<O>>, StorageError> =>
     Effect.suspend(() => {
       if (works.length === 0) return Effect.succeed([])
       const halves = Effect.suspend(() => {
         const half = (works.length + 1) >> 1
-        return Effect.zipWith(runMany(operation, works.slice(0, half)), runMany(operation, works.slice(half)), (a, b) => [...a, ...b])
+        return Effect.zipWith(
+          runMany(operation, works.slice(0, half)),
+          runMany(operation, works.slice(half)),
+          (a, b) => [...a, ...b]
+        )
       })
-      return works.length > most ? halves : Effect.catchIf(
-        run(operation, works),
-        (error) => works.length > 1 && errors.codeOf(error.cause) === errors.code.invalidArgument,
-        () => {
-          most = Math.min(most, works.length - 1)
-          return halves
-        }
-      )
+      return works.length > most
+        ? halves
+        : Effect.catchIf(
+            run(operation, works),
+            (error) => works.length > 1 && errors.codeOf(error.cause) === errors.code.invalidArgument,
+            () => {
+              most = Math.min(most, works.length - 1)
+              return halves
+            }
+          )
     })
 
   return {
     run: runMany,
-    one: (operation, work) => Effect.flatMap(run(operation, [work]), ([done]) => done instanceof StorageError ? done : Effect.succeed(done!)),
+    one: (operation, work) =>
+      Effect.flatMap(run(operation, [work]), ([done]) => (done instanceof StorageError ? done : Effect.succeed(done!))),
     probe: (until) =>
       Effect.map(
-        client.call("setup", protocol.range, { key: keys.first, rangeEnd: keys.end, limit: 1, keysOnly: true }, until, "reads"),
+        client.call(
+          "setup",
+          protocol.range,
+          { key: keys.first, rangeEnd: keys.end, limit: 1, keysOnly: true },
+          until,
+          "reads"
+        ),
         (found) => void learn(found, 0)
       ),
     page: (operation, from, anyFormat) =>
@@ -219,7 +262,10 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
             all.push({ record, revision: kv.modRevision })
           }
           const last = found.kvs[found.kvs.length - 1]
-          return Effect.succeed({ all, next: found.more && last !== undefined ? Buffer.concat([last.key, Buffer.of(0)]) : undefined })
+          return Effect.succeed({
+            all,
+            next: found.more && last !== undefined ? Buffer.concat([last.key, Buffer.of(0)]) : undefined
+          })
         })
       }),
     note: (lockId, kv, deleted) =>
@@ -229,8 +275,10 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
           if (record instanceof StorageError) return false
           known = Math.max(known, kv.modRevision)
           const before = memory.get(lockId)
-          const fewer = before === undefined || record === undefined || record.holds.length < (before.record?.holds.length ?? 0)
-          const free = record === undefined || record.holds.length === 0 || (record.kind !== LockRecords.exclusive && fewer)
+          const fewer =
+            before === undefined || record === undefined || record.holds.length < (before.record?.holds.length ?? 0)
+          const free =
+            record === undefined || record.holds.length === 0 || (record.kind !== LockRecords.exclusive && fewer)
           // Of locks that this process has to do with, and nothing older than what it has seen.
           if (before !== undefined && before.revision < kv.modRevision) {
             const seen = { record, revision: deleted ? 0 : kv.modRevision, bytes: deleted ? undefined : kv.value }
@@ -245,7 +293,11 @@ export const make = (client: Client, keys: records.Keys, settings: ResolvedCommo
     estimate: (seen) =>
       Effect.clockWith((clock) =>
         Effect.sync(() => {
-          const found = observed.estimate(byRevision(seen.record, seen.revision), micros(clock), Math.floor(wallMillis(clock) * 1000))
+          const found = observed.estimate(
+            byRevision(seen.record, seen.revision),
+            micros(clock),
+            Math.floor(wallMillis(clock) * 1000)
+          )
           return { record: { ...found.record, version: seen.record.version }, validFor: found.left }
         })
       )

@@ -62,17 +62,39 @@ const hints: Record<number, string> = {
 
 /** The driver tells no code of what it met while it connected, and only a hint hangs on its words. */
 const connecting: ReadonlyArray<readonly [RegExp, string]> = [
-  [/unable to (verify|get)|self.signed/i, "Hint: the server's certificate is of an authority that is not known here: give that authority's as `tls: { ca }`"],
-  [/ALTNAME_INVALID|does not match certificate/i, "Hint: the server's certificate is not for this name: use one in the url that it is for"],
-  [/certificate has expired|not yet valid/i, "Hint: the server's certificate is out of date: renew it, and check the clocks"],
-  [/alert (unknown ca|bad certificate|certificate|handshake|access denied)|alert number (40|42|44|45|46|48|49|116)\b/i, "Hint: the server asks for a certificate that it accepts: give `tls: { cert, key }`, and present ones"],
-  [/wrong version number|packet length too long|EPROTO/i, "Hint: does the server speak TLS? If not, the url is one of etcd://"],
+  [
+    /unable to (verify|get)|self.signed/i,
+    "Hint: the server's certificate is of an authority that is not known here: give that authority's as `tls: { ca }`"
+  ],
+  [
+    /ALTNAME_INVALID|does not match certificate/i,
+    "Hint: the server's certificate is not for this name: use one in the url that it is for"
+  ],
+  [
+    /certificate has expired|not yet valid/i,
+    "Hint: the server's certificate is out of date: renew it, and check the clocks"
+  ],
+  [
+    /alert (unknown ca|bad certificate|certificate|handshake|access denied)|alert number (40|42|44|45|46|48|49|116)\b/i,
+    "Hint: the server asks for a certificate that it accepts: give `tls: { cert, key }`, and present ones"
+  ],
+  [
+    /wrong version number|packet length too long|EPROTO/i,
+    "Hint: does the server speak TLS? If not, the url is one of etcd://"
+  ],
   [/name resolution|ENOTFOUND|EAI_AGAIN/i, "Hint: the name in the url is not known"],
-  [/Failed to connect|ECONN|ETIMEDOUT|EHOSTUNREACH|socket hang up|dropped|disconnected/i, "Hint: is it up, and is this its port for clients? If it speaks TLS, the url is one of etcds://"]
+  [
+    /Failed to connect|ECONN|ETIMEDOUT|EHOSTUNREACH|socket hang up|dropped|disconnected/i,
+    "Hint: is it up, and is this its port for clients? If it speaks TLS, the url is one of etcds://"
+  ]
 ]
 
 const hintOf = (found: number | undefined, text: string): string | undefined =>
-  found === code.unavailable ? connecting.find(([words]) => words.test(text))?.[1] : found === undefined ? undefined : hints[found]
+  found === code.unavailable
+    ? connecting.find(([words]) => words.test(text))?.[1]
+    : found === undefined
+      ? undefined
+      : hints[found]
 
 const name = (operation: string) => `EtcdStorage.${operation}`
 
@@ -82,7 +104,10 @@ export const codeOf = (error: unknown): number | undefined => {
 }
 
 /** As the driver tells it of a server that cannot be reached. */
-export const unavailable = (error: unknown) => ({ code: code.unavailable, details: error instanceof Error ? error.message : String(error) })
+export const unavailable = (error: unknown) => ({
+  code: code.unavailable,
+  details: error instanceof Error ? error.message : String(error)
+})
 
 export const isUnavailable = (error: unknown): boolean => codeOf(error) === code.unavailable
 
@@ -123,7 +148,13 @@ export const refused = (operation: string, error: unknown, isRetryable: boolean)
 
 /** What an option gave when it was asked for what it is now. */
 export const nonsense = (operation: string, { message }: InvalidOptions): StorageError =>
-  new StorageError({ reason: "Connection", operation: name(operation), isRetryable: true, applied: "no", message: `what was asked for anew cannot be used: ${message}` })
+  new StorageError({
+    reason: "Connection",
+    operation: name(operation),
+    isRetryable: true,
+    applied: "no",
+    message: `what was asked for anew cannot be used: ${message}`
+  })
 
 class ForeignCluster extends Error {
   override readonly name = "ForeignCluster"
@@ -131,19 +162,39 @@ class ForeignCluster extends Error {
 
 /** Locks of one cluster say nothing about those of another. */
 export const foreign = (operation: string, endpoint: string, applied: "no" | "unknown"): StorageError => {
-  const message = `${endpoint} belongs to another cluster of etcd than the one that this layer began with, whose locks it does not have. ` +
+  const message =
+    `${endpoint} belongs to another cluster of etcd than the one that this layer began with, whose locks it does not have. ` +
     "Hint: correct the name or the list of endpoints; if the locks have moved for good, restart all programs that use them"
-  return new StorageError({ reason: "Schema", operation: name(operation), isRetryable: false, applied, message, cause: new ForeignCluster(message) })
+  return new StorageError({
+    reason: "Schema",
+    operation: name(operation),
+    isRetryable: false,
+    applied,
+    message,
+    cause: new ForeignCluster(message)
+  })
 }
 
 export const isForeign = (error: StorageError): boolean => error.cause instanceof ForeignCluster
 
 export const unfit = (operation: string, endpoint: string, why: string): StorageError =>
-  new StorageError({ reason: "Connection", operation: name(operation), isRetryable: true, applied: "no", message: `${endpoint} serves no locks now: ${why}` })
+  new StorageError({
+    reason: "Connection",
+    operation: name(operation),
+    isRetryable: true,
+    applied: "no",
+    message: `${endpoint} serves no locks now: ${why}`
+  })
 
 /** Not what etcd answers: it may come from something else on that port. */
 export const odd = (operation: string, applied: "no" | "unknown"): StorageError =>
-  new StorageError({ reason: "Unknown", operation: name(operation), isRetryable: true, applied, message: "an answer has not the shape of one of etcd: is it etcd that answers there?" })
+  new StorageError({
+    reason: "Unknown",
+    operation: name(operation),
+    isRetryable: true,
+    applied,
+    message: "an answer has not the shape of one of etcd: is it etcd that answers there?"
+  })
 
 export const noAnswer = (operation: string, millis: number, applied: "no" | "unknown"): StorageError =>
   new StorageError({

@@ -29,7 +29,11 @@ export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   if (fault !== undefined) return fault
   const timeout = operationTimeout(options.operationTimeout)
   if (typeof timeout !== "number") return timeout
-  return { prefix: prefix as string, operationTimeout: timeout, versionMissRetry: options.versionMissRetry ?? defaultVersionMissRetry }
+  return {
+    prefix: prefix as string,
+    operationTimeout: timeout,
+    versionMissRetry: options.versionMissRetry ?? defaultVersionMissRetry
+  }
 }
 
 export interface UserOption {
@@ -46,7 +50,8 @@ export interface ResolvedUrl {
   readonly user: User | undefined
 }
 
-const urlRule = "a Redacted URL such as etcd://user:password@host1:2379,host2:2379 (etcds:// for TLS), " +
+const urlRule =
+  "a Redacted URL such as etcd://user:password@host1:2379,host2:2379 (etcds:// for TLS), " +
   "with the characters / ? # @ : % , of user and password percent-encoded"
 
 const host = /^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/
@@ -65,7 +70,10 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
   if (text === "") return bad("empty")
   const unknown = parameter(text)
-  if (unknown !== undefined) return bad(`a URL with the parameter ${JSON.stringify(unknown)}, and takes none (TLS is etcds://, certificates are the option \`tls\`)`)
+  if (unknown !== undefined)
+    return bad(
+      `a URL with the parameter ${JSON.stringify(unknown)}, and takes none (TLS is etcds://, certificates are the option \`tls\`)`
+    )
   const parts = /^(etcds?|https?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?$/i.exec(text)
   if (parts === null) return bad("not a URL of etcd")
   const [, scheme, credentials, hosts] = parts
@@ -94,13 +102,20 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
 
 /** One that is asked for has to be somebody. */
 export const someUser = (value: unknown): User | InvalidOptions => {
-  const { name, password } = (typeof value === "object" && value !== null ? value : {}) as { readonly name?: unknown; readonly password?: unknown }
-  return typeof name === "string" && name !== "" && Redacted.isRedacted(password) && typeof Redacted.value(password) === "string"
+  const { name, password } = (typeof value === "object" && value !== null ? value : {}) as {
+    readonly name?: unknown
+    readonly password?: unknown
+  }
+  return typeof name === "string" &&
+    name !== "" &&
+    Redacted.isRedacted(password) &&
+    typeof Redacted.value(password) === "string"
     ? { name, password: password as Redacted.Redacted }
     : new InvalidOptions({ field: "user", kind: "something else", rule: "{ name, password }, the password Redacted" })
 }
 
-export const user = (value: unknown): User | undefined | InvalidOptions => value === undefined ? undefined : someUser(value)
+export const user = (value: unknown): User | undefined | InvalidOptions =>
+  value === undefined ? undefined : someUser(value)
 
 export interface Tls {
   readonly ca?: string | Uint8Array | undefined
@@ -115,20 +130,33 @@ export interface ResolvedTls {
 }
 
 const bytes = (value: unknown): Buffer | undefined =>
-  typeof value === "string" && value !== "" ? Buffer.from(value, "utf8")
-  : value instanceof Uint8Array && value.length > 0 ? Buffer.from(value)
-  : undefined
+  typeof value === "string" && value !== ""
+    ? Buffer.from(value, "utf8")
+    : value instanceof Uint8Array && value.length > 0
+      ? Buffer.from(value)
+      : undefined
 
 export const noTls: ResolvedTls = { ca: null, cert: null, key: null }
 
 export const tls = (options: Tls): ResolvedTls | InvalidOptions => {
   if (typeof options !== "object" || options === null) return invalid("tls", options, "{ ca, cert, key }, each in PEM")
   const pem = (field: "ca" | "cert" | "key", value: unknown): Buffer | null | InvalidOptions =>
-    value === undefined ? null : bytes(value) ?? new InvalidOptions({ field: `tls.${field}`, kind: "something else", rule: "a text or bytes in PEM, the key Redacted" })
+    value === undefined
+      ? null
+      : (bytes(value) ??
+        new InvalidOptions({
+          field: `tls.${field}`,
+          kind: "something else",
+          rule: "a text or bytes in PEM, the key Redacted"
+        }))
   const ca = pem("ca", options.ca)
   const cert = pem("cert", options.cert)
-  const key = pem("key", options.key === undefined ? undefined : Redacted.isRedacted(options.key) ? Redacted.value(options.key) : null)
+  const key = pem(
+    "key",
+    options.key === undefined ? undefined : Redacted.isRedacted(options.key) ? Redacted.value(options.key) : null
+  )
   for (const each of [ca, cert, key]) if (each instanceof InvalidOptions) return each
-  if ((cert === null) !== (key === null)) return invalid("tls", cert === null ? "key without cert" : "cert without key", "both cert and key, or neither")
+  if ((cert === null) !== (key === null))
+    return invalid("tls", cert === null ? "key without cert" : "cert without key", "both cert and key, or neither")
   return { ca, cert, key } as ResolvedTls
 }

@@ -6,19 +6,26 @@ import { fromJSON } from "@grpc/proto-loader"
 type Fields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>
 
 const message = (fields: Fields, oneof: Record<string, ReadonlyArray<string>> = {}) => ({
-  fields: Object.fromEntries(Object.entries(fields).map(([name, [type, id, rule]]) => [name, rule === undefined ? { type, id } : { type, id, rule }])),
+  fields: Object.fromEntries(
+    Object.entries(fields).map(([name, [type, id, rule]]) => [
+      name,
+      rule === undefined ? { type, id } : { type, id, rule }
+    ])
+  ),
   oneofs: Object.fromEntries(Object.entries(oneof).map(([name, fields]) => [name, { oneof: [...fields] }]))
 })
 
 const service = (...names: ReadonlyArray<string>) => ({
-  methods: Object.fromEntries(names.map((name) => [
-    name,
-    {
-      requestType: `${name}Request`,
-      responseType: `${name}Response`,
-      ...(name === "Watch" ? { requestStream: true, responseStream: true } : {})
-    }
-  ]))
+  methods: Object.fromEntries(
+    names.map((name) => [
+      name,
+      {
+        requestType: `${name}Request`,
+        responseType: `${name}Response`,
+        ...(name === "Watch" ? { requestStream: true, responseStream: true } : {})
+      }
+    ])
+  )
 })
 
 const json = {
@@ -32,30 +39,55 @@ const json = {
         // Ids are told apart by the 53 bits that are left of them.
         ResponseHeader: message({ clusterId: ["uint64", 1], revision: ["int64", 3] }),
         KeyValue: message({ key: ["bytes", 1], modRevision: ["int64", 3], value: ["bytes", 5] }),
-        RangeRequest: message({ key: ["bytes", 1], rangeEnd: ["bytes", 2], limit: ["int64", 3], keysOnly: ["bool", 8] }),
+        RangeRequest: message({
+          key: ["bytes", 1],
+          rangeEnd: ["bytes", 2],
+          limit: ["int64", 3],
+          keysOnly: ["bool", 8]
+        }),
         RangeResponse: message({ header: ["ResponseHeader", 1], kvs: ["KeyValue", 2, "repeated"], more: ["bool", 3] }),
         PutRequest: message({ key: ["bytes", 1], value: ["bytes", 2] }),
         PutResponse: message({}),
         DeleteRangeRequest: message({ key: ["bytes", 1] }),
         DeleteRangeResponse: message({}),
         Compare: message(
-          { result: ["int32", 1], target: ["int32", 2], key: ["bytes", 3], modRevision: ["int64", 6], value: ["bytes", 7] },
+          {
+            result: ["int32", 1],
+            target: ["int32", 2],
+            key: ["bytes", 3],
+            modRevision: ["int64", 6],
+            value: ["bytes", 7]
+          },
           { union: ["modRevision", "value"] }
         ),
-        RequestOp: message({
-          range: ["RangeRequest", 1],
-          put: ["PutRequest", 2],
-          delete: ["DeleteRangeRequest", 3],
-          txn: ["TxnRequest", 4]
-        }, { request: ["range", "put", "delete", "txn"] }),
-        ResponseOp: message({
-          range: ["RangeResponse", 1],
-          put: ["PutResponse", 2],
-          delete: ["DeleteRangeResponse", 3],
-          txn: ["TxnResponse", 4]
-        }, { response: ["range", "put", "delete", "txn"] }),
-        TxnRequest: message({ compare: ["Compare", 1, "repeated"], success: ["RequestOp", 2, "repeated"], failure: ["RequestOp", 3, "repeated"] }),
-        TxnResponse: message({ header: ["ResponseHeader", 1], succeeded: ["bool", 2], responses: ["ResponseOp", 3, "repeated"] }),
+        RequestOp: message(
+          {
+            range: ["RangeRequest", 1],
+            put: ["PutRequest", 2],
+            delete: ["DeleteRangeRequest", 3],
+            txn: ["TxnRequest", 4]
+          },
+          { request: ["range", "put", "delete", "txn"] }
+        ),
+        ResponseOp: message(
+          {
+            range: ["RangeResponse", 1],
+            put: ["PutResponse", 2],
+            delete: ["DeleteRangeResponse", 3],
+            txn: ["TxnResponse", 4]
+          },
+          { response: ["range", "put", "delete", "txn"] }
+        ),
+        TxnRequest: message({
+          compare: ["Compare", 1, "repeated"],
+          success: ["RequestOp", 2, "repeated"],
+          failure: ["RequestOp", 3, "repeated"]
+        }),
+        TxnResponse: message({
+          header: ["ResponseHeader", 1],
+          succeeded: ["bool", 2],
+          responses: ["ResponseOp", 3, "repeated"]
+        }),
         WatchCreateRequest: message({ key: ["bytes", 1], rangeEnd: ["bytes", 2] }),
         WatchRequest: message({ create: ["WatchCreateRequest", 1] }, { union: ["create"] }),
         Event: message({ type: ["int32", 1], kv: ["KeyValue", 2] }),
@@ -70,7 +102,13 @@ const json = {
         AuthenticateRequest: message({ name: ["string", 1], password: ["string", 2] }),
         AuthenticateResponse: message({ header: ["ResponseHeader", 1], token: ["string", 2] }),
         StatusRequest: message({}),
-        StatusResponse: message({ header: ["ResponseHeader", 1], version: ["string", 2], leader: ["uint64", 5], errors: ["string", 8, "repeated"], isLearner: ["bool", 10] })
+        StatusResponse: message({
+          header: ["ResponseHeader", 1],
+          version: ["string", 2],
+          leader: ["uint64", 5],
+          errors: ["string", 8, "repeated"],
+          isLearner: ["bool", 10]
+        })
       }
     }
   }
@@ -102,7 +140,9 @@ export interface RangeResponse extends Header {
 }
 
 /** `result` and `target` are left out where they are 0. */
-export type Compare = { readonly target: number; readonly key: Buffer } & ({ readonly modRevision: number } | { readonly value: Buffer })
+export type Compare = { readonly target: number; readonly key: Buffer } & (
+  { readonly modRevision: number } | { readonly value: Buffer }
+)
 
 /** `Compare.target` for the revision of a key's last change, which is 0 where there is no such key. */
 export const modRevision = 2
@@ -163,11 +203,16 @@ export interface Method<I, O> {
 }
 
 const method = <I, O>(service: string, name: string, isRight: Method<I, O>["isRight"]): Method<I, O> => {
-  const found = (definition[`etcdserverpb.${service}`] as unknown as Record<string, {
-    readonly path: string
-    readonly requestSerialize: (value: I) => Buffer
-    readonly responseDeserialize: (bytes: Buffer) => O
-  }>)[name]!
+  const found = (
+    definition[`etcdserverpb.${service}`] as unknown as Record<
+      string,
+      {
+        readonly path: string
+        readonly requestSerialize: (value: I) => Buffer
+        readonly responseDeserialize: (bytes: Buffer) => O
+      }
+    >
+  )[name]!
   return { path: found.path, serialize: found.requestSerialize, deserialize: found.responseDeserialize, isRight }
 }
 
@@ -175,23 +220,39 @@ const hasHeader = ({ header }: Header): boolean => ((header as Header["header"] 
 
 const isPair = (kv: KeyValue | null | undefined): boolean => Buffer.isBuffer(kv?.key) && Buffer.isBuffer(kv.value)
 
-const areFound = (found: Pick<RangeResponse, "kvs"> | null | undefined): boolean => found === null || found === undefined || found.kvs.every(isPair)
+const areFound = (found: Pick<RangeResponse, "kvs"> | null | undefined): boolean =>
+  found === null || found === undefined || found.kvs.every(isPair)
 
 /** Down to what a transaction within a transaction found. */
-const areAnswers = ({ responses, succeeded }: Omit<TxnResponse, "header">, { failure, success }: TxnRequest): boolean => {
+const areAnswers = (
+  { responses, succeeded }: Omit<TxnResponse, "header">,
+  { failure, success }: TxnRequest
+): boolean => {
   const asked = succeeded ? success : failure
-  return responses.length === asked.length && responses.every(({ range, txn }, i) => {
-    const one = asked[i]!
-    return areFound(range) && ("txn" in one ? txn !== null && txn !== undefined && areAnswers(txn, one.txn) : true)
-  })
+  return (
+    responses.length === asked.length &&
+    responses.every(({ range, txn }, i) => {
+      const one = asked[i]!
+      return areFound(range) && ("txn" in one ? txn !== null && txn !== undefined && areAnswers(txn, one.txn) : true)
+    })
+  )
 }
 
-export const range = method<RangeRequest, RangeResponse>("KV", "Range", (answer) => hasHeader(answer) && areFound(answer))
-export const txn = method<TxnRequest, TxnResponse>("KV", "Txn", (answer, request) => hasHeader(answer) && areAnswers(answer, request))
-export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch", ({ events }) => events.every(({ kv }) => isPair(kv)))
-export const authenticate = method<{ readonly name: string; readonly password: string }, { readonly token: string } & Header>(
-  "Auth",
-  "Authenticate",
-  ({ token }) => typeof token === "string"
+export const range = method<RangeRequest, RangeResponse>(
+  "KV",
+  "Range",
+  (answer) => hasHeader(answer) && areFound(answer)
 )
+export const txn = method<TxnRequest, TxnResponse>(
+  "KV",
+  "Txn",
+  (answer, request) => hasHeader(answer) && areAnswers(answer, request)
+)
+export const watch = method<WatchRequest, WatchResponse>("Watch", "Watch", ({ events }) =>
+  events.every(({ kv }) => isPair(kv))
+)
+export const authenticate = method<
+  { readonly name: string; readonly password: string },
+  { readonly token: string } & Header
+>("Auth", "Authenticate", ({ token }) => typeof token === "string")
 export const status = method<Record<string, never>, Status>("Maintenance", "Status", () => true)

@@ -29,7 +29,8 @@ export const keys = (prefix: string): Keys => {
   }
 }
 
-export const encode = ({ lockId: _, ...rest }: LockRecord.LockRecord): Buffer => Buffer.from(JSON.stringify(rest), "utf8")
+export const encode = ({ lockId: _, ...rest }: LockRecord.LockRecord): Buffer =>
+  Buffer.from(JSON.stringify(rest), "utf8")
 
 const isText = (value: unknown) => typeof value === "string"
 
@@ -46,7 +47,10 @@ const shape: Readonly<Record<string, (value: unknown) => boolean>> = {
 }
 
 const newer = (operation: string, lockId: string, format: number): StorageError =>
-  errors.schema(operation, `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`)
+  errors.schema(
+    operation,
+    `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  )
 
 /** A record that this version of the library can judge. */
 export const readable = (operation: string, record: LockRecord.LockRecord): LockRecord.LockRecord | StorageError =>
@@ -63,9 +67,17 @@ export const decode = (operation: string, lockId: string, kv: KeyValue): LockRec
   if (typeof value === "object" && value !== null) {
     if (Object.entries(shape).every(([field, isRight]) => isRight(value[field]))) {
       const { ownerLabel, ...rest } = value
-      return { ...rest, ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel : undefined), lockId } as unknown as LockRecord.LockRecord
+      return {
+        ...rest,
+        ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel : undefined),
+        lockId
+      } as unknown as LockRecord.LockRecord
     }
-    if (typeof value.format === "number" && value.format > LockRecord.format) return newer(operation, lockId, value.format)
+    if (typeof value.format === "number" && value.format > LockRecord.format)
+      return newer(operation, lockId, value.format)
   }
-  return errors.schema(operation, `the value of the key of ${JSON.stringify(lockId)} is no record of a lock: choose another \`prefix\``)
+  return errors.schema(
+    operation,
+    `the value of the key of ${JSON.stringify(lockId)} is no record of a lock: choose another \`prefix\``
+  )
 }

@@ -55,17 +55,25 @@ const looked = (range: protocol.RangeResponse | null | undefined): Reply => ({ w
 const tried = (txn: Omit<protocol.TxnResponse, "header">): Reply =>
   txn.succeeded ? { written: true, kv: undefined } : looked(txn.responses[0]?.range)
 
-export const send = (client: Client, operation: string, parts: ReadonlyArray<Part>, until: number): Effect.Effect<Replies, StorageError> => {
+export const send = (
+  client: Client,
+  operation: string,
+  parts: ReadonlyArray<Part>,
+  until: number
+): Effect.Effect<Replies, StorageError> => {
   const [part] = parts
   if (parts.length === 1 && part!.write === undefined) {
-    return Effect.map(
-      client.call(operation, protocol.range, { key: part!.key }, until, "reads"),
-      (found) => ({ header: found.header, replies: [looked(found)] })
-    )
+    return Effect.map(client.call(operation, protocol.range, { key: part!.key }, until, "reads"), (found) => ({
+      header: found.header,
+      replies: [looked(found)]
+    }))
   }
   if (parts.length === 1) {
     const request = transaction(part!.key, part!.write!)
-    const plain = Effect.map(client.call(operation, protocol.txn, request, until, "writes"), (found) => ({ header: found.header, replies: [tried(found)] }))
+    const plain = Effect.map(client.call(operation, protocol.txn, request, until, "writes"), (found) => ({
+      header: found.header,
+      replies: [tried(found)]
+    }))
     return keeping.has(operation) ? Effect.catchIf(plain, isFull, () => many(client, operation, parts, until)) : plain
   }
   return many(client, operation, parts, until)
@@ -80,10 +88,20 @@ const keeping = new Set(["renew", "release", "revoke"])
  */
 const isFull = (error: StorageError): boolean => errors.codeOf(error.cause) === errors.code.resourceExhausted
 
-const many = (client: Client, operation: string, parts: ReadonlyArray<Part>, until: number): Effect.Effect<Replies, StorageError> => {
-  const success = parts.map(({ key, write }): protocol.RequestOp => write === undefined ? { range: { key } } : { txn: transaction(key, write) })
-  return Effect.map(client.call(operation, protocol.txn, { compare: [], success, failure: [] }, until, "writes"), (found) => ({
-    header: found.header,
-    replies: found.responses.map(({ range, txn }) => txn === null || txn === undefined ? looked(range) : tried(txn))
-  }))
+const many = (
+  client: Client,
+  operation: string,
+  parts: ReadonlyArray<Part>,
+  until: number
+): Effect.Effect<Replies, StorageError> => {
+  const success = parts.map(({ key, write }): protocol.RequestOp =>
+    write === undefined ? { range: { key } } : { txn: transaction(key, write) }
+  )
+  return Effect.map(
+    client.call(operation, protocol.txn, { compare: [], success, failure: [] }, until, "writes"),
+    (found) => ({
+      header: found.header,
+      replies: found.responses.map(({ range, txn }) => (txn === null || txn === undefined ? looked(range) : tried(txn)))
+    })
+  )
 }

@@ -45,18 +45,27 @@ const settings: Grpc.ClientOptions = {
   "grpc.primary_user_agent": "effect-storage-lock"
 }
 
-const opens = ({ endpoints, tls }: options.ResolvedUrl, pem: options.ResolvedTls): ReadonlyArray<Open> | InvalidOptions => {
+const opens = (
+  { endpoints, tls }: options.ResolvedUrl,
+  pem: options.ResolvedTls
+): ReadonlyArray<Open> | InvalidOptions => {
   try {
     const credentials = tls ? Grpc.credentials.createSsl(pem.ca, pem.key, pem.cert) : Grpc.credentials.createInsecure()
     return endpoints.map((endpoint) => () => new Grpc.Client(endpoint, credentials, settings))
   } catch {
     // What is wrong with them is not told: it might quote the key.
-    return new InvalidOptions({ field: "tls", kind: "not to be read", rule: "certificates and a key in PEM that belong together" })
+    return new InvalidOptions({
+      field: "tls",
+      kind: "not to be read",
+      rule: "certificates and a key in PEM that belong together"
+    })
   }
 }
 
-export const openChannel = (channel: Grpc.Channel): Open => () =>
-  new Grpc.Client(channel.getTarget(), Grpc.credentials.createInsecure(), { channelOverride: channel })
+export const openChannel =
+  (channel: Grpc.Channel): Open =>
+  () =>
+    new Grpc.Client(channel.getTarget(), Grpc.credentials.createInsecure(), { channelOverride: channel })
 
 interface Given {
   readonly url: options.ResolvedUrl
@@ -69,8 +78,8 @@ const fitting = ({ tls, url, user }: Given): InvalidOptions | undefined =>
   tls !== undefined && !url.tls
     ? new InvalidOptions({ field: "tls", kind: "given", rule: "left out, or the url one of etcds://" })
     : user !== undefined && url.user !== undefined
-    ? new InvalidOptions({ field: "user", kind: "given twice", rule: "given here or in the url" })
-    : undefined
+      ? new InvalidOptions({ field: "user", kind: "given twice", rule: "given here or in the url" })
+      : undefined
 
 const reachOf = (given: Given): Reach | InvalidOptions => {
   const made = fitting(given) ?? opens(given.url, given.tls ?? options.noTls)
@@ -81,14 +90,23 @@ const reachOf = (given: Given): Reach | InvalidOptions => {
 const key = ({ tls, url }: Given): string => JSON.stringify([url.tls, url.endpoints, tls?.ca, tls?.cert, tls?.key])
 
 /** Asks for what is not fixed, and what it gives is judged as if it had been given at first, but for that it may be better the next time. */
-const asked = <A, B>(operation: string, field: string, option: present.Present<A>, check: (value: A) => B | InvalidOptions) =>
+const asked = <A, B>(
+  operation: string,
+  field: string,
+  option: present.Present<A>,
+  check: (value: A) => B | InvalidOptions
+) =>
   Effect.flatMap(present.now(`EtcdStorage.${operation}`, field, option), (value): Effect.Effect<B, StorageError> => {
     const found = check(value)
     return found instanceof InvalidOptions ? errors.nonsense(operation, found) : Effect.succeed(found)
   })
 
 /** Said at once of what is fixed, before any I/O. */
-const early = <A>(field: string, option: present.Present<A> | undefined, check: (value: A) => unknown): InvalidOptions | undefined => {
+const early = <A>(
+  field: string,
+  option: present.Present<A> | undefined,
+  check: (value: A) => unknown
+): InvalidOptions | undefined => {
   if (option === undefined && field !== "url") return undefined
   const fixed = present.isFixed(option as present.Present<A>)
   const found = fixed ? check(option as A) : undefined
@@ -109,7 +127,10 @@ const asking = (ask: (operation: string) => Effect.Effect<Reach, StorageError>):
   return {
     fixed: false,
     initial: undefined,
-    now: (operation, since) => one.withPermits(1)(Effect.suspend(() => last !== undefined && last.began >= since ? Effect.succeed(last.reach) : anew(operation)))
+    now: (operation, since) =>
+      one.withPermits(1)(
+        Effect.suspend(() => (last !== undefined && last.began >= since ? Effect.succeed(last.reach) : anew(operation)))
+      )
   }
 }
 
@@ -118,13 +139,16 @@ export const make = (given: {
   readonly tls: present.Present<options.Tls> | undefined
   readonly user: present.Present<options.UserOption> | undefined
 }): Source | InvalidOptions => {
-  const wrong = early("url", given.url, options.url) ?? early("tls", given.tls, options.tls) ?? early("user", given.user, options.user)
+  const wrong =
+    early("url", given.url, options.url) ??
+    early("tls", given.tls, options.tls) ??
+    early("user", given.user, options.user)
   if (wrong !== undefined) return wrong
   const isFixed = [given.url, given.tls, given.user].every((option) => option === undefined || present.isFixed(option))
   if (isFixed) {
     const reach = reachOf({
       url: options.url(given.url) as options.ResolvedUrl,
-      tls: given.tls === undefined ? undefined : options.tls(given.tls as options.Tls) as options.ResolvedTls,
+      tls: given.tls === undefined ? undefined : (options.tls(given.tls as options.Tls) as options.ResolvedTls),
       user: options.user(given.user) as options.User | undefined
     })
     return reach instanceof InvalidOptions ? reach : fixed(reach.opens, reach.user)
@@ -135,7 +159,7 @@ export const make = (given: {
   }
   let last: { readonly key: string; readonly reach: Reach } | undefined
   return asking((operation) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const all: Given = {
         url: yield* asked(operation, "url", given.url, options.url),
         tls: given.tls === undefined ? undefined : yield* asked(operation, "tls", given.tls, options.tls),
@@ -152,10 +176,15 @@ export const make = (given: {
 }
 
 /** The program's channel, and who we are on it. */
-export const ofChannel = (channel: Grpc.Channel, user: present.Present<options.UserOption> | undefined): Source | InvalidOptions => {
+export const ofChannel = (
+  channel: Grpc.Channel,
+  user: present.Present<options.UserOption> | undefined
+): Source | InvalidOptions => {
   const wrong = early("user", user, options.user)
   if (wrong !== undefined) return wrong
   const opens = [openChannel(channel)]
   if (user === undefined || present.isFixed(user)) return fixed(opens, options.user(user) as options.User | undefined)
-  return asking((operation) => Effect.map(asked(operation, "user", user, options.someUser), (found) => ({ opens, user: found })))
+  return asking((operation) =>
+    Effect.map(asked(operation, "user", user, options.someUser), (found) => ({ opens, user: found }))
+  )
 }

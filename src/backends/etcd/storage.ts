@@ -21,25 +21,38 @@ const guarantees = {
   longestId: 4 * 255
 } as const satisfies Storage.Guarantees
 
-const everything = (engine: Engine, keys: Keys, anyFormat: boolean): Stream.Stream<Seen & { readonly record: LockRecord.LockRecord }, StorageError> =>
+const everything = (
+  engine: Engine,
+  keys: Keys,
+  anyFormat: boolean
+): Stream.Stream<Seen & { readonly record: LockRecord.LockRecord }, StorageError> =>
   Stream.paginate(keys.first, (from) =>
     Effect.map(engine.page("list", from, anyFormat), ({ all, next }) => [
       all as Array<Seen & { readonly record: LockRecord.LockRecord }>,
       Option.fromNullishOr(next)
-    ]))
+    ])
+  )
 
 export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<string>): Storage.Service => {
-  const claimStep = (record: LockRecord.LockRecord | undefined, request: LockRecord.Claim): LockRecord.Step<LockRecord.ClaimOutcome> => {
+  const claimStep = (
+    record: LockRecord.LockRecord | undefined,
+    request: LockRecord.Claim
+  ): LockRecord.Step<LockRecord.ClaimOutcome> => {
     const step = LockRecord.claim(record, request, 0)
     if (step.outcome._tag !== "Claimed") return step
     const claimed = step.outcome.record
     // A repeat writes, too: waiters may have watched this version since the first application, and must see a new one before its lease is promised anew.
-    const next = claimed === record ? { ...claimed, version: claimed.version + 1 } : claimed.token === record?.token ? claimed : {
-      ...claimed,
-      // Above all revisions that this process knows of: so tokens grow over keys that were deleted by hand.
-      token: Math.max(claimed.token, engine.revision() + 1),
-      version: record === undefined ? Math.max(claimed.version, engine.revision() + 1) : claimed.version
-    }
+    const next =
+      claimed === record
+        ? { ...claimed, version: claimed.version + 1 }
+        : claimed.token === record?.token
+          ? claimed
+          : {
+              ...claimed,
+              // Above all revisions that this process knows of: so tokens grow over keys that were deleted by hand.
+              token: Math.max(claimed.token, engine.revision() + 1),
+              version: record === undefined ? Math.max(claimed.version, engine.revision() + 1) : claimed.version
+            }
     return { record: next, outcome: { ...step.outcome, record: next } }
   }
 
@@ -47,10 +60,13 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
     Effect.flatMap(
       engine.one("claim", { lockId: request.lockId, unseen: "absent", decide: (record) => claimStep(record, request) }),
       ({ outcome, seen }) =>
-        Effect.map(engine.estimate({ record: seen.record!, revision: seen.revision }), ({ record, validFor }): LockRecord.ClaimOutcome =>
-          outcome._tag === "Claimed"
-            ? { ...outcome, record }
-            : { _tag: "Held", holder: record, retryAfter: Math.max(validFor, 1) })
+        Effect.map(
+          engine.estimate({ record: seen.record!, revision: seen.revision }),
+          ({ record, validFor }): LockRecord.ClaimOutcome =>
+            outcome._tag === "Claimed"
+              ? { ...outcome, record }
+              : { _tag: "Held", holder: record, retryAfter: Math.max(validFor, 1) }
+        )
     )
 
   /** The requests of one lock travel together: each would miss the other's version. */
@@ -65,7 +81,7 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
   }
 
   const renew: Storage.Service["renew"] = (requests) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const groups = new Map<string, Array<number>>()
       requests.forEach(({ lockId }, i) => {
         const group = groups.get(lockId)
@@ -90,26 +106,37 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
             continue
           }
           const outcome = one.outcome[m]!
-          answers[i] = outcome._tag === "Renewed"
-            ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
-            : outcome.current === undefined
-            ? outcome
-            : { _tag: "NotHeld", current: (yield* engine.estimate({ record: outcome.current, revision: one.seen.revision })).record }
+          answers[i] =
+            outcome._tag === "Renewed"
+              ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
+              : outcome.current === undefined
+                ? outcome
+                : {
+                    _tag: "NotHeld",
+                    current: (yield* engine.estimate({ record: outcome.current, revision: one.seen.revision })).record
+                  }
         }
       }
       return yield* renewals.settle(answers)
     }).pipe(
       // The cluster that we can reach has no such hold, whatever becomes of the other one: others may lock there already.
-      Effect.catchIf(errors.isForeign, () => Effect.succeed(requests.map((): Storage.RenewAnswer => ({ _tag: "NotHeld" }))))
+      Effect.catchIf(errors.isForeign, () =>
+        Effect.succeed(requests.map((): Storage.RenewAnswer => ({ _tag: "NotHeld" })))
+      )
     )
 
-  const transact = <O>(operation: string, lockId: string, decide: (record: LockRecord.LockRecord | undefined) => LockRecord.Step<O>) =>
-    Effect.map(engine.one(operation, { lockId, unseen: "read", decide }), ({ outcome }) => outcome)
+  const transact = <O>(
+    operation: string,
+    lockId: string,
+    decide: (record: LockRecord.LockRecord | undefined) => LockRecord.Step<O>
+  ) => Effect.map(engine.one(operation, { lockId, unseen: "read", decide }), ({ outcome }) => outcome)
 
   const snapshot = ({ record, revision }: Seen) =>
     record === undefined || record.holds.length === 0
       ? Effect.succeedNone
-      : Effect.map(engine.estimate({ record, revision }), (found) => found.validFor > 0 ? Option.some(found) : Option.none())
+      : Effect.map(engine.estimate({ record, revision }), (found) =>
+          found.validFor > 0 ? Option.some(found) : Option.none()
+        )
 
   return Storage.Storage.of({
     claim,
@@ -137,15 +164,21 @@ export const versioned = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<str
   const { clock: _, ...rest } = guarantees
 
   /** If the record is at this version, or if there is none. */
-  const write = (operation: string, lockId: string, expected: number | undefined, next: LockRecord.LockRecord | undefined) =>
+  const write = (
+    operation: string,
+    lockId: string,
+    expected: number | undefined,
+    next: LockRecord.LockRecord | undefined
+  ) =>
     Effect.flatMap(
       engine.one(operation, {
         lockId,
         anyFormat: true,
         unseen: expected === undefined ? "absent" : "read",
-        decide: (record) => record?.version === expected ? { record: next, outcome: true } : { record, outcome: false }
+        decide: (record) =>
+          record?.version === expected ? { record: next, outcome: true } : { record, outcome: false }
       }),
-      ({ outcome }) => outcome ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+      ({ outcome }) => (outcome ? Effect.void : new VersionedStore.VersionMiss({ lockId }))
     )
 
   return VersionedStore.VersionedStore.of({
@@ -154,7 +187,12 @@ export const versioned = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<str
     delete: (lockId, expected) => write("delete", lockId, expected, undefined),
     get: (lockId) =>
       Effect.map(
-        engine.one("get", { lockId, anyFormat: true, unseen: "read", decide: (record) => ({ record, outcome: undefined }) }),
+        engine.one("get", {
+          lockId,
+          anyFormat: true,
+          unseen: "read",
+          decide: (record) => ({ record, outcome: undefined })
+        }),
         ({ seen }) => Option.fromNullishOr(seen.record)
       ),
     list: Stream.map(everything(engine, keys, true), ({ record }) => record),

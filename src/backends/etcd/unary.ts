@@ -23,11 +23,22 @@ export interface Options {
 
 export interface Unary {
   /** `until` is a moment of `performance.now()`. Fails with one of the above, or with what the driver says. */
-  readonly once: <I, O>(endpoint: Endpoint, method: Method<I, O>, request: I, meta: Grpc.Metadata, until: number) => Effect.Effect<O, unknown>
+  readonly once: <I, O>(
+    endpoint: Endpoint,
+    method: Method<I, O>,
+    request: I,
+    meta: Grpc.Metadata,
+    until: number
+  ) => Effect.Effect<O, unknown>
 }
 
 export const make = ({ active, client, isForeign }: Options): Unary => {
-  const judged = <I, O>(method: Method<I, O>, request: I, error: unknown, value: O | undefined): Effect.Effect<O, unknown> => {
+  const judged = <I, O>(
+    method: Method<I, O>,
+    request: I,
+    error: unknown,
+    value: O | undefined
+  ): Effect.Effect<O, unknown> => {
     if (error !== null) return Effect.fail(error)
     try {
       if (!method.isRight(value!, request)) return Effect.fail(new Odd())
@@ -55,14 +66,21 @@ export const make = ({ active, client, isForeign }: Options): Unary => {
         const timer = setTimeout(cancel, Math.max(0, until - performance.now()))
         active.add(cancel)
         try {
-          call = client(endpoint).makeUnaryRequest(method.path, method.serialize, method.deserialize, request, meta, (error, value) => {
-            // Of a call that was given up the driver itself says that it was cancelled: nothing was heard of the server.
-            if (over) return
-            clearTimeout(timer)
-            active.delete(cancel)
-            if (error === null || !errors.isUnavailable(error)) endpoint.heard = performance.now()
-            resume(judged(method, request, error, value))
-          })
+          call = client(endpoint).makeUnaryRequest(
+            method.path,
+            method.serialize,
+            method.deserialize,
+            request,
+            meta,
+            (error, value) => {
+              // Of a call that was given up the driver itself says that it was cancelled: nothing was heard of the server.
+              if (over) return
+              clearTimeout(timer)
+              active.delete(cancel)
+              if (error === null || !errors.isUnavailable(error)) endpoint.heard = performance.now()
+              resume(judged(method, request, error, value))
+            }
+          )
         } catch (error) {
           // A channel that was closed throws.
           stop()

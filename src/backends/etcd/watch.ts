@@ -17,26 +17,39 @@ const deletion = 1
  * One watch on all locks, opened at the first subscription. It always begins at the present: what was compacted away, or changed while there was no leader, or no
  * connection, is not asked for, but told as `"all"`.
  */
-export const make = (client: Client, keys: Keys, engine: Engine): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
-  Effect.gen(function*() {
+export const make = (
+  client: Client,
+  keys: Keys,
+  engine: Engine
+): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
+  Effect.gen(function* () {
     const { sync } = yield* fibers.run
     /** One warning per outage. */
     let quiet = false
 
-    const listen = (tell: (hint: string) => void) => client.watch({ create: { key: keys.first, rangeEnd: keys.end } }, (response) => {
-      if (response.canceled) {
-        return errors.fromDriver("wakeUps", { code: errors.code.unavailable, details: `the watch was ended: ${response.cancelReason}` }, "no")
-      }
-      if (response.created) {
-        quiet = false
-        tell("all")
-      }
-      for (const { kv, type } of response.events) {
-        const lockId = keys.lockId(kv.key)
-        if (sync(engine.note(lockId, kv, type === deletion))) tell(lockId)
-      }
-      return undefined
-    }, patience)
+    const listen = (tell: (hint: string) => void) =>
+      client.watch(
+        { create: { key: keys.first, rangeEnd: keys.end } },
+        (response) => {
+          if (response.canceled) {
+            return errors.fromDriver(
+              "wakeUps",
+              { code: errors.code.unavailable, details: `the watch was ended: ${response.cancelReason}` },
+              "no"
+            )
+          }
+          if (response.created) {
+            quiet = false
+            tell("all")
+          }
+          for (const { kv, type } of response.events) {
+            const lockId = keys.lockId(kv.key)
+            if (sync(engine.note(lockId, kv, type === deletion))) tell(lockId)
+          }
+          return undefined
+        },
+        patience
+      )
 
     return yield* hints.make({
       listen,

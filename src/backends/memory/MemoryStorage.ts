@@ -49,7 +49,7 @@ const grainOf = (asked: Duration.Input | undefined): number =>
  * @category constructors
  */
 export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const time = options.time ?? wallMicros
     const records = new Map<string, LockRecord.LockRecord>()
     const freed = yield* PubSub.sliding<string>(1024)
@@ -69,15 +69,17 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
       renew: (requests) =>
         Effect.map(time, (now) => requests.map((request) => run({ _tag: "Renew", ...request }, now))),
       release: (request) =>
-        Effect.tap(
-          at({ _tag: "Release", ...request }),
-          (outcome) => outcome._tag === "Released" && outcome.remaining === 0 ? wake(request.lockId) : Effect.void
+        Effect.tap(at({ _tag: "Release", ...request }), (outcome) =>
+          outcome._tag === "Released" && outcome.remaining === 0 ? wake(request.lockId) : Effect.void
         ),
       revoke: (request) => Effect.tap(at({ _tag: "Revoke", ...request }), () => wake(request.lockId)),
       get: (lockId) =>
         Effect.map(time, (now) => Option.flatMap(Option.fromNullishOr(records.get(lockId)), (_) => snapshot(_, now))),
-      list: Stream.unwrap(Effect.map(time, (now) =>
-        Stream.fromIterable(Array.from(records.values()).flatMap((record) => Option.toArray(snapshot(record, now)))))),
+      list: Stream.unwrap(
+        Effect.map(time, (now) =>
+          Stream.fromIterable(Array.from(records.values()).flatMap((record) => Option.toArray(snapshot(record, now))))
+        )
+      ),
       purge: (olderThan) =>
         Effect.map(time, (now) => {
           const before = now - freeFor(olderThan)
@@ -122,11 +124,12 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
       delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
       get: (lockId) => Effect.sync(() => Option.fromNullishOr(records.get(lockId))),
       list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
-      time: options.time === "none" ? undefined : options.time ?? wallMicros,
+      time: options.time === "none" ? undefined : (options.time ?? wallMicros),
       guarantees: {
         ...guarantees,
         name: "MemoryStorage.versioned",
-        leaseGranularity: options.time === "none" && options.leaseGranularity === undefined ? 1 : grainOf(options.leaseGranularity)
+        leaseGranularity:
+          options.time === "none" && options.leaseGranularity === undefined ? 1 : grainOf(options.leaseGranularity)
       }
     })
   })
@@ -137,7 +140,10 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Storage.Storage> = Layer.effect(Storage.Storage, Effect.suspend(() => make()))
+export const layer: Layer.Layer<Storage.Storage> = Layer.effect(
+  Storage.Storage,
+  Effect.suspend(() => make())
+)
 
 /**
  * @since 0.1.0

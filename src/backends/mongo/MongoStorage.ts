@@ -23,7 +23,7 @@ import * as clients from "./clients.js"
 import * as internal from "./options.js"
 import * as ports from "./ports.js"
 import type { Present } from "../shared/present.js"
-import type { InvalidOptions} from "../../LockError.js";
+import type { InvalidOptions } from "../../LockError.js"
 import { type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
@@ -109,13 +109,15 @@ const checkCommon = (options: CommonOptions & { readonly database?: string | und
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const connection = yield* clients.own(options.url, (url) => internal.url(url, common.database, poolSize, common.operationTimeout))
+    const connection = yield* clients.own(options.url, (url) =>
+      internal.url(url, common.database, poolSize, common.operationTimeout)
+    )
     return yield* ports.open(connection, {
       ...common,
       database: connection.database,
@@ -129,8 +131,10 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category constructors
  */
-export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+export const makeFromClient = (
+  options: ClientOptions
+): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const { client } = options
     if (typeof client?.db !== "function") return yield* invalid("client", client, "a MongoClient of mongodb")
@@ -175,7 +179,8 @@ export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, Sto
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> => storageOf(make(options))
+export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -213,8 +218,9 @@ export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Sto
  * @since 0.1.0
  * @category layers
  */
-export const layerVersioned = (options: Options): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
-  versionedOf(make(options))
+export const layerVersioned = (
+  options: Options
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
 
 /**
  * The compare-and-set store on the program's `MongoClient`, over the same collection as `layerFromClient`.

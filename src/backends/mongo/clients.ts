@@ -47,13 +47,16 @@ export const own = (
   url: present.Present<Redacted.Redacted>,
   resolve: (value: Redacted.Redacted) => ResolvedUrl | InvalidOptions
 ): Effect.Effect<Connection & { readonly database: string }, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const isFixed = present.isFixed(url)
     const ask = (operation: string) =>
-      Effect.flatMap(present.now(`MongoStorage.${operation}`, "url", url), (value): Effect.Effect<ResolvedUrl, StorageError> => {
-        const found = resolve(value)
-        return found instanceof InvalidOptions ? errors.nonsense(operation, found.message) : Effect.succeed(found)
-      })
+      Effect.flatMap(
+        present.now(`MongoStorage.${operation}`, "url", url),
+        (value): Effect.Effect<ResolvedUrl, StorageError> => {
+          const found = resolve(value)
+          return found instanceof InvalidOptions ? errors.nonsense(operation, found.message) : Effect.succeed(found)
+        }
+      )
     const early = isFixed ? resolve(url) : undefined
     if (early instanceof InvalidOptions) return yield* early
     let reach = early ?? (yield* ask("setup"))
@@ -79,11 +82,12 @@ export const own = (
     )
 
     const replace = (operation: string, used: Db) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         // Somebody else has seen to it.
         if (state.closed || used.client !== state.client) return !state.closed
         const found = isFixed ? reach : yield* ask(operation)
-        if (found.database !== database) return yield* errors.nonsense(operation, "the url names another database than it did at the start")
+        if (found.database !== database)
+          return yield* errors.nonsense(operation, "the url names another database than it did at the start")
         const isSame = found.text === reach.text && !(found.namesFiles && performance.now() - state.made >= reread)
         if (isSame || state.closed) return false
         retire(state.client)
@@ -97,6 +101,7 @@ export const own = (
       database,
       db: (name) => state.client.db(name),
       isClosed: () => state.closed,
-      renew: isFixed && !reach.namesFiles ? undefined : (operation, used) => one.withPermits(1)(replace(operation, used))
+      renew:
+        isFixed && !reach.namesFiles ? undefined : (operation, used) => one.withPermits(1)(replace(operation, used))
     }
   })

@@ -31,7 +31,11 @@ const failure = (operation: string, reply: Reply): StorageError | undefined => {
   const concern = reply.writeConcernError as { readonly errmsg?: unknown } | undefined
   return concern === undefined || concern === null
     ? undefined
-    : errors.fromDriver(operation, { name: "MongoWriteConcernError", ...concern, message: concern.errmsg }, "afterwards")
+    : errors.fromDriver(
+        operation,
+        { name: "MongoWriteConcernError", ...concern, message: concern.errmsg },
+        "afterwards"
+      )
 }
 
 /**
@@ -49,16 +53,23 @@ export const make = (connection: Connection, database: string): Executor => {
         clearTimeout(timer)
         resume(result)
       }
-      const timer = setTimeout(() => {
-        resume(errors.noAnswer(operation, millis))
-        abort.abort()
-      }, Math.min(millis, longestTimer))
+      const timer = setTimeout(
+        () => {
+          resume(errors.noAnswer(operation, millis))
+          abort.abort()
+        },
+        Math.min(millis, longestTimer)
+      )
       // The server gives up before the caller does, so that the caller mostly gets a definite answer.
       const maxTimeMS = Math.max(1, Math.min(Math.floor(millis * 0.8), longestTimer))
       const failed = (error: unknown) => {
         // In order of what happened: the server did it, and then no majority had it.
         const afterwards = (error as { readonly name?: unknown } | null)?.name === "MongoWriteConcernError"
-        end(connection.isClosed() ? errors.closing(operation) : errors.fromDriver(operation, error, afterwards ? "afterwards" : undefined))
+        end(
+          connection.isClosed()
+            ? errors.closing(operation)
+            : errors.fromDriver(operation, error, afterwards ? "afterwards" : undefined)
+        )
       }
       // Whatever the driver throws or makes of an answer is a failure of this command.
       const answer = async () => {
@@ -79,11 +90,15 @@ export const make = (connection: Connection, database: string): Executor => {
         const again = Effect.suspend(() => once(connection.db(database), operation, command, until - performance.now()))
         return Effect.catchIf(first, errors.isUnreached, (error) =>
           Effect.flatMap(
-            Effect.timeoutOrElse(renew(operation, db), { duration: Math.max(1, until - performance.now()), orElse: () => Effect.succeed(false) }),
-            (is) => is && until - performance.now() > worthwhile * millis ? again : Effect.fail(error)
-          )).pipe(
+            Effect.timeoutOrElse(renew(operation, db), {
+              duration: Math.max(1, until - performance.now()),
+              orElse: () => Effect.succeed(false)
+            }),
+            (is) => (is && until - performance.now() > worthwhile * millis ? again : Effect.fail(error))
+          )
+        ).pipe(
           // Who is asked anew who they are may be another the next time.
-          Effect.mapError((error) => errors.isUnreached(error) ? errors.mayPass(error) : error)
+          Effect.mapError((error) => (errors.isUnreached(error) ? errors.mayPass(error) : error))
         )
       })
   }

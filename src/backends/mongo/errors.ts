@@ -31,7 +31,9 @@ const reasons: Record<StorageErrorReason, ReadonlyArray<number>> = {
 export const noMajorityReads = 148
 
 const byCode = new Map(
-  (Object.keys(reasons) as Array<StorageErrorReason>).flatMap((reason) => reasons[reason].map((code) => [code, reason] as const))
+  (Object.keys(reasons) as Array<StorageErrorReason>).flatMap((reason) =>
+    reasons[reason].map((code) => [code, reason] as const)
+  )
 )
 
 /** The driver's own errors. By name and not by class: the program's client may come from another copy of the driver. */
@@ -65,8 +67,20 @@ const elsewhere = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436])
 
 /** The command was refused before it did anything. */
 const refused = new Set([
-  ...reasons.Permission, ...reasons.Conflict, ...reasons.Schema,
-  10058, 10107, 13435, 13436, 133, 134, 63, 150, 13388, 365, ...full
+  ...reasons.Permission,
+  ...reasons.Conflict,
+  ...reasons.Schema,
+  10058,
+  10107,
+  13435,
+  13436,
+  133,
+  134,
+  63,
+  150,
+  13388,
+  365,
+  ...full
 ])
 
 const hints: Record<number, string> = {
@@ -77,7 +91,8 @@ const hints: Record<number, string> = {
   64: "the write was not acknowledged by a majority in time: are enough members up?",
   100: "too few members for a majority are there",
   121: "the collection has a validator that refuses our documents",
-  [noMajorityReads]: "the server runs with enableMajorityReadConcern off: what it reads might be rolled back, so it cannot keep locks",
+  [noMajorityReads]:
+    "the server runs with enableMajorityReadConcern off: what it reads might be rolled back, so it cannot keep locks",
   [atlas]: "if its space is used up, make room: what is held is lost when its lease ends, and what is free stays free",
   14031: "the disk is full",
   133: "no member is primary just now",
@@ -95,7 +110,7 @@ interface Thrown {
   readonly beforeHandshake?: unknown
 }
 
-const labelsOf = (error: Thrown): ReadonlyArray<unknown> => Array.isArray(error.errorLabels) ? error.errorLabels : []
+const labelsOf = (error: Thrown): ReadonlyArray<unknown> => (Array.isArray(error.errorLabels) ? error.errorLabels : [])
 
 export const codeOf = (error: unknown): number | undefined => {
   const code = (error as Thrown | null | undefined)?.code
@@ -111,11 +126,23 @@ export const isRefusal = (error: StorageError): boolean =>
 
 /** What the driver meets while it connects has no code of the server. Only a hint hangs on its words. */
 const connecting: ReadonlyArray<readonly [RegExp, string]> = [
-  [/unable to (verify|get)|self.signed/i, "the server's certificate is of an authority that is not known here: name its file by `tlsCAFile` in the URL"],
-  [/ALTNAME_INVALID|does not match certificate/i, "the server's certificate is not for this name: use one in the URL that it is for"],
+  [
+    /unable to (verify|get)|self.signed/i,
+    "the server's certificate is of an authority that is not known here: name its file by `tlsCAFile` in the URL"
+  ],
+  [
+    /ALTNAME_INVALID|does not match certificate/i,
+    "the server's certificate is not for this name: use one in the URL that it is for"
+  ],
   [/certificate has expired|not yet valid/i, "the server's certificate is out of date: renew it, and check the clocks"],
-  [/alert (unknown ca|bad certificate|certificate|handshake)|alert number (40|42|44|45|46|48|116)\b/i, "the server asks for a certificate that it accepts: name its file by `tlsCertificateKeyFile` in the URL"],
-  [/wrong version number|packet length too long/i, "does the server speak TLS? If not, leave `tls=true` out of the URL"],
+  [
+    /alert (unknown ca|bad certificate|certificate|handshake)|alert number (40|42|44|45|46|48|116)\b/i,
+    "the server asks for a certificate that it accepts: name its file by `tlsCertificateKeyFile` in the URL"
+  ],
+  [
+    /wrong version number|packet length too long/i,
+    "does the server speak TLS? If not, leave `tls=true` out of the URL"
+  ],
   [/must be connected/i, "the program closed its client: `connect()` opens it again"],
   [/connection .* closed|ECONN|socket hang up|timed out/i, "is it up? If it takes TLS alone, the URL needs `tls=true`"]
 ]
@@ -147,17 +174,25 @@ export const fromDriver = (operation: string, thrown: unknown, phase?: "afterwar
   const labels = labelsOf(error)
   const name = typeof error.name === "string" ? error.name : ""
   const connecting = error.beforeHandshake === true || labels.includes("HandshakeError")
-  const reason = connecting && code === atlas ? "Permission" : (code === undefined ? undefined : byCode.get(code)) ?? byName[name] ?? "Unknown"
+  const reason =
+    connecting && code === atlas
+      ? "Permission"
+      : ((code === undefined ? undefined : byCode.get(code)) ?? byName[name] ?? "Unknown")
   const unsent = connecting || neverSent.has(name)
-  const notApplied = phase === undefined &&
-    (unsent || labels.includes("NoWritesPerformed") || (code !== undefined && refused.has(code)))
+  const notApplied =
+    phase === undefined && (unsent || labels.includes("NoWritesPerformed") || (code !== undefined && refused.has(code)))
   const cause = copyOf(error, ["code", "codeName", "errorLabels"])
   const hint = hintOf(code, unsent, cause.message)
   return make(
     reason,
     operation,
-    reason === "Connection" || reason === "Timeout" || reason === "Conflict" || (reason === "Unknown" && code !== undefined && full.has(code)) ||
-      ["RetryableWriteError", "RetryableError", "SystemOverloadedError", "TransientTransactionError"].some((label) => labels.includes(label)),
+    reason === "Connection" ||
+      reason === "Timeout" ||
+      reason === "Conflict" ||
+      (reason === "Unknown" && code !== undefined && full.has(code)) ||
+      ["RetryableWriteError", "RetryableError", "SystemOverloadedError", "TransientTransactionError"].some((label) =>
+        labels.includes(label)
+      ),
     notApplied ? "no" : "unknown",
     `MongoDB ${unsent ? "could not be reached" : "failed"}${code === undefined ? "" : ` (${code})`}${
       cause.message === "" ? "" : `: ${cause.message}`
@@ -167,7 +202,12 @@ export const fromDriver = (operation: string, thrown: unknown, phase?: "afterwar
 }
 
 /** No connection came about on which it might have been sent. */
-const neverSent = new Set(["MongoServerSelectionError", "MongoWaitQueueTimeoutError", "MongoPoolClearedError", "MongoNotConnectedError"])
+const neverSent = new Set([
+  "MongoServerSelectionError",
+  "MongoWaitQueueTimeoutError",
+  "MongoPoolClearedError",
+  "MongoNotConnectedError"
+])
 
 /** It went to a member that is not, or will not be, the primary: the next one goes to another. */
 export const isElsewhere = (error: StorageError): boolean =>
@@ -176,8 +216,11 @@ export const isElsewhere = (error: StorageError): boolean =>
 /** Who we are was refused, or there was nobody at the address: what the client was made with may be out of date. */
 export const isUnreached = (error: StorageError): boolean => {
   const { name } = (error.cause ?? {}) as Thrown
-  return labelsOf((error.cause ?? {})).includes("HandshakeError") || name === "MongoServerSelectionError" ||
+  return (
+    labelsOf(error.cause ?? {}).includes("HandshakeError") ||
+    name === "MongoServerSelectionError" ||
     codeOf(error.cause) === 18
+  )
 }
 
 export const mayPass = ({ applied, cause, message, operation, reason }: StorageError): StorageError =>
@@ -188,15 +231,29 @@ export const nonsense = (operation: string, message: string): StorageError =>
   make("Connection", operation, true, "no", `what was asked for anew cannot be used: ${message}`)
 
 export const noAnswer = (operation: string, millis: number): StorageError =>
-  make("Timeout", operation, true, "unknown", `MongoDB did not answer within ${Math.round(millis)} ms; the operation may have been applied`)
+  make(
+    "Timeout",
+    operation,
+    true,
+    "unknown",
+    `MongoDB did not answer within ${Math.round(millis)} ms; the operation may have been applied`
+  )
 
 export const closed = (operation: string): StorageError =>
   make("Closed", operation, false, "no", "the layer of MongoStorage is closed")
 
 /** Closed while it was under way. */
 export const closing = (operation: string): StorageError =>
-  make("Closed", operation, false, "unknown", "the layer of MongoStorage was closed during the operation, which may have been applied")
+  make(
+    "Closed",
+    operation,
+    false,
+    "unknown",
+    "the layer of MongoStorage was closed during the operation, which may have been applied"
+  )
 
-export const schema = (operation: string, message: string): StorageError => make("Schema", operation, false, "no", message)
+export const schema = (operation: string, message: string): StorageError =>
+  make("Schema", operation, false, "no", message)
 
-export const unexpected = (operation: string, message: string): StorageError => make("Unknown", operation, false, "unknown", message)
+export const unexpected = (operation: string, message: string): StorageError =>
+  make("Unknown", operation, false, "unknown", message)

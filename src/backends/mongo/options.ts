@@ -27,17 +27,21 @@ const bytes = (text: string): number => new TextEncoder().encode(text).length
 
 const databaseFault = (name: unknown): string | undefined =>
   textFault(name) ??
-    (/[/\\. "$*<>:|?]/.test(name as string) || bytes(name as string) > 63 ? JSON.stringify(name) : undefined)
+  (/[/\\. "$*<>:|?]/.test(name as string) || bytes(name as string) > 63 ? JSON.stringify(name) : undefined)
 
 /** 120 bytes for both names together are what the oldest servers take. */
 const collectionFault = (name: unknown): string | undefined =>
   textFault(name) ??
-    (/^system\.|[$]|^\.|\.$|\.\./.test(name as string) || bytes(name as string) > 200 ? JSON.stringify(name) : undefined)
+  (/^system\.|[$]|^\.|\.$|\.\./.test(name as string) || bytes(name as string) > 200 ? JSON.stringify(name) : undefined)
 
 export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   const database = options.database === undefined ? undefined : databaseFault(options.database)
   if (database !== undefined) {
-    return new InvalidOptions({ field: "database", kind: database, rule: "a name that MongoDB takes, of at most 63 bytes" })
+    return new InvalidOptions({
+      field: "database",
+      kind: database,
+      rule: "a name that MongoDB takes, of at most 63 bytes"
+    })
   }
   const name = options.collection ?? defaultCollection
   const collection = collectionFault(name)
@@ -45,17 +49,24 @@ export const common = (options: Common): ResolvedCommon | InvalidOptions => {
     return new InvalidOptions({
       field: "collection",
       kind: collection,
-      rule: "a name of at most 200 bytes without $ and NUL, not beginning with \"system.\""
+      rule: 'a name of at most 200 bytes without $ and NUL, not beginning with "system."'
     })
   }
   const timeout = operationTimeout(options.operationTimeout)
   if (typeof timeout !== "number") return timeout
   const mode: unknown = options.mode ?? "auto"
   if (mode !== "auto" && mode !== "pipeline" && mode !== "versioned") {
-    return invalid("mode", mode, "\"auto\", \"pipeline\" or \"versioned\"")
+    return invalid("mode", mode, '"auto", "pipeline" or "versioned"')
   }
-  if (options.wakeUps !== undefined && typeof options.wakeUps !== "boolean") return invalid("wakeUps", options.wakeUps, "true or false")
-  return { database: options.database, collection: name, operationTimeout: timeout, mode, wakeUps: options.wakeUps ?? true }
+  if (options.wakeUps !== undefined && typeof options.wakeUps !== "boolean")
+    return invalid("wakeUps", options.wakeUps, "true or false")
+  return {
+    database: options.database,
+    collection: name,
+    operationTimeout: timeout,
+    mode,
+    wakeUps: options.wakeUps ?? true
+  }
 }
 
 export interface ResolvedUrl {
@@ -67,12 +78,13 @@ export interface ResolvedUrl {
   readonly namesFiles: boolean
 }
 
-const urlRule = "a Redacted MongoDB URL such as mongodb://user:password@host:27017/database, " +
+const urlRule =
+  "a Redacted MongoDB URL such as mongodb://user:password@host:27017/database, " +
   "with the characters / ? # [ ] @ : % of user and password percent-encoded"
 
 const settings = (text: string, poolSize: number, millis: number): MongoClientOptions => {
   // What the URL says itself stands.
-  const unless = (name: string, value: unknown) => new RegExp(`[?&]${name}=`, "i").test(text) ? {} : { [name]: value }
+  const unless = (name: string, value: unknown) => (new RegExp(`[?&]${name}=`, "i").test(text) ? {} : { [name]: value })
   return {
     ...unless("appName", "effect-storage-lock"),
     // One more, for the change stream.
@@ -102,7 +114,8 @@ const parameters = (text: string): URLSearchParams | undefined => {
 const displacing = (text: string): string | undefined => {
   for (const [name, value] of parameters(text) ?? []) {
     const rule = displaced.find(([known]) => known.toLowerCase() === name.toLowerCase())
-    if (rule !== undefined && !rule[1](value)) return `a URL with ${rule[0]}, though ${rule[2]}: leave it out, or give locks a URL of their own`
+    if (rule !== undefined && !rule[1](value))
+      return `a URL with ${rule[0]}, though ${rule[2]}: leave it out, or give locks a URL of their own`
   }
   return undefined
 }
@@ -115,7 +128,12 @@ const unsupported = (text: string, error: unknown): string | undefined => {
 }
 
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
-export const url = (value: unknown, database: string | undefined, poolSize: number, millis: number): ResolvedUrl | InvalidOptions => {
+export const url = (
+  value: unknown,
+  database: string | undefined,
+  poolSize: number,
+  millis: number
+): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string) => new InvalidOptions({ field: "url", kind, rule: urlRule })
   if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
   const text: unknown = Redacted.value(value)
@@ -128,7 +146,11 @@ export const url = (value: unknown, database: string | undefined, poolSize: numb
     const { options } = make()
     const named = database ?? (/^[^/]+\/\/[^/?]+\/[^?]/.test(text) ? options.dbName : undefined)
     if (named === undefined) {
-      return new InvalidOptions({ field: "database", kind: "not given", rule: "given here or at the end of the URL's path" })
+      return new InvalidOptions({
+        field: "database",
+        kind: "not given",
+        rule: "given here or at the end of the URL's path"
+      })
     }
     const fault = databaseFault(named)
     if (fault !== undefined) return bad("a URL with a database that MongoDB does not take")
@@ -137,6 +159,10 @@ export const url = (value: unknown, database: string | undefined, poolSize: numb
     return { client: make, database: named, text, namesFiles: /[?&]tls\w*File=/i.test(text) }
   } catch (error) {
     const name = unsupported(text, error)
-    return bad(name === undefined ? "a URL that cannot be read" : `a URL whose parameter ${JSON.stringify(name)} the driver does not take so`)
+    return bad(
+      name === undefined
+        ? "a URL that cannot be read"
+        : `a URL whose parameter ${JSON.stringify(name)} the driver does not take so`
+    )
   }
 }

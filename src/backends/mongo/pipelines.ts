@@ -42,22 +42,31 @@ export const projection: Document = { ...record.projection, now: "$$NOW" }
 export const claim = ({ holdId, lease, ownerId, ownerLabel }: LockRecord.Claim): ReadonlyArray<Document> =>
   cases(
     [isUnreadable, same],
-    [{ $or: [isFree, isOver] }, {
-      _id: "$_id",
-      kind: LockRecord.exclusive,
-      format: LockRecord.format,
-      owner: literal(ownerId),
-      label: literal(ownerLabel ?? ""),
-      holds: [literal(holdId)],
-      token: { $max: [{ $add: [{ $ifNull: ["$token", 0] }, { $toLong: 1 }] }, now] },
-      version: { $ifNull: [next("$version"), { $max: [{ $toLong: 1 }, now] }] },
-      began: now,
-      expires: { $add: [now, micros(lease)] },
-      data: "",
-      wake: { $ifNull: ["$wake", { $toLong: 0 }] }
-    }],
     [
-      { $or: [{ $ne: ["$owner", literal(ownerId)] }, { $ne: ["$kind", LockRecord.exclusive] }, isHolder(literal(holdId))] },
+      { $or: [isFree, isOver] },
+      {
+        _id: "$_id",
+        kind: LockRecord.exclusive,
+        format: LockRecord.format,
+        owner: literal(ownerId),
+        label: literal(ownerLabel ?? ""),
+        holds: [literal(holdId)],
+        token: { $max: [{ $add: [{ $ifNull: ["$token", 0] }, { $toLong: 1 }] }, now] },
+        version: { $ifNull: [next("$version"), { $max: [{ $toLong: 1 }, now] }] },
+        began: now,
+        expires: { $add: [now, micros(lease)] },
+        data: "",
+        wake: { $ifNull: ["$wake", { $toLong: 0 }] }
+      }
+    ],
+    [
+      {
+        $or: [
+          { $ne: ["$owner", literal(ownerId)] },
+          { $ne: ["$kind", LockRecord.exclusive] },
+          isHolder(literal(holdId))
+        ]
+      },
       same
     ],
     [
@@ -95,7 +104,10 @@ export const renew = (requests: ReadonlyArray<LockRecord.Renew>): ReadonlyArray<
 /** Documents to be told of though they are not ours to change, besides those that a query is for. */
 const orNewer = (query: Document): Document => ({ $or: [{ format: { $gt: LockRecord.format } }, query] })
 
-export const releaseQuery = ({ holdId, lockId }: LockRecord.Release): Document => ({ _id: lockId, ...orNewer({ holds: holdId }) })
+export const releaseQuery = ({ holdId, lockId }: LockRecord.Release): Document => ({
+  _id: lockId,
+  ...orNewer({ holds: holdId })
+})
 
 export const release = ({ holdId }: LockRecord.Release): ReadonlyArray<Document> => {
   const rest = { $filter: { input: holds, as: "hold", cond: { $ne: ["$$hold", literal(holdId)] } } }
@@ -121,9 +133,9 @@ export const revoke = ({ when }: LockRecord.Revoke): ReadonlyArray<Document> =>
   when === "now"
     ? cases([isUnreadable, same], [true, changed({ holds: [], version: next("$version"), wake: next("$version") })])
     : cases(
-      [{ $or: [isUnreadable, { $eq: [holds, [LockRecord.revokedHold]] }] }, same],
-      [true, changed({ owner: "", label: "", holds: [LockRecord.revokedHold], version: next("$version") })]
-    )
+        [{ $or: [isUnreadable, { $eq: [holds, [LockRecord.revokedHold]] }] }, same],
+        [true, changed({ owner: "", label: "", holds: [LockRecord.revokedHold], version: next("$version") })]
+      )
 
 /** The type bracket keeps out whatever has an `_id` that is no string: no lock id is. */
 export const listQuery = (after: string, free: boolean): Document => ({
@@ -143,38 +155,45 @@ export const oldQuery = (olderThan: number): Document => ({
  */
 export const trial = {
   _id: 0,
-  pipeline: cases(
-    [{ $and: [{ $eq: [{ $type: "$format" }, "missing"] }, { $eq: [same, { _id: "$_id" }] }] }, {
+  pipeline: cases([
+    { $and: [{ $eq: [{ $type: "$format" }, "missing"] }, { $eq: [same, { _id: "$_id" }] }] },
+    {
       _id: "$_id",
       collection: literal("effect-storage-lock"),
       format: LockRecord.format,
       list: { $concatArrays: [[literal("$a")], [literal("$$b")]] }
-    }]
-  ),
+    }
+  ]),
   projection: {
     collection: 1,
     list: 1,
     now: "$$NOW",
     later: { $and: [{ $gt: [now, micros(1)] }, { $not: [{ $lte: [now, { $subtract: [now, micros(1)] }] }] }] },
     made: {
-      $mergeObjects: [{ left: { $size: "$list" }, right: 0 }, {
-        right: {
-          $max: {
-            $map: {
-              input: {
-                $filter: {
-                  input: literal([{ id: "$a", is: 5 }, { id: "a", is: 9 }]),
-                  as: "each",
-                  cond: { $and: [{ $in: ["$$each.id", "$list"] }, { $ne: ["$$each.is", 9] }] }
-                }
-              },
-              as: "each",
-              in: "$$each.is"
+      $mergeObjects: [
+        { left: { $size: "$list" }, right: 0 },
+        {
+          right: {
+            $max: {
+              $map: {
+                input: {
+                  $filter: {
+                    input: literal([
+                      { id: "$a", is: 5 },
+                      { id: "a", is: 9 }
+                    ]),
+                    as: "each",
+                    cond: { $and: [{ $in: ["$$each.id", "$list"] }, { $ne: ["$$each.is", 9] }] }
+                  }
+                },
+                as: "each",
+                in: "$$each.is"
+              }
             }
-          }
-        },
-        none: { $ifNull: [next("$none"), { $cond: [{ $eq: ["$_id", 0] }, 7, 8] }] }
-      }]
+          },
+          none: { $ifNull: [next("$none"), { $cond: [{ $eq: ["$_id", 0] }, 7, 8] }] }
+        }
+      ]
     }
   },
   made: { left: 2, right: 5, none: 7 },

@@ -31,7 +31,7 @@ export const over = (
   settings: Settings,
   hints: Stream.Stream<string> | undefined
 ): Effect.Effect<Ports, StorageError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const known = { ...settings, replicated: false }
     const run = runner.make(executor, known)
     const { greeting, mode, replicated } = yield* setup.prepare(run, runner.make(config, known), settings)
@@ -39,9 +39,10 @@ export const over = (
     return {
       mode,
       versioned: store,
-      storage: mode === "pipeline"
-        ? storage.make(run, { ...known, replicated }, hints)
-        : VersionedStore.toStorage(store, { versionMissRetry: settings.versionMissRetry })
+      storage:
+        mode === "pipeline"
+          ? storage.make(run, { ...known, replicated }, hints)
+          : VersionedStore.toStorage(store, { versionMissRetry: settings.versionMissRetry })
     }
   })
 
@@ -49,12 +50,11 @@ export const over = (
 const quiet = 5_000
 const patience = 5_000
 
-export const open = (
-  connection: Connection,
-  settings: Settings
-): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+export const open = (connection: Connection, settings: Settings): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function* () {
     const { collection, database } = settings
-    const hints = settings.wakeUps ? yield* wakeUps.make({ connection, database, collection, quiet, patience }) : undefined
+    const hints = settings.wakeUps
+      ? yield* wakeUps.make({ connection, database, collection, quiet, patience })
+      : undefined
     return yield* over(driver.make(connection, database), driver.make(connection, "config"), settings, hints)
   })

@@ -5,7 +5,19 @@ import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 
 /** All that a record has. `wake` is the version at which a hold last went out: change streams tell a release from a renewal by it. */
-export const fields = ["kind", "format", "owner", "label", "holds", "token", "version", "began", "expires", "data", "wake"] as const
+export const fields = [
+  "kind",
+  "format",
+  "owner",
+  "label",
+  "holds",
+  "token",
+  "version",
+  "began",
+  "expires",
+  "data",
+  "wake"
+] as const
 
 export const projection: Document = Object.fromEntries(fields.map((field) => [field, 1]))
 
@@ -29,18 +41,38 @@ export const toDocument = (lockId: string, record: LockRecord.LockRecord): Docum
 })
 
 /** As the driver makes numbers of 64-bit integers, or as a client that is set otherwise leaves them. */
-const integer = (value: unknown): number => typeof value === "object" && value !== null ? Number(value) : typeof value === "number" || typeof value === "bigint" ? Number(value) : Number.NaN
+const integer = (value: unknown): number =>
+  typeof value === "object" && value !== null
+    ? Number(value)
+    : typeof value === "number" || typeof value === "bigint"
+      ? Number(value)
+      : Number.NaN
 
 const isText = (value: unknown): value is string => typeof value === "string"
 
 /** The record in a document, or why it is not one that this version can read. It costs no other lock anything. */
 export const read = (operation: string, document: Document): LockRecord.LockRecord | StorageError => {
   const { data, holds = [], kind, owner } = document
-  const numbers = { format: integer(document.format), token: integer(document.token), version: integer(document.version), lockBeginTime: integer(document.began), leaseExpireTime: integer(document.expires) }
-  const isRight = isText(document._id) && isText(kind) && isText(owner) && isText(data) && Array.isArray(holds) && holds.every(isText) &&
+  const numbers = {
+    format: integer(document.format),
+    token: integer(document.token),
+    version: integer(document.version),
+    lockBeginTime: integer(document.began),
+    leaseExpireTime: integer(document.expires)
+  }
+  const isRight =
+    isText(document._id) &&
+    isText(kind) &&
+    isText(owner) &&
+    isText(data) &&
+    Array.isArray(holds) &&
+    holds.every(isText) &&
     Object.values(numbers).every(Number.isSafeInteger)
   if (!isRight) {
-    return errors.schema(operation, `the document with the _id ${JSON.stringify(document._id)} has not the fields of a lock's: was it changed by hand?`)
+    return errors.schema(
+      operation,
+      `the document with the _id ${JSON.stringify(document._id)} has not the fields of a lock's: was it changed by hand?`
+    )
   }
   return {
     lockId: document._id as string,
@@ -58,9 +90,13 @@ export const read = (operation: string, document: Document): LockRecord.LockReco
 export const unreadable = (operation: string, document: Document): StorageError | undefined => {
   const id = JSON.stringify(document._id)
   const format = integer(document.format)
-  if (Number.isNaN(format)) return errors.schema(operation, `the document with the _id ${id} is not a lock's: use a collection for locks alone`)
+  if (Number.isNaN(format))
+    return errors.schema(operation, `the document with the _id ${id} is not a lock's: use a collection for locks alone`)
   return format > LockRecord.format
-    ? errors.schema(operation, `the record of ${id} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`)
+    ? errors.schema(
+        operation,
+        `the record of ${id} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+      )
     : undefined
 }
 

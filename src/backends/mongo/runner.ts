@@ -27,36 +27,47 @@ const bound = (settings: Settings) =>
   Effect.map(Storage.TimeLimit, (limit) => Math.min(settings.operationTimeout, Duration.toMillis(limit)))
 
 /** Commands within the time of their caller, once. */
-export const once = (executor: Executor, settings: Settings): Run => (operation, command) =>
-  Effect.flatMap(bound(settings), (millis) => executor.run(operation, command, millis))
+export const once =
+  (executor: Executor, settings: Settings): Run =>
+  (operation, command) =>
+    Effect.flatMap(bound(settings), (millis) => executor.run(operation, command, millis))
 
 /** Whether a repeat of what may have been done has the effect of one: reads, and update pipelines, which name the hold. */
 const isIdempotent = (command: Document): boolean =>
-  "find" in command || "findAndModify" in command || "hello" in command || "isMaster" in command ||
+  "find" in command ||
+  "findAndModify" in command ||
+  "hello" in command ||
+  "isMaster" in command ||
   (Array.isArray(command.updates) && command.updates.every(({ u }: { readonly u?: unknown }) => Array.isArray(u)))
 
 /**
  * Commands within the time of their caller. Two upserts of one new `_id` may meet, and one is told of a duplicate key (11000); writes may conflict (112): then nothing was
  * applied, and it is tried again. What went to a member that is primary no more goes to the one that is.
  */
-export const make = (executor: Executor, settings: Settings): Run => (operation, command) =>
-  Effect.flatMap(bound(settings), (millis) => {
-    const until = performance.now() + millis
-    const rest = Effect.suspend(() => executor.run(operation, command, Math.max(1, until - performance.now())))
-    const moved = (error: StorageError) =>
-      errors.isElsewhere(error) && (error.applied === "no" || isIdempotent(command)) && performance.now() < until ? rest : Effect.fail(error)
-    const again = (first: StorageError) => {
-      let known: StorageError | undefined = first
-      return Effect.suspend(() => {
-        const failed = known
-        known = undefined
-        return failed ?? rest
-      }).pipe(
-        Effect.retry({
-          schedule: settings.versionMissRetry,
-          while: (error) => error.reason === "Conflict" && performance.now() < until
-        })
+export const make =
+  (executor: Executor, settings: Settings): Run =>
+  (operation, command) =>
+    Effect.flatMap(bound(settings), (millis) => {
+      const until = performance.now() + millis
+      const rest = Effect.suspend(() => executor.run(operation, command, Math.max(1, until - performance.now())))
+      const moved = (error: StorageError) =>
+        errors.isElsewhere(error) && (error.applied === "no" || isIdempotent(command)) && performance.now() < until
+          ? rest
+          : Effect.fail(error)
+      const again = (first: StorageError) => {
+        let known: StorageError | undefined = first
+        return Effect.suspend(() => {
+          const failed = known
+          known = undefined
+          return failed ?? rest
+        }).pipe(
+          Effect.retry({
+            schedule: settings.versionMissRetry,
+            while: (error) => error.reason === "Conflict" && performance.now() < until
+          })
+        )
+      }
+      return Effect.catch(executor.run(operation, command, millis), (error) =>
+        error.reason === "Conflict" ? again(error) : moved(error)
       )
-    }
-    return Effect.catch(executor.run(operation, command, millis), (error) => error.reason === "Conflict" ? again(error) : moved(error))
-  })
+    })

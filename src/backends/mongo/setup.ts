@@ -17,15 +17,21 @@ export interface Deployment {
 /** Some services know the command by its old name alone. */
 const greet = (run: Run) => {
   const ask = (greeting: Document) => Effect.map(run("setup", greeting), (hello) => ({ greeting, hello }))
-  return Effect.catchIf(ask({ hello: 1 }), (error) => errors.isRefusal(error) && error.reason !== "Permission", () => ask({ isMaster: 1 }))
+  return Effect.catchIf(
+    ask({ hello: 1 }),
+    (error) => errors.isRefusal(error) && error.reason !== "Permission",
+    () => ask({ isMaster: 1 })
+  )
 }
 
 /** What we may not look at, or the server does not know, is not found wrong. */
 const orUnchecked = (what: string, look: Effect.Effect<Document, StorageError>) =>
-  Effect.catchIf(look, errors.isRefusal, (error) => Effect.as(Effect.logWarning(`MongoStorage: ${what}. ${error.message}`), undefined))
+  Effect.catchIf(look, errors.isRefusal, (error) =>
+    Effect.as(Effect.logWarning(`MongoStorage: ${what}. ${error.message}`), undefined)
+  )
 
 const checkCollection = (run: Run, name: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const reply = yield* orUnchecked(
       `cannot check whether the collection "${name}" compares ids byte for byte`,
       run("setup", { listCollections: 1, filter: { name }, nameOnly: false })
@@ -34,39 +40,57 @@ const checkCollection = (run: Run, name: string) =>
     if (found === undefined) return
     const options = (found.options ?? {}) as Document
     const locale = (options.collation as Document | undefined)?.locale
-    const fault = found.type !== undefined && found.type !== "collection" ? `a ${String(found.type)}`
-      : options.capped === true ? "a capped collection"
-      : locale !== undefined && locale !== "simple" ? `a collection with the collation ${JSON.stringify(locale)}, to which different ids may be the same`
-      : undefined
-    if (fault !== undefined) return yield* errors.schema("setup", `"${name}" is ${fault}: name another by \`collection\``)
+    const fault =
+      found.type !== undefined && found.type !== "collection"
+        ? `a ${String(found.type)}`
+        : options.capped === true
+          ? "a capped collection"
+          : locale !== undefined && locale !== "simple"
+            ? `a collection with the collation ${JSON.stringify(locale)}, to which different ids may be the same`
+            : undefined
+    if (fault !== undefined)
+      return yield* errors.schema("setup", `"${name}" is ${fault}: name another by \`collection\``)
   })
 
 /** Routers send what has no shard key to all shards, and each could have an `_id` of its own. */
 const checkShardKey = (runInConfig: Run, namespace: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const reply = yield* orUnchecked(
       `cannot check whether ${namespace} is sharded by anything but its _id, which would be unsafe`,
       runInConfig("setup", { find: "collections", filter: { _id: namespace }, limit: 1, singleBatch: true })
     )
-    const key = reply === undefined ? undefined : batch(reply)[0]?.key as Document | undefined
+    const key = reply === undefined ? undefined : (batch(reply)[0]?.key as Document | undefined)
     if (key !== undefined && Object.keys(key).join() !== "_id") {
-      return yield* errors.schema("setup", `${namespace} is sharded by ${JSON.stringify(key)}: shard it by _id, or not at all`)
+      return yield* errors.schema(
+        "setup",
+        `${namespace} is sharded by ${JSON.stringify(key)}: shard it by _id, or not at all`
+      )
     }
   })
 
 const isRight = (value: Document | undefined): boolean => {
   const made = value?.made as Document | undefined
-  return value !== undefined && value.collection === "effect-storage-lock" && value.now instanceof Date && value.later === true &&
-    Array.isArray(value.list) && value.list.join() === "$a,$$b" && made !== undefined &&
+  return (
+    value !== undefined &&
+    value.collection === "effect-storage-lock" &&
+    value.now instanceof Date &&
+    value.later === true &&
+    Array.isArray(value.list) &&
+    value.list.join() === "$a,$$b" &&
+    made !== undefined &&
     Object.entries(pipelines.trial.made).every(([name, expected]) => Number(made[name]) === expected)
+  )
 }
 
 /** Why the server does not do something, in its own words; nothing if it does. */
-const orRefusal = (look: Effect.Effect<string | undefined, StorageError>): Effect.Effect<string | undefined, StorageError> =>
+const orRefusal = (
+  look: Effect.Effect<string | undefined, StorageError>
+): Effect.Effect<string | undefined, StorageError> =>
   Effect.catchIf(
     look,
     // Without majority reads nothing is safe.
-    (error) => errors.isRefusal(error) && error.reason !== "Permission" && errors.codeOf(error.cause) !== errors.noMajorityReads,
+    (error) =>
+      errors.isRefusal(error) && error.reason !== "Permission" && errors.codeOf(error.cause) !== errors.noMajorityReads,
     (error) => Effect.succeed(error.message)
   )
 
@@ -77,15 +101,21 @@ const orRefusal = (look: Effect.Effect<string | undefined, StorageError>): Effec
 const isOther = (run: Run, hello: Document): Effect.Effect<string | undefined, StorageError> =>
   hello.topologyVersion !== undefined
     ? Effect.succeed(undefined)
-    // Routers before 5.0, and MongoDB behind something that speaks for it.
-    : run("setup", { buildInfo: 1 }).pipe(
-      Effect.map(({ ferretdb, gitVersion }) => typeof gitVersion === "string" && ferretdb === undefined),
-      Effect.catchIf(errors.isRefusal, () => Effect.succeed(false)),
-      Effect.map((mongo) => mongo ? undefined : "it does not show itself as MongoDB, and others may let two upserts at once both succeed")
-    )
+    : // Routers before 5.0, and MongoDB behind something that speaks for it.
+      run("setup", { buildInfo: 1 }).pipe(
+        Effect.map(({ ferretdb, gitVersion }) => typeof gitVersion === "string" && ferretdb === undefined),
+        Effect.catchIf(errors.isRefusal, () => Effect.succeed(false)),
+        Effect.map((mongo) =>
+          mongo ? undefined : "it does not show itself as MongoDB, and others may let two upserts at once both succeed"
+        )
+      )
 
 /** Why update pipelines are not here what they are in MongoDB. */
-const lacksPipelines = (run: Run, collection: string, replicated: boolean): Effect.Effect<string | undefined, StorageError> => {
+const lacksPipelines = (
+  run: Run,
+  collection: string,
+  replicated: boolean
+): Effect.Effect<string | undefined, StorageError> => {
   const { filter, projection } = pipelines.trial
   const modified = run("setup", {
     findAndModify: collection,
@@ -96,12 +126,22 @@ const lacksPipelines = (run: Run, collection: string, replicated: boolean): Effe
     fields: projection,
     writeConcern
   })
-  const found = run("setup", { find: collection, filter, projection, limit: 1, singleBatch: true, readConcern: readConcern(replicated) })
-  const judge = (value: unknown) => isRight((value ?? undefined) as Document | undefined) ? undefined : "it computes something else"
-  return orRefusal(Effect.flatMap(modified, (reply) => {
-    const fault = judge(reply.value)
-    return fault === undefined ? Effect.map(found, (reply) => judge(batch(reply)[0])) : Effect.succeed(fault)
-  }))
+  const found = run("setup", {
+    find: collection,
+    filter,
+    projection,
+    limit: 1,
+    singleBatch: true,
+    readConcern: readConcern(replicated)
+  })
+  const judge = (value: unknown) =>
+    isRight((value ?? undefined) as Document | undefined) ? undefined : "it computes something else"
+  return orRefusal(
+    Effect.flatMap(modified, (reply) => {
+      const fault = judge(reply.value)
+      return fault === undefined ? Effect.map(found, (reply) => judge(batch(reply)[0])) : Effect.succeed(fault)
+    })
+  )
 }
 
 /** Finds out what the deployment is and can, refuses what would be unsafe, and tells what an operator should know. */
@@ -110,11 +150,12 @@ export const prepare = (
   runInConfig: Run,
   options: { readonly database: string; readonly collection: string; readonly mode: "auto" | "pipeline" | "versioned" }
 ): Effect.Effect<Deployment, StorageError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { collection, database, mode } = options
     const { greeting, hello } = yield* greet(run)
     const routed = hello.msg === "isdbgrid"
-    if (serverTime(hello) === undefined) return yield* errors.schema("setup", "the server does not tell its clock: it cannot keep leases")
+    if (serverTime(hello) === undefined)
+      return yield* errors.schema("setup", "the server does not tell its clock: it cannot keep leases")
     yield* checkCollection(run, collection)
     if (routed) yield* checkShardKey(runInConfig, `${database}.${collection}`)
     const replicated = routed || typeof hello.setName === "string"

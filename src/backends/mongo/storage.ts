@@ -39,7 +39,14 @@ export const pages = (
 ): Stream.Stream<Document, StorageError> =>
   Stream.paginate("", (after) =>
     Effect.map(
-      run("list", { ...command, filter: query(after), sort: { _id: 1 }, limit: pageSize, batchSize: pageSize, singleBatch: true }),
+      run("list", {
+        ...command,
+        filter: query(after),
+        sort: { _id: 1 },
+        limit: pageSize,
+        batchSize: pageSize,
+        singleBatch: true
+      }),
       (reply) => {
         const found = batch(reply)
         return [
@@ -47,9 +54,10 @@ export const pages = (
           found.length < pageSize ? Option.none<string>() : Option.some(found[found.length - 1]!._id as string)
         ]
       }
-    ))
+    )
+  )
 
-const fail = (error: StorageError | undefined) => error === undefined ? Effect.void : Effect.fail(error)
+const fail = (error: StorageError | undefined) => (error === undefined ? Effect.void : Effect.fail(error))
 
 /** A readable record, and the clock by which it was judged. */
 interface Timed {
@@ -68,7 +76,11 @@ const judgeRenewal = (request: LockRecord.Renew, found: Timed | undefined): Lock
 /** The port by update pipelines: each operation is one command on one document, judged by `$$NOW` within it. */
 export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string> | undefined): Storage.Service => {
   const { collection } = settings
-  const find: Document = { find: collection, projection: pipelines.projection, readConcern: readConcern(settings.replicated) }
+  const find: Document = {
+    find: collection,
+    projection: pipelines.projection,
+    readConcern: readConcern(settings.replicated)
+  }
   const findOne = (operation: string, query: Document) =>
     Effect.map(run(operation, { ...find, filter: query, limit: 1, singleBatch: true }), (reply) => batch(reply)[0])
 
@@ -80,8 +92,16 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
     upsert = false
   ): Effect.Effect<Document | undefined, StorageError> =>
     Effect.map(
-      run(operation, { findAndModify: collection, query, update, new: true, upsert, fields: pipelines.projection, writeConcern }),
-      (reply) => isDocument(reply.value) ? reply.value : undefined
+      run(operation, {
+        findAndModify: collection,
+        query,
+        update,
+        new: true,
+        upsert,
+        fields: pipelines.projection,
+        writeConcern
+      }),
+      (reply) => (isDocument(reply.value) ? reply.value : undefined)
     )
 
   /** Every readable answer bears the clock. One that does not is of a server that keeps to the letter of something else. */
@@ -89,17 +109,22 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
     const current = record.unreadable(operation, document) ?? record.read(operation, document)
     if (current instanceof StorageError) return current
     const now = record.nowOf(document)
-    return now === undefined ? errors.unexpected(operation, "the server's answer bears no clock: set `mode: \"versioned\"`") : { current, now }
+    return now === undefined
+      ? errors.unexpected(operation, 'the server\'s answer bears no clock: set `mode: "versioned"`')
+      : { current, now }
   }
 
-  const orFail = <A>(value: A | StorageError): Effect.Effect<A, StorageError> => value instanceof StorageError ? value : Effect.succeed(value)
+  const orFail = <A>(value: A | StorageError): Effect.Effect<A, StorageError> =>
+    value instanceof StorageError ? value : Effect.succeed(value)
 
   const claim: Storage.Service["claim"] = (request) =>
     Effect.flatMap(modify("claim", { _id: request.lockId }, pipelines.claim(request), true), (document) => {
       if (document === undefined) return errors.unexpected("claim", "the server did not tell the document that it made")
       return Effect.map(orFail(timed("claim", document)), ({ current, now }): LockRecord.ClaimOutcome => {
         const left = current.leaseExpireTime - now
-        return current.ownerId === request.ownerId && current.kind === LockRecord.exclusive && current.holds.includes(request.holdId)
+        return current.ownerId === request.ownerId &&
+          current.kind === LockRecord.exclusive &&
+          current.holds.includes(request.holdId)
           ? { _tag: "Claimed", record: current, validFor: left }
           : { _tag: "Held", holder: current, retryAfter: left }
       })
@@ -107,7 +132,10 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
 
   const renewOne = (request: LockRecord.Renew) =>
     Effect.flatMap(modify("renew", { _id: request.lockId }, pipelines.renew([request])), (document) =>
-      Effect.map(document === undefined ? Effect.succeed(undefined) : orFail(timed("renew", document)), (found) => judgeRenewal(request, found)))
+      Effect.map(document === undefined ? Effect.succeed(undefined) : orFail(timed("renew", document)), (found) =>
+        judgeRenewal(request, found)
+      )
+    )
 
   /**
    * An update of many documents tells counts alone, so a second command reads what it left. That is as true as if it had told: a hold that is in and whose lease is not
@@ -117,36 +145,56 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
     const ids = [...new Set(requests.map(({ lockId }) => lockId))]
     return run("renew", {
       update: collection,
-      updates: [{ q: { _id: { $in: ids }, holds: { $in: requests.map(({ holdId }) => holdId) } }, u: pipelines.renew(requests), multi: true }],
+      updates: [
+        {
+          q: { _id: { $in: ids }, holds: { $in: requests.map(({ holdId }) => holdId) } },
+          u: pipelines.renew(requests),
+          multi: true
+        }
+      ],
       ordered: false,
       writeConcern
     }).pipe(
-      Effect.andThen(run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })),
+      Effect.andThen(
+        run("renew", { ...find, filter: { _id: { $in: ids } }, batchSize: ids.length, singleBatch: true })
+      ),
       Effect.flatMap((reply) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const found = new Map<unknown, Timed | StorageError>()
           for (const document of batch(reply)) found.set(document._id, timed("renew", document))
-          return yield* renewals.settle(requests.map((request) => {
-            const one = found.get(request.lockId)
-            return one instanceof StorageError ? one : judgeRenewal(request, one)
-          }))
+          return yield* renewals.settle(
+            requests.map((request) => {
+              const one = found.get(request.lockId)
+              return one instanceof StorageError ? one : judgeRenewal(request, one)
+            })
+          )
         })
       ),
       // A document that the server cannot compute with ends the update for all: then each is renewed for itself.
-      Effect.catchIf((error) => error.reason === "Unknown", () =>
-        Effect.flatMap(Effect.forEach(requests, (request) => Effect.match(renewOne(request), { onFailure: (error) => error, onSuccess: (outcome) => outcome }), { concurrency: 4 }), renewals.settle))
+      Effect.catchIf(
+        (error) => error.reason === "Unknown",
+        () =>
+          Effect.flatMap(
+            Effect.forEach(
+              requests,
+              (request) =>
+                Effect.match(renewOne(request), { onFailure: (error) => error, onSuccess: (outcome) => outcome }),
+              { concurrency: 4 }
+            ),
+            renewals.settle
+          )
+      )
     )
   }
 
   /** Whether something was there for the update, and what it left. */
   const takenOut = (operation: string, query: Document, update: ReadonlyArray<Document>) =>
-    Effect.tap(
-      modify(operation, query, update),
-      (document) => document === undefined ? Effect.void : fail(record.unreadable(operation, document))
+    Effect.tap(modify(operation, query, update), (document) =>
+      document === undefined ? Effect.void : fail(record.unreadable(operation, document))
     )
 
   const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const reply = yield* run("purge", {
         ...find,
         projection: { _id: 1, version: 1 },
@@ -172,14 +220,18 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
   return Storage.Storage.of({
     claim,
     renew: (requests) =>
-      requests.length === 0 ? Effect.succeed([])
-      : requests.length === 1 ? Effect.map(renewOne(requests[0]!), (outcome) => [outcome])
-      : renewMany(requests),
+      requests.length === 0
+        ? Effect.succeed([])
+        : requests.length === 1
+          ? Effect.map(renewOne(requests[0]!), (outcome) => [outcome])
+          : renewMany(requests),
     release: (request) =>
       Effect.map(
         takenOut("release", pipelines.releaseQuery(request), pipelines.release(request)),
         (document): LockRecord.ReleaseOutcome =>
-          document === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: Array.isArray(document.holds) ? document.holds.length : 0 }
+          document === undefined
+            ? { _tag: "NotHeld" }
+            : { _tag: "Released", remaining: Array.isArray(document.holds) ? document.holds.length : 0 }
       ),
     revoke: (request) =>
       Effect.map(
@@ -188,13 +240,22 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
       ),
     get: (lockId) =>
       Effect.flatMap(findOne("get", { _id: lockId }), (document) =>
-        document === undefined ? Effect.succeedNone : Effect.map(orFail(timed("get", document)), ({ current, now }) => {
-          return LockRecord.isLive(current, now)
-            ? Option.some({ record: current, validFor: current.leaseExpireTime - now })
-            : Option.none()
-        })),
-    list: Stream.mapEffect(pages(run, find, (after) => pipelines.listQuery(after, false)), (document) =>
-      Effect.map(orFail(timed("list", document)), ({ current, now }) => ({ record: current, validFor: current.leaseExpireTime - now }))),
+        document === undefined
+          ? Effect.succeedNone
+          : Effect.map(orFail(timed("get", document)), ({ current, now }) => {
+              return LockRecord.isLive(current, now)
+                ? Option.some({ record: current, validFor: current.leaseExpireTime - now })
+                : Option.none()
+            })
+      ),
+    list: Stream.mapEffect(
+      pages(run, find, (after) => pipelines.listQuery(after, false)),
+      (document) =>
+        Effect.map(orFail(timed("list", document)), ({ current, now }) => ({
+          record: current,
+          validFor: current.leaseExpireTime - now
+        }))
+    ),
     purge: (olderThan) =>
       Effect.suspend(() => {
         const micros = freeFor(olderThan)

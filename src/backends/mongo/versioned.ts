@@ -30,43 +30,54 @@ export const make = (
 ): VersionedStore.Service => {
   const { collection } = settings
   // The fields are named so that they are copied together: mongo-java-server sends whole documents as they are when it gets to them, half of one update and half of the next.
-  const find: Document = { find: collection, projection: record.projection, readConcern: readConcern(settings.replicated) }
+  const find: Document = {
+    find: collection,
+    projection: record.projection,
+    readConcern: readConcern(settings.replicated)
+  }
 
   /** One command, judged by how many documents it found. */
   const compareAndSet = (operation: string, lockId: string, command: Document) =>
     Effect.flatMap(
       run(operation, { ...command, writeConcern }),
-      (reply): Effect.Effect<void, VersionedStore.VersionMiss> => Number(reply.n) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+      (reply): Effect.Effect<void, VersionedStore.VersionMiss> =>
+        Number(reply.n) === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
     )
 
   /** Of any format, if it has the fields of this one. */
   const readable = (operation: string, document: Document): Effect.Effect<LockRecord, StorageError> => {
     const found = record.read(operation, document)
-    return found instanceof StorageError ? record.unreadable(operation, document) ?? found : Effect.succeed(found)
+    return found instanceof StorageError ? (record.unreadable(operation, document) ?? found) : Effect.succeed(found)
   }
 
   return VersionedStore.VersionedStore.of({
     create: (lockId, version, value) =>
-      runOnce("create", { insert: collection, documents: [record.toDocument(lockId, { ...value, version })], writeConcern }).pipe(
+      runOnce("create", {
+        insert: collection,
+        documents: [record.toDocument(lockId, { ...value, version })],
+        writeConcern
+      }).pipe(
         Effect.asVoid,
         Effect.mapError((error) =>
-          errors.codeOf(error.cause) === 11000 ? new VersionedStore.VersionMiss({ lockId }) : error)
+          errors.codeOf(error.cause) === 11000 ? new VersionedStore.VersionMiss({ lockId }) : error
+        )
       ),
     update: (lockId, version, value) =>
       compareAndSet("update", lockId, {
         update: collection,
         updates: [{ q: { _id: lockId, version }, u: record.toDocument(lockId, value), multi: false, upsert: false }]
       }),
-    delete: (lockId, version) => compareAndSet("delete", lockId, { delete: collection, deletes: [{ q: { _id: lockId, version }, limit: 1 }] }),
+    delete: (lockId, version) =>
+      compareAndSet("delete", lockId, { delete: collection, deletes: [{ q: { _id: lockId, version }, limit: 1 }] }),
     get: (lockId) =>
-      Effect.flatMap(
-        run("get", { ...find, filter: { _id: lockId }, limit: 1, singleBatch: true }),
-        (reply) => {
-          const document = batch(reply)[0]
-          return document === undefined ? Effect.succeedNone : Effect.map(readable("get", document), Option.some)
-        }
-      ),
-    list: Stream.mapEffect(pages(run, find, (after) => pipelines.listQuery(after, true)), (document) => readable("list", document)),
+      Effect.flatMap(run("get", { ...find, filter: { _id: lockId }, limit: 1, singleBatch: true }), (reply) => {
+        const document = batch(reply)[0]
+        return document === undefined ? Effect.succeedNone : Effect.map(readable("get", document), Option.some)
+      }),
+    list: Stream.mapEffect(
+      pages(run, find, (after) => pipelines.listQuery(after, true)),
+      (document) => readable("list", document)
+    ),
     time: Effect.flatMap(run("time", greeting), (hello) => {
       const now = serverTime(hello)
       return now === undefined ? errors.schema("time", "the server does not tell its clock") : Effect.succeed(now)

@@ -41,7 +41,10 @@ export const pipeline: ReadonlyArray<Document> = [
 /** A promise of the driver, waited for no longer than this. */
 const within = <A>(millis: number, evaluate: () => Promise<A>): Effect.Effect<A, StorageError> =>
   Effect.tryPromise({ try: evaluate, catch: (cause) => errors.fromDriver("wakeUps", cause) }).pipe(
-    Effect.timeoutOrElse({ duration: Duration.millis(millis), orElse: () => Effect.fail(errors.noAnswer("wakeUps", millis)) })
+    Effect.timeoutOrElse({
+      duration: Duration.millis(millis),
+      orElse: () => Effect.fail(errors.noAnswer("wakeUps", millis))
+    })
   )
 
 /**
@@ -58,44 +61,55 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
       // The driver may refuse already here what the program's client is set to.
       Effect.try({
         try: () =>
-          options.connection.db(options.database).collection(options.collection).watch([...pipeline], {
-            maxAwaitTimeMS: options.quiet,
-            readPreference: "primary",
-            // The only one that change streams take, whatever the client's is.
-            readConcern: { level: "majority" },
-            promoteValues: true,
-            raw: false
-          }),
+          options.connection
+            .db(options.database)
+            .collection(options.collection)
+            .watch([...pipeline], {
+              maxAwaitTimeMS: options.quiet,
+              readPreference: "primary",
+              // The only one that change streams take, whatever the client's is.
+              readConcern: { level: "majority" },
+              promoteValues: true,
+              raw: false
+            }),
         catch: (cause) => errors.fromDriver("wakeUps", cause)
       }),
       (changes: ChangeStream) => Effect.ignore(within(options.patience, () => changes.close()))
     )
 
     /** One stream, until it ends. A question that is not answered in time is the end of it: the connection may be dead in silence. */
-    const listen = (tell: (hint: string) => void) => Effect.scoped(Effect.gen(function*() {
-      const changes = yield* open
-      const next = within(options.quiet + options.patience, () => changes.tryNext() as Promise<Document | null>)
-      // The first question opens the stream: from then on nothing is missed. The driver replaces a broken cursor by itself, and closes it first.
-      let gap = true
-      changes.on("close", () => {
-        gap = true
-      })
-      const hear = (change: Document | null) => {
-        if (gap) {
-          gap = false
-          tell("all")
-        }
-        const id: unknown = change?.documentKey?._id
-        if (typeof id === "string") tell(id)
-      }
-      hear(yield* next)
-      quiet = false
-      refusals = 0
-      return yield* Effect.forever(Effect.tap(next, (change) =>
-        Effect.sync(() => hear(change)).pipe(
-          Effect.andThen(changes.closed ? Effect.fail(errors.unexpected("wakeUps", "the change stream ended")) : Effect.void)
-        )))
-    }))
+    const listen = (tell: (hint: string) => void) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const changes = yield* open
+          const next = within(options.quiet + options.patience, () => changes.tryNext() as Promise<Document | null>)
+          // The first question opens the stream: from then on nothing is missed. The driver replaces a broken cursor by itself, and closes it first.
+          let gap = true
+          changes.on("close", () => {
+            gap = true
+          })
+          const hear = (change: Document | null) => {
+            if (gap) {
+              gap = false
+              tell("all")
+            }
+            const id: unknown = change?.documentKey?._id
+            if (typeof id === "string") tell(id)
+          }
+          hear(yield* next)
+          quiet = false
+          refusals = 0
+          return yield* Effect.forever(
+            Effect.tap(next, (change) =>
+              Effect.sync(() => hear(change)).pipe(
+                Effect.andThen(
+                  changes.closed ? Effect.fail(errors.unexpected("wakeUps", "the change stream ended")) : Effect.void
+                )
+              )
+            )
+          )
+        })
+      )
 
     return hints.make({
       listen,
@@ -104,10 +118,17 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
         quiet = true
         // A server by itself (40573), or no right to it. It may be another one after its restart.
         const refused = errors.isRefusal(error)
-        const right = errors.codeOf(error.cause) === 13 ? " For wake-ups it needs changeStream on the collection, too; `wakeUps: false` does without" : ""
+        const right =
+          errors.codeOf(error.cause) === 13
+            ? " For wake-ups it needs changeStream on the collection, too; `wakeUps: false` does without"
+            : ""
         const said = `MongoStorage: no wake-ups for now, waiters poll. ${error.message}${right}`
         return Effect.andThen(
-          !first ? Effect.void : refused && error.reason !== "Permission" ? Effect.logInfo(said) : Effect.logWarning(said),
+          !first
+            ? Effect.void
+            : refused && error.reason !== "Permission"
+              ? Effect.logInfo(said)
+              : Effect.logWarning(said),
           refused ? Effect.sleep(Duration.min(longestPause, Duration.millis(500 * 2 ** refusals++))) : Effect.void
         )
       }

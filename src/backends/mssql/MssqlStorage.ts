@@ -76,7 +76,7 @@ const checkSource = (options: Options, patience: number): Effect.Effect<source.S
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const { operationTimeout } = common
     const source = yield* checkSource(options, operationTimeout)

@@ -6,7 +6,12 @@ import { InvalidOptions } from "../../LockError.js"
 type Rule = (value: unknown) => string | undefined
 
 const obeyed: Rule = () => undefined
-const only = (value: unknown, why: string): Rule => (given) => given === value || given === undefined ? undefined : `${value === undefined ? "" : `${String(value)}, or `}left out: ${why}`
+const only =
+  (value: unknown, why: string): Rule =>
+  (given) =>
+    given === value || given === undefined
+      ? undefined
+      : `${value === undefined ? "" : `${String(value)}, or `}left out: ${why}`
 
 const names = "the storage reads rows by the names of its columns"
 const ansi = "the rows of locks are written under it, and never cut"
@@ -14,13 +19,41 @@ const ansi = "the rows of locks are written under it, and never cut"
 const rules: Record<string, Rule> = {
   ...Object.fromEntries(
     [
-      "appName", "abortTransactionOnError", "connectionIsolationLevel", "connectTimeout", "connector", "cryptoCredentialsDetails", "database", "datefirst", "dateFormat", "enableAnsiNullDefault",
-      "enableCursorCloseOnCommit", "encrypt", "instanceName", "isolationLevel", "language", "localAddress", "lowerCaseGuids", "multiSubnetFailover", "packetSize", "port", "serverName",
-      "trustServerCertificate", "useUTC", "workstationId"
+      "appName",
+      "abortTransactionOnError",
+      "connectionIsolationLevel",
+      "connectTimeout",
+      "connector",
+      "cryptoCredentialsDetails",
+      "database",
+      "datefirst",
+      "dateFormat",
+      "enableAnsiNullDefault",
+      "enableCursorCloseOnCommit",
+      "encrypt",
+      "instanceName",
+      "isolationLevel",
+      "language",
+      "localAddress",
+      "lowerCaseGuids",
+      "multiSubnetFailover",
+      "packetSize",
+      "port",
+      "serverName",
+      "trustServerCertificate",
+      "useUTC",
+      "workstationId"
     ].map((name) => [name, obeyed])
   ),
   ...Object.fromEntries(
-    ["enableAnsiNull", "enableAnsiPadding", "enableAnsiWarnings", "enableArithAbort", "enableConcatNullYieldsNull", "enableQuotedIdentifier"].map((name) => [name, only(true, ansi)])
+    [
+      "enableAnsiNull",
+      "enableAnsiPadding",
+      "enableAnsiWarnings",
+      "enableArithAbort",
+      "enableConcatNullYieldsNull",
+      "enableQuotedIdentifier"
+    ].map((name) => [name, only(true, ansi)])
   ),
   enableImplicitTransactions: only(false, "each batch has a transaction of its own"),
   enableNumericRoundabort: only(false, ansi),
@@ -32,16 +65,20 @@ const rules: Record<string, Rule> = {
   useColumnNames: only(false, names),
   camelCaseColumns: only(false, names),
   columnNameReplacer: only(undefined, names),
-  textsize: (value) => value === undefined || value === 2147483647 || value === -1 ? undefined : "2147483647, or left out: a longer text would be cut",
+  textsize: (value) =>
+    value === undefined || value === 2147483647 || value === -1
+      ? undefined
+      : "2147483647, or left out: a longer text would be cut",
   requestTimeout: only(0, "`operationTimeout` is the limit of an operation"),
   cancelTimeout: only(undefined, "a batch that is out of time is stopped by the storage"),
   maxRetriesOnTransientErrors: only(0, "each failure is told at once, for the lock above knows how long to try"),
   connectionRetryInterval: only(undefined, "each failure is told at once, for the lock above knows how long to try"),
-  tdsVersion: (value) => value === undefined || value === "7_4" || value === "7_3_B" || value === "7_3_A" ? undefined : "7_4, or left out"
+  tdsVersion: (value) =>
+    value === undefined || value === "7_4" || value === "7_3_B" || value === "7_3_A" ? undefined : "7_4, or left out"
 }
 
 const credentials: Record<string, ReadonlyArray<string>> = {
-  "default": ["userName", "password"],
+  default: ["userName", "password"],
   ntlm: ["userName", "password", "domain"],
   "token-credential": ["credential"],
   "azure-active-directory-password": ["userName", "password", "clientId", "tenantId"],
@@ -52,41 +89,68 @@ const credentials: Record<string, ReadonlyArray<string>> = {
   "azure-active-directory-service-principal-secret": ["clientId", "clientSecret", "tenantId"]
 }
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null
 
 /** Where they are told by name, names only: a value may be a secret. */
-const told = (name: string): string => /^[A-Za-z][A-Za-z0-9_-]{0,60}$/.test(name) ? `\`${name}\`` : "one of an odd name"
+const told = (name: string): string =>
+  /^[A-Za-z][A-Za-z0-9_-]{0,60}$/.test(name) ? `\`${name}\`` : "one of an odd name"
 
 const fault = (given: Readonly<Record<string, unknown>>): readonly [kind: string, rule?: string] | undefined => {
   for (const name of Object.keys(given)) {
     if (!["server", "authentication", "options"].includes(name) && given[name] !== undefined) {
-      return [`one with ${told(name)}`, "of `server`, `authentication` and `options`: the driver passes over all else (user and password stand in `authentication.options`)"]
+      return [
+        `one with ${told(name)}`,
+        "of `server`, `authentication` and `options`: the driver passes over all else (user and password stand in `authentication.options`)"
+      ]
     }
   }
   const { authentication, options } = given
   if (isObject(options)) {
     for (const [name, value] of Object.entries(options)) {
       if (value === undefined) continue
-      const rule = Object.hasOwn(rules, name) ? rules[name]!(value) : "left out: the driver does not know it, or it has no use here"
-      if (rule !== undefined) return [`one with another option ${told(name)}`, `one whose option ${told(name)} is ${rule}`]
+      const rule = Object.hasOwn(rules, name)
+        ? rules[name]!(value)
+        : "left out: the driver does not know it, or it has no use here"
+      if (rule !== undefined)
+        return [`one with another option ${told(name)}`, `one whose option ${told(name)} is ${rule}`]
     }
     if (options.encrypt === "strict" && options.trustServerCertificate === true) {
-      return ["one with `trustServerCertificate` beside `encrypt` strict", "one that trusts no certificate unseen, where `encrypt` is strict: name the authority by `cryptoCredentialsDetails: { ca }`, or leave strict out"]
+      return [
+        "one with `trustServerCertificate` beside `encrypt` strict",
+        "one that trusts no certificate unseen, where `encrypt` is strict: name the authority by `cryptoCredentialsDetails: { ca }`, or leave strict out"
+      ]
     }
   }
-  if (isObject(authentication) && String(authentication.type).startsWith("azure-") && isObject(options) && options.encrypt === false) {
-    return ["one without encryption and with a token", "one whose option `encrypt` is true or strict, where a token is sent"]
+  if (
+    isObject(authentication) &&
+    String(authentication.type).startsWith("azure-") &&
+    isObject(options) &&
+    options.encrypt === false
+  ) {
+    return [
+      "one without encryption and with a token",
+      "one whose option `encrypt` is true or strict, where a token is sent"
+    ]
   }
   if (isObject(authentication) && isObject(authentication.options) && typeof authentication.type === "string") {
     const known = Object.hasOwn(credentials, authentication.type) ? credentials[authentication.type]! : undefined
     const unknown = Object.keys(authentication.options).find((name) => known !== undefined && !known.includes(name))
-    if (unknown !== undefined) return [`one with ${told(unknown)} in \`authentication.options\``, `one whose \`authentication.options\` are ${known!.join(", ")}, for this type`]
+    if (unknown !== undefined)
+      return [
+        `one with ${told(unknown)} in \`authentication.options\``,
+        `one whose \`authentication.options\` are ${known!.join(", ")}, for this type`
+      ]
   }
   return undefined
 }
 
 /** `patience`: for how long a connection is tried, in milliseconds, if nothing is said of that. */
-export const resolve = (field: string, value: unknown, patience: number): Tedious.ConnectionConfiguration | InvalidOptions => {
+export const resolve = (
+  field: string,
+  value: unknown,
+  patience: number
+): Tedious.ConnectionConfiguration | InvalidOptions => {
   const bad = (kind: string, rule = "what tedious takes for a Connection") => new InvalidOptions({ field, kind, rule })
   if (!isObject(value)) return bad(`of type ${value === null ? "null" : typeof value}`)
   const found = fault(value)
@@ -99,7 +163,9 @@ export const resolve = (field: string, value: unknown, patience: number): Tediou
       appName: "effect-storage-lock",
       ...given.options,
       // The driver writes into it.
-      ...(given.options?.cryptoCredentialsDetails === undefined ? {} : { cryptoCredentialsDetails: { ...given.options.cryptoCredentialsDetails } }),
+      ...(given.options?.cryptoCredentialsDetails === undefined
+        ? {}
+        : { cryptoCredentialsDetails: { ...given.options.cryptoCredentialsDetails } }),
       rowCollectionOnRequestCompletion: true,
       rowCollectionOnDone: false,
       useColumnNames: false,

@@ -23,7 +23,10 @@ export interface Options {
 /** What the server says is not what was asked of it. */
 class Unconfirmed extends Error {
   readonly code = "EUNCONFIRMED"
-  constructor(message: string, readonly number?: number | undefined) {
+  constructor(
+    message: string,
+    readonly number?: number | undefined
+  ) {
     super(message)
     this.name = "Unconfirmed"
   }
@@ -40,7 +43,11 @@ const unconfirmed = (rows: unknown, asked: string | undefined, lockTimeout: numb
   if (!Array.isArray(columns)) return new Unconfirmed("the server did not confirm the settings of the connection")
   const told = new Map((columns as Columns).map(({ metadata, value }) => [metadata.colName, value]))
   const database = told.get("database")
-  if (Number(told.get("lock_timeout")) !== lockTimeout || Number(told.get("transactions")) !== 0 || typeof database !== "string") {
+  if (
+    Number(told.get("lock_timeout")) !== lockTimeout ||
+    Number(told.get("transactions")) !== 0 ||
+    typeof database !== "string"
+  ) {
     return new Unconfirmed("the server did not take the settings of the connection")
   }
   return asked === undefined || asked === "" || sameName(asked, database)
@@ -49,7 +56,10 @@ const unconfirmed = (rows: unknown, asked: string | undefined, lockTimeout: numb
 }
 
 /** `done` is called once. Returns what gives the attempt up. */
-export const connect = (options: Options, done: (result: Connection | { readonly error: unknown }) => void): () => void => {
+export const connect = (
+  options: Options,
+  done: (result: Connection | { readonly error: unknown }) => void
+): (() => void) => {
   let ended = false
   let connection: Connection | undefined
   const end = (result: Connection | { readonly error: unknown }) => {
@@ -105,15 +115,17 @@ export const connect = (options: Options, done: (result: Connection | { readonly
     const asked = Effect.timeoutOrElse(now, {
       duration: Duration.millis(options.patience),
       orElse: () =>
-        Effect.fail(new StorageError({
-          reason: "Timeout",
-          operation: "MssqlStorage.connect",
-          isRetryable: true,
-          applied: "no",
-          message: `what the options are now was asked for, and not told within ${Math.round(options.patience)} ms`
-        }))
+        Effect.fail(
+          new StorageError({
+            reason: "Timeout",
+            operation: "MssqlStorage.connect",
+            isRetryable: true,
+            applied: "no",
+            message: `what the options are now was asked for, and not told within ${Math.round(options.patience)} ms`
+          })
+        )
     })
-    options.run.callback(asked, (exit) => exit._tag === "Success" ? open(exit.value) : fail(Cause.squash(exit.cause)))
+    options.run.callback(asked, (exit) => (exit._tag === "Success" ? open(exit.value) : fail(Cause.squash(exit.cause))))
   }
   return () => fail(new Unconfirmed("given up"))
 }

@@ -14,10 +14,17 @@ const guarantees = {
 } as const satisfies Storage.Guarantees
 
 /** What each operation asks of the server, over one table. */
-export const make = (table: string, lockTimeout: number, database?: string | undefined): Dialect<statements.Statement> => {
+export const make = (
+  table: string,
+  lockTimeout: number,
+  database?: string | undefined
+): Dialect<statements.Statement> => {
   const sql = statements.make(table, lockTimeout, database)
   return {
-    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({ statement: sql.claim, values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""] }),
+    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({
+      statement: sql.claim,
+      values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""]
+    }),
     renew: sql.renew,
     release: ({ holdId, lockId }) => ({ statement: sql.release, values: [lockId, holdId] }),
     revoke: (lockId, token, holds) => ({ statement: sql.revoke, values: [lockId, token, holds] }),

@@ -13,7 +13,7 @@ interface Driver {
   readonly errors?: unknown
 }
 
-const asDriver = (error: unknown): Driver => typeof error === "object" && error !== null ? error : {}
+const asDriver = (error: unknown): Driver => (typeof error === "object" && error !== null ? error : {})
 
 const numberOf = (error: unknown): number | undefined => {
   const { number } = asDriver(error)
@@ -33,7 +33,13 @@ export const rootOf = (error: unknown): Driver => {
       const errors = current.errors as ReadonlyArray<unknown>
       return asDriver(errors.find((error) => codes.isKnown(numberOf(error))) ?? errors[0])
     }
-    if (codeOf(current) !== undefined || numberOf(current) !== undefined || current.cause === undefined || current.cause === null) return current
+    if (
+      codeOf(current) !== undefined ||
+      numberOf(current) !== undefined ||
+      current.cause === undefined ||
+      current.cause === null
+    )
+      return current
     current = asDriver(current.cause)
   }
   return current
@@ -42,8 +48,12 @@ export const rootOf = (error: unknown): Driver => {
 /** The server has ended the session with these, or cannot tell what became of the batch. */
 const ended = (error: Driver): boolean => {
   const number = numberOf(error)
-  return (typeof error.class === "number" && error.class >= 20) ||
-    (number !== undefined && !codes.isElsewhere(number) && codes.reasonOf(number, undefined, "executing") === "Connection")
+  return (
+    (typeof error.class === "number" && error.class >= 20) ||
+    (number !== undefined &&
+      !codes.isElsewhere(number) &&
+      codes.reasonOf(number, undefined, "executing") === "Connection")
+  )
 }
 
 /** Not done here, and certainly not: another connection may lead to where it is. */
@@ -56,11 +66,25 @@ export const isElsewhere = (error: unknown): boolean => {
 export const keepsConnection = (error: unknown): boolean => {
   const root = rootOf(error)
   const number = numberOf(root)
-  return codeOf(root) === "EPARAM" || (number !== undefined && !ended(root) && (!codes.isElsewhere(number) || number === openTransaction))
+  return (
+    codeOf(root) === "EPARAM" ||
+    (number !== undefined && !ended(root) && (!codes.isElsewhere(number) || number === openTransaction))
+  )
 }
 
 /** All else stays behind: the driver's connection with its settings. */
-const fields = ["code", "number", "state", "class", "serverName", "procName", "lineNumber", "syscall", "address", "port"]
+const fields = [
+  "code",
+  "number",
+  "state",
+  "class",
+  "serverName",
+  "procName",
+  "lineNumber",
+  "syscall",
+  "address",
+  "port"
+]
 
 export const fromDriver = (operation: string, error: unknown, phase: Phase): StorageError => {
   const root = rootOf(error)
@@ -77,7 +101,10 @@ export const fromDriver = (operation: string, error: unknown, phase: Phase): Sto
     operation: `MssqlStorage.${operation}`,
     isRetryable: reason === "Connection" || reason === "Timeout" || reason === "Conflict" || codes.isPassing(number),
     // Every batch is one transaction that an error rolls back; what was not sent was not done.
-    applied: phase === "connecting" || code === "EINVALIDSTATE" || code === "EPARAM" || (number !== undefined && !ended(root)) ? "no" : "unknown",
+    applied:
+      phase === "connecting" || code === "EINVALIDSTATE" || code === "EPARAM" || (number !== undefined && !ended(root))
+        ? "no"
+        : "unknown",
     message: `SQL Server ${phase === "connecting" ? "could not be reached" : "failed"}${shown === undefined ? "" : ` (${shown})`}${
       cause.message === "" ? "" : `: ${cause.message}`
     }${hint === undefined ? "" : `. Hint: ${hint}`}`,
@@ -90,7 +117,19 @@ const { plain, ...shared } = common.make("MssqlStorage", "SQL Server", "the batc
 export const { closed, noAnswer, noConnection, schema } = shared
 
 export const odd = (operation: string): StorageError =>
-  plain(operation, "Unknown", false, "unknown", "the server's answer cannot be read: it is no SQL Server, or something between changes statements or answers")
+  plain(
+    operation,
+    "Unknown",
+    false,
+    "unknown",
+    "the server's answer cannot be read: it is no SQL Server, or something between changes statements or answers"
+  )
 
 export const elsewhere = (operation: string, found: string, asked: string): StorageError =>
-  plain(operation, "Connection", true, "no", `the connection is in the database ${JSON.stringify(found)}, not in ${JSON.stringify(asked)}: has something said USE on it?`)
+  plain(
+    operation,
+    "Connection",
+    true,
+    "no",
+    `the connection is in the database ${JSON.stringify(found)}, not in ${JSON.stringify(asked)}: has something said USE on it?`
+  )

@@ -35,7 +35,9 @@ export class Connection extends Tedious.Connection {
   }
 
   /** One that was closed while it had no socket yet would be opened all the same, and left so. */
-  override socketHandlingForSendPreLogin(...[socket]: Parameters<Tedious.Connection["socketHandlingForSendPreLogin"]>): void {
+  override socketHandlingForSendPreLogin(
+    ...[socket]: Parameters<Tedious.Connection["socketHandlingForSendPreLogin"]>
+  ): void {
     if (this.state === this.STATE.FINAL) socket.destroy()
     else super.socketHandlingForSendPreLogin(socket)
   }
@@ -58,7 +60,9 @@ export class Connection extends Tedious.Connection {
     super.sendPreLogin()
   }
 
-  override createTokenStreamParser(...[message, handler]: Parameters<Tedious.Connection["createTokenStreamParser"]>): ReturnType<Tedious.Connection["createTokenStreamParser"]> {
+  override createTokenStreamParser(
+    ...[message, handler]: Parameters<Tedious.Connection["createTokenStreamParser"]>
+  ): ReturnType<Tedious.Connection["createTokenStreamParser"]> {
     const started: { forget?: () => void } = {}
     let failed = false
     const fail = (cause: unknown) => {
@@ -66,18 +70,23 @@ export class Connection extends Tedious.Connection {
       failed = true
       // Else it comes to an end, of which the driver would believe that all was well.
       started.forget?.()
-      if (this.state !== this.STATE.FINAL) this.socketError(new PreLoginFault(`the answer cannot be read (${cause instanceof Error ? cause.message : String(cause)})`))
+      if (this.state !== this.STATE.FINAL)
+        this.socketError(
+          new PreLoginFault(`the answer cannot be read (${cause instanceof Error ? cause.message : String(cause)})`)
+        )
     }
     const guarded = new Proxy(handler, {
       get: (target, name) => {
         const property: unknown = Reflect.get(target, name)
-        return typeof property !== "function" ? property : (...args: ReadonlyArray<unknown>) => {
-          try {
-            return Reflect.apply(property, target, args) as unknown
-          } catch (cause) {
-            fail(cause)
-          }
-        }
+        return typeof property !== "function"
+          ? property
+          : (...args: ReadonlyArray<unknown>) => {
+              try {
+                return Reflect.apply(property, target, args) as unknown
+              } catch (cause) {
+                fail(cause)
+              }
+            }
       }
     })
     const parser = super.createTokenStreamParser(message, guarded)

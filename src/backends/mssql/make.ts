@@ -3,7 +3,7 @@ import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import { scheduleFault, valid } from "../../common/input.js"
-import type { InvalidOptions} from "../../LockError.js";
+import type { InvalidOptions } from "../../LockError.js"
 import { type StorageError } from "../../LockError.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import type { Executor } from "../sql/executor.js"
@@ -61,7 +61,14 @@ export const open = (
     const lockTimeout = lockTimeoutOf(common.operationTimeout)
     const { schema, table } = common
     return Effect.map(
-      setup.prepare(executor, { table, schema, database, setup: common.setup, millis: common.operationTimeout, lockTimeout }),
+      setup.prepare(executor, {
+        table,
+        schema,
+        database,
+        setup: common.setup,
+        millis: common.operationTimeout,
+        lockTimeout
+      }),
       (place) =>
         ports.make(executor, dialect.make(place.table, lockTimeout, place.database), {
           wakeUps: undefined,

@@ -5,12 +5,15 @@ import { textFault } from "../../common/input.js"
 const longestName = 128
 
 export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
-  const kind = typeof name === "string" && name.length > longestName ? `a string of ${name.length} UTF-16 units` : textFault(name)
-  return kind === undefined ? undefined : new InvalidOptions({
-    field,
-    kind,
-    rule: `a name of 1 to ${longestName} UTF-16 units, without NUL (it is quoted: any other character may occur)`
-  })
+  const kind =
+    typeof name === "string" && name.length > longestName ? `a string of ${name.length} UTF-16 units` : textFault(name)
+  return kind === undefined
+    ? undefined
+    : new InvalidOptions({
+        field,
+        kind,
+        rule: `a name of 1 to ${longestName} UTF-16 units, without NUL (it is quoted: any other character may occur)`
+      })
 }
 
 const identifier = (name: string): string => `[${name.replaceAll("]", "]]")}]`
@@ -22,4 +25,5 @@ export const qualified = (table: string, schema: string | undefined): string =>
 export const literal = (text: string): string => `N'${text.replaceAll("'", "''")}'`
 
 /** Of names of databases: the server tells them in its own spelling. Its collation decides what is alike, and none tells apart what this does not. */
-export const sameName = (a: string, b: string): boolean => a.trimEnd().localeCompare(b.trimEnd(), "en", { sensitivity: "base" }) === 0
+export const sameName = (a: string, b: string): boolean =>
+  a.trimEnd().localeCompare(b.trimEnd(), "en", { sensitivity: "base" }) === 0

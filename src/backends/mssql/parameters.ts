@@ -16,7 +16,11 @@ export const parameter = (kind: Kind, value: unknown): Parameter => {
     case "id": {
       const bytes = value === null ? null : Buffer.from(value as string)
       // What is longer than the column is refused by the server, not cut.
-      return { type: Tedious.TYPES.VarBinary, value: bytes, options: { length: bytes !== null && bytes.length > longestId ? 8000 : longestId } }
+      return {
+        type: Tedious.TYPES.VarBinary,
+        value: bytes,
+        options: { length: bytes !== null && bytes.length > longestId ? 8000 : longestId }
+      }
     }
     case "name":
       return { type: Tedious.TYPES.NVarChar, value, options: { length: 4000 } }
@@ -31,6 +35,7 @@ export const parameter = (kind: Kind, value: unknown): Parameter => {
 }
 
 /** Bytes are ids, in UTF-8. */
-export const decoded = (value: unknown): unknown => Buffer.isBuffer(value) ? value.toString("utf8") : value
+export const decoded = (value: unknown): unknown => (Buffer.isBuffer(value) ? value.toString("utf8") : value)
 
-export const decodedRow = (row: Row): Row => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, decoded(value)]))
+export const decodedRow = (row: Row): Row =>
+  Object.fromEntries(Object.entries(row).map(([name, value]) => [name, decoded(value)]))

@@ -52,7 +52,9 @@ const longestSession = 45_000
 /** How long a cancellation is waited for, in milliseconds. */
 const patience = (millis: number): number => Math.min(500, Math.max(50, millis / 4))
 
-const rowOf = (columns: ReadonlyArray<{ readonly metadata: { readonly colName: string }; readonly value: unknown }>): Row => {
+const rowOf = (
+  columns: ReadonlyArray<{ readonly metadata: { readonly colName: string }; readonly value: unknown }>
+): Row => {
   const row: Record<string, unknown> = {}
   for (const { metadata, value } of columns) row[metadata.colName] = decoded(value)
   return row
@@ -105,7 +107,13 @@ const open = (poolSize: number, settings: connection.Options) => {
   }
 
   const open = () => {
-    const member: Member = { state: "connecting", connection: undefined, database: undefined, answeredAt: 0, giveUp: () => {} }
+    const member: Member = {
+      state: "connecting",
+      connection: undefined,
+      database: undefined,
+      answeredAt: 0,
+      giveUp: () => {}
+    }
     members.add(member)
     connecting++
     member.giveUp = connection.connect(settings, (result) => {
@@ -200,11 +208,15 @@ const open = (poolSize: number, settings: connection.Options) => {
     }
     const waiter: Waiter = {
       fail: (error) =>
-        end(Result.fail(
-          error === undefined ? errors.closed(operation)
-            : error instanceof StorageError ? error
-            : errors.fromDriver(operation, error, "connecting")
-        )),
+        end(
+          Result.fail(
+            error === undefined
+              ? errors.closed(operation)
+              : error instanceof StorageError
+                ? error
+                : errors.fromDriver(operation, error, "connecting")
+          )
+        ),
       begin: (member, on) => {
         running = member
         execute(on, query, until - performance.now(), (error, rows) => {
@@ -214,7 +226,11 @@ const open = (poolSize: number, settings: connection.Options) => {
             return pump()
           }
           // A transaction that an error left open goes with its connection, as does a database that is another than before.
-          const keep = (error === undefined || errors.keepsConnection(error)) && !on.inTransaction && on.database === member.database && !closed
+          const keep =
+            (error === undefined || errors.keepsConnection(error)) &&
+            !on.inTransaction &&
+            on.database === member.database &&
+            !closed
           if (keep) {
             member.answeredAt = performance.now()
             give(member)
@@ -228,19 +244,24 @@ const open = (poolSize: number, settings: connection.Options) => {
             running = undefined
             waiters.add(waiter)
           } else {
-            end(error === undefined ? Result.succeed(rows) : Result.fail(errors.fromDriver(operation, error, "executing")))
+            end(
+              error === undefined ? Result.succeed(rows) : Result.fail(errors.fromDriver(operation, error, "executing"))
+            )
           }
           pump()
         })
       }
     }
-    const timer = setTimeout(() => {
-      if (running === undefined) return end(Result.fail(errors.noConnection(operation, millis)))
-      suspectAt = performance.now()
-      end(Result.fail(errors.noAnswer(operation, millis)))
-      stop(running, millis)
-      pump()
-    }, Math.min(millis, longestTimer))
+    const timer = setTimeout(
+      () => {
+        if (running === undefined) return end(Result.fail(errors.noConnection(operation, millis)))
+        suspectAt = performance.now()
+        end(Result.fail(errors.noAnswer(operation, millis)))
+        stop(running, millis)
+        pump()
+      },
+      Math.min(millis, longestTimer)
+    )
     waiters.add(waiter)
     pump()
   }
@@ -269,12 +290,19 @@ const open = (poolSize: number, settings: connection.Options) => {
   return { executor: { run, width: poolSize } satisfies Executor<Statement>, close }
 }
 
-export const make = ({ operationTimeout, poolSize, source }: Options): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
+export const make = ({
+  operationTimeout,
+  poolSize,
+  source
+}: Options): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
   Effect.flatMap(fibers.run, (run) =>
     Effect.map(
       Effect.acquireRelease(
-        Effect.sync(() => open(poolSize, { source, run, lockTimeout: lockTimeoutOf(operationTimeout), patience: operationTimeout })),
+        Effect.sync(() =>
+          open(poolSize, { source, run, lockTimeout: lockTimeoutOf(operationTimeout), patience: operationTimeout })
+        ),
         (pool) => pool.close
       ),
       (pool) => pool.executor
-    ))
+    )
+  )

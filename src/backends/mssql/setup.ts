@@ -26,9 +26,12 @@ const types: Record<string, string> = {
 const label = `owner_label nvarchar(255) ${binary} NOT NULL DEFAULT N''`
 const addLabel = (table: string): string => `ALTER TABLE ${table} ADD ${label}`
 
-const columns = Object.entries(types).map(([name, type]) =>
-  `  ${name} ${type}${type.startsWith("nvarchar") ? ` ${binary}` : ""} NOT NULL${name === "lock_id" ? " PRIMARY KEY CLUSTERED" : ""}`
-).join(",\n")
+const columns = Object.entries(types)
+  .map(
+    ([name, type]) =>
+      `  ${name} ${type}${type.startsWith("nvarchar") ? ` ${binary}` : ""} NOT NULL${name === "lock_id" ? " PRIMARY KEY CLUSTERED" : ""}`
+  )
+  .join(",\n")
 
 /** No index on the lease end: then a renewal touches no index. */
 export const ddl = (table: string): string => {
@@ -93,15 +96,21 @@ ${ddl(table)}COMMIT TRANSACTION;`
 })
 
 const sized = (type: string, size: unknown): string =>
-  type === "varbinary" ? `varbinary(${Number(size) === -1 ? "max" : String(size)})`
-  : type === "nvarchar" ? `nvarchar(${Number(size) === -1 ? "max" : String(Number(size) / 2)})`
-  : type
+  type === "varbinary"
+    ? `varbinary(${Number(size) === -1 ? "max" : String(size)})`
+    : type === "nvarchar"
+      ? `nvarchar(${Number(size) === -1 ? "max" : String(Number(size) / 2)})`
+      : type
 
 type Columns = ReadonlyMap<unknown, string>
 
-const columnsOf = (rows: ReadonlyArray<Row>): Columns => new Map(rows.map((row) => [row.column, sized(String(row.type), row.size)]))
+const columnsOf = (rows: ReadonlyArray<Row>): Columns =>
+  new Map(rows.map((row) => [row.column, sized(String(row.type), row.size)]))
 
-const missingOf = (found: Columns): ReadonlyArray<string> => Object.entries(types).filter(([name, type]) => found.get(name) !== type).map(([name, type]) => `${name} ${type}`)
+const missingOf = (found: Columns): ReadonlyArray<string> =>
+  Object.entries(types)
+    .filter(([name, type]) => found.get(name) !== type)
+    .map(([name, type]) => `${name} ${type}`)
 
 /** A table of locks of a version before owner labels: all that there was then, and no column for them. */
 const isUnlabelled = (found: Columns): boolean => missingOf(found).length === 0 && !found.has("owner_label")
@@ -110,25 +119,37 @@ const isUnlabelled = (found: Columns): boolean => missingOf(found).length === 0 
 const wrong = (table: string, rows: ReadonlyArray<Row>): string | undefined => {
   const first = rows[0]!
   const format = first.format === null || first.format === undefined ? LockRecord.format : Number(first.format)
-  if (!Number.isInteger(format)) return `the table ${table} has a format that cannot be read, in its extended property ${JSON.stringify(property)}`
-  if (format > LockRecord.format) return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+  if (!Number.isInteger(format))
+    return `the table ${table} has a format that cannot be read, in its extended property ${JSON.stringify(property)}`
+  if (format > LockRecord.format)
+    return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   const found = columnsOf(rows)
   if (isUnlabelled(found)) return withoutLabels(table, addLabel(table))
-  const bad = [...missingOf(found), ...(found.get("owner_label") === "nvarchar(255)" ? [] : ["owner_label nvarchar(255)"])]
-  if (bad.length > 0) return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
-  if (Number(first.in_memory) === 1) return `the table ${table} is memory-optimized, which does not know the locks of rows that are needed here`
+  const bad = [
+    ...missingOf(found),
+    ...(found.get("owner_label") === "nvarchar(255)" ? [] : ["owner_label nvarchar(255)"])
+  ]
+  if (bad.length > 0)
+    return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
+  if (Number(first.in_memory) === 1)
+    return `the table ${table} is memory-optimized, which does not know the locks of rows that are needed here`
   return Number(first.keys) > 0 ? undefined : `the table ${table} needs lock_id as its primary key`
 }
 
 const warnings = (row: Row, named: boolean): ReadonlyArray<string> => {
   const found: Array<string> = []
-  if (row.updateability === "READ_ONLY") found.push("the database is read-only (a secondary replica, or set so): every claim will fail")
+  if (row.updateability === "READ_ONLY")
+    found.push("the database is read-only (a secondary replica, or set so): every claim will fail")
   if (row.durability === "FORCED") {
-    found.push("the database forces delayed durability: a crash of the server may forget the last claims, and two owners may hold one lock")
+    found.push(
+      "the database forces delayed durability: a crash of the server may forget the last claims, and two owners may hold one lock"
+    )
   }
   if (row.database === "tempdb") found.push("the table is in tempdb: a restart of the server forgets all locks")
   if (!named && Number(row.others) > 0) {
-    found.push(`another schema has a table of locks of the same name. This process uses the one in ${JSON.stringify(row.schema)}; those whose users have another default schema may use the other: name \`schema\``)
+    found.push(
+      `another schema has a table of locks of the same name. This process uses the one in ${JSON.stringify(row.schema)}; those whose users have another default schema may use the other: name \`schema\``
+    )
   }
   return found
 }
@@ -155,30 +176,49 @@ export const prepare = (executor: Executor<Statement>, options: Options): Effect
   const { lockTimeout, millis, schema, setup } = options
   const table = names.qualified(options.table, schema)
   const ask = (statement: Statement) => runQuery(executor, "setup", { statement, values: [] }, millis)
-  const missing = errors.schema("setup", `the table ${table} does not exist, or this login must not see it: run the text of MssqlStorage.ddl, or set \`setup: true\``)
-  const existing = Effect.flatMap(ask(inspect(table, lockTimeout)), (rows): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
-    const [first] = rows
-    if (first === undefined || typeof first.database !== "string") return errors.odd("setup")
-    if (options.database !== undefined && !names.sameName(options.database, first.database)) return errors.elsewhere("setup", first.database, options.database)
-    return Number(first.found) === 1 ? Effect.succeed(rows) : missing
-  })
+  const missing = errors.schema(
+    "setup",
+    `the table ${table} does not exist, or this login must not see it: run the text of MssqlStorage.ddl, or set \`setup: true\``
+  )
+  const existing = Effect.flatMap(
+    ask(inspect(table, lockTimeout)),
+    (rows): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
+      const [first] = rows
+      if (first === undefined || typeof first.database !== "string") return errors.odd("setup")
+      if (options.database !== undefined && !names.sameName(options.database, first.database))
+        return errors.elsewhere("setup", first.database, options.database)
+      return Number(first.found) === 1 ? Effect.succeed(rows) : missing
+    }
+  )
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
   const made = Effect.matchEffect(ask(create(table, lockTimeout)), {
     onSuccess: () => existing,
-    onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
+    onFailure: (error) =>
+      Effect.catchIf(
+        existing,
+        (other) => other === missing,
+        () => error
+      )
   })
   const found = setup
-    ? Effect.catchIf(existing, (error) => error === missing, () => made).pipe(
-      Effect.flatMap((rows) => isUnlabelled(columnsOf(rows)) ? made : Effect.succeed(rows))
-    )
+    ? Effect.catchIf(
+        existing,
+        (error) => error === missing,
+        () => made
+      ).pipe(Effect.flatMap((rows) => (isUnlabelled(columnsOf(rows)) ? made : Effect.succeed(rows))))
     : existing
   return Effect.flatMap(found, (rows) => {
     const first = rows[0]!
     const fault = wrong(table, rows)
-    return Effect.forEach(warnings(first, schema !== undefined), (text) => Effect.logWarning(`MssqlStorage: ${text}`)).pipe(
+    return Effect.forEach(warnings(first, schema !== undefined), (text) =>
+      Effect.logWarning(`MssqlStorage: ${text}`)
+    ).pipe(
       Effect.andThen(
         fault === undefined
-          ? Effect.succeed({ table: names.qualified(options.table, typeof first.schema === "string" ? first.schema : schema), database: String(first.database) })
+          ? Effect.succeed({
+              table: names.qualified(options.table, typeof first.schema === "string" ? first.schema : schema),
+              database: String(first.database)
+            })
           : errors.schema("setup", fault)
       )
     )

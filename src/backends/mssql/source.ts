@@ -27,10 +27,14 @@ const secretOf = (field: string, value: unknown): string | InvalidOptions => {
   return typeof text === "string" && text !== ""
     ? text
     : new InvalidOptions({
-      field,
-      kind: !Redacted.isRedacted(value) ? `of type ${value === null ? "null" : typeof value}, not Redacted` : text === "" ? "empty" : `a Redacted of type ${text === null ? "null" : typeof text}`,
-      rule: "a Redacted text"
-    })
+        field,
+        kind: !Redacted.isRedacted(value)
+          ? `of type ${value === null ? "null" : typeof value}, not Redacted`
+          : text === ""
+            ? "empty"
+            : `a Redacted of type ${text === null ? "null" : typeof text}`,
+        rule: "a Redacted text"
+      })
 }
 
 interface Given {
@@ -43,13 +47,29 @@ interface Given {
 const refuse = (field: string, kind: string, rule: string) => new InvalidOptions({ field, kind, rule })
 
 /** Credentials of their own, beside those that the URL has no place for. */
-const withSecret = (parsed: Tedious.ConnectionConfiguration, given: Given): Tedious.ConnectionConfiguration | InvalidOptions => {
-  const { password, userName } = parsed.authentication!.options as { readonly userName: string; readonly password: string }
+const withSecret = (
+  parsed: Tedious.ConnectionConfiguration,
+  given: Given
+): Tedious.ConnectionConfiguration | InvalidOptions => {
+  const { password, userName } = parsed.authentication!.options as {
+    readonly userName: string
+    readonly password: string
+  }
   if (given.accessToken !== undefined) {
     const token = secretOf("accessToken", given.accessToken)
     if (token instanceof InvalidOptions) return token
-    if (userName !== "" || password !== "") return refuse("accessToken", "given beside a user in `url`", "absent, or beside a `url` without user and password: the token says who it is")
-    if (parsed.options?.encrypt === false) return refuse("accessToken", "given beside `encrypt=false` in `url`", "beside a `url` with `encrypt` true or strict")
+    if (userName !== "" || password !== "")
+      return refuse(
+        "accessToken",
+        "given beside a user in `url`",
+        "absent, or beside a `url` without user and password: the token says who it is"
+      )
+    if (parsed.options?.encrypt === false)
+      return refuse(
+        "accessToken",
+        "given beside `encrypt=false` in `url`",
+        "beside a `url` with `encrypt` true or strict"
+      )
     return { ...parsed, authentication: { type: "azure-active-directory-access-token", options: { token } } }
   }
   if (given.password === undefined) return parsed
@@ -72,12 +92,19 @@ export const make = (options: Options, patience: number): Source | InvalidOption
   if (options.connection !== undefined) {
     for (const field of ["url", "password", "accessToken"] as const) {
       if (options[field] !== undefined) {
-        return refuse("connection", `given beside ${field}`, `absent where there is a \`${field}\`: as an Effect or a function, it is asked for at each connection too`)
+        return refuse(
+          "connection",
+          `given beside ${field}`,
+          `absent where there is a \`${field}\`: as an Effect or a function, it is asked for at each connection too`
+        )
       }
     }
   }
-  if (options.password !== undefined && options.accessToken !== undefined) return refuse("accessToken", "given beside `password`", "one of the two")
-  const fields = (["url", "connection", "password", "accessToken"] as const).filter((field) => options[field] !== undefined)
+  if (options.password !== undefined && options.accessToken !== undefined)
+    return refuse("accessToken", "given beside `password`", "one of the two")
+  const fields = (["url", "connection", "password", "accessToken"] as const).filter(
+    (field) => options[field] !== undefined
+  )
   const asked = fields.filter((field) => !isFixed(options[field]))
   if (asked.length === 0) {
     const fixed = resolve(options, patience)
@@ -86,31 +113,41 @@ export const make = (options: Options, patience: number): Source | InvalidOption
   // As far as it can be checked now: with a stand-in for what is not known yet.
   if (isFixed(options.url) && options.connection === undefined) {
     const standIn = Redacted.make("unknown yet")
-    const early = resolve({
-      url: options.url,
-      ...Object.fromEntries(fields.filter((field) => field !== "url").map((field) => [field, isFixed(options[field]) ? options[field] : standIn]))
-    }, patience)
+    const early = resolve(
+      {
+        url: options.url,
+        ...Object.fromEntries(
+          fields
+            .filter((field) => field !== "url")
+            .map((field) => [field, isFixed(options[field]) ? options[field] : standIn])
+        )
+      },
+      patience
+    )
     if (early instanceof InvalidOptions) return early
   } else {
     for (const field of ["password", "accessToken"] as const) {
-      const early = options[field] !== undefined && isFixed(options[field]) ? secretOf(field, options[field]) : undefined
+      const early =
+        options[field] !== undefined && isFixed(options[field]) ? secretOf(field, options[field]) : undefined
       if (early instanceof InvalidOptions) return early
     }
   }
-  const each = Effect.forEach(fields, (field) => Effect.map(now<unknown>(operation, field, options[field]), (value) => [field, value] as const))
+  const each = Effect.forEach(fields, (field) =>
+    Effect.map(now<unknown>(operation, field, options[field]), (value) => [field, value] as const)
+  )
   return {
     fixed: undefined,
     now: Effect.flatMap(each, (entries) => {
       const resolved = resolve(Object.fromEntries(entries), patience)
       return resolved instanceof InvalidOptions
         ? new StorageError({
-          reason: "Connection",
-          operation,
-          isRetryable: true,
-          applied: "no",
-          message: `what \`${resolved.field}\` gave just now cannot be used: ${resolved.message}`,
-          cause: resolved
-        })
+            reason: "Connection",
+            operation,
+            isRetryable: true,
+            applied: "no",
+            message: `what \`${resolved.field}\` gave just now cannot be used: ${resolved.message}`,
+            cause: resolved
+          })
         : Effect.succeed(resolved)
     })
   }

@@ -34,7 +34,9 @@ export const otherDatabase = 50713
 export const lockTimeoutOf = (millis: number): number => Math.max(1, Math.floor(millis * 0.9))
 
 /** Few, so that the server has few plans of one batch. */
-const steps = [1, 2, 5].flatMap((step) => [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000].map((power) => step * power)).sort((a, b) => b - a)
+const steps = [1, 2, 5]
+  .flatMap((step) => [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000].map((power) => step * power))
+  .sort((a, b) => b - a)
 
 const setLockTimeout = (millis: number): string => `SET LOCK_TIMEOUT ${millis};`
 
@@ -63,7 +65,9 @@ SET ROWCOUNT 0;
 SET TEXTSIZE 2147483647;
 SET ANSI_NULLS, ANSI_PADDING, ANSI_WARNINGS, ARITHABORT, CONCAT_NULL_YIELDS_NULL ON;
 SET NUMERIC_ROUNDABORT OFF;${
-    database === undefined ? "" : `
+    database === undefined
+      ? ""
+      : `
 IF DB_NAME() <> ${literal(database)} ${binary} THROW ${otherDatabase}, N'effect-storage-lock: the connection is in another database than the storage was opened in', 1;`
   }`
 
@@ -72,7 +76,8 @@ const begin = "BEGIN TRY\nBEGIN TRANSACTION;"
 const commit = "COMMIT TRANSACTION;\nEND TRY\nBEGIN CATCH\nIF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;\nTHROW;\nEND CATCH;"
 
 /** One sample of the server's clock for the whole batch, in microseconds. */
-const clock = "DECLARE @t bigint = DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2(7), '1970-01-01T00:00:00', 126), SYSUTCDATETIME());"
+const clock =
+  "DECLARE @t bigint = DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2(7), '1970-01-01T00:00:00', 126), SYSUTCDATETIME());"
 
 const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")
 
@@ -142,14 +147,22 @@ IF @@ROWCOUNT > 0 SELECT l.holds, NULL AS info FROM ${table} AS l WHERE l.lock_i
 ELSE SELECT NULL AS holds, l.format AS info FROM ${table} AS l WHERE l.lock_id = @1 AND l.format > ${LockRecord.format};
 ${commit}`
 
-const release = (table: string): string => written(table, `UPDATE ${table} SET holds = STUFF(holds, ${place("holds", "@2")}, LEN(@2) + 1, N''), version = version + 1
-WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};`)
+const release = (table: string): string =>
+  written(
+    table,
+    `UPDATE ${table} SET holds = STUFF(holds, ${place("holds", "@2")}, LEN(@2) + 1, N''), version = version + 1
+WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};`
+  )
 
 /** `@3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
-const revoke = (table: string): string => written(table, `UPDATE ${table} SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
+const revoke = (table: string): string =>
+  written(
+    table,
+    `UPDATE ${table} SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
   owner_label = CASE WHEN @3 = N'' THEN owner_label ELSE N'' END,
   version = CASE WHEN holds = @3 ${binary} THEN version ELSE version + 1 END
-WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;`)
+WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;`
+  )
 
 const get = (table: string): string => `
 SELECT ${columns("l")}, @t AS t FROM ${table} AS l WHERE l.lock_id = @1;`
@@ -174,7 +187,19 @@ SELECT @dropped AS dropped, COUNT(*) AS seen, (SELECT TOP (1) o.lock_id FROM @ol
 
 const time = "\nSELECT @t AS t;"
 
-const recordKinds: ReadonlyArray<Kind> = ["id", "name", "int", "id", "text", "bigint", "bigint", "bigint", "bigint", "text", "name"]
+const recordKinds: ReadonlyArray<Kind> = [
+  "id",
+  "name",
+  "int",
+  "id",
+  "text",
+  "bigint",
+  "bigint",
+  "bigint",
+  "bigint",
+  "text",
+  "name"
+]
 
 const create = (table: string): string => `
 ${begin}
@@ -185,7 +210,10 @@ END;
 ${commit}`
 
 const update = (table: string): string => `
-UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = @${i + 1}`).slice(1).join(", ")}
+UPDATE ${table} SET ${columnNames
+  .map((name, i) => `${name} = @${i + 1}`)
+  .slice(1)
+  .join(", ")}
 WHERE lock_id = @1 AND version = @12;
 IF @@ROWCOUNT > 0 SELECT 1 AS done;`
 
@@ -201,9 +229,12 @@ const rowsOf = (size: number): string =>
   Array.from({ length: size }, (_, i) => `(${i}, @${3 * i + 1}, @${3 * i + 2}, @${3 * i + 3})`).join(",\n")
 
 const literalRows = (requests: ReadonlyArray<LockRecord.Renew>): string =>
-  requests.map(({ holdId, lease, lockId }, i) =>
-    `(${i}, 0x${Buffer.from(lockId).toString("hex")}, ${literal(holdId)}, CONVERT(bigint, ${BigInt(lease)}))`
-  ).join(",\n")
+  requests
+    .map(
+      ({ holdId, lease, lockId }, i) =>
+        `(${i}, 0x${Buffer.from(lockId).toString("hex")}, ${literal(holdId)}, CONVERT(bigint, ${BigInt(lease)}))`
+    )
+    .join(",\n")
 
 export interface Statements {
   readonly claim: Statement
@@ -216,14 +247,22 @@ export interface Statements {
   readonly create: Statement
   readonly update: Statement
   readonly drop: Statement
-  readonly renew: (requests: ReadonlyArray<LockRecord.Renew>) => { readonly statement: Statement; readonly values: ReadonlyArray<unknown> }
+  readonly renew: (requests: ReadonlyArray<LockRecord.Renew>) => {
+    readonly statement: Statement
+    readonly values: ReadonlyArray<unknown>
+  }
 }
 
 /** The texts for one table, made once. `table` is quoted already; `lockTimeout` in milliseconds. */
 export const make = (table: string, lockTimeout: number, database?: string | undefined): Statements => {
   const head = `${prologue(lockTimeout, database)}\n${clock}`
   const of = (text: string, ...kinds: ReadonlyArray<Kind>): Statement => ({ text: head + text, kinds, lockTimeout })
-  const renewals = new Map(sizes.map((size) => [size, of(renew(table, rowsOf(size)), ...Array.from({ length: size }, () => ["id", "name", "bigint"] as const).flat())]))
+  const renewals = new Map(
+    sizes.map((size) => [
+      size,
+      of(renew(table, rowsOf(size)), ...Array.from({ length: size }, () => ["id", "name", "bigint"] as const).flat())
+    ])
+  )
   return {
     claim: of(claim(table), "id", "id", "name", "bigint", "name"),
     release: of(release(table), "id", "name"),
@@ -239,7 +278,10 @@ export const make = (table: string, lockTimeout: number, database?: string | und
       const size = sizes.find((size) => size >= requests.length)
       if (size === undefined) return { statement: of(renew(table, literalRows(requests))), values: [] }
       const given = requests.flatMap(({ holdId, lease, lockId }): Array<unknown> => [lockId, holdId, lease])
-      return { statement: renewals.get(size)!, values: [...given, ...new Array<null>(3 * size - given.length).fill(null)] }
+      return {
+        statement: renewals.get(size)!,
+        values: [...given, ...new Array<null>(3 * size - given.length).fill(null)]
+      }
     }
   }
 }

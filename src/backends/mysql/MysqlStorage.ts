@@ -82,7 +82,7 @@ export interface PoolOptions extends CommonOptions {
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const source = yield* Effect.suspend(() => valid(connection.source(options.url, options.tls)))
     const poolSize = options.poolSize ?? 4
@@ -100,7 +100,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @category constructors
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     return yield* open(yield* valid(givenPool.make(options.pool)), common, options)
   })

@@ -3,7 +3,7 @@ import * as Effect from "#effect/Effect"
 import type * as fibers from "#effect/fibers"
 import * as Mysql from "mysql2"
 import * as Net from "node:net"
-import type { StorageError } from "../../LockError.js";
+import type { StorageError } from "../../LockError.js"
 import { InvalidOptions } from "../../LockError.js"
 import { isFixed, now, type Present } from "../shared/present.js"
 import * as errors from "./errors.js"
@@ -49,7 +49,9 @@ export const source = (address: Present<unknown>, options: Present<unknown> | un
     fixed: undefined,
     now: Effect.flatMap(asked, ([address, options]) => {
       const target = resolve(address, options)
-      return target instanceof InvalidOptions ? errors.unfit(`what was asked for a new connection cannot be used: ${target.message}`) : Effect.succeed(target)
+      return target instanceof InvalidOptions
+        ? errors.unfit(`what was asked for a new connection cannot be used: ${target.message}`)
+        : Effect.succeed(target)
     })
   }
 }
@@ -77,16 +79,23 @@ const unconfirmed = (answer: unknown, target: Target, seconds: number): string |
   const row = (answer as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>)[1]![0]!
   const named = row.named === null ? "none" : String(row.named)
   const wanted = target.config.database
-  const differs = (what: string, is: unknown) => `${what} of the connection is ${String(is)}, though it was set to another: does a proxy between change or share sessions?`
-  return Number(row.autocommit) !== 1 ? differs("autocommit", row.autocommit)
-    : row.sql_mode !== "STRICT_TRANS_TABLES" ? differs("sql_mode", row.sql_mode)
-    : String(row.sql_select_limit) !== greatest ? differs("sql_select_limit", row.sql_select_limit)
-    : Number(row.row_wait) !== seconds ? differs("innodb_lock_wait_timeout", row.row_wait)
-    : Number(row.table_wait) !== seconds ? differs("lock_wait_timeout", row.table_wait)
-    : !/^utf8(mb[34])?$/.test(String(row.client)) ? differs("character_set_client", row.client)
-    : wanted !== undefined && named.toLowerCase() !== wanted.toLowerCase()
-    ? `the connection is in the database ${named}, and the URL names ${wanted}: does init_connect, or a proxy between, choose another? Two processes would lock in two tables`
-    : undefined
+  const differs = (what: string, is: unknown) =>
+    `${what} of the connection is ${String(is)}, though it was set to another: does a proxy between change or share sessions?`
+  return Number(row.autocommit) !== 1
+    ? differs("autocommit", row.autocommit)
+    : row.sql_mode !== "STRICT_TRANS_TABLES"
+      ? differs("sql_mode", row.sql_mode)
+      : String(row.sql_select_limit) !== greatest
+        ? differs("sql_select_limit", row.sql_select_limit)
+        : Number(row.row_wait) !== seconds
+          ? differs("innodb_lock_wait_timeout", row.row_wait)
+          : Number(row.table_wait) !== seconds
+            ? differs("lock_wait_timeout", row.table_wait)
+            : !/^utf8(mb[34])?$/.test(String(row.client))
+              ? differs("character_set_client", row.client)
+              : wanted !== undefined && named.toLowerCase() !== wanted.toLowerCase()
+                ? `the connection is in the database ${named}, and the URL names ${wanted}: does init_connect, or a proxy between, choose another? Two processes would lock in two tables`
+                : undefined
 }
 
 export interface Options {
@@ -107,7 +116,10 @@ export interface Opening {
 const timedOut = () => Object.assign(new Error("connect ETIMEDOUT"), { code: "ETIMEDOUT", syscall: "connect" })
 
 /** `done` is called once: with an error, or with a connection that is ready. Nothing here throws. */
-export const open = ({ patience, run, seconds, source }: Options, done: (error: unknown, connection?: Mysql.Connection) => void): Opening => {
+export const open = (
+  { patience, run, seconds, source }: Options,
+  done: (error: unknown, connection?: Mysql.Connection) => void
+): Opening => {
   let socket: Net.Socket | undefined
   let over = false
   let stopAsking: (() => void) | undefined
@@ -120,7 +132,15 @@ export const open = ({ patience, run, seconds, source }: Options, done: (error: 
     if (connection === undefined) socket?.destroy()
     done(error, connection)
   }
-  const timer = setTimeout(() => end(stopAsking === undefined ? timedOut() : errors.unfit("`url` or `tls` was asked for what it is now, and did not answer in time")), Math.ceil(Math.min(patience, source.fixed?.patience ?? patience)))
+  const timer = setTimeout(
+    () =>
+      end(
+        stopAsking === undefined
+          ? timedOut()
+          : errors.unfit("`url` or `tls` was asked for what it is now, and did not answer in time")
+      ),
+    Math.ceil(Math.min(patience, source.fixed?.patience ?? patience))
+  )
 
   const confirm = (connection: Mysql.Connection, target: Target) =>
     connection.query(`${settings(seconds)};\n${look}`, (error: unknown, answer: unknown) => {
@@ -144,11 +164,11 @@ export const open = ({ patience, run, seconds, source }: Options, done: (error: 
         bigNumberStrings: false,
         // The time-out is ours.
         connectTimeout: 0,
-        stream: () => socket = dial(target.config)
+        stream: () => (socket = dial(target.config))
       })
       // An "error" that nobody hears ends the process.
       connection.on("error", end)
-      connection.connect((error) => error === null || error === undefined ? confirm(connection, target) : end(error))
+      connection.connect((error) => (error === null || error === undefined ? confirm(connection, target) : end(error)))
     } catch (error) {
       // A file of certificates that is gone, or a certificate that is none.
       process.nextTick(end, error)

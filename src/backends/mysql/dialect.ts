@@ -17,7 +17,9 @@ const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
 /** What each operation asks of the server, over one table. `table` is quoted. */
 export const make = (flavour: statements.Flavour, table: string): Dialect<Packet> => {
   const packets = statements.make(flavour, table)
-  const query = <A extends ReadonlyArray<any>>(make: (...args: A) => Packet) => (...args: A): Query<Packet> => ({ statement: make(...args), values: [] })
+  const query =
+    <A extends ReadonlyArray<any>>(make: (...args: A) => Packet) =>
+    (...args: A): Query<Packet> => ({ statement: make(...args), values: [] })
   return {
     claim: query(packets.claim),
     renew: query(packets.renew),

@@ -27,7 +27,8 @@ export const rootOf = (error: unknown): unknown => {
   let current = error
   for (let depth = 0; depth < 5; depth++) {
     const cause = (current as DriverError | null | undefined)?.cause
-    if (numberOf(current) !== undefined || codeOf(current) !== undefined || cause === undefined || cause === null) return current
+    if (numberOf(current) !== undefined || codeOf(current) !== undefined || cause === undefined || cause === null)
+      return current
     current = cause
   }
   return current
@@ -43,7 +44,8 @@ const fields = ["code", "errno", "sqlState", "syscall", "address", "port"] as co
 /** `isAsked`: user and password are asked for anew at each connection. */
 export const fromDriver = (operation: string, error: unknown, phase: Phase, isAsked = false): StorageError => {
   // Ours already: a URL that could not be asked for.
-  if (error instanceof StorageError) return new StorageError({ ...error, operation: `MysqlStorage.${operation}`, message: error.message })
+  if (error instanceof StorageError)
+    return new StorageError({ ...error, operation: `MysqlStorage.${operation}`, message: error.message })
   const root = rootOf(error)
   const number = numberOf(root)
   const code = codeOf(root)
@@ -67,7 +69,13 @@ export const fromDriver = (operation: string, error: unknown, phase: Phase, isAs
 
 /** The server took a connection, and it is not what this storage needs. */
 export const unfit = (message: string): StorageError =>
-  new StorageError({ reason: "Connection", operation: "MysqlStorage.connect", isRetryable: true, applied: "no", message })
+  new StorageError({
+    reason: "Connection",
+    operation: "MysqlStorage.connect",
+    isRetryable: true,
+    applied: "no",
+    message
+  })
 
 /** An answer of a shape that no server of the family gives. */
 export const odd = (operation: string, cause: unknown): StorageError =>
@@ -76,7 +84,8 @@ export const odd = (operation: string, cause: unknown): StorageError =>
     operation: `MysqlStorage.${operation}`,
     isRetryable: false,
     applied: "unknown",
-    message: "the server's answer has another shape than the packet asks for: a setting of the session, or something between, changes statements or answers",
+    message:
+      "the server's answer has another shape than the packet asks for: a setting of the session, or something between, changes statements or answers",
     cause
   })
 

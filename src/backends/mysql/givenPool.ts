@@ -22,18 +22,27 @@ export const make = (pool: Mysql.Pool | MysqlPromise.Pool | undefined): Executor
   const core = (typeof inner?.getConnection === "function" ? inner : pool) as Mysql.Pool | undefined
   const settings = core as Settings | undefined
   const connectionConfig = settings?.config?.connectionConfig
-  if (typeof core?.getConnection !== "function" || connectionConfig === undefined) return invalid("pool", pool, "a pool of mysql2")
+  if (typeof core?.getConnection !== "function" || connectionConfig === undefined)
+    return invalid("pool", pool, "a pool of mysql2")
   if (connectionConfig.multipleStatements !== true) {
-    return new InvalidOptions({ field: "pool", kind: "one without it", rule: "made with `multipleStatements: true`: an operation is several statements in one packet" })
+    return new InvalidOptions({
+      field: "pool",
+      kind: "one without it",
+      rule: "made with `multipleStatements: true`: an operation is several statements in one packet"
+    })
   }
-  return poolExecutor.make({
-    take: (_, done) => core.getConnection((error, connection) => error === null ? done(undefined, connection) : done(error)),
-    give: (connection) => (connection as Mysql.PoolConnection).release(),
-    drop: (connection) => connection.destroy()
-  }, {
-    width: settings?.config?.connectionLimit ?? 10,
-    own: undefined,
-    isAsked: false,
-    isClosed: () => settings?._closed === true
-  })
+  return poolExecutor.make(
+    {
+      take: (_, done) =>
+        core.getConnection((error, connection) => (error === null ? done(undefined, connection) : done(error))),
+      give: (connection) => (connection as Mysql.PoolConnection).release(),
+      drop: (connection) => connection.destroy()
+    },
+    {
+      width: settings?.config?.connectionLimit ?? 10,
+      own: undefined,
+      isAsked: false,
+      isClosed: () => settings?._closed === true
+    }
+  )
 }

@@ -3,7 +3,8 @@
 /** Whole seconds, less than the caller waits, so that the caller mostly gets a definite answer. A second is the least there is. */
 export const secondsOf = (millis: number): number => Math.max(1, Math.floor(millis * 0.0006))
 
-export const assignments = (seconds: number): string => `innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}`
+export const assignments = (seconds: number): string =>
+  `innodb_lock_wait_timeout = ${seconds}, lock_wait_timeout = ${seconds}`
 
 /** After so many milliseconds the server has ended a packet that waits: once for the table, and once for a row. */
 export const longest = (seconds: number): number => 2 * seconds * 1_000 + 500

@@ -3,7 +3,7 @@ import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import { scheduleFault, valid } from "../../common/input.js"
-import type { InvalidOptions} from "../../LockError.js";
+import type { InvalidOptions } from "../../LockError.js"
 import { type StorageError } from "../../LockError.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import type { Executor } from "../sql/executor.js"
@@ -55,13 +55,11 @@ export const open = (
   options: CommonOptions
 ): Effect.Effect<Ports, StorageError> => {
   const qualified = internal.qualified(common.table, common.database)
-  return Effect.map(
-    setup.prepare(executor, { ...common, qualified, millis: common.operationTimeout }),
-    (flavour) =>
-      ports.make(executor, dialect.make(flavour, qualified), {
-        wakeUps: undefined,
-        operationTimeout: common.operationTimeout,
-        versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-      })
+  return Effect.map(setup.prepare(executor, { ...common, qualified, millis: common.operationTimeout }), (flavour) =>
+    ports.make(executor, dialect.make(flavour, qualified), {
+      wakeUps: undefined,
+      operationTimeout: common.operationTimeout,
+      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
+    })
   )
 }

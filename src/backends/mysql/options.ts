@@ -23,20 +23,24 @@ export interface ResolvedCommon {
 const longestName = 64
 
 const nameFault = (name: unknown): string | undefined =>
-  textFault(name) ?? (
-    (name as string).length > longestName ? `a string of ${(name as string).length} characters`
-    : /[\uD800-\uDFFF]/.test(name as string) ? "a string with a character beyond the basic plane"
-    : (name as string).endsWith(" ") ? "a string that ends with a space"
-    : undefined
-  )
+  textFault(name) ??
+  ((name as string).length > longestName
+    ? `a string of ${(name as string).length} characters`
+    : /[\uD800-\uDFFF]/.test(name as string)
+      ? "a string with a character beyond the basic plane"
+      : (name as string).endsWith(" ")
+        ? "a string that ends with a space"
+        : undefined)
 
 const checkName = (field: string, name: unknown): InvalidOptions | undefined => {
   const kind = nameFault(name)
-  return kind === undefined ? undefined : new InvalidOptions({
-    field,
-    kind,
-    rule: `a name of 1 to ${longestName} characters of the basic plane, without NUL or a space at its end (it is quoted: any other character may occur)`
-  })
+  return kind === undefined
+    ? undefined
+    : new InvalidOptions({
+        field,
+        kind,
+        rule: `a name of 1 to ${longestName} characters of the basic plane, without NUL or a space at its end (it is quoted: any other character may occur)`
+      })
 }
 
 const quoted = (name: string): string => `\`${name.replaceAll("`", "``")}\``
@@ -47,9 +51,11 @@ export const qualified = (table: string, database: string | undefined): string =
 
 export const common = (options: Common): ResolvedCommon | InvalidOptions => {
   const table = options.table ?? "storage_lock"
-  const fault = checkName("table", table) ?? (options.database === undefined ? undefined : checkName("database", options.database))
+  const fault =
+    checkName("table", table) ?? (options.database === undefined ? undefined : checkName("database", options.database))
   if (fault !== undefined) return fault
-  if (options.setup !== undefined && typeof options.setup !== "boolean") return invalid("setup", options.setup, "true or false")
+  if (options.setup !== undefined && typeof options.setup !== "boolean")
+    return invalid("setup", options.setup, "true or false")
   const timeout = operationTimeout(options.operationTimeout)
   if (typeof timeout !== "number") return timeout
   return { table, database: options.database, setup: options.setup ?? true, operationTimeout: timeout }

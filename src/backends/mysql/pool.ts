@@ -42,7 +42,10 @@ class Places implements poolExecutor.Connections {
   used = 0
   isClosed = false
 
-  constructor(readonly options: opening.Options, readonly size: number) {}
+  constructor(
+    readonly options: opening.Options,
+    readonly size: number
+  ) {}
 
   take(isWanted: () => boolean, done: Taker): void {
     if (this.isClosed) return done(closed())
@@ -128,7 +131,10 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, n
       Effect.acquireRelease(
         Effect.sync(() => {
           const seconds = limits.secondsOf(options.operationTimeout)
-          const places = new Places({ source: options.source, patience: options.operationTimeout, seconds, run }, options.poolSize)
+          const places = new Places(
+            { source: options.source, patience: options.operationTimeout, seconds, run },
+            options.poolSize
+          )
           const executor = poolExecutor.make(places, {
             width: options.poolSize,
             own: { seconds },
@@ -158,4 +164,5 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Packet>, n
           })
       ),
       ({ executor }) => executor
-    ))
+    )
+  )

@@ -13,7 +13,10 @@ export interface Connections {
    * `done` is called once, at once or later; it need not be, if by then it is not wanted any more. With a connection, and when its opening began, where that is known: it may have been opened for
    * somebody else long ago, and not been used since.
    */
-  readonly take: (isWanted: () => boolean, done: (error: unknown, connection?: Mysql.Connection, openedAt?: number) => void) => void
+  readonly take: (
+    isWanted: () => boolean,
+    done: (error: unknown, connection?: Mysql.Connection, openedAt?: number) => void
+  ) => void
   readonly give: (connection: Mysql.Connection) => void
   /** Closes it, and gives its place to another. */
   readonly drop: (connection: Mysql.Connection) => void
@@ -50,7 +53,13 @@ const connecting: State = { _tag: "Connecting" }
 const done: State = { _tag: "Done", late: ignore }
 
 /** Nothing of the program's settings: our columns and our text are not to be changed on the way. */
-const asIs: Omit<Mysql.QueryOptions, "sql"> = { values: [], rowsAsArray: false, nestTables: false, typeCast: true, namedPlaceholders: false }
+const asIs: Omit<Mysql.QueryOptions, "sql"> = {
+  values: [],
+  rowsAsArray: false,
+  nestTables: false,
+  typeCast: true,
+  namedPlaceholders: false
+}
 
 /**
  * Packets straight on connections of `mysql2`: a callback and a timer each, for claims are many and small. Nothing in a callback may throw: that would end the process.
@@ -83,10 +92,17 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
     // What the packet began with may not have been done.
     if (own !== undefined) limitOf.delete(connection)
     const sql = own === undefined ? `${rollback};\n${limits.giveBack}` : `${rollback};\n${limits.change(own.seconds)}`
-    connection.query({ ...asIs, sql, timeout: patience }, (error) => error === null ? connections.give(connection) : connections.drop(connection))
+    connection.query({ ...asIs, sql, timeout: patience }, (error) =>
+      error === null ? connections.give(connection) : connections.drop(connection)
+    )
   }
 
-  const run = (operation: string, { statement: packet }: Query<Packet>, millis: number, answer: (result: Answer) => void) => {
+  const run = (
+    operation: string,
+    { statement: packet }: Query<Packet>,
+    millis: number,
+    answer: (result: Answer) => void
+  ) => {
     const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
@@ -98,18 +114,21 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
     }
     const fail = (error: StorageError) => end(Result.fail(error))
 
-    const timer = setTimeout(() => {
-      if (state._tag === "Connecting") {
-        fail(errors.noConnection(operation, millis))
-        return options.onNoConnection?.(millis)
-      }
-      if (state._tag === "Executing") {
-        const { connection, seconds } = state
-        suspect()
-        fail(errors.noAnswer(operation, millis))
-        state = { _tag: "Done", late: givenUp.giveUp(connection, limits.longest(seconds)) }
-      }
-    }, Math.min(millis, longestTimer))
+    const timer = setTimeout(
+      () => {
+        if (state._tag === "Connecting") {
+          fail(errors.noConnection(operation, millis))
+          return options.onNoConnection?.(millis)
+        }
+        if (state._tag === "Executing") {
+          const { connection, seconds } = state
+          suspect()
+          fail(errors.noAnswer(operation, millis))
+          state = { _tag: "Done", late: givenUp.giveUp(connection, limits.longest(seconds)) }
+        }
+      },
+      Math.min(millis, longestTimer)
+    )
 
     const failed = (connection: Mysql.Connection, reused: boolean, error: unknown) => {
       const isWrong = errors.isWrongServer(error)
@@ -127,7 +146,13 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
       fail(errors.fromDriver(operation, error, "executing"))
     }
 
-    const answered = (connection: Mysql.Connection, wrapped: Wrap, reused: boolean, error: unknown, results: unknown) => {
+    const answered = (
+      connection: Mysql.Connection,
+      wrapped: Wrap,
+      reused: boolean,
+      error: unknown,
+      results: unknown
+    ) => {
       if (state._tag === "Done") return state.late()
       if (error !== null && error !== undefined) return failed(connection, reused, error)
       let rows
@@ -147,7 +172,9 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
       state = { _tag: "Executing", connection, seconds }
       try {
         const wrapped = wrap(connection, seconds)
-        connection.query({ ...asIs, sql: sqlOf(packet, wrapped) }, (error, results) => answered(connection, wrapped, reused, error, results))
+        connection.query({ ...asIs, sql: sqlOf(packet, wrapped) }, (error, results) =>
+          answered(connection, wrapped, reused, error, results)
+        )
       } catch (error) {
         connections.drop(connection)
         fail(errors.fromDriver(operation, error, "executing"))
@@ -159,7 +186,11 @@ export const make = (connections: Connections, options: Options): PoolExecutor =
     const taken = (error: unknown, connection?: Mysql.Connection, openedAt?: number): void => {
       if (!isWanted()) return connection === undefined ? undefined : connections.give(connection)
       if (connection === undefined) {
-        return fail(options.isClosed() ? errors.closed(operation) : errors.fromDriver(operation, error, "connecting", options.isAsked))
+        return fail(
+          options.isClosed()
+            ? errors.closed(operation)
+            : errors.fromDriver(operation, error, "connecting", options.isAsked)
+        )
       }
       const before = answeredAt.get(connection) ?? openedAt
       if (before !== undefined && before <= suspectAt) {

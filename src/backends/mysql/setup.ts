@@ -31,7 +31,9 @@ export const ddl = (table: string): string =>
   `-- 1. The table of locks: one row per lock id, kept when the lock is free (it remembers the token). Times are microseconds since the epoch.
 --    Its comment tells its format: an older library refuses a newer one.
 CREATE TABLE IF NOT EXISTS ${table} (
-${Object.entries(types).map(([name, type]) => `  ${name} ${type} NOT NULL,\n`).join("")}  ${label},
+${Object.entries(types)
+  .map(([name, type]) => `  ${name} ${type} NOT NULL,\n`)
+  .join("")}  ${label},
   PRIMARY KEY (lock_id)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC COMMENT = 'effect-storage-lock format ${LockRecord.format}';
 `
@@ -95,7 +97,8 @@ const inspect = (table: string, database: string | undefined): Packet => {
 /** Older servers lack what the statements need: INSERT … RETURNING on MariaDB. */
 const tooOld = ({ flavour, version }: Seen): string | undefined => {
   const [major, minor] = (/\d+\.\d+/.exec(version)?.[0] ?? "0.0").split(".").map(Number) as [number, number]
-  const needed = flavour === "MariaDB" ? [10, 5] as const : flavour === "MySQL" ? [8, 0] as const : [0, 0] as const
+  const needed =
+    flavour === "MariaDB" ? ([10, 5] as const) : flavour === "MySQL" ? ([8, 0] as const) : ([0, 0] as const)
   return major > needed[0] || (major === needed[0] && minor >= needed[1])
     ? undefined
     : `the server is ${flavour} ${version}; at least ${needed.join(".")} is needed`
@@ -117,10 +120,13 @@ const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string |
   if (format !== undefined && Number(format) > LockRecord.format) {
     return `the table ${name} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   }
-  const bad = Object.entries(types).filter(([column, type]) => !fits(type, columns.get(column) ?? "")).map((entry) => entry.join(" "))
+  const bad = Object.entries(types)
+    .filter(([column, type]) => !fits(type, columns.get(column) ?? ""))
+    .map((entry) => entry.join(" "))
   if (bad.length === 0 && !columns.has("owner_label")) return withoutLabels(name, addLabel(name))
   if (!fits(labelType, columns.get("owner_label") ?? "")) bad.push(`owner_label ${labelType}`)
-  if (bad.length > 0) return `the table ${name} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
+  if (bad.length > 0)
+    return `the table ${name} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (!keyed) return `the table ${name} needs lock_id, and it alone, as its primary key`
   return flavour === "TiDB" || table?.engine === "InnoDB"
     ? undefined
@@ -133,16 +139,22 @@ const warnings = ({ flavour, variables }: Seen): ReadonlyArray<string> => {
   const on = /^(on|1)$/i
   if (flavour === "TiDB") return found
   if (is("innodb_read_only", on) || is("super_read_only", on) || is("read_only", /^(on|1|no_lock.*)$/i)) {
-    found.push("the server is read-only, as a replica is: until it is promoted claims will fail, or be lost if the user may write all the same")
+    found.push(
+      "the server is read-only, as a replica is: until it is promoted claims will fail, or be lost if the user may write all the same"
+    )
   }
   if (is("innodb_flush_log_at_trx_commit", /^[02]$/)) {
-    found.push("innodb_flush_log_at_trx_commit is not 1: a crash may forget the last claims, and two owners may hold one lock")
+    found.push(
+      "innodb_flush_log_at_trx_commit is not 1: a crash may forget the last claims, and two owners may hold one lock"
+    )
   }
   if (is("log_bin", on) && is("sync_binlog", /^\d+$/) && !is("sync_binlog", /^1$/)) {
     found.push("sync_binlog is not 1: a crash of the server's machine may forget claims on it or on its replicas")
   }
   if (is("wsrep_on", on)) {
-    found.push("the server is a node of a Galera cluster: send the locks of all processes to one node, or its reads may be late and claims conflict")
+    found.push(
+      "the server is a node of a Galera cluster: send the locks of all processes to one node, or its reads may be late and claims conflict"
+    )
   }
   return found
 }
@@ -172,36 +184,49 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
     "setup",
     `the table ${qualified} does not exist, or this user may not use it: run the text of MysqlStorage.ddl, or set \`setup: true\``
   )
-  const existing = Effect.flatMap(look, (seen) => seen.table === undefined ? missing : Effect.succeed(seen))
+  const existing = Effect.flatMap(look, (seen) => (seen.table === undefined ? missing : Effect.succeed(seen)))
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
   const made = run({ statements: [ddl(qualified)], read: () => [] }).pipe(
     Effect.matchEffect({
       onSuccess: () => existing,
-      onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
+      onFailure: (error) =>
+        Effect.catchIf(
+          existing,
+          (other) => other === missing,
+          () => error
+        )
     }),
     Effect.retry({ schedule: raceRetry, while: (error) => error.reason === "Conflict" })
   )
-  const found = setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing
+  const found = setup
+    ? Effect.catchIf(
+        existing,
+        (error) => error === missing,
+        () => made
+      )
+    : existing
 
   /** Another process may be faster: then the column is there already. */
   const labelled = setup
     ? Effect.flatMap(found, (seen) =>
-      !seen.columns.has("owner_id") || seen.columns.has("owner_label")
-        ? Effect.succeed(seen)
-        : Effect.matchEffect(run({ statements: [addLabel(qualified)], read: () => [] }), {
-          onSuccess: () => existing,
-          onFailure: (error) => Effect.flatMap(existing, (again) => again.columns.has("owner_label") ? Effect.succeed(again) : error)
-        }))
+        !seen.columns.has("owner_id") || seen.columns.has("owner_label")
+          ? Effect.succeed(seen)
+          : Effect.matchEffect(run({ statements: [addLabel(qualified)], read: () => [] }), {
+              onSuccess: () => existing,
+              onFailure: (error) =>
+                Effect.flatMap(existing, (again) => (again.columns.has("owner_label") ? Effect.succeed(again) : error))
+            })
+      )
     : found
 
   return labelled.pipe(
     Effect.tap((seen) => Effect.forEach(warnings(seen), (said) => Effect.logWarning(`MysqlStorage: ${said}`))),
     Effect.flatMap((seen) => {
-      const fault = wrong(qualified, seen) ?? (
-        !seen.autocommit
+      const fault =
+        wrong(qualified, seen) ??
+        (!seen.autocommit
           ? "the connections have autocommit off, so what a statement does would stay open: switch it on for them"
-          : undefined
-      )
+          : undefined)
       return fault === undefined ? Effect.succeed(seen.flavour) : errors.schema("setup", fault)
     })
   )

@@ -40,7 +40,7 @@ const ours = `format <= ${LockRecord.format}`
 const newest = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "BEGIN PESSIMISTIC"]
 
 const literals = (record: LockRecord.LockRecord): ReadonlyArray<string> =>
-  valuesOf(record).map((value, i) => typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value))
+  valuesOf(record).map((value, i) => (typeof value === "number" ? int(value) : i === 0 ? idOf(value) : hex(value)))
 
 /** Before the COMMIT. */
 const lastButOne = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 2])
@@ -99,12 +99,21 @@ ON DUPLICATE KEY UPDATE
     }
     switch (flavour) {
       case "MariaDB":
-        return { statements: [start, look, `${upsert}\nRETURNING ${columns}, ${t} AS t`, commit], read: (results) => answer(results[1], results[2]) }
+        return {
+          statements: [start, look, `${upsert}\nRETURNING ${columns}, ${t} AS t`, commit],
+          read: (results) => answer(results[1], results[2])
+        }
       // Until the COMMIT the row is ours: what is read is what the upsert left.
       case "MySQL":
-        return { statements: [start, look, "START TRANSACTION", upsert, now, commit], read: (results) => answer(results[1], results[4]) }
+        return {
+          statements: [start, look, "START TRANSACTION", upsert, now, commit],
+          read: (results) => answer(results[1], results[4])
+        }
       case "TiDB":
-        return { statements: [...newest, start, look, upsert, now, commit], read: (results) => answer(results[3], results[5]) }
+        return {
+          statements: [...newest, start, look, upsert, now, commit],
+          read: (results) => answer(results[3], results[5])
+        }
     }
   }
 
@@ -114,17 +123,22 @@ ON DUPLICATE KEY UPDATE
    */
   const renew = (requests: ReadonlyArray<LockRecord.Renew>): Packet => {
     const byLock = new Map<string, Array<LockRecord.Renew>>()
-    for (const request of requests) byLock.set(request.lockId, [...byLock.get(request.lockId) ?? [], request])
-    const locks = [...byLock].map(([lockId, holds]) => ({ id: hex(lockId), holds })).sort((a, b) => a.id < b.id ? -1 : 1)
+    for (const request of requests) byLock.set(request.lockId, [...(byLock.get(request.lockId) ?? []), request])
+    const locks = [...byLock]
+      .map(([lockId, holds]) => ({ id: hex(lockId), holds }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
     const ids = locks.map(({ id }) => id).join(", ")
     const choose = (of: (hold: LockRecord.Renew) => string, join: (parts: ReadonlyArray<string>) => string): string =>
       `CASE lock_id ${locks.map(({ holds, id }) => `WHEN ${id} THEN ${join(holds.map(of))}`).join(" ")} ELSE 0 END`
     const longest = choose(
       ({ holdId, lease }) => `IF(${has(holdId)}, ${int(lease)}, 0)`,
-      (parts) => parts.length === 1 ? parts[0]! : `GREATEST(${parts.join(", ")})`
+      (parts) => (parts.length === 1 ? parts[0]! : `GREATEST(${parts.join(", ")})`)
     )
     const update = `UPDATE ${table} SET version = version + 1, expires = GREATEST(expires, ${t} + ${longest})
-WHERE lock_id IN (${ids}) AND ${ours} AND expires > ${t} AND ${choose(({ holdId }) => has(holdId), (parts) => parts.join(" OR "))}
+WHERE lock_id IN (${ids}) AND ${ours} AND expires > ${t} AND ${choose(
+      ({ holdId }) => has(holdId),
+      (parts) => parts.join(" OR ")
+    )}
 ORDER BY lock_id`
     const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id IN (${ids}) LIMIT ${int(locks.length)}`
     const clock = `SELECT ${t} AS t ${one}`
@@ -134,13 +148,18 @@ ORDER BY lock_id`
       return requests.map(({ holdId, lockId }) => {
         const row = rows.get(lockId)
         if (row === undefined) return { t: at, renewed: null, lock_id: null }
-        const renewed = Number(row.format) <= LockRecord.format && Number(row.expires) > Number(at) &&
+        const renewed =
+          Number(row.format) <= LockRecord.format &&
+          Number(row.expires) > Number(at) &&
           `${String(row.holds)},`.includes(`,${holdId},`)
         return { ...row, renewed: renewed ? row.expires : null }
       })
     }
     return cluster
-      ? { statements: [...newest, sample, clock, update, now, commit], read: (results) => answers(results[3], results[5]) }
+      ? {
+          statements: [...newest, sample, clock, update, now, commit],
+          read: (results) => answers(results[3], results[5])
+        }
       : { statements: [sample, clock, update, now, commit], read: (results) => answers(results[1], results[3]) }
   }
 
@@ -163,10 +182,13 @@ WHERE lock_id = ${id} AND ${match}`
     )
   }
 
-  const get = (lockId: string): Packet => reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${hex(lockId)} ${one}`)
+  const get = (lockId: string): Packet =>
+    reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${hex(lockId)} ${one}`)
 
   const list = (after: string, free: boolean, limit: number): Packet =>
-    reading(`SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id > ${hex(after)}${free ? "" : ` AND ${live}`} ORDER BY lock_id LIMIT ${int(limit)}`)
+    reading(
+      `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id > ${hex(after)}${free ? "" : ` AND ${live}`} ORDER BY lock_id LIMIT ${int(limit)}`
+    )
 
   /** The plain read finds a piece of the table that has enough of them, so that the locks of the DELETE are few and short. */
   const purge = (after: string, micros: number, limit: number): Packet => {
@@ -194,12 +216,18 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
     const values = literals(record)
     return writing(
       `SELECT 1 AS done FROM ${table} WHERE ${at(record.lockId, expected)}`,
-      `UPDATE ${table} SET ${columnNames.map((name, i) => `${name} = ${values[i]}`).slice(1).join(", ")} WHERE ${at(record.lockId, expected)}`
+      `UPDATE ${table} SET ${columnNames
+        .map((name, i) => `${name} = ${values[i]}`)
+        .slice(1)
+        .join(", ")} WHERE ${at(record.lockId, expected)}`
     )
   }
 
   const drop = (lockId: string, expected: number): Packet =>
-    writing(`SELECT 1 AS done FROM ${table} WHERE ${at(lockId, expected)}`, `DELETE FROM ${table} WHERE ${at(lockId, expected)}`)
+    writing(
+      `SELECT 1 AS done FROM ${table} WHERE ${at(lockId, expected)}`,
+      `DELETE FROM ${table} WHERE ${at(lockId, expected)}`
+    )
 
   return { claim, renew, release, revoke, get, list, purge, time, create, update, drop }
 }

@@ -20,21 +20,32 @@ export type Ssl = (() => Mysql.SslOptions | string) | undefined
 
 /** Breaks the rule that it says. */
 export class Fault {
-  constructor(readonly kind: string, readonly rule: string) {}
+  constructor(
+    readonly kind: string,
+    readonly rule: string
+  ) {}
 }
 
 const texts = ["ca", "cert", "key", "passphrase", "ciphers", "minVersion", "maxVersion"] as const
 const switches = ["rejectUnauthorized", "verifyIdentity"] as const
 
 const material = (value: unknown): boolean =>
-  typeof value === "string" || Buffer.isBuffer(value) || (Array.isArray(value) && value.every((one) => typeof one === "string" || Buffer.isBuffer(one)))
+  typeof value === "string" ||
+  Buffer.isBuffer(value) ||
+  (Array.isArray(value) && value.every((one) => typeof one === "string" || Buffer.isBuffer(one)))
 
 /** What is wrong with options of TLS, never showing a value. */
 export const fault = (options: unknown): string | undefined => {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) return `of type ${options === null ? "null" : typeof options}`
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    return `of type ${options === null ? "null" : typeof options}`
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue
-    if ((switches as ReadonlyArray<string>).includes(name) ? typeof value === "boolean" : (texts as ReadonlyArray<string>).includes(name) && material(value)) continue
+    if (
+      (switches as ReadonlyArray<string>).includes(name)
+        ? typeof value === "boolean"
+        : (texts as ReadonlyArray<string>).includes(name) && material(value)
+    )
+      continue
     return `with another \`${/^\w{1,40}$/.test(name) ? name : "property"}\``
   }
   return undefined
@@ -52,13 +63,34 @@ export const ofOptions = (options: TlsOptions): Ssl => {
 type Mode = "none" | "encrypted" | "authority" | "identity"
 
 const modes: Record<string, Mode | undefined> = {
-  disabled: "none", disable: "none", required: "encrypted", require: "encrypted", verify_ca: "authority", verify_identity: "identity", verify_full: "identity"
+  disabled: "none",
+  disable: "none",
+  required: "encrypted",
+  require: "encrypted",
+  verify_ca: "authority",
+  verify_identity: "identity",
+  verify_full: "identity"
 }
 
-const modeRule = "DISABLED, REQUIRED (encrypted, and nothing verified), VERIFY_CA, or VERIFY_IDENTITY. The driver cannot do PREFERRED, which would go on in the clear"
+const modeRule =
+  "DISABLED, REQUIRED (encrypted, and nothing verified), VERIFY_CA, or VERIFY_IDENTITY. The driver cannot do PREFERRED, which would go on in the clear"
 
 /** Parameters that ask for TLS in the words of other drivers, where it is not clear what they verify. */
-const unclear = new Set(["usessl", "requiressl", "sslaccept", "sslverify", "sslverifycert", "sslverifyservercert", "verifyservercertificate", "sslidentity", "sslpassword", "sslcapath", "sslcrl", "sslcipher", "sslrootcert"])
+const unclear = new Set([
+  "usessl",
+  "requiressl",
+  "sslaccept",
+  "sslverify",
+  "sslverifycert",
+  "sslverifyservercert",
+  "verifyservercertificate",
+  "sslidentity",
+  "sslpassword",
+  "sslcapath",
+  "sslcrl",
+  "sslcipher",
+  "sslrootcert"
+])
 
 const files: Record<string, "ca" | "cert" | "key" | undefined> = { sslca: "ca", sslcert: "cert", sslkey: "key" }
 
@@ -68,7 +100,10 @@ const plain = (name: string): string => name.toLowerCase().replace(/[-_]/g, "")
 export const concerns = (name: string): boolean => /^(ssl|tls)|ssl$|^verifyservercertificate$/.test(plain(name))
 
 const fromSsl = (text: string): Ssl | Fault => {
-  const bad = new Fault("a URL with another `ssl`", `one whose parameter \`ssl\` is true (verified), false, Amazon RDS, or ${rule}; or say \`ssl-mode\``)
+  const bad = new Fault(
+    "a URL with another `ssl`",
+    `one whose parameter \`ssl\` is true (verified), false, Amazon RDS, or ${rule}; or say \`ssl-mode\``
+  )
   let value: unknown = text
   try {
     value = JSON.parse(text)
@@ -80,16 +115,20 @@ const fromSsl = (text: string): Ssl | Fault => {
   if (value === "Amazon RDS") return () => "Amazon RDS"
   if (fault(value) !== undefined) return bad
   // As the driver reads it: the name in the certificate is looked at only where `verifyIdentity` says so.
-  return () => ({ ...value as TlsOptions }) as Mysql.SslOptions
+  return () => ({ ...(value as TlsOptions) }) as Mysql.SslOptions
 }
 
 const fromTls = (text: string): Ssl | Fault =>
-  text === "true" ? ofOptions({})
-  : text === "false" ? undefined
-  : text === "skip-verify" ? ofOptions({ rejectUnauthorized: false })
-  : new Fault("a URL with another `tls`", "one whose parameter `tls` is true (verified), skip-verify, or false")
+  text === "true"
+    ? ofOptions({})
+    : text === "false"
+      ? undefined
+      : text === "skip-verify"
+        ? ofOptions({ rejectUnauthorized: false })
+        : new Fault("a URL with another `tls`", "one whose parameter `tls` is true (verified), skip-verify, or false")
 
-const read = (paths: ReadonlyMap<"ca" | "cert" | "key", string>) => Object.fromEntries([...paths].map(([name, path]) => [name, Fs.readFileSync(path, "utf8")]))
+const read = (paths: ReadonlyMap<"ca" | "cert" | "key", string>) =>
+  Object.fromEntries([...paths].map(([name, path]) => [name, Fs.readFileSync(path, "utf8")]))
 
 /** Of the parameters of a URL. */
 export const ofUrl = (parameters: ReadonlyArray<readonly [string, string]>): Ssl | Fault => {
@@ -100,27 +139,48 @@ export const ofUrl = (parameters: ReadonlyArray<readonly [string, string]>): Ssl
     if (file !== undefined) paths.set(file, value)
     else if (plain(name) === "sslmode") {
       const mode = modes[value.toLowerCase().replace(/-/g, "_")]
-      if (mode === undefined) return new Fault(`a URL with another \`${name}\``, `one whose parameter \`${name}\` is ${modeRule}`)
+      if (mode === undefined)
+        return new Fault(`a URL with another \`${name}\``, `one whose parameter \`${name}\` is ${modeRule}`)
       said.push({ name, ssl: undefined, mode })
     } else if (name === "ssl") said.push({ name, ssl: fromSsl(value) })
     else if (name === "tls") said.push({ name, ssl: fromTls(value) })
     else {
       const known = unclear.has(plain(name)) ? `, which says not clearly what is verified` : ""
-      return new Fault(`a URL with the parameter ${name}${known}`, `one that asks for TLS by \`ssl-mode\` (${modeRule}), with \`ssl-ca\`, \`ssl-cert\` and \`ssl-key\` as files in PEM`)
+      return new Fault(
+        `a URL with the parameter ${name}${known}`,
+        `one that asks for TLS by \`ssl-mode\` (${modeRule}), with \`ssl-ca\`, \`ssl-cert\` and \`ssl-key\` as files in PEM`
+      )
     }
   }
-  if (said.length > 1) return new Fault(`a URL with ${said.map(({ name }) => name).join(" and ")}`, "one that says once whether there is TLS")
+  if (said.length > 1)
+    return new Fault(
+      `a URL with ${said.map(({ name }) => name).join(" and ")}`,
+      "one that says once whether there is TLS"
+    )
   const [one] = said
   if (one?.ssl instanceof Fault) return one.ssl
   // A name of an authority is no use unless it is verified.
-  const mode = one === undefined || (one.mode === "encrypted" && paths.has("ca")) ? (paths.size > 0 ? "authority" : undefined) : one.mode
+  const mode =
+    one === undefined || (one.mode === "encrypted" && paths.has("ca"))
+      ? paths.size > 0
+        ? "authority"
+        : undefined
+      : one.mode
   if (paths.size > 0) {
-    if (one !== undefined && one.mode === undefined) return new Fault(`a URL with ${one.name} and files of certificates`, "one that says `ssl-mode` beside them")
-    if (mode === "none") return new Fault("a URL with files of certificates, and without TLS", "one whose `ssl-mode` is VERIFY_CA or VERIFY_IDENTITY beside them")
+    if (one !== undefined && one.mode === undefined)
+      return new Fault(`a URL with ${one.name} and files of certificates`, "one that says `ssl-mode` beside them")
+    if (mode === "none")
+      return new Fault(
+        "a URL with files of certificates, and without TLS",
+        "one whose `ssl-mode` is VERIFY_CA or VERIFY_IDENTITY beside them"
+      )
     try {
       read(paths)
     } catch {
-      return new Fault("a URL that names a file of certificates which cannot be read", "one whose `ssl-ca`, `ssl-cert` and `ssl-key` are files that can be read")
+      return new Fault(
+        "a URL that names a file of certificates which cannot be read",
+        "one whose `ssl-ca`, `ssl-cert` and `ssl-key` are files that can be read"
+      )
     }
   }
   if (mode === undefined) return one?.ssl

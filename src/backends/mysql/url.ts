@@ -12,7 +12,8 @@ export interface Target {
   readonly patience: number | undefined
 }
 
-const urlRule = "a Redacted URL such as mysql://user:password@host:3306/database, " +
+const urlRule =
+  "a Redacted URL such as mysql://user:password@host:3306/database, " +
   "with the characters / ? # @ : % of user and password percent-encoded"
 
 interface Parameter {
@@ -22,8 +23,8 @@ interface Parameter {
   readonly config?: (value: string) => Mysql.ConnectionOptions
 }
 
-const truth = (value: string) => value === "true" || value === "false" ? undefined : "true or false"
-const always = (what: string) => (value: string) => value === "true" ? undefined : `true: ${what}`
+const truth = (value: string) => (value === "true" || value === "false" ? undefined : "true or false")
+const always = (what: string) => (value: string) => (value === "true" ? undefined : `true: ${what}`)
 /** How the program reads values: it makes no difference here. */
 const ofValues: Parameter = { rule: () => undefined }
 
@@ -37,21 +38,30 @@ const json = (value: string): unknown => {
 
 const parameters: Record<string, Parameter | undefined> = {
   charset: {
-    rule: (value) => /^utf8mb4(_[a-z0-9_]{1,40})?$|^utf-?8$/i.test(value) ? undefined : "UTF8MB4, or one of its collations: ids are stored as bytes of UTF-8",
+    rule: (value) =>
+      /^utf8mb4(_[a-z0-9_]{1,40})?$|^utf-?8$/i.test(value)
+        ? undefined
+        : "UTF8MB4, or one of its collations: ids are stored as bytes of UTF-8",
     config: () => ({ charset: "UTF8MB4" })
   },
-  socketPath: { rule: (value) => value === "" ? "the path of the server's socket" : undefined, config: (socketPath) => ({ socketPath }) },
-  compress: { rule: (value) => value === "false" ? undefined : "false: the driver complains of each packet that comes compressed" },
-  connectTimeout: { rule: (value) => /^[1-9]\d{0,7}$/.test(value) ? undefined : "a number of milliseconds" },
+  socketPath: {
+    rule: (value) => (value === "" ? "the path of the server's socket" : undefined),
+    config: (socketPath) => ({ socketPath })
+  },
+  compress: {
+    rule: (value) =>
+      value === "false" ? undefined : "false: the driver complains of each packet that comes compressed"
+  },
+  connectTimeout: { rule: (value) => (/^[1-9]\d{0,7}$/.test(value) ? undefined : "a number of milliseconds") },
   connectAttributes: {
-    rule: (value) => typeof json(value) === "object" && json(value) !== null ? undefined : "an object in JSON",
+    rule: (value) => (typeof json(value) === "object" && json(value) !== null ? undefined : "an object in JSON"),
     config: (value) => ({ connectAttributes: json(value) as object })
   },
   enableCleartextPlugin: { rule: truth, config: (value) => ({ enableCleartextPlugin: value === "true" }) },
   multipleStatements: { rule: always("an operation is several statements in one packet") },
   enableKeepAlive: { rule: always("connections are always kept alive") },
   waitForConnections: { rule: always("an operation waits for a connection as long as it may take") },
-  keepAliveInitialDelay: { rule: (value) => /^\d{1,8}$/.test(value) ? undefined : "a number of milliseconds" },
+  keepAliveInitialDelay: { rule: (value) => (/^\d{1,8}$/.test(value) ? undefined : "a number of milliseconds") },
   timezone: ofValues,
   dateStrings: ofValues,
   decimalNumbers: ofValues,
@@ -88,7 +98,10 @@ export const url = (field: string, value: unknown): Target | InvalidOptions => {
   if (text.includes("#")) return bad("a URL with a raw #")
   const authority = /\/\/([^/?]*)/.exec(text)?.[1] ?? ""
   if (/,/.test(authority.slice(authority.lastIndexOf("@") + 1)) || /\/\/(address|\()/i.test(text)) {
-    return bad("a URL with several hosts", `${urlRule}, of one host: the driver connects to one. Give a name that leads to the primary, or an Effect that finds it`)
+    return bad(
+      "a URL with several hosts",
+      `${urlRule}, of one host: the driver connects to one. Give a name that leads to the primary, or an Effect that finds it`
+    )
   }
   let parsed: URL
   let part: { readonly user: string; readonly password: string; readonly database: string; readonly host: string }
@@ -122,7 +135,11 @@ export const url = (field: string, value: unknown): Target | InvalidOptions => {
   for (const [name, given] of parsed.searchParams) {
     // The name may be a part of a password that was not encoded; so it is told only if it looks like one of a setting.
     const named = /^[a-z][a-z_-]{1,40}$/i.test(name)
-    if (seen.has(name)) return bad(named ? `a URL with the parameter ${name} twice` : "a URL with a parameter twice", "one that says each thing once")
+    if (seen.has(name))
+      return bad(
+        named ? `a URL with the parameter ${name} twice` : "a URL with a parameter twice",
+        "one that says each thing once"
+      )
     seen.add(name)
     if (named && tls.concerns(name)) {
       ofTls.push([name, given])
@@ -130,8 +147,12 @@ export const url = (field: string, value: unknown): Target | InvalidOptions => {
     }
     const parameter = Object.hasOwn(parameters, name) ? parameters[name] : undefined
     if (parameter === undefined) {
-      const rule = Object.hasOwn(instead, name) ? `without it: ${instead[name]}` : "without parameters that the driver does not know: nothing would come of it"
-      return named ? bad(`a URL with the parameter ${name}`, `one ${rule}`) : bad("a URL with a parameter that is none of MySQL")
+      const rule = Object.hasOwn(instead, name)
+        ? `without it: ${instead[name]}`
+        : "without parameters that the driver does not know: nothing would come of it"
+      return named
+        ? bad(`a URL with the parameter ${name}`, `one ${rule}`)
+        : bad("a URL with a parameter that is none of MySQL")
     }
     const rule = parameter.rule(given)
     if (rule !== undefined) return bad(`a URL with another \`${name}\``, `one whose parameter \`${name}\` is ${rule}`)
@@ -139,8 +160,15 @@ export const url = (field: string, value: unknown): Target | InvalidOptions => {
   }
   const ssl = tls.ofUrl(ofTls)
   if (ssl instanceof tls.Fault) return bad(ssl.kind, ssl.rule)
-  if ((config as { readonly enableCleartextPlugin?: boolean }).enableCleartextPlugin === true && ssl === undefined && config.socketPath === undefined) {
-    return bad("a URL with enableCleartextPlugin and without TLS", "one that asks for TLS beside it, or the password would travel in the clear")
+  if (
+    (config as { readonly enableCleartextPlugin?: boolean }).enableCleartextPlugin === true &&
+    ssl === undefined &&
+    config.socketPath === undefined
+  ) {
+    return bad(
+      "a URL with enableCleartextPlugin and without TLS",
+      "one that asks for TLS beside it, or the password would travel in the clear"
+    )
   }
   const patience = parsed.searchParams.get("connectTimeout")
   return { config, ssl, patience: patience === null ? undefined : Number(patience) }

@@ -146,7 +146,11 @@ const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient"
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
   Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
-const checkUrl = (field: string, url: Present<unknown>, pooler = false): Effect.Effect<connection.Source, InvalidOptions> =>
+const checkUrl = (
+  field: string,
+  url: Present<unknown>,
+  pooler = false
+): Effect.Effect<connection.Source, InvalidOptions> =>
   Effect.suspend(() => {
     const source = connection.source(field, url, pooler)
     return source instanceof InvalidOptions ? source : Effect.succeed(source)
@@ -161,10 +165,7 @@ interface Notify {
 const checkFlag = (field: string, flag: unknown): Effect.Effect<void, InvalidOptions> =>
   flag === undefined || typeof flag === "boolean" ? Effect.void : invalid(field, flag, "true or false")
 
-const checkNotify = (
-  notify: unknown,
-  own: connection.Source | undefined
-): Effect.Effect<Notify, InvalidOptions> => {
+const checkNotify = (notify: unknown, own: connection.Source | undefined): Effect.Effect<Notify, InvalidOptions> => {
   if (typeof notify === "boolean") return Effect.succeed({ send: notify, listen: notify ? own : undefined })
   return typeof notify === "object" && notify !== null && "url" in notify
     ? Effect.map(checkUrl("notify.url", notify.url), (listen) => ({ send: true, listen }))
@@ -177,16 +178,19 @@ const open = (
   options: CommonOptions,
   notify: Notify
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const table = names.qualified(common.table, common.schema)
     const executor = hints.make(plain, yield* Notices.make("PostgresStorage"))
     const found = yield* setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout })
-    const wakeUps = notify.listen === undefined ? undefined : yield* listener.make({
-      source: notify.listen,
-      channel: found.channel,
-      keepAlive: listenerKeepAlive,
-      patience: listenerPatience
-    })
+    const wakeUps =
+      notify.listen === undefined
+        ? undefined
+        : yield* listener.make({
+            source: notify.listen,
+            channel: found.channel,
+            keepAlive: listenerKeepAlive,
+            patience: listenerPatience
+          })
     return ports.make(executor, dialect.make({ ...found, notify: notify.send }), {
       wakeUps,
       operationTimeout: common.operationTimeout,
@@ -201,7 +205,7 @@ const open = (
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     yield* checkFlag("pooler", options.pooler)
     const pooler = options.pooler ?? false
@@ -215,7 +219,10 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     }
     const notify = yield* checkNotify(options.notify ?? !pooler, source)
     const passedOver = unheard()
-    if (passedOver.length > 0) yield* Effect.logWarning(`PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`)
+    if (passedOver.length > 0)
+      yield* Effect.logWarning(
+        `PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`
+      )
     const executor = yield* ownPool.make({
       source,
       poolSize,
@@ -234,7 +241,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
 export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope | PgClient.PgClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const notify = yield* checkNotify(options.notify ?? false, undefined)
     return yield* open(client.make(yield* PgClientTag), common, options, notify)
@@ -247,7 +254,7 @@ export const makeFromClient = (
  * @category constructors
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     yield* checkFlag("pooler", options.pooler)
     if (typeof options.pool?.connect !== "function") return yield* invalid("pool", options.pool, "a Pool of pg")

@@ -9,10 +9,14 @@ import * as errors from "./errors.js"
 import type { Statement } from "./statements.js"
 
 /** As text, whose type the statement states: a client may make a small number one type and a great one another, and refuse an array of both. */
-const plain = (value: unknown): unknown => typeof value === "number" ? String(value) : Array.isArray(value) ? value.map(plain) : value
+const plain = (value: unknown): unknown =>
+  typeof value === "number" ? String(value) : Array.isArray(value) ? value.map(plain) : value
 
 /** One statement after the other, for a client may take no text of several. */
-const transaction = (connection: SqlConnection.Connection, parts: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
+const transaction = (
+  connection: SqlConnection.Connection,
+  parts: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<unknown>, SqlError> => {
   const say = (text: string) => connection.executeUnprepared(text, [], undefined)
   return Effect.forEach(["BEGIN", ...parts, "COMMIT"], say, { discard: true }).pipe(
     // The connection goes back to the program.
@@ -25,5 +29,7 @@ export const make = (client: SqlClient.SqlClient & { readonly config: object }):
   clientExecutor.make<Statement>(client, {
     ...errors,
     execute: (connection, { statement, values }) =>
-      statement.parts === undefined ? connection.execute(statement.text, values.map(plain), undefined) : transaction(connection, statement.parts)
+      statement.parts === undefined
+        ? connection.execute(statement.text, values.map(plain), undefined)
+        : transaction(connection, statement.parts)
   })

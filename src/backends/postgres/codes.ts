@@ -59,7 +59,8 @@ const inPhase: Record<Phase, Record<string, StorageErrorReason>> = {
 const byClass: Record<string, StorageErrorReason> = { "08": "Connection", "28": "Permission" }
 
 /** Node's codes of five letters (EPIPE) have no digit; every SQLSTATE of an error has one. */
-export const isSqlState = (code: string | undefined): code is string => code !== undefined && /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code)
+export const isSqlState = (code: string | undefined): code is string =>
+  code !== undefined && /^[0-9A-Z]{5}$/.test(code) && /\d/.test(code)
 
 export const reasonOf = (code: string | undefined, phase: Phase): StorageErrorReason => {
   if (code !== undefined) {
@@ -74,28 +75,35 @@ export const reasonOf = (code: string | undefined, phase: Phase): StorageErrorRe
 /** SQLSTATEs after which the connection is as good as before. After any other error it is not used again. */
 const harmless = /^(2[1-4]|40|42|54|55)|^57014$|^53[14]00$/
 
-export const keepsConnection = (code: string | undefined): boolean => isSqlState(code) && code !== "42P05" && harmless.test(code)
+export const keepsConnection = (code: string | undefined): boolean =>
+  isSqlState(code) && code !== "42P05" && harmless.test(code)
 
 /** After these the server may have committed all the same: the session ended, or it says itself that it does not know. */
 const indefinite = /^(08|57P|XX|F0|58)|^40003$/
 
-export const isDefinite = (code: string | undefined, phase: Phase): boolean => phase === "connecting" || (isSqlState(code) && !indefinite.test(code))
+export const isDefinite = (code: string | undefined, phase: Phase): boolean =>
+  phase === "connecting" || (isSqlState(code) && !indefinite.test(code))
 
 /** Resources that may come back, and what another attempt may get past. */
 export const retryable = (reason: StorageErrorReason, code: string | undefined): boolean =>
-  reason === "Connection" || reason === "Timeout" || reason === "Conflict" || (isSqlState(code) && code.startsWith("53"))
+  reason === "Connection" ||
+  reason === "Timeout" ||
+  reason === "Conflict" ||
+  (isSqlState(code) && code.startsWith("53"))
 
 /** This server cannot write: it is a replica, or read-only. Nothing was done, and no connection to it is worth keeping. */
 export const isWrongServer = (code: string | undefined): boolean => code === "25006"
 
-const certificate = "the server's certificate was not accepted. Name the authority that signed it by `sslrootcert=/path/ca.pem` in the URL (or NODE_EXTRA_CA_CERTS). " +
+const certificate =
+  "the server's certificate was not accepted. Name the authority that signed it by `sslrootcert=/path/ca.pem` in the URL (or NODE_EXTRA_CA_CERTS). " +
   "`sslmode=no-verify` encrypts and trusts anybody"
 
 const hints: Record<string, string> = {
   ECONNREFUSED: "nothing listens there: is the server up, and are host and port right?",
   ENOTFOUND: "the host name is not known: is it right?",
   EAI_AGAIN: "the host name could not be looked up just now",
-  ENOENT: "the server's socket, or a file of certificates that the URL names, is not there: is the server up, and is the path right?",
+  ENOENT:
+    "the server's socket, or a file of certificates that the URL names, is not there: is the server up, and is the path right?",
   DEPTH_ZERO_SELF_SIGNED_CERT: certificate,
   SELF_SIGNED_CERT_IN_CHAIN: certificate,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: certificate,
@@ -106,7 +114,8 @@ const hints: Record<string, string> = {
   CERT_HAS_EXPIRED: "the server's certificate has expired: renew it at the server",
   CERT_NOT_YET_VALID: "the server's certificate is not valid yet: compare the clocks",
   CERT_REVOKED: "the server's certificate was revoked",
-  ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another name: use in the URL a host name that stands in it (`uselibpqcompat=true&sslmode=verify-ca` with `sslrootcert` does not look at the name)",
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    "the server's certificate is for another name: use in the URL a host name that stands in it (`uselibpqcompat=true&sslmode=verify-ca` with `sslrootcert` does not look at the name)",
   "26000": "a pooler may stand between: then set `pooler: true`",
   "42P05": "a pooler may stand between: then set `pooler: true`",
   "53300": "the server has no connection left: raise max_connections, or lower poolSize",
@@ -115,13 +124,17 @@ const hints: Record<string, string> = {
   "57P03": "the server is starting up or shutting down",
   "57014": "the server ended the statement for its time",
   "55P03": "another transaction has the row, or the table, locked",
-  "25006": "the server is read-only (a replica, a primary that was demoted, or default_transaction_read_only); the next attempt uses a new connection",
+  "25006":
+    "the server is read-only (a replica, a primary that was demoted, or default_transaction_read_only); the next attempt uses a new connection",
   "28P01": "user or password is wrong",
-  "28000": "the server does not let this user in from here (pg_hba.conf), or not without TLS: then add `sslmode=verify-full` to the URL",
+  "28000":
+    "the server does not let this user in from here (pg_hba.conf), or not without TLS: then add `sslmode=verify-full` to the URL",
   "3D000": "the database does not exist",
   "3F000": "the schema does not exist: create it, or name another by `schema`",
-  "42P01": "the table does not exist (any more): run the text of PostgresStorage.ddl, or start a layer with `setup: true`",
-  "42703": "the table is not as this version needs it: run the text of PostgresStorage.ddl, or start a layer with `setup: true`"
+  "42P01":
+    "the table does not exist (any more): run the text of PostgresStorage.ddl, or start a layer with `setup: true`",
+  "42703":
+    "the table is not as this version needs it: run the text of PostgresStorage.ddl, or start a layer with `setup: true`"
 }
 
 const rights = "the role needs USAGE on the schema and SELECT, INSERT, UPDATE and DELETE on the table"
@@ -149,10 +162,11 @@ export const hintOf = (code: string | undefined, phase: Phase, pooler: boolean |
     return pooler === true
       ? "what stands there refuses the connection though it asks for no settings of ours: look at the URL's own parameters and PGOPTIONS"
       : pooler === false
-      ? "a pooler or proxy may refuse the settings that a connection asks for: then set `pooler: true`"
-      : "the server or a proxy refuses a setting that the program's pool asks for"
+        ? "a pooler or proxy may refuse the settings that a connection asks for: then set `pooler: true`"
+        : "the server or a proxy refuses a setting that the program's pool asks for"
   }
   const hint = hintsOf[phase][code] ?? hints[code]
-  if (pooler === true && hint?.includes("`pooler: true`") === true) return "though nothing is prepared under `pooler: true`: does something between prepare statements?"
+  if (pooler === true && hint?.includes("`pooler: true`") === true)
+    return "though nothing is prepared under `pooler: true`: does something between prepare statements?"
   return hint
 }

@@ -27,13 +27,13 @@ export const source = (field: string, option: Present<unknown>, pooler = false):
       const resolved = url(field, value, pooler)
       return resolved instanceof InvalidOptions
         ? new StorageError({
-          reason: "Connection",
-          operation: "PostgresStorage.connect",
-          isRetryable: true,
-          applied: "no",
-          message: `what \`${field}\` gave just now cannot be used: ${resolved.message}`,
-          cause: resolved
-        })
+            reason: "Connection",
+            operation: "PostgresStorage.connect",
+            isRetryable: true,
+            applied: "no",
+            message: `what \`${field}\` gave just now cannot be used: ${resolved.message}`,
+            cause: resolved
+          })
         : Effect.succeed(resolved)
     })
   }
@@ -47,7 +47,13 @@ interface Parameters {
  * A client that learns where to connect, and as whom, when it connects. Its constructor cannot fail: the pool calls it where nobody would hear. `settings` are options of the session (`-c name=value`),
  * before those of the URL or of PGOPTIONS, so that the program's own win; those in a start-up packet of their own would not let them.
  */
-export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConfig, settings: string, patience: number): new() => Pg.Client => {
+export const clientClass = (
+  from: Source,
+  run: fibers.Run,
+  config: Pg.ClientConfig,
+  settings: string,
+  patience: number
+): new () => Pg.Client => {
   const become = (client: Pg.Client, resolved: ResolvedUrl) => {
     const limit = Math.min(resolved.config.connectionTimeoutMillis ?? patience, patience)
     const ready = new Pg.Client({ ...config, ...resolved.config, connectionTimeoutMillis: Math.ceil(limit) })
@@ -57,7 +63,9 @@ export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConf
     }
     if (settings === "") return
     const { connectionParameters } = client as unknown as { readonly connectionParameters: Parameters }
-    connectionParameters.options = connectionParameters.options ? `${settings} ${connectionParameters.options}` : settings
+    connectionParameters.options = connectionParameters.options
+      ? `${settings} ${connectionParameters.options}`
+      : settings
   }
 
   return class Client extends Pg.Client {
@@ -69,7 +77,7 @@ export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConf
     override connect(callback: (error: Error | null, client?: Pg.Client) => void): void
     override connect(callback?: (error: Error | null, client?: Pg.Client) => void): Promise<Pg.Client> | void {
       if (callback === undefined) {
-        return new Promise((resolve, reject) => this.connect((error) => error ? reject(error) : resolve(this)))
+        return new Promise((resolve, reject) => this.connect((error) => (error ? reject(error) : resolve(this))))
       }
       const fail = (error: unknown) => {
         callback(error as Error)
@@ -78,7 +86,8 @@ export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConf
       }
       const go = (resolved: ResolvedUrl) => {
         // Ended while the URL was asked for.
-        if ((this as unknown as { readonly _ending: boolean })._ending) return fail(new Error("the connection was closed before it was opened"))
+        if ((this as unknown as { readonly _ending: boolean })._ending)
+          return fail(new Error("the connection was closed before it was opened"))
         try {
           become(this, resolved)
         } catch (error) {
@@ -90,13 +99,15 @@ export const clientClass = (from: Source, run: fibers.Run, config: Pg.ClientConf
       const asked = Effect.timeoutOrElse(from.now, {
         duration: Duration.millis(patience),
         orElse: () =>
-          Effect.fail(new StorageError({
-            reason: "Timeout",
-            operation: "PostgresStorage.connect",
-            isRetryable: true,
-            applied: "no",
-            message: `\`${from.field}\` was asked for what it is now, and did not answer within ${Math.round(patience)} ms`
-          }))
+          Effect.fail(
+            new StorageError({
+              reason: "Timeout",
+              operation: "PostgresStorage.connect",
+              isRetryable: true,
+              applied: "no",
+              message: `\`${from.field}\` was asked for what it is now, and did not answer within ${Math.round(patience)} ms`
+            })
+          )
       })
       run.callback(Effect.result(asked), (exit) => {
         if (exit._tag === "Failure") return fail(new Error(`\`${from.field}\` could not be asked for what it is now`))

@@ -24,7 +24,10 @@ export const make = (settings: Settings): Dialect<statements.Statement> => {
   const sql = statements.make(settings.table, settings.notify)
   const channel = settings.notify ? [settings.channel] : []
   return {
-    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({ statement: sql.claim, values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""] }),
+    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) => ({
+      statement: sql.claim,
+      values: [lockId, ownerId, holdId, lease, ownerLabel ?? ""]
+    }),
     claimMany: (requests) => ({
       statement: sql.claimMany,
       values: [

@@ -5,7 +5,19 @@ import * as codes from "./codes.js"
 
 export type Phase = codes.Phase
 
-const fields = ["code", "severity", "detail", "hint", "schema", "table", "column", "constraint", "syscall", "address", "port"] as const
+const fields = [
+  "code",
+  "severity",
+  "detail",
+  "hint",
+  "schema",
+  "table",
+  "column",
+  "constraint",
+  "syscall",
+  "address",
+  "port"
+] as const
 
 export const codeOf = (error: unknown): string | undefined => {
   const code = (error as { readonly code?: unknown } | null | undefined)?.code
@@ -28,9 +40,15 @@ export const keepsConnection = (error: unknown): boolean => codes.keepsConnectio
 export const isWrongServer = (error: unknown): boolean => codes.isWrongServer(codeOf(rootOf(error)))
 
 /** `pooler`: that option of the layer, where it has one. */
-export const fromDriver = (operation: string, error: unknown, phase: Phase, pooler?: boolean | undefined): StorageError => {
+export const fromDriver = (
+  operation: string,
+  error: unknown,
+  phase: Phase,
+  pooler?: boolean | undefined
+): StorageError => {
   // Ours already: a URL that could not be asked for.
-  if (error instanceof StorageError) return new StorageError({ ...error, operation: `PostgresStorage.${operation}`, message: error.message })
+  if (error instanceof StorageError)
+    return new StorageError({ ...error, operation: `PostgresStorage.${operation}`, message: error.message })
   const root = rootOf(error)
   const code = codeOf(root)
   const at = phase === "executing" && operation === "setup" ? "preparing" : phase
@@ -56,6 +74,13 @@ export const { closed, noAnswer, noConnection, schema } = shared
 
 /** An answer of a shape that no PostgreSQL gives. */
 export const odd = (operation: string): StorageError =>
-  plain(operation, "Unknown", false, "unknown", "the answer to the statement has no rows to read: something between this program and PostgreSQL changes statements or answers")
+  plain(
+    operation,
+    "Unknown",
+    false,
+    "unknown",
+    "the answer to the statement has no rows to read: something between this program and PostgreSQL changes statements or answers"
+  )
 
-export const permission = (operation: string, message: string): StorageError => plain(operation, "Permission", false, "no", message)
+export const permission = (operation: string, message: string): StorageError =>
+  plain(operation, "Permission", false, "no", message)

@@ -11,10 +11,14 @@ const pause = 5_000
 const trouble = "notify"
 
 /** Nothing was done, and the hint may be why. What a connection or a race is to blame for comes again as it is. */
-const mayBeTheHint = (error: StorageError): boolean => error.applied === "no" && error.reason !== "Connection" && error.reason !== "Conflict" && error.reason !== "Closed"
+const mayBeTheHint = (error: StorageError): boolean =>
+  error.applied === "no" && error.reason !== "Connection" && error.reason !== "Conflict" && error.reason !== "Closed"
 
 /** The channel is the last value of a statement that notifies. */
-const without = ({ statement, values }: Query<Statement>): Query<Statement> => ({ statement: statement.quiet!, values: values.slice(0, -1) })
+const without = ({ statement, values }: Query<Statement>): Query<Statement> => ({
+  statement: statement.quiet!,
+  values: values.slice(0, -1)
+})
 
 /**
  * A full queue of notifications (somebody listens in a transaction that does not end), a right that is missing, or a commit that waits for others: a release, a revocation or an update is done

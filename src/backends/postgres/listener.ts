@@ -19,7 +19,9 @@ export interface ListenerOptions {
 
 /** Ends a client without waiting for a server that does not answer. */
 export const destroy = (client: Pg.Client): void => {
-  ;(client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }).connection.stream.destroy()
+  ;(
+    client as unknown as { readonly connection: { readonly stream: { readonly destroy: () => void } } }
+  ).connection.stream.destroy()
 }
 
 /** Says goodbye, and hangs up if that takes too long. */
@@ -57,44 +59,66 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
     let quiet = false
 
     const open = Effect.acquireRelease(
-      Effect.flatMap(Effect.timeoutOrElse(options.source.now, { duration: options.patience, orElse: () => Effect.fail(errors.noAnswer("wakeUps", Duration.toMillis(options.patience))) }), ({ config }) =>
-        Effect.try({
-          try: () => {
-            const client = new Pg.Client({ ...config, keepAlive: true, connectionTimeoutMillis: Duration.toMillis(options.patience) })
-            // Heard from now on: an "error" without a listener ends the process.
-            client.on("error", () => {})
-            return client
-          },
-          catch: (cause) => errors.fromDriver("wakeUps", cause, "connecting")
-        })),
+      Effect.flatMap(
+        Effect.timeoutOrElse(options.source.now, {
+          duration: options.patience,
+          orElse: () => Effect.fail(errors.noAnswer("wakeUps", Duration.toMillis(options.patience)))
+        }),
+        ({ config }) =>
+          Effect.try({
+            try: () => {
+              const client = new Pg.Client({
+                ...config,
+                keepAlive: true,
+                connectionTimeoutMillis: Duration.toMillis(options.patience)
+              })
+              // Heard from now on: an "error" without a listener ends the process.
+              client.on("error", () => {})
+              return client
+            },
+            catch: (cause) => errors.fromDriver("wakeUps", cause, "connecting")
+          })
+      ),
       (client) => close(client, options.patience)
     )
 
-    const listen = (tell: (hint: string) => void) => Effect.scoped(Effect.gen(function*() {
-      const client = yield* open
-      const died = Effect.callback<never, StorageError>((resume) => {
-        const fail = (cause: unknown) => resume(errors.fromDriver("wakeUps", cause, "connecting"))
-        client.once("error", fail)
-        client.once("end", () => fail(new Error("the connection ended")))
-      })
-      client.on("notification", (message) => {
-        if (message.channel === options.channel && message.payload) tell(message.payload)
-      })
-      const work = Effect.gen(function*() {
-        yield* driver(() => client.connect(), options)
-        // It is idle by design. Where there is no such setting (before PostgreSQL 14), nothing is set.
-        yield* driver(() => client.query("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' AND setting <> '0'"), options).pipe(Effect.ignore)
-        yield* driver(() => client.query(`LISTEN ${Pg.escapeIdentifier(options.channel)}`), options)
-        tell("all")
-        yield* Effect.sleep(options.keepAlive)
-        // It has lived for a while: the trouble is over. One that is cut every few seconds is warned of once.
-        quiet = false
-        return yield* Effect.forever(
-          Effect.andThen(driver(() => client.query("SELECT 1"), options), Effect.sleep(options.keepAlive))
-        )
-      })
-      return yield* Effect.raceFirst(work, died)
-    }))
+    const listen = (tell: (hint: string) => void) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const client = yield* open
+          const died = Effect.callback<never, StorageError>((resume) => {
+            const fail = (cause: unknown) => resume(errors.fromDriver("wakeUps", cause, "connecting"))
+            client.once("error", fail)
+            client.once("end", () => fail(new Error("the connection ended")))
+          })
+          client.on("notification", (message) => {
+            if (message.channel === options.channel && message.payload) tell(message.payload)
+          })
+          const work = Effect.gen(function* () {
+            yield* driver(() => client.connect(), options)
+            // It is idle by design. Where there is no such setting (before PostgreSQL 14), nothing is set.
+            yield* driver(
+              () =>
+                client.query(
+                  "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout' AND setting <> '0'"
+                ),
+              options
+            ).pipe(Effect.ignore)
+            yield* driver(() => client.query(`LISTEN ${Pg.escapeIdentifier(options.channel)}`), options)
+            tell("all")
+            yield* Effect.sleep(options.keepAlive)
+            // It has lived for a while: the trouble is over. One that is cut every few seconds is warned of once.
+            quiet = false
+            return yield* Effect.forever(
+              Effect.andThen(
+                driver(() => client.query("SELECT 1"), options),
+                Effect.sleep(options.keepAlive)
+              )
+            )
+          })
+          return yield* Effect.raceFirst(work, died)
+        })
+      )
 
     return hints.make({
       listen,

@@ -7,15 +7,19 @@ import { textFault } from "../../common/input.js"
 const longestName = 63
 
 const fault = (name: unknown): string | undefined =>
-  typeof name === "string" && Buffer.byteLength(name) > longestName ? `a string of ${Buffer.byteLength(name)} bytes` : textFault(name)
+  typeof name === "string" && Buffer.byteLength(name) > longestName
+    ? `a string of ${Buffer.byteLength(name)} bytes`
+    : textFault(name)
 
 export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
   const kind = fault(name)
-  return kind === undefined ? undefined : new InvalidOptions({
-    field,
-    kind,
-    rule: `a name of 1 to ${longestName} bytes of UTF-8, without NUL (it is quoted: any other character may occur)`
-  })
+  return kind === undefined
+    ? undefined
+    : new InvalidOptions({
+        field,
+        kind,
+        rule: `a name of 1 to ${longestName} bytes of UTF-8, without NUL (it is quoted: any other character may occur)`
+      })
 }
 
 /** The table as it stands in statements: every part quoted, so that a dot or a quote is a character like any other. */

@@ -36,7 +36,9 @@ const settings = (operationTimeout: number): string =>
     "default_transaction_isolation=read\\ committed",
     // A renewal of few locks would be planned anew each time, which costs more than running it.
     "plan_cache_mode=force_generic_plan"
-  ].map((setting) => `-c ${setting}`).join(" ")
+  ]
+    .map((setting) => `-c ${setting}`)
+    .join(" ")
 
 /** A small pool for locks alone, closed with its scope in bounded time. */
 export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>, never, Scope.Scope> =>
@@ -79,10 +81,15 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
                 if (error) return callback(error)
                 // One that answers is asked once who it is: to a server itself, a statement that nobody waits for can be told to stop.
                 this.query("SELECT pg_backend_pid() AS pid", (failed: Error | null | undefined, result: unknown) => {
-                  const told = (result as Partial<Pg.QueryResult> | undefined)?.rows?.[0] as { readonly pid?: unknown } | undefined
+                  const told = (result as Partial<Pg.QueryResult> | undefined)?.rows?.[0] as
+                    { readonly pid?: unknown } | undefined
                   connecting.delete(this)
                   if (failed && !keepsConnection(failed)) return callback(failed)
-                  if (typeof told?.pid === "number" && told.pid === (this as unknown as { readonly processID?: unknown }).processID) direct.add(this)
+                  if (
+                    typeof told?.pid === "number" &&
+                    told.pid === (this as unknown as { readonly processID?: unknown }).processID
+                  )
+                    direct.add(this)
                   callback(null, client)
                 })
               })
@@ -93,7 +100,7 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
             // One stays, warm.
             min: 1,
             idleTimeoutMillis: idleTimeout,
-            Client: Client as unknown as new() => Pg.Client
+            Client: Client as unknown as new () => Pg.Client
           })
           pool.on("error", () => {})
           return { pool, clients, connecting, direct, closed: false }
@@ -127,4 +134,5 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
             for (const client of own.connecting) if (own.clients.get(client)! <= before) destroy(client)
           }
         })
-    ))
+    )
+  )

@@ -48,7 +48,11 @@ const rowsOf = (result: unknown): ReadonlyArray<Row> | undefined => {
  */
 export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> => {
   const width = pool.options?.max ?? 10
-  const givenUp = sessions.make({ spare: width, longest: options.operationTimeout, cancel: (client) => !options.pooler || options.isDirect?.(client) === true })
+  const givenUp = sessions.make({
+    spare: width,
+    longest: options.operationTimeout,
+    cancel: (client) => !options.pooler || options.isDirect?.(client) === true
+  })
   const facts = options.own ? options.pooler : options.pooler || undefined
   const listened = new WeakSet<Pg.PoolClient>()
   /** When each connection last answered; and when one last did not. Older ones may be dead in silence, or at a server that cannot write: they are not tried one by one. */
@@ -59,7 +63,12 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
     suspectAt = performance.now()
   }
 
-  const run = (operation: string, { statement, values }: Query<Statement>, millis: number, answer: (result: Answer) => void) => {
+  const run = (
+    operation: string,
+    { statement, values }: Query<Statement>,
+    millis: number,
+    answer: (result: Answer) => void
+  ) => {
     const startedAt = performance.now()
     let state: State = connecting
     let tries = 0
@@ -70,21 +79,30 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
       answer(result)
     }
 
-    const timer = setTimeout(() => {
-      if (state._tag === "Connecting") {
-        end(Result.fail(errors.noConnection(operation, millis)))
-        return options.onNoConnection?.(millis)
-      }
-      if (state._tag === "Executing") {
-        suspect()
-        const late = givenUp.giveUp(state.client, millis)
-        end(Result.fail(errors.noAnswer(operation, millis)))
-        state = { _tag: "Done", late }
-      }
-    }, Math.min(millis, longestTimer))
+    const timer = setTimeout(
+      () => {
+        if (state._tag === "Connecting") {
+          end(Result.fail(errors.noConnection(operation, millis)))
+          return options.onNoConnection?.(millis)
+        }
+        if (state._tag === "Executing") {
+          suspect()
+          const late = givenUp.giveUp(state.client, millis)
+          end(Result.fail(errors.noAnswer(operation, millis)))
+          state = { _tag: "Done", late }
+        }
+      },
+      Math.min(millis, longestTimer)
+    )
 
     const failed = (error: unknown, phase: errors.Phase) =>
-      end(Result.fail(options.isClosed?.() === true && phase === "connecting" ? errors.closed(operation) : errors.fromDriver(operation, error, phase, facts)))
+      end(
+        Result.fail(
+          options.isClosed?.() === true && phase === "connecting"
+            ? errors.closed(operation)
+            : errors.fromDriver(operation, error, phase, facts)
+        )
+      )
 
     const answered = (client: Pg.PoolClient, reused: boolean, error: Error | null | undefined, result: unknown) => {
       if (state._tag === "Done") return state.late()
@@ -130,7 +148,8 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
               options.pooler
                 ? { text: statement.text, values: values as Array<unknown> }
                 : { name: statement.name, text: statement.text, values: values as Array<unknown> },
-              (error: Error | null | undefined, result: unknown) => answered(client, before !== undefined && before < startedAt, error, result)
+              (error: Error | null | undefined, result: unknown) =>
+                answered(client, before !== undefined && before < startedAt, error, result)
             )
           } catch (error) {
             client.release(true)

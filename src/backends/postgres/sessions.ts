@@ -43,7 +43,9 @@ const cancel = (client: Pg.PoolClient): void => {
   connection.on("error", () => connection.stream.destroy())
   connection.once("end", () => clearTimeout(timer))
   const ask = () => connection.cancel(processID, secretKey)
-  connection.once("connect", () => client.ssl ? sslNegotiation === "direct" ? undefined : connection.requestSsl() : ask())
+  connection.once("connect", () =>
+    client.ssl ? (sslNegotiation === "direct" ? undefined : connection.requestSsl()) : ask()
+  )
   connection.once("sslconnect", ask)
   if (client.host.startsWith("/")) connection.connect(`${client.host}/.s.PGSQL.${client.port}`)
   else connection.connect(client.port, client.host)

@@ -28,7 +28,8 @@ const types: Record<string, string> = {
 const advisoryKey = 5_024_810_913_467
 
 /** Cheap, whatever the size of the table. A library that does not know the column leaves it at its default. */
-const addLabel = (table: string): string => `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS owner_label text NOT NULL DEFAULT '';`
+const addLabel = (table: string): string =>
+  `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS owner_label text NOT NULL DEFAULT '';`
 
 /** No index on the lease end, and room in the pages: then a renewal touches no index. */
 const steps = (table: string): ReadonlyArray<string> => [
@@ -78,25 +79,37 @@ LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
 const inspect = { name: names.statementName("inspect", inspectText), text: inspectText }
 
 const columnsOf = (row: Row): ReadonlyMap<string, string> =>
-  new Map(String(row.columns ?? "").split(",").map((part) => part.split("=") as [string, string]))
+  new Map(
+    String(row.columns ?? "")
+      .split(",")
+      .map((part) => part.split("=") as [string, string])
+  )
 
 /** Of an earlier version: all its columns are there, but one. */
 const lacksLabel = (row: Row): boolean => {
   const columns = columnsOf(row)
-  return !columns.has("owner_label") && Object.entries(types).every(([name, type]) => name === "owner_label" || columns.get(name) === type)
+  return (
+    !columns.has("owner_label") &&
+    Object.entries(types).every(([name, type]) => name === "owner_label" || columns.get(name) === type)
+  )
 }
 
 /** What a table that is there has against it. */
 const wrong = (table: string, row: Row): string | undefined => {
-  if (typeof row.schema !== "string" || typeof row.name !== "string") return `what is called ${table} cannot be looked at`
+  if (typeof row.schema !== "string" || typeof row.name !== "string")
+    return `what is called ${table} cannot be looked at`
   const format = /^effect-storage-lock format (\d+)$/.exec(String(row.comment ?? ""))?.[1]
   if (format !== undefined && Number(format) > LockRecord.format) {
     return `the table ${table} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
   }
-  if (lacksLabel(row)) return `the table ${table} is of an earlier version of effect-storage-lock. Run: ${addLabel(table)} (or the text of PostgresStorage.ddl)`
+  if (lacksLabel(row))
+    return `the table ${table} is of an earlier version of effect-storage-lock. Run: ${addLabel(table)} (or the text of PostgresStorage.ddl)`
   const columns = columnsOf(row)
-  const bad = Object.entries(types).filter(([name, type]) => columns.get(name) !== type).map(([name, type]) => `${name} ${type}`)
-  if (bad.length > 0) return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
+  const bad = Object.entries(types)
+    .filter(([name, type]) => columns.get(name) !== type)
+    .map(([name, type]) => `${name} ${type}`)
+  if (bad.length > 0)
+    return `the table ${table} is not one of locks: it has no column ${bad.join(", ")}. Name another by \`table\``
   if (row.collation !== "C" && row.collation !== "POSIX") {
     return `the column lock_id of ${table} must have the collation "C", so that ids are compared byte for byte`
   }
@@ -105,10 +118,15 @@ const wrong = (table: string, row: Row): string | undefined => {
 
 const warnings = (table: string, row: Row): ReadonlyArray<string> => {
   const found: Array<string> = []
-  if (row.recovery === "yes") found.push("the server is a replica: it is read-only until it is promoted, and every claim will fail")
+  if (row.recovery === "yes")
+    found.push("the server is a replica: it is read-only until it is promoted, and every claim will fail")
   if (row.fsync === "off") found.push("fsync is off: a crash of the server's machine may forget locks that are held")
-  if (row.full_page_writes === "off") found.push("full_page_writes is off: a crash of the server's machine may damage the table of locks")
-  if (row.synchronous_commit === "off") found.push("synchronous_commit is off: a crash of the server may forget the last claims, and two owners may hold one lock")
+  if (row.full_page_writes === "off")
+    found.push("full_page_writes is off: a crash of the server's machine may damage the table of locks")
+  if (row.synchronous_commit === "off")
+    found.push(
+      "synchronous_commit is off: a crash of the server may forget the last claims, and two owners may hold one lock"
+    )
   if (row.persistence !== undefined && row.persistence !== null && row.persistence !== "p") {
     found.push(`the table ${table} is not a permanent, logged one: a crash of the server forgets all locks`)
   }
@@ -135,8 +153,11 @@ export const prepare = (
   options: { readonly table: string; readonly setup: boolean; readonly millis: number }
 ): Effect.Effect<Resolved, StorageError> => {
   const { millis, setup, table } = options
-  const ask = (statement: Statement, values: ReadonlyArray<unknown> = []) => runQuery(executor, "setup", { statement, values }, millis)
-  const look = Effect.flatMap(ask(inspect, [table]), ([row]) => row === undefined ? errors.odd("setup") : Effect.succeed(row))
+  const ask = (statement: Statement, values: ReadonlyArray<unknown> = []) =>
+    runQuery(executor, "setup", { statement, values }, millis)
+  const look = Effect.flatMap(ask(inspect, [table]), ([row]) =>
+    row === undefined ? errors.odd("setup") : Effect.succeed(row)
+  )
   // Without values it is one simple query of many statements, or its parts in a transaction: both end with the lock. Who waits to change the table keeps everybody from it: so it does not wait long.
   const script = (changes: ReadonlyArray<string>) => {
     const parts = ["SET LOCAL lock_timeout = 500;", `SELECT pg_advisory_xact_lock(${advisoryKey});`, ...changes]
@@ -149,27 +170,53 @@ export const prepare = (
     "setup",
     `the table ${table} does not exist (as seen with this connection's search_path): run the text of PostgresStorage.ddl, or set \`setup: true\``
   )
-  const existing = Effect.flatMap(look, (row) => row.found === "yes" ? Effect.succeed(row) : missing)
+  const existing = Effect.flatMap(look, (row) => (row.found === "yes" ? Effect.succeed(row) : missing))
   // Whatever failed in the making, another process may have made it meanwhile: the table itself decides.
   const made = script(steps(table)).pipe(
     Effect.matchEffect({
       onSuccess: () => existing,
-      onFailure: (error) => Effect.catchIf(existing, (other) => other === missing, () => error)
+      onFailure: (error) =>
+        Effect.catchIf(
+          existing,
+          (other) => other === missing,
+          () => error
+        )
     })
   )
   // What cannot be added is told as what is missing, with the statement for somebody who may.
   const complete = (row: Row) =>
     setup && lacksLabel(row)
-      ? Effect.andThen(Effect.catchIf(script([addLabel(table)]), (error) => error.reason === "Permission", () => Effect.void), existing)
+      ? Effect.andThen(
+          Effect.catchIf(
+            script([addLabel(table)]),
+            (error) => error.reason === "Permission",
+            () => Effect.void
+          ),
+          existing
+        )
       : Effect.succeed(row)
-  const found = Effect.flatMap(setup ? Effect.catchIf(existing, (error) => error === missing, () => made) : existing, complete)
+  const found = Effect.flatMap(
+    setup
+      ? Effect.catchIf(
+          existing,
+          (error) => error === missing,
+          () => made
+        )
+      : existing,
+    complete
+  )
   const hidden = (row: Row) =>
-    row.guarded !== "yes" ? Effect.void : Effect.flatMap(ask(hides(table)), ([answer]) =>
-      answer?.hides === "no" ? Effect.void : errors.permission(
-        "setup",
-        `row-level security may hide rows of ${table} from this role, and then a lock that somebody has looks free. ` +
-          `Switch it off (ALTER TABLE ${table} DISABLE ROW LEVEL SECURITY), or let the role see and change every row: as the table's owner, by BYPASSRLS, or by a policy FOR ALL USING (true)`
-      ))
+    row.guarded !== "yes"
+      ? Effect.void
+      : Effect.flatMap(ask(hides(table)), ([answer]) =>
+          answer?.hides === "no"
+            ? Effect.void
+            : errors.permission(
+                "setup",
+                `row-level security may hide rows of ${table} from this role, and then a lock that somebody has looks free. ` +
+                  `Switch it off (ALTER TABLE ${table} DISABLE ROW LEVEL SECURITY), or let the role see and change every row: as the table's owner, by BYPASSRLS, or by a policy FOR ALL USING (true)`
+              )
+        )
 
   return found.pipe(
     Effect.tap((row) => Effect.forEach(warnings(table, row), (text) => Effect.logWarning(`PostgresStorage: ${text}`))),

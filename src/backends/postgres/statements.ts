@@ -21,7 +21,8 @@ const clock = "s AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) 
 /** Whether the hold id is in. The delimiters keep an id from being found inside another. */
 const has = (holds: string, hold: string): string => `position(',' || ${hold} || ',' IN ${holds} || ',') > 0`
 
-const without = (holds: string, hold: string): string => `left(replace(${holds} || ',', ',' || ${hold} || ',', ','), -1)`
+const without = (holds: string, hold: string): string =>
+  `left(replace(${holds} || ',', ',' || ${hold} || ',', ','), -1)`
 
 /** Whether a row as it was read answers the claim already: somebody else has the lock, or this hold is in. */
 const answered = (cur: string, owner: string, hold: string): string =>
@@ -213,7 +214,8 @@ SELECT (SELECT count(*) FROM d) AS dropped, count(*) AS seen, max(old.lock_id) A
 
 const time = `WITH ${clock} SELECT s.t FROM s`
 
-const recordValues = "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::text"
+const recordValues =
+  "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::text"
 
 const create = (l: string): string => `
 INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues})

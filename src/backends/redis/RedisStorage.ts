@@ -133,7 +133,8 @@ const valid = <A>(evaluate: () => A | InvalidOptions): Effect.Effect<A, InvalidO
 const inTime = (ask: targets.Ask, millis: number): targets.Ask =>
   Effect.timeoutOrElse(ask, {
     duration: millis,
-    orElse: () => Effect.fail(errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`))
+    orElse: () =>
+      Effect.fail(errors.connection("connect", `what was asked for a new connection did not come within ${millis} ms`))
   })
 
 interface Way {
@@ -143,14 +144,24 @@ interface Way {
   readonly name: string
 }
 
-const open = ({ keyPrefix, listen, name, wire }: Way, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+const open = (
+  { keyPrefix, listen, name, wire }: Way,
+  common: resolve.ResolvedCommon
+): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function* () {
     const prefix = keyPrefix + common.prefix
     const channel = `${prefix}wake-ups`
     const notices = yield* Notices.make("RedisStorage")
     const connection = connections.make(wire)
     const wakeUps = common.notify
-      ? yield* listener.make({ ask: listen, channel, name: `${name}:wake-ups`, notices, keepAlive: listenerKeepAlive, patience: listenerPatience })
+      ? yield* listener.make({
+          ask: listen,
+          channel,
+          name: `${name}:wake-ups`,
+          notices,
+          keepAlive: listenerKeepAlive,
+          patience: listenerPatience
+        })
       : undefined
     const made = ports.make(connection, {
       prefix,
@@ -168,7 +179,7 @@ const open = ({ keyPrefix, listen, name, wire }: Way, common: resolve.ResolvedCo
 
 /** Over connections of our own. */
 const openOwn = (ask: targets.Ask, common: resolve.ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     // Asked once before all: where its keys are is settled for the life of the layer.
     const first = yield* inTime(ask, common.operationTimeout)
     const same = targets.same(ask, first)
@@ -178,8 +189,14 @@ const openOwn = (ask: targets.Ask, common: resolve.ResolvedCommon): Effect.Effec
       given = undefined
       return target === undefined ? same : Effect.succeed(target)
     })
-    const wire = yield* Effect.acquireRelease(links.make({ ask: next, millis: common.operationTimeout }), ({ close }) => close)
-    return yield* open({ wire, listen: inTime(same, Duration.toMillis(listenerPatience)), keyPrefix: first.keyPrefix, name: first.name }, common)
+    const wire = yield* Effect.acquireRelease(
+      links.make({ ask: next, millis: common.operationTimeout }),
+      ({ close }) => close
+    )
+    return yield* open(
+      { wire, listen: inTime(same, Duration.toMillis(listenerPatience)), keyPrefix: first.keyPrefix, name: first.name },
+      common
+    )
   })
 
 /**
@@ -189,7 +206,7 @@ const openOwn = (ask: targets.Ask, common: resolve.ResolvedCommon): Effect.Effec
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* valid(() => resolve.common(options))
     const ask = yield* valid(() => targets.of(options, common.operationTimeout))
     return yield* openOwn(ask, common)
@@ -201,19 +218,28 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category constructors
  */
-export const makeFromClient = (options: ClientOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.gen(function*() {
+export const makeFromClient = (
+  options: ClientOptions
+): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function* () {
     const common = yield* valid(() => resolve.common(options))
     const { client } = options
     if (typeof client?.sendCommand !== "function" || typeof client.duplicate !== "function") {
       return yield* invalid("client", client, "a Redis or Cluster of ioredis")
     }
-    if (!client.isCluster) return yield* openOwn(yield* valid(() => targets.beside(client as Redis, common.operationTimeout)), common)
+    if (!client.isCluster)
+      return yield* openOwn(yield* valid(() => targets.beside(client as Redis, common.operationTimeout)), common)
     const cluster = client as Cluster
     if (common.wait !== undefined) return yield* invalid("wait", common.wait, "left out on a Cluster")
     const keyPrefix = yield* valid(() => targets.clusterPrefix(cluster))
-    const wire = yield* Effect.acquireRelease(Effect.sync(() => shared.make(cluster)), ({ close }) => close)
-    return yield* open({ wire, listen: targets.ofNode(cluster, common.operationTimeout), keyPrefix, name: targets.defaultName }, common)
+    const wire = yield* Effect.acquireRelease(
+      Effect.sync(() => shared.make(cluster)),
+      ({ close }) => close
+    )
+    return yield* open(
+      { wire, listen: targets.ofNode(cluster, common.operationTimeout), keyPrefix, name: targets.defaultName },
+      common
+    )
   })
 
 /**

@@ -34,7 +34,12 @@ export interface Connection {
     keys: ReadonlyArray<string>,
     args: ReadonlyArray<string>
   ) => Effect.Effect<unknown, StorageError>
-  readonly command: (call: Call, name: string, args: ReadonlyArray<string>, node: Node) => Effect.Effect<unknown, StorageError>
+  readonly command: (
+    call: Call,
+    name: string,
+    args: ReadonlyArray<string>,
+    node: Node
+  ) => Effect.Effect<unknown, StorageError>
   /** All of them, or an error. */
   readonly masters: (call: Call) => Effect.Effect<ReadonlyArray<Node>, StorageError>
   readonly isCluster: boolean
@@ -56,7 +61,11 @@ export const read = <A>(operation: string, evaluate: () => A): Effect.Effect<A, 
   })
 
 export const make = (wire: Wire): Connection => {
-  const attempt = ({ millis, operation }: Call, writesOnce: boolean, issue: (client: Client, over: () => boolean) => Promise<unknown>) =>
+  const attempt = (
+    { millis, operation }: Call,
+    writesOnce: boolean,
+    issue: (client: Client, over: () => boolean) => Promise<unknown>
+  ) =>
     Effect.callback<unknown, StorageError>((resume) => {
       /** When it was sent. */
       let since: number | undefined
@@ -70,18 +79,30 @@ export const make = (wire: Wire): Connection => {
         resume(result)
       }
       const fail = (error: unknown, phase: errors.Phase) =>
-        end(wire.isClosed() ? errors.closed(operation, phase === "connecting" ? "no" : "unknown") : errors.fromDriver(error, { operation, phase, writesOnce }))
-      const timer = setTimeout(() => {
-        if (since !== undefined) wire.suspect(since)
-        end(since === undefined ? errors.notConnected(operation, millis, wire.said()) : errors.noAnswer(operation, millis))
-      }, Math.min(millis, longestTimer))
+        end(
+          wire.isClosed()
+            ? errors.closed(operation, phase === "connecting" ? "no" : "unknown")
+            : errors.fromDriver(error, { operation, phase, writesOnce })
+        )
+      const timer = setTimeout(
+        () => {
+          if (since !== undefined) wire.suspect(since)
+          end(
+            since === undefined
+              ? errors.notConnected(operation, millis, wire.said())
+              : errors.noAnswer(operation, millis)
+          )
+        },
+        Math.min(millis, longestTimer)
+      )
       const refused = (client: Client, error: unknown) => {
         if (!errors.meansElsewhere(error)) {
           if (errors.isReply(error)) wire.heard()
-          return fail(errors.isDriver(error) ? wire.said() ?? error : error, "executing")
+          return fail(errors.isDriver(error) ? (wire.said() ?? error) : error, "executing")
         }
         // The name of the server, or a Sentinel, may lead to the right one by now, and what was refused was not done.
-        if (!wire.leave(client, error) || !mayMove || over || !errors.refusedScript(error)) return fail(error, "executing")
+        if (!wire.leave(client, error) || !mayMove || over || !errors.refusedScript(error))
+          return fail(error, "executing")
         mayMove = false
         since = undefined
         join()
@@ -110,24 +131,35 @@ export const make = (wire: Wire): Connection => {
 
   /** The client forgets a node that cannot be reached: what is then missing must not look as if it were not there. */
   const masters = (cluster: Cluster, call: Call) =>
-    Effect.flatMap(attempt(call, false, () => send(cluster, "cluster", ["slots"])), (reply) =>
-      Effect.flatMap(
-        read(call.operation, () =>
-          new Set(replies.list(reply).map((range) => {
-            const [host, port] = replies.list(replies.list(range)[2])
-            return `${String(host)}:${String(port)}`
-          })).size),
-        (wanted) => {
-          const nodes = cluster.nodes("master")
-          return nodes.length >= wanted
-            ? Effect.succeed(nodes)
-            : errors.connection(call.operation, `only ${nodes.length} of the ${wanted} masters of the cluster are known now`)
-        }
-      ))
+    Effect.flatMap(
+      attempt(call, false, () => send(cluster, "cluster", ["slots"])),
+      (reply) =>
+        Effect.flatMap(
+          read(
+            call.operation,
+            () =>
+              new Set(
+                replies.list(reply).map((range) => {
+                  const [host, port] = replies.list(replies.list(range)[2])
+                  return `${String(host)}:${String(port)}`
+                })
+              ).size
+          ),
+          (wanted) => {
+            const nodes = cluster.nodes("master")
+            return nodes.length >= wanted
+              ? Effect.succeed(nodes)
+              : errors.connection(
+                  call.operation,
+                  `only ${nodes.length} of the ${wanted} masters of the cluster are known now`
+                )
+          }
+        )
+    )
 
   return {
     isCluster: wire.cluster !== undefined,
-    masters: (call) => wire.cluster === undefined ? Effect.succeed([undefined]) : masters(wire.cluster, call),
+    masters: (call) => (wire.cluster === undefined ? Effect.succeed([undefined]) : masters(wire.cluster, call)),
     command: (call, name, args, node) => attempt(call, false, (client) => send(node ?? client, name, args)),
     script: (call, script, keys, args) => {
       const parameters = [String(keys.length), ...keys, ...args]
@@ -139,17 +171,25 @@ export const make = (wire: Wire): Connection => {
         const acknowledged = send(client, "wait", [String(wait.replicas), String(wait.timeout)])
         acknowledged.catch(ignore)
         return reply.then((reply) =>
-          wait.concerns(reply) ? acknowledged.then((acks) => ({ reply, acks: Number(acks) })) : { reply, acks: wait.replicas })
+          wait.concerns(reply)
+            ? acknowledged.then((acks) => ({ reply, acks: Number(acks) }))
+            : { reply, acks: wait.replicas }
+        )
       }
       const issued = attempt(call, keys.length < 2, (client, over) =>
         round(client, "evalsha", script.sha).catch((error: unknown) => {
           if (errors.codeOf(error) !== "NOSCRIPT" || over()) throw error
           return round(client, "eval", script.text)
-        }))
-      return wait === undefined ? issued : Effect.flatMap(issued, (result) => {
-        const { acks, reply } = result as { readonly reply: unknown; readonly acks: number }
-        return acks >= wait.replicas ? Effect.succeed(reply) : errors.notReplicated(call.operation, acks, wait.replicas, wait.timeout)
-      })
+        })
+      )
+      return wait === undefined
+        ? issued
+        : Effect.flatMap(issued, (result) => {
+            const { acks, reply } = result as { readonly reply: unknown; readonly acks: number }
+            return acks >= wait.replicas
+              ? Effect.succeed(reply)
+              : errors.notReplicated(call.operation, acks, wait.replicas, wait.timeout)
+          })
     }
   }
 }

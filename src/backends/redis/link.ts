@@ -23,9 +23,11 @@ type State =
   | { readonly _tag: "Closed" }
 
 /** Quickly at first, and never so slowly that a short lease would end meanwhile for that alone. */
-const pauseAfter = (failures: number): number => Math.min(1_000, 10 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
+const pauseAfter = (failures: number): number =>
+  Math.min(1_000, 10 * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
 
-const isFinal = (error: unknown): boolean => !errors.fromDriver(error, { operation: "connect", phase: "connecting", writesOnce: true }).isRetryable
+const isFinal = (error: unknown): boolean =>
+  !errors.fromDriver(error, { operation: "connect", phase: "connecting", writesOnce: true }).isRetryable
 
 /**
  * One connection at a time, and after it the next, for as long as the layer lives: whatever ends one, the driver's own rules for giving up included. Each is made of a client of its own, so that none
@@ -78,7 +80,7 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
           state = { _tag: "Open", session }
           each(({ go }) => go(session.redis))
         },
-        over: (error) => state._tag === "Opening" ? failed(error) : lost(session, error)
+        over: (error) => (state._tag === "Opening" ? failed(error) : lost(session, error))
       })
       state = { _tag: "Opening", stop: () => void session.close(), said: session.said }
     }
@@ -94,14 +96,20 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
       }
       const timer = setTimeout(() => {
         stop()
-        failed(errors.connection("connect", `what was asked for a new connection did not come within ${Math.round(millis)} ms`))
+        failed(
+          errors.connection(
+            "connect",
+            `what was asked for a new connection did not come within ${Math.round(millis)} ms`
+          )
+        )
       }, millis)
       state = { _tag: "Opening", stop, said: () => undefined }
       cancel = run.callback(Effect.result(ask), (exit) => {
         if (over) return
         over = true
         clearTimeout(timer)
-        if (exit._tag === "Failure") return failed(errors.connection("connect", "what was asked for a new connection failed"))
+        if (exit._tag === "Failure")
+          return failed(errors.connection("connect", "what was asked for a new connection failed"))
         if (exit.value._tag === "Failure") return failed(exit.value.failure)
         try {
           connect(exit.value.success, Math.max(1, millis - (performance.now() - begun)))
@@ -118,7 +126,10 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
 
     return {
       cluster: undefined,
-      ready: () => state._tag === "Open" && state.session.redis.status === "ready" && state.session.redis.stream.writable ? state.session.redis : undefined,
+      ready: () =>
+        state._tag === "Open" && state.session.redis.status === "ready" && state.session.redis.stream.writable
+          ? state.session.redis
+          : undefined,
       wait: (waiter) => {
         waiting.add(waiter)
         if (state._tag === "Idle") open()
@@ -137,7 +148,8 @@ export const make = ({ ask, millis }: LinkOptions): Effect.Effect<Wire> =>
         if (state._tag === "Open" && state.session.redis === client) leave(state.session, why)
         return true
       },
-      said: () => said ?? (state._tag === "Open" ? state.session.said() : state._tag === "Opening" ? state.said() : undefined),
+      said: () =>
+        said ?? (state._tag === "Open" ? state.session.said() : state._tag === "Opening" ? state.said() : undefined),
       isClosed: () => state._tag === "Closed",
       close: Effect.suspend(() => {
         const before = state

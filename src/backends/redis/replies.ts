@@ -6,9 +6,11 @@ export class OddReply extends Error {
   override readonly name = "OddReply"
 }
 
-const kindOf = (value: unknown): string => Array.isArray(value) ? `a list of ${value.length}` : value === null ? "nothing" : `a ${typeof value}`
+const kindOf = (value: unknown): string =>
+  Array.isArray(value) ? `a list of ${value.length}` : value === null ? "nothing" : `a ${typeof value}`
 
-const odd = (wanted: string, value: unknown): OddReply => new OddReply(`the server's answer has ${kindOf(value)} where ${wanted} should be`)
+const odd = (wanted: string, value: unknown): OddReply =>
+  new OddReply(`the server's answer has ${kindOf(value)} where ${wanted} should be`)
 
 export const list = (value: unknown): ReadonlyArray<unknown> => {
   if (Array.isArray(value)) return value
@@ -22,12 +24,17 @@ export const text = (value: unknown): string => {
 
 /** A number of the server, or of a script, which gives texts. */
 export const integer = (value: unknown): number => {
-  const number = typeof value === "number" ? value : typeof value === "string" && /^-?\d{1,16}$/.test(value) ? Number(value) : Number.NaN
+  const number =
+    typeof value === "number"
+      ? value
+      : typeof value === "string" && /^-?\d{1,16}$/.test(value)
+        ? Number(value)
+        : Number.NaN
   if (Number.isSafeInteger(number)) return number
   throw odd("an integer", value)
 }
 
-const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
+const holdsOf = (holds: string): ReadonlyArray<string> => (holds === "" ? [] : holds.slice(1).split(","))
 
 export const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
 

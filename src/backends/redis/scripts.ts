@@ -7,7 +7,18 @@ export interface Script {
 }
 
 /** The fields of a record's hash, in the order in which scripts give and take them. The lock id is in the key. Records of before there were labels have none. */
-export const fieldNames = ["kind", "format", "owner", "holds", "token", "version", "began", "expires", "data", "label"] as const
+export const fieldNames = [
+  "kind",
+  "format",
+  "owner",
+  "holds",
+  "token",
+  "version",
+  "began",
+  "expires",
+  "data",
+  "label"
+] as const
 
 const quoted = fieldNames.map((name) => `'${name}'`).join(", ")
 

@@ -51,9 +51,11 @@ const hush = (redis: Redis): void => {
 type Step = readonly [command: string, args: ReadonlyArray<string>]
 
 const stepsOf = ({ db, guarded, name, password, username }: Target): ReadonlyArray<Step> => [
-  ...(username === undefined && password === undefined ? [] : [["auth", username === undefined ? [password!] : [username, password ?? ""]]] as const),
-  ...(db === 0 ? [] : [["select", [String(db)]]] as const),
-  ...(guarded ? [["role", []]] as const : []),
+  ...(username === undefined && password === undefined
+    ? []
+    : ([["auth", username === undefined ? [password!] : [username, password ?? ""]]] as const)),
+  ...(db === 0 ? [] : ([["select", [String(db)]]] as const)),
+  ...(guarded ? ([["role", []]] as const) : []),
   // Last, and always: its answer, whatever it is, shows that the connection lives after what came before.
   ["client", ["setname", name]]
 ]
@@ -71,8 +73,10 @@ const confirm = async (redis: Redis, target: Target): Promise<void> => {
       if (command === "client" && lives && errors.codeOf(answer.reason) !== "NOAUTH") continue
       throw new errors.Refusal(command, answer.reason, lives, target.isAsked)
     }
-    if (command === "role" && replies.text(replies.list(answer.value)[0]) !== "master") throw new Error("a Sentinel named a server that is not the master")
-    if ((command === "auth" || command === "select") && answer.value !== "OK") throw new replies.OddReply(`the server did not say OK to ${command.toUpperCase()}`)
+    if (command === "role" && replies.text(replies.list(answer.value)[0]) !== "master")
+      throw new Error("a Sentinel named a server that is not the master")
+    if ((command === "auth" || command === "select") && answer.value !== "OK")
+      throw new replies.OddReply(`the server did not say OK to ${command.toUpperCase()}`)
   }
 }
 
@@ -118,7 +122,7 @@ export const open = (target: Target, millis: number, { over, ready }: Handlers):
         said = undefined
         ready()
       },
-      (error: unknown) => end(errors.isDriver(error) ? said ?? error : error)
+      (error: unknown) => end(errors.isDriver(error) ? (said ?? error) : error)
     )
   })
   redis.once("end", () => end(said ?? new Error("the connection was closed")))
@@ -130,7 +134,9 @@ export const open = (target: Target, millis: number, { over, ready }: Handlers):
       done = true
       clearTimeout(timer)
       disconnect()
-      return isEnded ? ended : Promise.race([ended, new Promise<void>((resolve) => setTimeout(resolve, farewell).unref())])
+      return isEnded
+        ? ended
+        : Promise.race([ended, new Promise<void>((resolve) => setTimeout(resolve, farewell).unref())])
     }
   }
 }
@@ -148,8 +154,12 @@ const early = (error: unknown, { options }: Target): unknown => {
   if (!(error instanceof Error) || !errors.isDriver(error)) return error
   const code = errors.codeOf(error)
   if (code === undefined ? !/closed/i.test(error.message) : !ended.has(code)) return error
-  const why = options.tls === undefined || options.tls === null
-    ? "a server that wants TLS does so, and is reached by rediss://"
-    : "a server that does not take our certificate, or wants one, does so: `redis: { tls: { cert, key } }`"
-  return Object.assign(new Error(`${error.message} before the server's first answer; ${why}`), code === undefined ? {} : { code })
+  const why =
+    options.tls === undefined || options.tls === null
+      ? "a server that wants TLS does so, and is reached by rediss://"
+      : "a server that does not take our certificate, or wants one, does so: `redis: { tls: { cert, key } }`"
+  return Object.assign(
+    new Error(`${error.message} before the server's first answer; ${why}`),
+    code === undefined ? {} : { code }
+  )
 }

@@ -35,7 +35,7 @@ export const make = (cluster: Cluster): Wire => {
 
   return {
     cluster,
-    ready: () => cluster.status === "ready" ? cluster : undefined,
+    ready: () => (cluster.status === "ready" ? cluster : undefined),
     wait: (waiter) => {
       waiting.add(waiter)
       if (cluster.status === "wait" || cluster.status === "end") cluster.connect().catch(ignore)

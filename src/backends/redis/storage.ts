@@ -39,7 +39,10 @@ const guarantees = {
   longestId: 4 * 255
 } as const satisfies Storage.Guarantees
 
-const says = (word: string) => (reply: unknown): boolean => replies.list(reply)[0] === word
+const says =
+  (word: string) =>
+  (reply: unknown): boolean =>
+    replies.list(reply)[0] === word
 
 /** In patterns of SCAN these are more than themselves. */
 const literally = (text: string): string => text.replace(/[\\*?[\]]/g, "\\$&")
@@ -58,7 +61,8 @@ export const make = (connection: Connection, settings: Settings): Ports => {
 
   const within = <A>(operation: string, use: (call: Call) => Effect.Effect<A, StorageError>) =>
     Effect.flatMap(Storage.TimeLimit, (limit) =>
-      use({ operation, millis: Math.min(settings.operationTimeout, Duration.toMillis(limit)) }))
+      use({ operation, millis: Math.min(settings.operationTimeout, Duration.toMillis(limit)) })
+    )
 
   const run = (
     operation: string,
@@ -69,11 +73,14 @@ export const make = (connection: Connection, settings: Settings): Ports => {
   ) =>
     within(operation, (call) =>
       connection.script(
-        concerns === undefined || settings.wait === undefined ? call : { ...call, wait: { ...settings.wait, concerns } },
+        concerns === undefined || settings.wait === undefined
+          ? call
+          : { ...call, wait: { ...settings.wait, concerns } },
         script,
         keys,
         args
-      ))
+      )
+    )
 
   /** Who waits polls as well: what cannot be published is told to operators, once, and harms nobody. */
   const heard = (unheard: unknown) => {
@@ -95,12 +102,19 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     understand: (answer: ReadonlyArray<unknown>) => A
   ): Effect.Effect<A, StorageError> =>
     Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) =>
-      Effect.flatMap(readReply(operation, () => replies.list(reply)), (answer) =>
-        answer[0] === "newer"
-          ? newer(operation, lockId, answer[1])
-          : answer[0] === "foreign"
-          ? errors.schema(operation, `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``)
-          : readReply(operation, () => understand(answer))))
+      Effect.flatMap(
+        readReply(operation, () => replies.list(reply)),
+        (answer) =>
+          answer[0] === "newer"
+            ? newer(operation, lockId, answer[1])
+            : answer[0] === "foreign"
+              ? errors.schema(
+                  operation,
+                  `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
+                )
+              : readReply(operation, () => understand(answer))
+      )
+    )
 
   const renewed = (request: LockRecord.Renew, now: number, answer: ReadonlyArray<unknown>): Storage.RenewAnswer => {
     switch (answer[0]) {
@@ -119,7 +133,9 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     }
   }
 
-  const renewSome = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> =>
+  const renewSome = (
+    requests: ReadonlyArray<LockRecord.Renew>
+  ): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> =>
     Effect.flatMap(
       run(
         "renew",
@@ -136,16 +152,23 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     )
 
   /** A script on a cluster may touch one slot only, and locks are in slots of their own. A node that is gone fails the renewals of its own locks alone. */
-  const renewAll = (requests: ReadonlyArray<LockRecord.Renew>): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> => {
+  const renewAll = (
+    requests: ReadonlyArray<LockRecord.Renew>
+  ): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> => {
     if (!connection.isCluster) return renewSome(requests)
     const byId = new Map<string, Array<number>>()
-    requests.forEach(({ lockId }, i) => byId.set(lockId, [...byId.get(lockId) ?? [], i]))
+    requests.forEach(({ lockId }, i) => byId.set(lockId, [...(byId.get(lockId) ?? []), i]))
     return Effect.map(
-      Effect.forEach(byId.values(), (indices) =>
-        Effect.map(Effect.result(renewSome(indices.map((i) => requests[i]!))), (all) =>
-          indices.map((i, j) => [i, Result.isSuccess(all) ? all.success[j]! : all.failure] as const)), {
-        concurrency: "unbounded"
-      }),
+      Effect.forEach(
+        byId.values(),
+        (indices) =>
+          Effect.map(Effect.result(renewSome(indices.map((i) => requests[i]!))), (all) =>
+            indices.map((i, j) => [i, Result.isSuccess(all) ? all.success[j]! : all.failure] as const)
+          ),
+        {
+          concurrency: "unbounded"
+        }
+      ),
       (all) => {
         const placed = new Map(all.flat())
         return requests.map((_, i) => placed.get(i)!)
@@ -161,14 +184,20 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           const [now, ...found] = replies.list(reply)
           return keys.flatMap((key, i) => {
             const fields = replies.list(found[i])
-            return fields.length === 0 ? [] : [{ now: replies.integer(now), record: replies.recordOf(key.slice(prefix.length), fields, 0) }]
+            return fields.length === 0
+              ? []
+              : [{ now: replies.integer(now), record: replies.recordOf(key.slice(prefix.length), fields, 0) }]
           })
-        }))
+        })
+      )
     return connection.isCluster
-      ? Effect.map(Effect.forEach(keys, (key) => read([key]), { concurrency: "unbounded" }), (all) => all.flat())
+      ? Effect.map(
+          Effect.forEach(keys, (key) => read([key]), { concurrency: "unbounded" }),
+          (all) => all.flat()
+        )
       : keys.length === 0
-      ? Effect.succeed([])
-      : read(keys)
+        ? Effect.succeed([])
+        : read(keys)
   }
 
   /** All keys, in pages, each once. A key that is there during the whole scan is found. */
@@ -180,14 +209,24 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           Stream.paginate("0", (cursor) =>
             Effect.flatMap(
               within(operation, (call) =>
-                connection.command(call, "scan", [cursor, "match", literally(prefix) + "*", "count", String(pageSize)], node)),
+                connection.command(
+                  call,
+                  "scan",
+                  [cursor, "match", literally(prefix) + "*", "count", String(pageSize)],
+                  node
+                )
+              ),
               (reply) =>
                 readReply(operation, () => {
                   const [next, keys] = replies.list(reply)
-                  const fresh = replies.list(keys).map(replies.text).filter((key) => !seen.has(key) && seen.add(key))
+                  const fresh = replies
+                    .list(keys)
+                    .map(replies.text)
+                    .filter((key) => !seen.has(key) && seen.add(key))
                   return [[fresh], next === "0" ? Option.none<string>() : Option.some(replies.text(next))] as const
                 })
-            ))
+            )
+          )
         )
       )
     })
@@ -199,15 +238,25 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     Effect.map(readPage(operation, [keyOf(lockId)], false), ([found]) => found)
 
   const purge = (micros: number) =>
-    Stream.runFoldEffect(scan("purge"), () => 0, (sum, keys) => {
-      const drop = (keys: ReadonlyArray<string>) => Effect.flatMap(run("purge", scripts.purge, keys, [String(micros)]), (reply) => readReply("purge", () => replies.integer(reply)))
-      const dropped = connection.isCluster
-        ? Effect.map(Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }), (all) => all.reduce((a, b) => a + b, 0))
-        : keys.length === 0
-        ? Effect.succeed(0)
-        : drop(keys)
-      return Effect.map(dropped, (count) => sum + count)
-    })
+    Stream.runFoldEffect(
+      scan("purge"),
+      () => 0,
+      (sum, keys) => {
+        const drop = (keys: ReadonlyArray<string>) =>
+          Effect.flatMap(run("purge", scripts.purge, keys, [String(micros)]), (reply) =>
+            readReply("purge", () => replies.integer(reply))
+          )
+        const dropped = connection.isCluster
+          ? Effect.map(
+              Effect.forEach(keys, (key) => drop([key]), { concurrency: "unbounded" }),
+              (all) => all.reduce((a, b) => a + b, 0)
+            )
+          : keys.length === 0
+            ? Effect.succeed(0)
+            : drop(keys)
+        return Effect.map(dropped, (count) => sum + count)
+      }
+    )
 
   const storage = Storage.Storage.of({
     claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) =>
@@ -225,14 +274,22 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           throw new replies.OddReply("the server's answer to a claim is none that is known")
         }
       ),
-    renew: (requests) => requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
+    renew: (requests) =>
+      requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
     release: ({ holdId, lockId }) =>
-      ask("release", scripts.release, lockId, [holdId, channel, lockId], undefined, ([word, holds, unheard]): LockRecord.ReleaseOutcome => {
-        if (word === "none") return { _tag: "NotHeld" }
-        const remaining = replies.countOf(holds)
-        if (remaining === 0) heard(unheard)
-        return { _tag: "Released", remaining }
-      }),
+      ask(
+        "release",
+        scripts.release,
+        lockId,
+        [holdId, channel, lockId],
+        undefined,
+        ([word, holds, unheard]): LockRecord.ReleaseOutcome => {
+          if (word === "none") return { _tag: "NotHeld" }
+          const remaining = replies.countOf(holds)
+          if (remaining === 0) heard(unheard)
+          return { _tag: "Released", remaining }
+        }
+      ),
     revoke: ({ lockId, token, when }) =>
       ask(
         "revoke",
@@ -253,7 +310,9 @@ export const make = (connection: Connection, settings: Settings): Ports => {
         const { now, record } = found
         if (record.format > LockRecord.format) return newer("get", lockId, record.format)
         return Effect.succeed(
-          LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
+          LockRecord.isLive(record, now)
+            ? Option.some({ record, validFor: record.leaseExpireTime - now })
+            : Option.none()
         )
       }),
     list: records(true).pipe(
@@ -277,20 +336,29 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           if (unheard !== undefined && unheard !== "") heard(unheard)
           return replies.integer(done)
         }),
-        (done) => done === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
-      ))
+        (done) => (done === 1 ? Effect.void : new VersionedStore.VersionMiss({ lockId }))
+      )
+    )
 
   const { clock: _, ...unclocked } = guarantees
 
   const versioned = VersionedStore.VersionedStore.of({
-    create: (lockId, version, record) => compareAndSet("create", scripts.create, lockId, replies.valuesOf({ ...record, lockId, version })),
+    create: (lockId, version, record) =>
+      compareAndSet("create", scripts.create, lockId, replies.valuesOf({ ...record, lockId, version })),
     update: (lockId, expected, record) =>
-      compareAndSet("update", scripts.update, lockId, [...replies.valuesOf({ ...record, lockId }), String(expected), channel, lockId]),
+      compareAndSet("update", scripts.update, lockId, [
+        ...replies.valuesOf({ ...record, lockId }),
+        String(expected),
+        channel,
+        lockId
+      ]),
     delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
     get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullishOr(found?.record)),
     list: Stream.map(records(false), ({ record }) => record),
     // The key names the node of a cluster whose clock it is: always the same.
-    time: Effect.flatMap(run("time", scripts.time, [prefix], []), (reply) => readReply("time", () => replies.integer(reply))),
+    time: Effect.flatMap(run("time", scripts.time, [prefix], []), (reply) =>
+      readReply("time", () => replies.integer(reply))
+    ),
     wakeUps: settings.wakeUps,
     guarantees: { ...unclocked, name: "RedisStorage.versioned" }
   })

@@ -75,34 +75,50 @@ const targetOf = (options: RedisOptions, millis: number, isAsked: boolean): Targ
 const displaced = ["host", "port", "path", "sentinels", "username", "password", "db"] as const
 
 const checked = (redis: RedisOptions, url: RedisOptions | undefined): InvalidOptions | undefined => {
-  if (typeof redis !== "object" || redis === null) return invalid("redis", redis, "options of ioredis, or what gives them")
+  if (typeof redis !== "object" || redis === null)
+    return invalid("redis", redis, "options of ioredis, or what gives them")
   for (const field of displaced) {
     const theirs = redis[field]
     if (url === undefined || theirs === undefined || theirs === null || theirs === url[field]) continue
     const told = field === "path" || field === "sentinels" ? "host" : field
     if (url[told] !== undefined) {
-      return new InvalidOptions({ field: `redis.${field}`, kind: "another one than in `url`", rule: "left out where `url` tells it, or told by `redis` alone" })
+      return new InvalidOptions({
+        field: `redis.${field}`,
+        kind: "another one than in `url`",
+        rule: "left out where `url` tells it, or told by `redis` alone"
+      })
     }
   }
   const { db, keyPrefix, role } = redis
-  if (db !== undefined && !(Number.isInteger(Number(db)) && Number(db) >= 0)) return invalid("redis.db", db, "the number of a database")
+  if (db !== undefined && !(Number.isInteger(Number(db)) && Number(db) >= 0))
+    return invalid("redis.db", db, "the number of a database")
   if (keyPrefix !== undefined && typeof keyPrefix !== "string") return invalid("redis.keyPrefix", keyPrefix, "a string")
-  if (role !== undefined && role !== "master") return invalid("redis.role", role, "left out: locks are written, which only a master takes")
+  if (role !== undefined && role !== "master")
+    return invalid("redis.role", role, "left out: locks are written, which only a master takes")
   if (redis.readOnly === true) return invalid("redis.readOnly", true, "left out: locks are written")
   if (redis.monitor === true) return invalid("redis.monitor", true, "left out")
   if (Array.isArray(redis.sentinels) && (redis.sentinels.length === 0 || typeof redis.name !== "string")) {
-    return invalid("redis.sentinels", redis.sentinels.length === 0 ? "" : redis.name, "a list of Sentinels, with the `name` of their master")
+    return invalid(
+      "redis.sentinels",
+      redis.sentinels.length === 0 ? "" : redis.name,
+      "a list of Sentinels, with the `name` of their master"
+    )
   }
   return undefined
 }
 
-const merged = (url: RedisOptions | undefined, redis: RedisOptions, password: unknown): RedisOptions | InvalidOptions => {
+const merged = (
+  url: RedisOptions | undefined,
+  redis: RedisOptions,
+  password: unknown
+): RedisOptions | InvalidOptions => {
   const fault = checked(redis, url)
   if (fault !== undefined) return fault
   if (url === undefined && redis.host === undefined && redis.path === undefined && redis.sentinels === undefined) {
     return invalid("url", undefined, `${urlRule}; or give \`redis\` with \`host\`, \`path\` or \`sentinels\``)
   }
-  if (password !== undefined && typeof password !== "string") return new InvalidOptions({ field: "password", kind: `of type ${typeof password}`, rule: "a Redacted string" })
+  if (password !== undefined && typeof password !== "string")
+    return new InvalidOptions({ field: "password", kind: `of type ${typeof password}`, rule: "a Redacted string" })
   return {
     ...redis,
     ...url,
@@ -114,7 +130,13 @@ const merged = (url: RedisOptions | undefined, redis: RedisOptions, password: un
 const secretOf = (value: unknown): unknown =>
   value === undefined ? undefined : Redacted.isRedacted(value) ? Redacted.value(value) : { notRedacted: true }
 
-const make = (url: unknown, redis: RedisOptions | undefined, password: unknown, millis: number, isAsked: boolean): Target | InvalidOptions => {
+const make = (
+  url: unknown,
+  redis: RedisOptions | undefined,
+  password: unknown,
+  millis: number,
+  isAsked: boolean
+): Target | InvalidOptions => {
   const parsed = url === undefined ? undefined : parse(url)
   if (parsed instanceof InvalidOptions) return parsed
   const options = merged(parsed, redis === undefined ? {} : redis, secretOf(password))
@@ -125,7 +147,11 @@ const make = (url: unknown, redis: RedisOptions | undefined, password: unknown, 
     new Redis(target.options).disconnect()
     return target
   } catch (cause) {
-    return new InvalidOptions({ field: "redis", kind: errors.codeOf(cause) ?? "refused by ioredis", rule: "options of ioredis" })
+    return new InvalidOptions({
+      field: "redis",
+      kind: errors.codeOf(cause) ?? "refused by ioredis",
+      rule: "options of ioredis"
+    })
   }
 }
 
@@ -145,7 +171,9 @@ export const of = ({ password, redis, url }: Where, millis: number): Ask | Inval
   return Effect.all([ask("url", url), ask("redis", redis), ask("password", password)], { concurrency: 3 }).pipe(
     Effect.flatMap(([url, redis, password]) => {
       const target = make(url, redis, password, millis, true)
-      return target instanceof InvalidOptions ? errors.connection("connect", `what was asked for a new connection cannot be used: ${target.message}`) : Effect.succeed(target)
+      return target instanceof InvalidOptions
+        ? errors.connection("connect", `what was asked for a new connection cannot be used: ${target.message}`)
+        : Effect.succeed(target)
     })
   )
 }
@@ -160,17 +188,28 @@ const databaseOf = (client: Redis): number => {
 /** By the present settings of the program's client, its password above all; in the database in which it is when the layer begins, for as long as that lives. */
 export const beside = (client: Redis, millis: number): Ask | InvalidOptions => {
   const { role } = client.options
-  if (role !== undefined && role !== null && role !== "master") return invalid("client", role, "a client of the master: locks are written")
+  if (role !== undefined && role !== null && role !== "master")
+    return invalid("client", role, "a client of the master: locks are written")
   const db = databaseOf(client)
   const { keyPrefix } = client.options
-  return Effect.sync(() => targetOf({ ...client.options, readOnly: false, monitor: false, db, keyPrefix, connectionName: defaultName }, millis, true))
+  return Effect.sync(() =>
+    targetOf(
+      { ...client.options, readOnly: false, monitor: false, db, keyPrefix, connectionName: defaultName },
+      millis,
+      true
+    )
+  )
 }
 
 /** A Cluster has one database; Valkey 9 may have more, and then not all nodes may be in the same. */
 export const clusterPrefix = ({ options }: Cluster): string | InvalidOptions => {
-  const { db, keyPrefix } = { ...options.redisOptions, ...(options.keyPrefix === undefined ? {} : { keyPrefix: options.keyPrefix }) }
+  const { db, keyPrefix } = {
+    ...options.redisOptions,
+    ...(options.keyPrefix === undefined ? {} : { keyPrefix: options.keyPrefix })
+  }
   if (Number(db ?? 0) !== 0) return invalid("client", db, "a Cluster in database 0, without `redisOptions.db`")
-  if (keyPrefix !== undefined && typeof keyPrefix !== "string") return invalid("client", keyPrefix, "a Cluster whose `keyPrefix` is a string")
+  if (keyPrefix !== undefined && typeof keyPrefix !== "string")
+    return invalid("client", keyPrefix, "a Cluster whose `keyPrefix` is a string")
   return keyPrefix ?? ""
 }
 
@@ -181,7 +220,11 @@ export const ofNode = (cluster: Cluster, millis: number): Ask =>
     const node = masters[Math.floor(Math.random() * masters.length)]
     if (node === undefined) return Effect.fail(errors.connection("wakeUps", "no node of the cluster is known now"))
     const { redisOptions = {} } = cluster.options
-    const present = Object.fromEntries((["username", "password", "tls"] as const).flatMap((name) => redisOptions[name] === undefined ? [] : [[name, redisOptions[name]]]))
+    const present = Object.fromEntries(
+      (["username", "password", "tls"] as const).flatMap((name) =>
+        redisOptions[name] === undefined ? [] : [[name, redisOptions[name]]]
+      )
+    )
     return Effect.succeed(targetOf({ ...node.options, ...present, db: 0, keyPrefix: "" }, millis, true))
   })
 

@@ -2,7 +2,8 @@ import * as Redacted from "effect/Redacted"
 import type { RedisOptions } from "ioredis"
 import { InvalidOptions } from "../../LockError.js"
 
-const rule = "a Redacted URL such as redis://user:password@host:6379/0 or rediss://…, with the characters / ? # @ : % of user and password " +
+const rule =
+  "a Redacted URL such as redis://user:password@host:6379/0 or rediss://…, with the characters / ? # @ : % of user and password " +
   "percent-encoded, and without parameters (they go to `redis`)"
 
 /** Parameters by their names alone, and those only where nothing of a password can be among them: a raw question mark in one begins what looks like parameters. */
@@ -34,7 +35,8 @@ export const parse = (value: unknown): RedisOptions | InvalidOptions => {
       if (names !== undefined) return bad(`a URL with the parameter ${names}`, adviceOn(names))
     }
     // A password with a raw slash or question mark moves the rest of it into what follows the host.
-    if (text.includes("?") || !/^\d{0,4}$/.test(db) || url.hostname === "") return bad("a URL with parameters, or with a raw / or ? in its user or password, or without a host")
+    if (text.includes("?") || !/^\d{0,4}$/.test(db) || url.hostname === "")
+      return bad("a URL with parameters, or with a raw / or ? in its user or password, or without a host")
     return {
       host: decodeURIComponent(url.hostname).replace(/^\[|\]$/g, ""),
       port: url.port === "" ? 6379 : Number(url.port),

@@ -43,27 +43,34 @@ export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never
     const session = Effect.suspend(() => {
       const began = performance.now()
       return Effect.catch(source.listen(tell), (error) =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           yield* source.failed(error)
           if (source.again?.(error) === false) return false
           if (performance.now() - began > longLife) pause = firstPause
           yield* Effect.sleep(pause * (yield* Random.nextBetween(0.5, 1.5)))
           pause = Math.min(2 * pause, longestPause)
           return true
-        }))
+        })
+      )
     })
     const loop = Effect.repeat(session, { while: (more) => more })
 
     let started = false
-    return Stream.unwrap(Effect.gen(function*() {
-      const queue = yield* Effect.acquireRelease(
-        Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
-        (queue) => Effect.andThen(Effect.sync(() => subscribers.delete(queue)), Queue.shutdown(queue))
-      )
-      if (!started) {
-        started = true
-        yield* loop.pipe(Effect.ignore({ log: true }), Effect.interruptible, Effect.forkIn(scope))
-      }
-      return Stream.fromQueue(queue)
-    }))
+    return Stream.unwrap(
+      Effect.gen(function* () {
+        const queue = yield* Effect.acquireRelease(
+          Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
+          (queue) =>
+            Effect.andThen(
+              Effect.sync(() => subscribers.delete(queue)),
+              Queue.shutdown(queue)
+            )
+        )
+        if (!started) {
+          started = true
+          yield* loop.pipe(Effect.ignore({ log: true }), Effect.interruptible, Effect.forkIn(scope))
+        }
+        return Stream.fromQueue(queue)
+      })
+    )
   })

@@ -17,8 +17,12 @@ export interface Ports {
   readonly versioned: VersionedStore.Service
 }
 
-export const storageOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
+export const storageOf = <E, R>(
+  made: Effect.Effect<Ports, E, R>
+): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
   Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
 
-export const versionedOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
+export const versionedOf = <E, R>(
+  made: Effect.Effect<Ports, E, R>
+): Layer.Layer<VersionedStore.VersionedStore, E, Exclude<R, Scope.Scope>> =>
   Layer.effect(VersionedStore.VersionedStore, inRealTime(Effect.map(made, (both) => both.versioned)))

@@ -22,7 +22,7 @@ export const now = <A>(operation: string, field: string, option: Present<A>): Ef
   const asked: Effect.Effect<A, unknown> = Effect.isEffect(option)
     ? option
     : typeof option === "function"
-    ? Effect.tryPromise({ try: async () => (option as () => A | Promise<A>)(), catch: (cause) => cause })
-    : Effect.succeed(option)
+      ? Effect.tryPromise({ try: async () => (option as () => A | Promise<A>)(), catch: (cause) => cause })
+      : Effect.succeed(option)
   return asked.pipe(Effect.catchDefect(Effect.fail), Effect.mapError(failed))
 }

@@ -26,10 +26,13 @@ import { InvalidOptions } from "../../LockError.js"
  * @since 0.1.0
  * @category errors
  */
-export class StaleToken extends Schema.TaggedError<StaleToken>("effect-storage-lock/SqlFence/StaleToken")("StaleToken", {
-  resource: Schema.String,
-  token: Schema.Number
-}) {
+export class StaleToken extends Schema.TaggedError<StaleToken>("effect-storage-lock/SqlFence/StaleToken")(
+  "StaleToken",
+  {
+    resource: Schema.String,
+    token: Schema.Number
+  }
+) {
   override get message(): string {
     return `token ${this.token} is stale: ${JSON.stringify(this.resource)} was written under a newer one`
   }
@@ -52,17 +55,23 @@ const defaultTable = "storage_lock_fence"
 const tableOf = (options: Options | undefined): string | InvalidOptions => {
   const table = options?.table ?? defaultTable
   const kind = textFault(table)
-  return kind === undefined && table.length <= 63 ? table : new InvalidOptions({
-    field: "table",
-    kind: kind ?? `a string of ${table.length} UTF-16 units`,
-    rule: "a name of 1 to 63 UTF-16 units without NUL"
-  })
+  return kind === undefined && table.length <= 63
+    ? table
+    : new InvalidOptions({
+        field: "table",
+        kind: kind ?? `a string of ${table.length} UTF-16 units`,
+        rule: "a name of 1 to 63 UTF-16 units without NUL"
+      })
 }
 
 /** That of the client, or the refusal of another. */
 const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => {
   const other = (name: string) => () =>
-    new InvalidOptions({ field: "SqlClient", kind: `one of ${name}`, rule: "one of PostgreSQL, SQLite, MySQL, MariaDB, TiDB or SQL Server: for other dialects there is no fence" })
+    new InvalidOptions({
+      field: "SqlClient",
+      kind: `one of ${name}`,
+      rule: "one of PostgreSQL, SQLite, MySQL, MariaDB, TiDB or SQL Server: for other dialects there is no fence"
+    })
   return sql.onDialectOrElse({
     pg: () => "pg" as const,
     sqlite: () => "sqlite" as const,
@@ -80,7 +89,9 @@ const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => 
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options?: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined }): string => {
+export const ddl = (
+  options?: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined }
+): string => {
   const table = tableOf(options)
   if (table instanceof InvalidOptions) throw table
   const dialect = options?.dialect ?? "pg"
@@ -150,7 +161,13 @@ export const check = (
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const kind = textFault(resource)
     if (kind !== undefined) {
-      return Effect.fail(new InvalidOptions({ field: "resource", kind, rule: "a string that is not empty, without NUL and lone surrogates" }))
+      return Effect.fail(
+        new InvalidOptions({
+          field: "resource",
+          kind,
+          rule: "a string that is not empty, without NUL and lone surrogates"
+        })
+      )
     }
     if (!Number.isSafeInteger(token) || token <= 0) {
       return Effect.fail(invalid("token", token, "the fencing token of a hold, a positive integer"))
@@ -161,12 +178,21 @@ export const check = (
       const words = fence.of[dialect]
       const bytes = Buffer.byteLength(resource)
       if (bytes > words.longest) {
-        return Effect.fail(new InvalidOptions({ field: "resource", kind: `a string of ${bytes} bytes`, rule: `a string of at most ${words.longest} bytes of UTF-8 in this database` }))
+        return Effect.fail(
+          new InvalidOptions({
+            field: "resource",
+            kind: `a string of ${bytes} bytes`,
+            rule: `a string of at most ${words.longest} bytes of UTF-8 in this database`
+          })
+        )
       }
       const run = words.check(words.table(table), resource, token).map(({ text, values }) => sql.unsafe(text, values))
       return Effect.flatMap(
-        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>((before, next) => Effect.andThen(before, next), Effect.succeed([])),
-        (rows) => rows.length > 0 ? Effect.void : Effect.fail(new StaleToken({ resource, token }))
+        run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>(
+          (before, next) => Effect.andThen(before, next),
+          Effect.succeed([])
+        ),
+        (rows) => (rows.length > 0 ? Effect.void : Effect.fail(new StaleToken({ resource, token })))
       )
     })
   })

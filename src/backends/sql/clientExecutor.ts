@@ -14,14 +14,19 @@ export type Phase = "connecting" | "executing"
 
 export interface Options<S> {
   /** Runs one query on a connection, for which there are so many milliseconds. No transform of the program's: the names of our columns are not those of the program. */
-  readonly execute: (connection: SqlConnection.Connection, query: Query<S>, millis: number) => Effect.Effect<ReadonlyArray<unknown>, SqlError | StorageError>
+  readonly execute: (
+    connection: SqlConnection.Connection,
+    query: Query<S>,
+    millis: number
+  ) => Effect.Effect<ReadonlyArray<unknown>, SqlError | StorageError>
   readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
   readonly noConnection: (operation: string, millis: number) => StorageError
   readonly noAnswer: (operation: string, millis: number) => StorageError
 }
 
 /** How many connections the client has. Its configuration says so where it has a pool, though not in its type with every major of Effect. */
-const widthOf = (client: { readonly config: object }): number => (client.config as { readonly maxConnections?: number | undefined }).maxConnections ?? 10
+const widthOf = (client: { readonly config: object }): number =>
+  (client.config as { readonly maxConnections?: number | undefined }).maxConnections ?? 10
 
 /**
  * Queries on the program's own `SqlClient`.
@@ -30,7 +35,10 @@ const widthOf = (client: { readonly config: object }): number => (client.config 
  * such a client may send a cancel request that hits another query of the program, and interrupting `reserve` may lose the connection. One that is out of time gives
  * its connection back unused, if it has not begun.
  */
-export const make = <S>(client: SqlClient.SqlClient & { readonly config: object }, options: Options<S>): Executor<S> => ({
+export const make = <S>(
+  client: SqlClient.SqlClient & { readonly config: object },
+  options: Options<S>
+): Executor<S> => ({
   width: widthOf(client),
   run: (operation, query, millis, done) => {
     const until = performance.now() + millis
@@ -43,7 +51,12 @@ export const make = <S>(client: SqlClient.SqlClient & { readonly config: object 
       done(result)
     }
     const timer = setTimeout(
-      () => answer(Result.fail(phase === "connecting" ? options.noConnection(operation, millis) : options.noAnswer(operation, millis))),
+      () =>
+        answer(
+          Result.fail(
+            phase === "connecting" ? options.noConnection(operation, millis) : options.noAnswer(operation, millis)
+          )
+        ),
       Math.min(millis, longestTimer)
     )
     const attempt = client.reserve.pipe(

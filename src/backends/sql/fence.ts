@@ -20,21 +20,29 @@ export interface Statement {
   readonly values?: ReadonlyArray<string | number> | undefined
 }
 
-const doubled = (mark: string) => (name: string): string => mark + name.replaceAll(mark, mark + mark) + mark
+const doubled =
+  (mark: string) =>
+  (name: string): string =>
+    mark + name.replaceAll(mark, mark + mark) + mark
 
 const hex = (text: string): string => Buffer.from(text, "utf8").toString("hex")
 
 const standard = {
-  table: doubled("\""),
+  table: doubled('"'),
   longest: Number.POSITIVE_INFINITY,
-  ddl: (table: string) => `CREATE TABLE IF NOT EXISTS ${table} (resource TEXT NOT NULL PRIMARY KEY, token BIGINT NOT NULL)`
+  ddl: (table: string) =>
+    `CREATE TABLE IF NOT EXISTS ${table} (resource TEXT NOT NULL PRIMARY KEY, token BIGINT NOT NULL)`
 }
 
-const upsert = (resource: string, token: string) => (table: string, ...values: readonly [string, number]) => [{
-  text: `INSERT INTO ${table} AS fence (resource, token) VALUES (${resource}, ${token})
+const upsert =
+  (resource: string, token: string) =>
+  (table: string, ...values: readonly [string, number]) => [
+    {
+      text: `INSERT INTO ${table} AS fence (resource, token) VALUES (${resource}, ${token})
 ON CONFLICT (resource) DO UPDATE SET token = excluded.token WHERE fence.token <= excluded.token RETURNING 1 AS accepted`,
-  values
-}]
+      values
+    }
+  ]
 
 export const of: Record<Dialect, Fence> = {
   pg: { ...standard, check: upsert("$1", "$2") },
@@ -43,24 +51,32 @@ export const of: Record<Dialect, Fence> = {
   mysql: {
     table: doubled("`"),
     longest: 1020,
-    ddl: (table) => `CREATE TABLE IF NOT EXISTS ${table} (resource VARBINARY(1020) NOT NULL PRIMARY KEY, token BIGINT NOT NULL) ENGINE = InnoDB ROW_FORMAT = DYNAMIC`,
+    ddl: (table) =>
+      `CREATE TABLE IF NOT EXISTS ${table} (resource VARBINARY(1020) NOT NULL PRIMARY KEY, token BIGINT NOT NULL) ENGINE = InnoDB ROW_FORMAT = DYNAMIC`,
     check: (table, resource, token) => [
-      { text: `INSERT INTO ${table} (resource, token) VALUES (x'${hex(resource)}', ${token}) ON DUPLICATE KEY UPDATE token = GREATEST(token, ${token})` },
+      {
+        text: `INSERT INTO ${table} (resource, token) VALUES (x'${hex(resource)}', ${token}) ON DUPLICATE KEY UPDATE token = GREATEST(token, ${token})`
+      },
       // The newest version, not that of when the transaction began.
-      { text: `SELECT 1 AS accepted FROM ${table} WHERE resource = x'${hex(resource)}' AND token = ${token} LIMIT 1 FOR UPDATE` }
+      {
+        text: `SELECT 1 AS accepted FROM ${table} WHERE resource = x'${hex(resource)}' AND token = ${token} LIMIT 1 FOR UPDATE`
+      }
     ]
   },
   // The lock is kept to the end of the transaction; HOLDLOCK keeps the place of a row that is not there yet.
   mssql: {
     table: (name) => `[${name.replaceAll("]", "]]")}]`,
     longest: 900,
-    ddl: (table) => `IF OBJECT_ID(N${doubled("'")(table)}, N'U') IS NULL CREATE TABLE ${table} (resource VARBINARY(900) NOT NULL PRIMARY KEY, token BIGINT NOT NULL)`,
-    check: (table, resource, token) => [{
-      text: `MERGE INTO ${table} WITH (HOLDLOCK) AS fence
+    ddl: (table) =>
+      `IF OBJECT_ID(N${doubled("'")(table)}, N'U') IS NULL CREATE TABLE ${table} (resource VARBINARY(900) NOT NULL PRIMARY KEY, token BIGINT NOT NULL)`,
+    check: (table, resource, token) => [
+      {
+        text: `MERGE INTO ${table} WITH (HOLDLOCK) AS fence
 USING (VALUES (CAST(0x${hex(resource)} AS VARBINARY(900)), CAST(${token} AS BIGINT))) AS given (resource, token) ON fence.resource = given.resource
 WHEN MATCHED AND fence.token <= given.token THEN UPDATE SET token = given.token
 WHEN NOT MATCHED THEN INSERT (resource, token) VALUES (given.resource, given.token)
 OUTPUT 1 AS accepted;`
-    }]
+      }
+    ]
   }
 }

@@ -29,7 +29,7 @@ export const make = <S, R extends { readonly lockId: string }>(
   name: string,
   one: (request: R) => Query<S>,
   many: ((requests: ReadonlyArray<R>) => Query<S>) | undefined
-): (request: R, millis: number, done: (result: Answer) => void) => void => {
+): ((request: R, millis: number, done: (result: Answer) => void) => void) => {
   const alone = (request: R, millis: number, done: (result: Answer) => void) =>
     executor.run(operation, one(request), millis, done)
   if (many === undefined) return alone
@@ -109,7 +109,8 @@ export const make = <S, R extends { readonly lockId: string }>(
       } else {
         const rows = new Map<string, Row>()
         // Whatever else a row may be: nobody's is none, and each is asked alone.
-        for (const row of Array.isArray(result.success) ? result.success : []) if (typeof row?.lock_id === "string") rows.set(row.lock_id, row)
+        for (const row of Array.isArray(result.success) ? result.success : [])
+          if (typeof row?.lock_id === "string") rows.set(row.lock_id, row)
         for (const member of group) {
           const row = rows.get(member.request.lockId)
           if (row !== undefined) answer(member, Result.succeed([row]))

@@ -21,12 +21,16 @@ export interface ResolvedCommon {
 export const defaultTable = "storage_lock"
 
 /** By what a dialect says of a name. */
-export const common = (invalidName: (field: string, name: unknown) => InvalidOptions | undefined) => (options: Common): ResolvedCommon | InvalidOptions => {
-  const table = options.table ?? defaultTable
-  const fault = invalidName("table", table) ?? (options.schema === undefined ? undefined : invalidName("schema", options.schema))
-  if (fault !== undefined) return fault
-  if (options.setup !== undefined && typeof options.setup !== "boolean") return invalid("setup", options.setup, "true or false")
-  const timeout = operationTimeout(options.operationTimeout)
-  if (typeof timeout !== "number") return timeout
-  return { table, schema: options.schema, setup: options.setup ?? true, operationTimeout: timeout }
-}
+export const common =
+  (invalidName: (field: string, name: unknown) => InvalidOptions | undefined) =>
+  (options: Common): ResolvedCommon | InvalidOptions => {
+    const table = options.table ?? defaultTable
+    const fault =
+      invalidName("table", table) ?? (options.schema === undefined ? undefined : invalidName("schema", options.schema))
+    if (fault !== undefined) return fault
+    if (options.setup !== undefined && typeof options.setup !== "boolean")
+      return invalid("setup", options.setup, "true or false")
+    const timeout = operationTimeout(options.operationTimeout)
+    if (typeof timeout !== "number") return timeout
+    return { table, schema: options.schema, setup: options.setup ?? true, operationTimeout: timeout }
+  }

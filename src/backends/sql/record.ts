@@ -22,7 +22,7 @@ export const withoutLabels = (table: string, alter: string): string =>
   `the table ${table} is of a version before owner labels: run ${alter}, or set \`setup: true\``
 
 /** Holds are one text, each hold id behind a comma, so that plain string functions can put one in and take one out. */
-export const holdsOf = (holds: string): ReadonlyArray<string> => holds === "" ? [] : holds.slice(1).split(",")
+export const holdsOf = (holds: string): ReadonlyArray<string> => (holds === "" ? [] : holds.slice(1).split(","))
 export const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
 
 /** Throws where a column is of another kind than we asked for: nothing may be concluded from it. */
@@ -33,8 +33,12 @@ export const text = (value: unknown): string => {
 
 /** Numbers come as strings, or as whatever the program's own type parsers make of a bigint; all are below 2^53. Throws as `text`. */
 export const integer = (value: unknown): number => {
-  const number = typeof value === "number" || typeof value === "bigint" || (typeof value === "string" && value !== "") ? Number(value) : Number.NaN
-  if (!Number.isSafeInteger(number)) throw new Error(`a number is ${value === null ? "null" : `of type ${typeof value}`}`)
+  const number =
+    typeof value === "number" || typeof value === "bigint" || (typeof value === "string" && value !== "")
+      ? Number(value)
+      : Number.NaN
+  if (!Number.isSafeInteger(number))
+    throw new Error(`a number is ${value === null ? "null" : `of type ${typeof value}`}`)
   return number
 }
 

@@ -69,8 +69,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       operation: `${guarantees.name}.${operation}`,
       isRetryable: false,
       applied: "no",
-      message:
-        `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
+      message: `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
     })
 
   /** An answer of a shape that this storage does not know fails that call, and does no more. */
@@ -99,7 +98,10 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
 
   type Execute = (millis: number, done: (result: Answer) => void) => void
 
-  const attempt = (execute: Execute, millis: number) => Effect.callback<ReadonlyArray<Row>, StorageError>((resume) => execute(millis, (answer) => resume(Effect.fromResult(answer))))
+  const attempt = (execute: Execute, millis: number) =>
+    Effect.callback<ReadonlyArray<Row>, StorageError>((resume) =>
+      execute(millis, (answer) => resume(Effect.fromResult(answer)))
+    )
 
   /** Beaten by somebody at the same time: quickly again, within the time there is. */
   const again = (execute: Execute, first: StorageError, until: number) => {
@@ -114,7 +116,9 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         while: (error) => error.reason === "Conflict" && performance.now() < until
       }),
       // No time was left for another try: then the conflict is what happened.
-      Effect.mapError((error) => error.reason === "Timeout" && error.applied === "no" && performance.now() >= until ? first : error)
+      Effect.mapError((error) =>
+        error.reason === "Timeout" && error.applied === "no" && performance.now() >= until ? first : error
+      )
     )
   }
 
@@ -123,41 +127,55 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       const millis = Math.min(settings.operationTimeout, Duration.toMillis(limit))
       const until = performance.now() + millis
       return Effect.catch(attempt(execute, millis), (error) =>
-        error.reason === "Conflict" ? again(execute, error, until) : error)
+        error.reason === "Conflict" ? again(execute, error, until) : error
+      )
     })
 
-  const run = (operation: string, query: Query<S>) => executed((millis, done) => executor.run(operation, query, millis, done))
+  const run = (operation: string, query: Query<S>) =>
+    executed((millis, done) => executor.run(operation, query, millis, done))
 
   /** A row was not seen that may be there: nothing, if all rows can be seen. */
   const unlessHidden = (operation: string): Effect.Effect<void, StorageError> =>
-    dialect.hides === undefined ? Effect.void : readBy(operation, run(operation, dialect.hides), (rows) =>
-      rows[0]?.hides !== "yes" ? Effect.void : new StorageError({
-        reason: "Permission",
-        operation: `${guarantees.name}.${operation}`,
-        isRetryable: false,
-        applied: "no",
-        message: "row-level security hides rows of the table from this role, so a lock that somebody has may look free: " +
-          "switch it off for this table, or let the role see and change every row (its owner, BYPASSRLS, or a policy for all rows)"
-      }))
+    dialect.hides === undefined
+      ? Effect.void
+      : readBy(operation, run(operation, dialect.hides), (rows) =>
+          rows[0]?.hides !== "yes"
+            ? Effect.void
+            : new StorageError({
+                reason: "Permission",
+                operation: `${guarantees.name}.${operation}`,
+                isRetryable: false,
+                applied: "no",
+                message:
+                  "row-level security hides rows of the table from this role, so a lock that somebody has may look free: " +
+                  "switch it off for this table, or let the role see and change every row (its owner, BYPASSRLS, or a policy for all rows)"
+              })
+        )
 
   const claims = grouping.make("claim", executor, guarantees.name, dialect.claim, dialect.claimMany)
   const releases = grouping.make("release", executor, guarantees.name, dialect.release, dialect.releaseMany)
 
-  const claimed = (request: LockRecord.Claim, row: Row | undefined): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
+  const claimed = (
+    request: LockRecord.Claim,
+    row: Row | undefined
+  ): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
     if (row === undefined) {
       return new StorageError({
         reason: "Unknown",
         operation: `${guarantees.name}.claim`,
         isRetryable: false,
         applied: "unknown",
-        message: "the server answered a claim without a row: it is not one that this storage knows, or something between changes statements"
+        message:
+          "the server answered a claim without a row: it is not one that this storage knows, or something between changes statements"
       })
     }
     const record = recordOf(row)
     if (record.format > LockRecord.format) return newer("claim", request.lockId, record.format)
     const left = record.leaseExpireTime - integer(row.t)
     return Effect.succeed(
-      record.ownerId === request.ownerId && record.kind === LockRecord.exclusive && record.holds.includes(request.holdId)
+      record.ownerId === request.ownerId &&
+        record.kind === LockRecord.exclusive &&
+        record.holds.includes(request.holdId)
         ? { _tag: "Claimed", record, validFor: left }
         : { _tag: "Held", holder: record, retryAfter: left }
     )
@@ -165,28 +183,36 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
 
   const renewed = (requests: ReadonlyArray<LockRecord.Renew>, rows: ReadonlyArray<Row>) => {
     if (rows.length !== requests.length) throw new Error(`${rows.length} rows for ${requests.length} renewals`)
-    return renewals.settle(rows.map((row, i): Storage.RenewAnswer => {
-      const now = integer(row.t)
-      if (row.renewed !== null) {
-        const leaseExpireTime = integer(row.renewed)
-        return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
-      }
-      if (row.lock_id === null) return { _tag: "NotHeld" }
-      const current = recordOf(row)
-      if (current.format > LockRecord.format) return newer("renew", current.lockId, current.format)
-      // What was read may still be what was before the takeover.
-      return LockRecord.isLive(current, now) && current.holds.includes(requests[i]!.holdId)
-        ? { _tag: "NotHeld", current: undefined }
-        : { _tag: "NotHeld", current }
-    }))
+    return renewals.settle(
+      rows.map((row, i): Storage.RenewAnswer => {
+        const now = integer(row.t)
+        if (row.renewed !== null) {
+          const leaseExpireTime = integer(row.renewed)
+          return { _tag: "Renewed", leaseExpireTime, validFor: leaseExpireTime - now }
+        }
+        if (row.lock_id === null) return { _tag: "NotHeld" }
+        const current = recordOf(row)
+        if (current.format > LockRecord.format) return newer("renew", current.lockId, current.format)
+        // What was read may still be what was before the takeover.
+        return LockRecord.isLive(current, now) && current.holds.includes(requests[i]!.holdId)
+          ? { _tag: "NotHeld", current: undefined }
+          : { _tag: "NotHeld", current }
+      })
+    )
   }
 
   /** The state of holds after a write, or none where there was nothing to write to. */
-  const written = (operation: string, lockId: string, rows: ReadonlyArray<Row>): Effect.Effect<ReadonlyArray<string> | undefined, StorageError> => {
+  const written = (
+    operation: string,
+    lockId: string,
+    rows: ReadonlyArray<Row>
+  ): Effect.Effect<ReadonlyArray<string> | undefined, StorageError> => {
     const row = rows[0]
     if (row === undefined) return Effect.succeed(undefined)
     if (row.holds !== null) return Effect.succeed(holdsOf(text(row.holds)))
-    return row.info === null ? Effect.as(unlessHidden(operation), undefined) : newer(operation, lockId, Number(row.info))
+    return row.info === null
+      ? Effect.as(unlessHidden(operation), undefined)
+      : newer(operation, lockId, Number(row.info))
   }
 
   const pages = (operation: string, free: boolean) =>
@@ -198,7 +224,8 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
           rows.length < pageSize ? Option.none<string>() : Option.some(text(rows[rows.length - 1]!.lock_id))
         ] as const
         return rows.length === all.length ? Effect.succeed(page) : Effect.as(unlessHidden(operation), page)
-      }))
+      })
+    )
 
   const purge = (micros: number, after: string, total: number): Effect.Effect<number, StorageError> =>
     readBy("purge", run("purge", dialect.purge(after, micros, pageSize)), (rows) => {
@@ -209,21 +236,31 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
 
   const storage = Storage.Storage.of({
     claim: (request) =>
-      readBy("claim", executed((millis, done) => claims(request, millis, done)), (rows) => claimed(request, rows[0])),
+      readBy(
+        "claim",
+        executed((millis, done) => claims(request, millis, done)),
+        (rows) => claimed(request, rows[0])
+      ),
     renew: (requests) =>
       requests.length === 0
         ? Effect.succeed([])
         : readBy("renew", run("renew", dialect.renew(requests)), (rows) => renewed(requests, rows)),
     release: (request) =>
-      readBy("release", executed((millis, done) => releases(request, millis, done)), (rows) => written("release", request.lockId, rows)).pipe(
+      readBy(
+        "release",
+        executed((millis, done) => releases(request, millis, done)),
+        (rows) => written("release", request.lockId, rows)
+      ).pipe(
         Effect.map((holds): LockRecord.ReleaseOutcome =>
           holds === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holds.length }
         )
       ),
     revoke: ({ lockId, token, when }) =>
-      readBy("revoke", run("revoke", dialect.revoke(lockId, token, when === "now" ? "" : `,${LockRecord.revokedHold}`)), (rows) => written("revoke", lockId, rows)).pipe(
-        Effect.map((holds): LockRecord.RevokeOutcome => ({ _tag: holds === undefined ? "NotHeld" : "Revoked" }))
-      ),
+      readBy(
+        "revoke",
+        run("revoke", dialect.revoke(lockId, token, when === "now" ? "" : `,${LockRecord.revokedHold}`)),
+        (rows) => written("revoke", lockId, rows)
+      ).pipe(Effect.map((holds): LockRecord.RevokeOutcome => ({ _tag: holds === undefined ? "NotHeld" : "Revoked" }))),
     get: (lockId) =>
       readBy("get", run("get", dialect.get(lockId)), (rows) => {
         const row = rows[0]
@@ -233,7 +270,9 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         if (record.format > LockRecord.format) return newer("get", lockId, record.format)
         const now = integer(row.t)
         return Effect.succeed(
-          LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
+          LockRecord.isLive(record, now)
+            ? Option.some({ record, validFor: record.leaseExpireTime - now })
+            : Option.none()
         )
       }),
     list: Stream.map(pages("list", false), ({ now, record }) => ({ record, validFor: record.leaseExpireTime - now })),
@@ -247,22 +286,26 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
   })
 
   const compareAndSet = (lockId: string, operation: string, query: Query<S>) =>
-    Effect.flatMap(
-      run(operation, query),
-      (rows) => rows.length > 0 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
+    Effect.flatMap(run(operation, query), (rows) =>
+      rows.length > 0 ? Effect.void : new VersionedStore.VersionMiss({ lockId })
     )
 
   const { clock: _, ...unclocked } = guarantees
 
   const versioned = VersionedStore.VersionedStore.of({
-    create: (lockId, version, record) => compareAndSet(lockId, "create", dialect.create({ ...record, lockId, version })),
-    update: (lockId, expected, record) => compareAndSet(lockId, "update", dialect.update({ ...record, lockId }, expected)),
+    create: (lockId, version, record) =>
+      compareAndSet(lockId, "create", dialect.create({ ...record, lockId, version })),
+    update: (lockId, expected, record) =>
+      compareAndSet(lockId, "update", dialect.update({ ...record, lockId }, expected)),
     delete: (lockId, expected) => compareAndSet(lockId, "delete", dialect.drop(lockId, expected)),
     get: (lockId) =>
       readBy("get", run("get", dialect.get(lockId)), ([row]) =>
-        row === undefined ? Effect.succeedNone
-        : row.lock_id === null ? Effect.andThen(unlessHidden("get"), Effect.succeedNone)
-        : Effect.succeed(Option.some(recordOf(row)))),
+        row === undefined
+          ? Effect.succeedNone
+          : row.lock_id === null
+            ? Effect.andThen(unlessHidden("get"), Effect.succeedNone)
+            : Effect.succeed(Option.some(recordOf(row)))
+      ),
     list: Stream.map(pages("list", true), ({ record }) => record),
     time: readBy("time", run("time", dialect.time), (rows) => Effect.succeed(integer(rows[0]!.t))),
     wakeUps: settings.wakeUps,

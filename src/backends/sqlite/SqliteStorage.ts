@@ -65,14 +65,17 @@ const open = <A>(
     const checked = resolved.resolve(options)
     if (checked instanceof InvalidOptions) return checked
     return Effect.map(connection.open(checked, native.guarantees.name), (handle) =>
-      make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name)))
+      make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name))
+    )
   })
 
-const layerOf = <I, S, A extends S>(
-  tag: Context.Service<I, S>,
-  make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
-) =>
-(options: Options): Layer.Layer<I, StorageError | InvalidOptions> => Layer.effect(tag, inRealTime(open(options, make)))
+const layerOf =
+  <I, S, A extends S>(
+    tag: Context.Service<I, S>,
+    make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
+  ) =>
+  (options: Options): Layer.Layer<I, StorageError | InvalidOptions> =>
+    Layer.effect(tag, inRealTime(open(options, make)))
 
 /**
  * A lock storage in a SQLite file, with one connection of its own for the life of the layer.

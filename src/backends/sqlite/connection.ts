@@ -18,9 +18,15 @@ import * as statements from "./statements.js"
 type Named = Readonly<Record<string, unknown>>
 
 /** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
-const whileBusy = Schedule.min([Schedule.exponential("1 millis", 1.6), Schedule.spaced("25 millis")]).pipe(jitter(0.5, 1.5))
+const whileBusy = Schedule.min([Schedule.exponential("1 millis", 1.6), Schedule.spaced("25 millis")]).pipe(
+  jitter(0.5, 1.5)
+)
 
-const attempt = (execute: driver.Execute, text: string, named?: Named): Effect.Effect<ReadonlyArray<unknown>, unknown> =>
+const attempt = (
+  execute: driver.Execute,
+  text: string,
+  named?: Named
+): Effect.Effect<ReadonlyArray<unknown>, unknown> =>
   Effect.try({ try: () => execute(text, named), catch: (cause) => cause })
 
 /** A statement that succeeds, as nearly all do, is one step: what has happened needs no handler on its way. One that failed was not applied, so it may be tried again. */
@@ -47,14 +53,19 @@ const reuseLog = <A>(execute: driver.Execute, again: Effect.Effect<A, unknown>) 
   Effect.andThen(Effect.ignore(attempt(execute, "PRAGMA wal_checkpoint(RESTART)")), again)
 
 const waitAndRetry = <A>(attempt: Effect.Effect<A, unknown>, timeoutMillis: number, first: unknown) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const limit = Math.min(timeoutMillis, Duration.toMillis(yield* Storage.TimeLimit))
     const monotonicMillis = Effect.map(monotonicMicros, (micros) => micros / 1000)
     const end = (yield* monotonicMillis) + limit
-    const again = Effect.flatMap(monotonicMillis, (now) => now >= end ? Effect.fail(first) : attempt)
+    const again = Effect.flatMap(monotonicMillis, (now) => (now >= end ? Effect.fail(first) : attempt))
     // The last try is at the end of the time, not after it.
-    const pauses = whileBusy.pipe(Schedule.modifyDelay(({ duration }) =>
-      Effect.map(monotonicMillis, (now) => Duration.millis(Math.max(0, Math.min(Duration.toMillis(duration), end - 1 - now))))))
+    const pauses = whileBusy.pipe(
+      Schedule.modifyDelay(({ duration }) =>
+        Effect.map(monotonicMillis, (now) =>
+          Duration.millis(Math.max(0, Math.min(Duration.toMillis(duration), end - 1 - now)))
+        )
+      )
+    )
     yield* Effect.sleep(Math.min(1, limit))
     return yield* Effect.retry(again, {
       schedule: pauses,
@@ -67,14 +78,20 @@ const failed = (operation: string, reason: StorageError["reason"], message: stri
 
 /** Opens the file, makes it ready, and reserves the connection for the life of the scope. Safe when many processes do it at once. */
 const connect = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const operation = `${name}.open`
     const memory = options.filename === ":memory:"
     if (!options.setup && !memory && !existsSync(options.filename)) {
-      return yield* failed(operation, "Connection", `there is no file ${JSON.stringify(options.filename)}, and setup is off`)
+      return yield* failed(
+        operation,
+        "Connection",
+        `there is no file ${JSON.stringify(options.filename)}, and setup is off`
+      )
     }
     // SQLite itself waits for nobody: it would block the event loop.
-    const execute = yield* Effect.mapError(driver.open(options.filename, { timeout: 0 }), (cause) => classify(operation, cause))
+    const execute = yield* Effect.mapError(driver.open(options.filename, { timeout: 0 }), (cause) =>
+      classify(operation, cause)
+    )
     const handle = makeHandle(execute, options.timeoutMillis)
     const run = <Row>(text: string) => handle.run<Row>(operation, text)
 
@@ -91,25 +108,40 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
       }
     }
     if (options.setup) yield* run(statements.createTable(options.table))
-    const isOld = Effect.map(run<{ readonly labelled: number }>(statements.look(options.table)), ([row]) => row?.labelled === 0)
+    const isOld = Effect.map(
+      run<{ readonly labelled: number }>(statements.look(options.table)),
+      ([row]) => row?.labelled === 0
+    )
     if (yield* isOld) {
       const alter = statements.addLabel(options.table)
       if (!options.setup) {
         return yield* failed(operation, "Schema", withoutLabels(options.table, alter))
       }
       // Another process may be faster: then the column is there already.
-      yield* Effect.catch(run(alter), (error) => Effect.flatMap(isOld, (still) => still ? Effect.fail(error) : Effect.void))
+      yield* Effect.catch(run(alter), (error) =>
+        Effect.flatMap(isOld, (still) => (still ? Effect.fail(error) : Effect.void))
+      )
     }
-    const [checked] = yield* run<{ readonly now: number | null; readonly version: string }>(statements.check(options.table))
+    const [checked] = yield* run<{ readonly now: number | null; readonly version: string }>(
+      statements.check(options.table)
+    )
     if (typeof checked?.now !== "number") {
-      return yield* failed(operation, "Schema", `SQLite ${checked?.version} is too old: 3.42 has the clock that is needed`)
+      return yield* failed(
+        operation,
+        "Schema",
+        `SQLite ${checked?.version} is too old: 3.42 has the clock that is needed`
+      )
     }
     return handle
   })
 
 /** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */
 const guard: sameFile.Guard = (filename) =>
-  Effect.ignore(Effect.flatMap(driver.open(filename, { readonly: true }), (execute) => attempt(execute, "SELECT count(*) FROM sqlite_master")))
+  Effect.ignore(
+    Effect.flatMap(driver.open(filename, { readonly: true }), (execute) =>
+      attempt(execute, "SELECT count(*) FROM sqlite_master")
+    )
+  )
 
 /** A connection to whatever file stands at the path. */
 export const open = (options: Resolved, name: string): Effect.Effect<Handle, StorageError, Scope.Scope> =>

@@ -17,7 +17,7 @@ const executeOn = (database: Sqlite.Database): Execute => {
   const prepared = new Map<string, Sqlite.Statement>()
   return (text, named) => {
     let statement = prepared.get(text)
-    if (statement === undefined) prepared.set(text, statement = database.prepare(text))
+    if (statement === undefined) prepared.set(text, (statement = database.prepare(text)))
     const params = named === undefined ? [] : [named]
     if (statement.reader) return statement.all(...params)
     statement.run(...params)

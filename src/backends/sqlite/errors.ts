@@ -26,28 +26,58 @@ const judge = (
       reason: "Timeout",
       isRetryable: true,
       applied: "no",
-      message: "another connection holds the write lock of the file for too long, maybe a write transaction of this very program: " +
+      message:
+        "another connection holds the write lock of the file for too long, maybe a write transaction of this very program: " +
         `SQLite has one writer per file, so a file of its own for locks is better (${code})`
     }
   }
   if (is(code, "READONLY", "PERM", "AUTH")) {
     return { reason: "Permission", ...no, message: `the file may not be written: ${said} (${code})` }
   }
-  if (is(code, "CANTOPEN")) return { reason: "Connection", isRetryable: true, applied: "no", message: `the file cannot be opened: ${said} (${code})` }
+  if (is(code, "CANTOPEN"))
+    return {
+      reason: "Connection",
+      isRetryable: true,
+      applied: "no",
+      message: `the file cannot be opened: ${said} (${code})`
+    }
   // A commit whose sync failed may be there after all.
-  if (is(code, "IOERR")) return { reason: "Connection", isRetryable: true, applied: "unknown", message: `input or output failed: ${said} (${code})` }
-  if (is(code, "NOTADB", "CORRUPT", "FORMAT")) return { reason: "Schema", ...no, message: `this is no intact SQLite database: ${said} (${code})` }
+  if (is(code, "IOERR"))
+    return {
+      reason: "Connection",
+      isRetryable: true,
+      applied: "unknown",
+      message: `input or output failed: ${said} (${code})`
+    }
+  if (is(code, "NOTADB", "CORRUPT", "FORMAT"))
+    return { reason: "Schema", ...no, message: `this is no intact SQLite database: ${said} (${code})` }
   // Our texts are fixed, so a plain error is a table that is missing, or is not ours.
   if (is(code, "ERROR", "SCHEMA", "CONSTRAINT", "MISMATCH")) {
-    return { reason: "Schema", ...no, message: `the table is missing or is not as this library makes it: ${said} (${code})` }
+    return {
+      reason: "Schema",
+      ...no,
+      message: `the table is missing or is not as this library makes it: ${said} (${code})`
+    }
   }
   if (full(cause)) {
-    return { reason: "Unknown", isRetryable: true, applied: "no", message: `the disk of the file is full: make room; locks that are held are kept and freed where pages that exist may be overwritten (${code})` }
+    return {
+      reason: "Unknown",
+      isRetryable: true,
+      applied: "no",
+      message: `the disk of the file is full: make room; locks that are held are kept and freed where pages that exist may be overwritten (${code})`
+    }
   }
-  if (is(code, "NOMEM", "INTERRUPT", "ABORT")) return { reason: "Unknown", isRetryable: true, applied: "no", message: `${said} (${code})` }
+  if (is(code, "NOMEM", "INTERRUPT", "ABORT"))
+    return { reason: "Unknown", isRetryable: true, applied: "no", message: `${said} (${code})` }
   // The driver throws a TypeError without a code for a directory that is not there, and for a closed handle.
-  if (code === "" && cause instanceof TypeError) return { reason: "Connection", ...no, message: `the file cannot be used: ${said}` }
-  return { reason: "Unknown", isRetryable: false, applied: "unknown", message: code === "" ? said : `${said} (${code})` }
+  if (code === "" && cause instanceof TypeError)
+    return { reason: "Connection", ...no, message: `the file cannot be used: ${said}` }
+  return {
+    reason: "Unknown",
+    isRetryable: false,
+    applied: "unknown",
+    message: code === "" ? said : `${said} (${code})`
+  }
 }
 
 /** A driver's error as a value, judged by its code alone. */

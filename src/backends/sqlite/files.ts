@@ -32,7 +32,13 @@ export const at = (path: string): Files => {
   } catch {
     // There is no file yet.
   }
-  return { path, target, database: identityOf(path), log: identityOf(`${target}-wal`), index: identityOf(`${target}-shm`) }
+  return {
+    path,
+    target,
+    database: identityOf(path),
+    log: identityOf(`${target}-wal`),
+    index: identityOf(`${target}-shm`)
+  }
 }
 
 export const hasLog = (files: Files): boolean => identityOf(`${files.target}-wal`) === files.log
@@ -40,11 +46,9 @@ export const hasLog = (files: Files): boolean => identityOf(`${files.target}-wal
 const hasWholeLog = (files: Files): boolean => hasLog(files) && identityOf(`${files.target}-shm`) === files.index
 
 /** Whether the log or its index is another one, or is gone, while the database that they belong to still stands where it stood. */
-export const logIsGone = (files: Files): boolean =>
-  identityOf(files.target) === files.database && !hasWholeLog(files)
+export const logIsGone = (files: Files): boolean => identityOf(files.target) === files.database && !hasWholeLog(files)
 
-export const stillThere = (files: Files): boolean =>
-  identityOf(files.path) === files.database && hasWholeLog(files)
+export const stillThere = (files: Files): boolean => identityOf(files.path) === files.database && hasWholeLog(files)
 
 /** What this process has open at this moment, by name, as far as the operating system tells (Linux does). */
 const openNames = (): ReadonlyArray<string> => {
@@ -64,5 +68,8 @@ const openNames = (): ReadonlyArray<string> => {
 /** Whether this process has a deleted log, or its index, open for a database that is not deleted. */
 export const hasDeletedLog = (target: string): boolean => {
   const names = openNames()
-  return !names.includes(`${target} (deleted)`) && (names.includes(`${target}-wal (deleted)`) || names.includes(`${target}-shm (deleted)`))
+  return (
+    !names.includes(`${target} (deleted)`) &&
+    (names.includes(`${target}-wal (deleted)`) || names.includes(`${target}-shm (deleted)`))
+  )
 }

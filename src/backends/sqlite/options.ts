@@ -41,9 +41,11 @@ const tableFault = (table: unknown): string | undefined => {
   const kind = textFault(table)
   if (kind !== undefined) return kind
   const name = table as string
-  return name.length > longestTable ? `a string of ${name.length} UTF-16 units`
-    : /^sqlite_/i.test(name) ? JSON.stringify(name)
-    : undefined
+  return name.length > longestTable
+    ? `a string of ${name.length} UTF-16 units`
+    : /^sqlite_/i.test(name)
+      ? JSON.stringify(name)
+      : undefined
 }
 
 const filenameFault = (filename: unknown): string | undefined => {
@@ -57,11 +59,13 @@ const filenameFault = (filename: unknown): string | undefined => {
 export const resolveTable = (table: unknown): string | InvalidOptions => {
   const name = table ?? defaultTable
   const kind = tableFault(name)
-  return kind === undefined ? name as string : new InvalidOptions({
-    field: "table",
-    kind,
-    rule: `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
-  })
+  return kind === undefined
+    ? (name as string)
+    : new InvalidOptions({
+        field: "table",
+        kind,
+        rule: `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
+      })
 }
 
 export const resolve = (options: Options): Resolved | InvalidOptions => {
@@ -70,7 +74,7 @@ export const resolve = (options: Options): Resolved | InvalidOptions => {
     return new InvalidOptions({
       field: "filename",
       kind,
-      rule: "the path of a file (no URI, no NUL, no space at its ends), or \":memory:\""
+      rule: 'the path of a file (no URI, no NUL, no space at its ends), or ":memory:"'
     })
   }
   const table = resolveTable(options.table)
@@ -78,7 +82,7 @@ export const resolve = (options: Options): Resolved | InvalidOptions => {
 
   const synchronous = options.synchronous ?? "full"
   if (synchronous !== "full" && synchronous !== "normal") {
-    return invalid("synchronous", synchronous, "\"full\" or \"normal\"")
+    return invalid("synchronous", synchronous, '"full" or "normal"')
   }
   const setup = options.setup ?? true
   if (typeof setup !== "boolean") {

@@ -41,11 +41,15 @@ const closeOne = (connection: Connection) =>
  * while the others close, so that none is the last, and it may only read, so that it writes nothing when it closes itself.
  */
 const closeAll = (connections: Iterable<Connection>, guard: Guard): Effect.Effect<void> =>
-  Effect.uninterruptible(Effect.suspend(() => {
-    const all = [...connections]
-    for (const connection of all) connection.closed = true
-    return Effect.scoped(Effect.andThen(guard(all[0]!.files.target), Effect.forEach(all, closeOne, { discard: true })))
-  }))
+  Effect.uninterruptible(
+    Effect.suspend(() => {
+      const all = [...connections]
+      for (const connection of all) connection.closed = true
+      return Effect.scoped(
+        Effect.andThen(guard(all[0]!.files.target), Effect.forEach(all, closeOne, { discard: true }))
+      )
+    })
+  )
 
 export type Guard = (filename: string) => Effect.Effect<void, never, Scope.Scope>
 
@@ -53,13 +57,17 @@ const close = (connection: Connection, guard: Guard): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (connection.closed) return Effect.void
     const siblings = opened.get(connection.files.database ?? "")
-    return siblings !== undefined && files.logIsGone(connection.files) ? closeAll(siblings, guard) : closeOne(connection)
+    return siblings !== undefined && files.logIsGone(connection.files)
+      ? closeAll(siblings, guard)
+      : closeOne(connection)
   })
 
 /** Closes what this process has open of files that stand no more where they stood. */
 const closeStale = (target: string, guard: Guard) =>
   Effect.suspend(() => {
-    const stale = [...opened.values()].flatMap((siblings) => [...siblings]).filter((one) => one.files.target === target && !files.stillThere(one.files))
+    const stale = [...opened.values()]
+      .flatMap((siblings) => [...siblings])
+      .filter((one) => one.files.target === target && !files.stillThere(one.files))
     return Effect.forEach(stale, (one) => close(one, guard), { discard: true })
   })
 
@@ -69,7 +77,8 @@ const shared = (operation: string, target: string) =>
     operation,
     isRetryable: true,
     applied: "no",
-    message: `the log of ${JSON.stringify(target)} (-wal, -shm) was deleted, and a connection of this program that is not the library's still has it open. ` +
+    message:
+      `the log of ${JSON.stringify(target)} (-wal, -shm) was deleted, and a connection of this program that is not the library's still has it open. ` +
       "As long as it does, nothing of this process sees what others write: close it, or start the program again; and give the locks a file of their own"
   })
 
@@ -80,12 +89,12 @@ export const make = (options: {
   readonly connect: Effect.Effect<Handle, StorageError, Scope.Scope>
   readonly guard: Guard
 }): Effect.Effect<Handle, StorageError, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const { connect, filename: path, guard } = options
 
     /** With the identity from before, if there was one: a file that is replaced while it is opened must not pass for the one that was. */
     const connectTo = (scope: Scope.Closeable): Effect.Effect<Connection, StorageError> =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const before = files.at(path)
         yield* closeStale(before.target, guard)
         if (files.hasDeletedLog(before.target)) return yield* shared(`${options.name}.open`, before.target)
@@ -104,31 +113,43 @@ export const make = (options: {
 
     /** A try that fails, or that nobody waits for any more, keeps nothing open. */
     const open = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Scope.make(), (scope) => Effect.onError(restore(connectTo(scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))))
+      Effect.flatMap(Scope.make(), (scope) =>
+        Effect.onError(restore(connectTo(scope)), (cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+    )
 
-    let current: Connection = yield* Effect.acquireRelease(
-      Effect.interruptible(turn.withPermits(1)(open)),
-      () => turn.withPermits(1)(Effect.suspend((): Effect.Effect<void> => close(current, guard)))
+    let current: Connection = yield* Effect.acquireRelease(Effect.interruptible(turn.withPermits(1)(open)), () =>
+      turn.withPermits(1)(Effect.suspend((): Effect.Effect<void> => close(current, guard)))
     )
 
     const isCurrent = () => !current.closed && files.stillThere(current.files)
     /** Before a statement the log alone is looked at: what is written into a deleted one may end in the database, over the changes of others. */
     const mayWrite = () => !current.closed && files.hasLog(current.files)
-    const reopen = turn.withPermits(1)(Effect.suspend(() =>
-      isCurrent() ? Effect.void : Effect.andThen(
-        close(current, guard),
-        Effect.uninterruptibleMask((restore) => Effect.map(restore(open), (next) => void (current = next)))
+    const reopen = turn.withPermits(1)(
+      Effect.suspend(() =>
+        isCurrent()
+          ? Effect.void
+          : Effect.andThen(
+              close(current, guard),
+              Effect.uninterruptibleMask((restore) => Effect.map(restore(open), (next) => void (current = next)))
+            )
       )
-    ))
+    )
 
-    const run = <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
-      const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() => current.handle.run<Row>(operation, text, params))
+    const run = <Row>(
+      operation: string,
+      text: string,
+      params?: Readonly<Record<string, unknown>>
+    ): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
+      const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() =>
+        current.handle.run<Row>(operation, text, params)
+      )
       const again = Effect.andThen(reopen, once)
-      return Effect.suspend(() => mayWrite() ? once : again).pipe(
+      return Effect.suspend(() => (mayWrite() ? once : again)).pipe(
         Effect.matchEffect({
-          onSuccess: (rows) => isCurrent() ? Effect.succeed(rows) : again,
+          onSuccess: (rows) => (isCurrent() ? Effect.succeed(rows) : again),
           // Also one that waited on a connection that was closed meanwhile.
-          onFailure: (error) => isCurrent() ? Effect.fail(error) : again
+          onFailure: (error) => (isCurrent() ? Effect.fail(error) : again)
         })
       )
     }

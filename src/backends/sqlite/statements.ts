@@ -1,7 +1,7 @@
 import { exclusive, format, revokedHold } from "../../LockRecord.js"
 
 /** An identifier, by SQLite's rule: nothing in it is ever read as SQL. */
-export const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")}"`
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 /**
  * Microseconds since the epoch. SQLite gives every use of it within one `sqlite3_step` the same value, and makes all changes of a statement in its first
@@ -9,7 +9,8 @@ export const quote = (name: string): string => `"${name.replaceAll("\"", "\"\"")
  */
 const now = "(CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000)"
 
-const columns = "lock_id, kind, format, owner_id, holds, token, version, lock_begin_time, lease_expire_time, data, owner_label"
+const columns =
+  "lock_id, kind, format, owner_id, holds, token, version, lock_begin_time, lease_expire_time, data, owner_label"
 
 /** Whether the hold id that `id` stands for is in `holds` (`,` before each). No hold id has a comma. */
 const has = (holds: string, id: string): string => `instr(${holds} || ',', ',' || ${id} || ',') > 0`

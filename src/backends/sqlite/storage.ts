@@ -29,16 +29,19 @@ export const pages = <R extends { readonly lock_id: string }>(
     Effect.map(page(after), (rows) => [
       rows,
       rows.length < pageSize ? Option.none() : Option.some(rows[rows.length - 1]!.lock_id)
-    ]))
+    ])
+  )
 
 const readable = (operation: string, row: Row | undefined): Effect.Effect<void, StorageError> =>
-  row === undefined || row.format <= LockRecord.format ? Effect.void : new StorageError({
-    reason: "Schema",
-    operation,
-    isRetryable: false,
-    applied: "no",
-    message: `the record of ${JSON.stringify(row.lock_id)} has format ${row.format}, newer than ${LockRecord.format}: update effect-storage-lock`
-  })
+  row === undefined || row.format <= LockRecord.format
+    ? Effect.void
+    : new StorageError({
+        reason: "Schema",
+        operation,
+        isRetryable: false,
+        applied: "no",
+        message: `the record of ${JSON.stringify(row.lock_id)} has format ${row.format}, newer than ${LockRecord.format}: update effect-storage-lock`
+      })
 
 export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<string>): Storage.Service => {
   const sql = statements.make(table)
@@ -66,14 +69,17 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
           return Effect.flatMap(
             handle.run<Row>(operation, sql.claim, { ...request, ownerLabel: request.ownerLabel ?? "" }),
             ([written]): Effect.Effect<LockRecord.ClaimOutcome, StorageError> =>
-              written === undefined ? claim(request) : Effect.succeed({
-                _tag: "Claimed",
-                record: toRecord(written),
-                validFor: written.lease_expire_time - written.now
-              })
+              written === undefined
+                ? claim(request)
+                : Effect.succeed({
+                    _tag: "Claimed",
+                    record: toRecord(written),
+                    validFor: written.lease_expire_time - written.now
+                  })
           )
         })
-      ))
+      )
+    )
   }
 
   /** Why not, for those that were not renewed. */
@@ -81,12 +87,12 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
     lockIds.size === 0
       ? Effect.succeed(new Map<string, Row>())
       : handle.run<Row>(operation, sql.readMany, { lockIds: JSON.stringify([...lockIds]) }).pipe(
-        Effect.tap((rows) => Effect.forEach(rows, (row) => readable(operation, row), { discard: true })),
-        Effect.map((rows) => new Map(rows.map((row) => [row.lock_id, row] as const)))
-      )
+          Effect.tap((rows) => Effect.forEach(rows, (row) => readable(operation, row), { discard: true })),
+          Effect.map((rows) => new Map(rows.map((row) => [row.lock_id, row] as const)))
+        )
 
   const renew: Storage.Service["renew"] = (requests) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       if (requests.length === 0) return []
       const operation = name("renew")
       const rows = yield* handle.run<Row>(operation, sql.renew, {
@@ -151,7 +157,8 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
       const span = Math.min(micros, Number.MAX_SAFE_INTEGER)
       const more = (sum: number): Effect.Effect<number, StorageError> =>
         Effect.flatMap(handle.run<unknown>(name("purge"), sql.purge, { span, limit: pageSize }), (rows) =>
-          rows.length < pageSize ? Effect.succeed(sum + rows.length) : more(sum + rows.length))
+          rows.length < pageSize ? Effect.succeed(sum + rows.length) : more(sum + rows.length)
+        )
       return more(0)
     },
     wakeUps,

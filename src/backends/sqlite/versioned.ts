@@ -26,12 +26,17 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
 
   return VersionedStore.VersionedStore.of({
     create: (lockId, version, record) => write("create", lockId, sql.create, toParams({ ...record, lockId, version })),
-    update: (lockId, expected, record) => write("update", lockId, sql.update, { ...toParams({ ...record, lockId }), expected }),
+    update: (lockId, expected, record) =>
+      write("update", lockId, sql.update, { ...toParams({ ...record, lockId }), expected }),
     delete: (lockId, expected) => write("delete", lockId, sql.delete, { lockId, expected }),
     get: (lockId) =>
       Effect.map(handle.run<Row>(name("get"), sql.read, { lockId }), ([row]) =>
-        row === undefined ? Option.none() : Option.some(toRecord(row))),
-    list: Stream.map(pages((after) => handle.run<Row>(name("list"), sql.listAll, { after, limit: pageSize })), toRecord),
+        row === undefined ? Option.none() : Option.some(toRecord(row))
+      ),
+    list: Stream.map(
+      pages((after) => handle.run<Row>(name("list"), sql.listAll, { after, limit: pageSize })),
+      toRecord
+    ),
     time: Effect.map(handle.run<{ readonly now: number }>(name("time"), statements.time), (rows) => rows[0]!.now),
     wakeUps,
     guarantees

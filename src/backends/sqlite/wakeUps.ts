@@ -9,34 +9,39 @@ import { at } from "./files.js"
 
 /** Reports of changes that come while nobody waits for one are one. */
 const changes = (file: string): Stream.Stream<void, unknown> =>
-  Stream.unwrap(Effect.gen(function*() {
-    /** Each tells whether it is the last. */
-    const reports = yield* Queue.unbounded<Effect.Effect<boolean, unknown>>()
-    let over = false
-    const report = (outcome: Effect.Effect<boolean, unknown>, isLast: boolean) => {
-      if (over || (!isLast && Queue.sizeUnsafe(reports) > 0)) return
-      over = isLast
-      Queue.offerUnsafe(reports, outcome)
-    }
-    yield* Effect.acquireRelease(
-      Effect.try({
-        // Not persistent: a hint is no reason to keep a process running.
-        try: () => watch(file, { persistent: false }, (event) => {
-          // The name is another file's now, or nobody's: the watch is over, and the next one is of what stands there then.
-          const isLast = event === "rename"
-          report(Effect.succeed(isLast), isLast)
-        }).on("error", (cause) => report(Effect.fail(cause), true)),
-        catch: (cause) => cause
-      }),
-      (watcher) => Effect.sync(() => watcher.close())
-    )
-    // What came before the watch is looked for once.
-    report(Effect.succeed(false), false)
-    const next = Effect.flatten(Queue.take(reports))
-    return Stream.paginate(undefined, () => Effect.map(next, (isLast) => [[undefined], isLast ? Option.none() : Option.some(undefined)] as const))
-  }))
+  Stream.unwrap(
+    Effect.gen(function* () {
+      /** Each tells whether it is the last. */
+      const reports = yield* Queue.unbounded<Effect.Effect<boolean, unknown>>()
+      let over = false
+      const report = (outcome: Effect.Effect<boolean, unknown>, isLast: boolean) => {
+        if (over || (!isLast && Queue.sizeUnsafe(reports) > 0)) return
+        over = isLast
+        Queue.offerUnsafe(reports, outcome)
+      }
+      yield* Effect.acquireRelease(
+        Effect.try({
+          // Not persistent: a hint is no reason to keep a process running.
+          try: () =>
+            watch(file, { persistent: false }, (event) => {
+              // The name is another file's now, or nobody's: the watch is over, and the next one is of what stands there then.
+              const isLast = event === "rename"
+              report(Effect.succeed(isLast), isLast)
+            }).on("error", (cause) => report(Effect.fail(cause), true)),
+          catch: (cause) => cause
+        }),
+        (watcher) => Effect.sync(() => watcher.close())
+      )
+      // What came before the watch is looked for once.
+      report(Effect.succeed(false), false)
+      const next = Effect.flatten(Queue.take(reports))
+      return Stream.paginate(undefined, () =>
+        Effect.map(next, (isLast) => [[undefined], isLast ? Option.none() : Option.some(undefined)] as const)
+      )
+    })
+  )
 
-const said = (error: unknown): string => error instanceof Error ? error.message : String(error)
+const said = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** Beside the file that a link leads to. */
 const logOf = (filename: string) => `${at(filename).target}-wal`
@@ -54,9 +59,13 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
   let failures = 0
   const failed = (error: unknown) =>
     // The file may just be replaced: what fails again after a pause is worth a word.
-    Effect.suspend(() => ++failures === 2
-      ? Effect.logWarning(`${name}: no wake-ups for now, waiters poll: the file ${logOf(filename)} cannot be watched. ${said(error)}`)
-      : Effect.void)
+    Effect.suspend(() =>
+      ++failures === 2
+        ? Effect.logWarning(
+            `${name}: no wake-ups for now, waiters poll: the file ${logOf(filename)} cannot be watched. ${said(error)}`
+          )
+        : Effect.void
+    )
   const works = Effect.suspend(() => {
     const known = failures > 1
     failures = 0
@@ -65,21 +74,19 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
   return Stream.suspend(() => {
     let seen: number | undefined
     const version = handle.run<{ readonly data_version: number }>(`${name}.wakeUps`, "PRAGMA data_version")
-    const look = Effect.map(
-      version,
-      ([row]) => {
-        const changed = row?.data_version !== seen
-        seen = row?.data_version
-        return changed
-      }
-    )
+    const look = Effect.map(version, ([row]) => {
+      const changed = row?.data_version !== seen
+      seen = row?.data_version
+      return changed
+    })
     const changed = (pause: number): Effect.Effect<boolean, unknown> =>
       Effect.flatMap(Effect.delay(look, pause), (found) =>
-        found || pause >= lastPause ? Effect.succeed(found) : changed(pause * 2))
+        found || pause >= lastPause ? Effect.succeed(found) : changed(pause * 2)
+      )
     // Whatever is asked opens the files that stand there now.
     return Stream.fromEffect(version).pipe(
       Stream.flatMap(() => changes(logOf(filename))),
-      Stream.tap(() => failures === 0 ? Effect.void : works),
+      Stream.tap(() => (failures === 0 ? Effect.void : works)),
       Stream.filterEffect(() => changed(firstPause)),
       Stream.map(() => "all")
     )

@@ -44,16 +44,34 @@ interface Timeout<A, E, R> {
 }
 
 export const timeoutOrElse: {
-  <A2, E2, R2>(options: Timeout<A2, E2, R2>): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
-  <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: Timeout<A2, E2, R2>): Effect.Effect<A | A2, E | E2, R | R2>
+  <A2, E2, R2>(
+    options: Timeout<A2, E2, R2>
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  <A, E, R, A2, E2, R2>(
+    self: Effect.Effect<A, E, R>,
+    options: Timeout<A2, E2, R2>
+  ): Effect.Effect<A | A2, E | E2, R | R2>
 } = dual(2, <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, { duration, orElse }: Timeout<A2, E2, R2>) =>
-  Effect.flatten(Effect.timeoutTo(self, { duration, onSuccess: (_) => Effect.succeed(_) as Effect.Effect<A | A2, E2, R2>, onTimeout: orElse })))
+  Effect.flatten(
+    Effect.timeoutTo(self, {
+      duration,
+      onSuccess: (_) => Effect.succeed(_) as Effect.Effect<A | A2, E2, R2>,
+      onTimeout: orElse
+    })
+  )
+)
 
 interface Ignoring {
   readonly log?: boolean
 }
 
-export const ignore: <Arg extends Effect.Effect<any, any, any> | Ignoring>(selfOrOptions: Arg, options?: Ignoring) => Arg extends Effect.Effect<infer _A, infer _E, infer R>
+export const ignore: <Arg extends Effect.Effect<any, any, any> | Ignoring>(
+  selfOrOptions: Arg,
+  options?: Ignoring
+) => Arg extends Effect.Effect<infer _A, infer _E, infer R>
   ? Effect.Effect<void, never, R>
-  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<void, never, R> = dual((args) => Effect.isEffect(args[0]), <A, E, R>(self: Effect.Effect<A, E, R>, options?: Ignoring) =>
-  options?.log === true ? Effect.ignoreLogged(self) : Effect.ignore(self))
+  : <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<void, never, R> = dual(
+  (args) => Effect.isEffect(args[0]),
+  <A, E, R>(self: Effect.Effect<A, E, R>, options?: Ignoring) =>
+    options?.log === true ? Effect.ignoreLogged(self) : Effect.ignore(self)
+)

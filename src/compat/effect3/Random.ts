@@ -6,4 +6,7 @@ export * from "effect/Random"
 
 export const nextBetween = Random.nextRange
 
-export const withSeed = (seed: string) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => Effect.withRandom(self, Random.make(seed))
+export const withSeed =
+  (seed: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withRandom(self, Random.make(seed))

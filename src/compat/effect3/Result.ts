@@ -26,4 +26,5 @@ export const getOrThrow = <A, E>(self: Result<A, E>): A => {
   return self.success
 }
 
-export const flip = <A, E>(self: Result<A, E>): Result<E, A> => self._tag === "Success" ? fail(self.success) : succeed(self.failure)
+export const flip = <A, E>(self: Result<A, E>): Result<E, A> =>
+  self._tag === "Success" ? fail(self.success) : succeed(self.failure)

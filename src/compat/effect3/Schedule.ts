@@ -10,16 +10,23 @@ export const concat = Schedule.andThen
 type Schedules = readonly [Schedule.Schedule<unknown>, ...Array<Schedule.Schedule<unknown>>]
 
 /** Goes on while all do, after the longest of their delays. */
-export const max = ([first, ...others]: Schedules): Schedule.Schedule<unknown> => others.reduce((all, one) => Schedule.intersect(all, one), first)
+export const max = ([first, ...others]: Schedules): Schedule.Schedule<unknown> =>
+  others.reduce((all, one) => Schedule.intersect(all, one), first)
 
 /** Goes on while one does, after the shortest of their delays. */
-export const min = ([first, ...others]: Schedules): Schedule.Schedule<unknown> => others.reduce((all, one) => Schedule.union(all, one), first)
+export const min = ([first, ...others]: Schedules): Schedule.Schedule<unknown> =>
+  others.reduce((all, one) => Schedule.union(all, one), first)
 
-export const modifyDelay = (change: (metadata: { readonly duration: Duration.Duration }) => Effect.Effect<Duration.DurationInput>) =>
-<A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> => Schedule.modifyDelayEffect(self, (_, duration) => change({ duration }))
+export const modifyDelay =
+  (change: (metadata: { readonly duration: Duration.Duration }) => Effect.Effect<Duration.DurationInput>) =>
+  <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
+    Schedule.modifyDelayEffect(self, (_, duration) => change({ duration }))
 
 /** One step: waits for its delay. Fails when the schedule is over. */
-export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) => Effect.map(Schedule.driver(self), (driver) => (input: I) => driver.next(input))
+export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) =>
+  Effect.map(Schedule.driver(self), (driver) => (input: I) => driver.next(input))
 
-export const addDelay = (more: () => Effect.Effect<Duration.DurationInput>) => <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
-  Schedule.addDelayEffect(self, more)
+export const addDelay =
+  (more: () => Effect.Effect<Duration.DurationInput>) =>
+  <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
+    Schedule.addDelayEffect(self, more)

@@ -5,7 +5,8 @@ export * from "effect/Schema"
 
 export type Codec<A, I = A> = Schema.Schema<A, I>
 
-export const Literals = <const L extends readonly [string, ...Array<string>]>(literals: L): Schema.Literal<[...L]> => Schema.Literal(...literals)
+export const Literals = <const L extends readonly [string, ...Array<string>]>(literals: L): Schema.Literal<[...L]> =>
+  Schema.Literal(...literals)
 
 export const fromJsonString = Schema.parseJson
 

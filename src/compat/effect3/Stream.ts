@@ -17,9 +17,13 @@ export { catchAs as catch }
 export const paginate = <S, A, E = never, R = never>(
   start: S,
   page: (from: S) => Effect.Effect<readonly [ReadonlyArray<A>, Option<S>], E, R>
-): Stream.Stream<A, E, R> => Stream.paginateChunkEffect(start, (from) => Effect.map(page(from), ([all, next]) => [Chunk.unsafeFromArray(all), next] as const))
+): Stream.Stream<A, E, R> =>
+  Stream.paginateChunkEffect(start, (from) =>
+    Effect.map(page(from), ([all, next]) => [Chunk.unsafeFromArray(all), next] as const)
+  )
 
-export const runCollect = <A, E, R>(self: Stream.Stream<A, E, R>): Effect.Effect<Array<A>, E, R> => Effect.map(Stream.runCollect(self), (all) => [...all])
+export const runCollect = <A, E, R>(self: Stream.Stream<A, E, R>): Effect.Effect<Array<A>, E, R> =>
+  Effect.map(Stream.runCollect(self), (all) => [...all])
 
 export const runFoldEffect = <S, A, E, R, E2, R2>(
   self: Stream.Stream<A, E, R>,

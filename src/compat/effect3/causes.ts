@@ -2,4 +2,5 @@
 import * as Cause from "effect/Cause"
 
 /** What went wrong besides interruption. */
-export const withoutInterrupts = <E>(cause: Cause.Cause<E>): Cause.Cause<E> => Cause.filter(cause, (part) => !Cause.isInterruptType(part))
+export const withoutInterrupts = <E>(cause: Cause.Cause<E>): Cause.Cause<E> =>
+  Cause.filter(cause, (part) => !Cause.isInterruptType(part))

@@ -12,15 +12,18 @@ export type { Run } from "../types.js"
 
 export const id = (fiber: RuntimeFiber<any, any>): number => fiber.id().id
 
-export const spanName = (fiber: RuntimeFiber<any, any>): string | undefined => fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined
+export const spanName = (fiber: RuntimeFiber<any, any>): string | undefined =>
+  fiber.currentSpan?._tag === "Span" ? fiber.currentSpan.name : undefined
 
-export const get = <Shape>(fiber: RuntimeFiber<any, any>, reference: Context.Reference<any, Shape>): Shape => Context.get(fiber.currentContext, reference)
+export const get = <Shape>(fiber: RuntimeFiber<any, any>, reference: Context.Reference<any, Shape>): Shape =>
+  Context.get(fiber.currentContext, reference)
 
 /** Interrupts a fiber, and waits for nothing. */
 export const interrupt = (fiber: RuntimeFiber<any, any>): void => fiber.unsafeInterruptAsFork(effect.FiberId.none)
 
 /** The exit of a fiber that has ended. */
-export const exitOf = <A, E>(fiber: RuntimeFiber<A, E>): Exit.Exit<A, E> | undefined => effect.Option.getOrUndefined(Effect.runSync(effect.Fiber.poll(fiber)))
+export const exitOf = <A, E>(fiber: RuntimeFiber<A, E>): Exit.Exit<A, E> | undefined =>
+  effect.Option.getOrUndefined(Effect.runSync(effect.Fiber.poll(fiber)))
 
 /** Effect 4 starts them at once; Effect 3 does when the present fiber waits. */
 export const { fork, forkDaemon: forkDetach } = Effect

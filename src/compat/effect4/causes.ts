@@ -2,4 +2,5 @@
 import * as Cause from "effect/Cause"
 
 /** What went wrong besides interruption. */
-export const withoutInterrupts = <E>(cause: Cause.Cause<E>): Cause.Cause<E> => Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isInterruptReason(reason)))
+export const withoutInterrupts = <E>(cause: Cause.Cause<E>): Cause.Cause<E> =>
+  Cause.fromReasons(cause.reasons.filter((reason) => !Cause.isInterruptReason(reason)))

@@ -7,7 +7,8 @@ import type { Parts } from "../types.js"
 /** The one that programs have unless they put another in its place, as `TestClock` does. */
 export const live: Clock.Clock = Context.get(Context.empty(), Clock.Clock)
 
-export const withClock = <A, E, R>(self: Effect.Effect<A, E, R>, clock: Clock.Clock): Effect.Effect<A, E, R> => Effect.provideService(self, Clock.Clock, clock)
+export const withClock = <A, E, R>(self: Effect.Effect<A, E, R>, clock: Clock.Clock): Effect.Effect<A, E, R> =>
+  Effect.provideService(self, Clock.Clock, clock)
 
 /** Milliseconds since the Unix epoch. */
 export const wallMillis = (clock: Clock.Clock): number => clock.currentTimeMillisUnsafe()

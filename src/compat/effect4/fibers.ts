@@ -10,9 +10,11 @@ export type { Run } from "../types.js"
 
 export const id = (fiber: Fiber.Fiber<any, any>): number => fiber.id
 
-export const spanName = (fiber: Fiber.Fiber<any, any>): string | undefined => fiber.cache.span?._tag === "Span" ? fiber.cache.span.name : undefined
+export const spanName = (fiber: Fiber.Fiber<any, any>): string | undefined =>
+  fiber.cache.span?._tag === "Span" ? fiber.cache.span.name : undefined
 
-export const get = <Shape>(fiber: Fiber.Fiber<any, any>, reference: Context.Reference<Shape>): Shape => fiber.getRef(reference)
+export const get = <Shape>(fiber: Fiber.Fiber<any, any>, reference: Context.Reference<Shape>): Shape =>
+  fiber.getRef(reference)
 
 /** Interrupts a fiber, and waits for nothing. */
 export const interrupt = (fiber: Fiber.Fiber<any, any>): void => fiber.interruptUnsafe()
@@ -21,9 +23,11 @@ export const interrupt = (fiber: Fiber.Fiber<any, any>): void => fiber.interrupt
 export const exitOf = <A, E>(fiber: Fiber.Fiber<A, E>): Exit.Exit<A, E> | undefined => fiber.pollUnsafe()
 
 /** These start at once. Else a body may not have begun when it is interrupted, and a test clock may be moved before what is begun here waits for it. */
-export const fork = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> => Effect.forkChild(self, { startImmediately: true })
+export const fork = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
+  Effect.forkChild(self, { startImmediately: true })
 
-export const forkDetach = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> => Effect.forkDetach(self, { startImmediately: true })
+export const forkDetach = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
+  Effect.forkDetach(self, { startImmediately: true })
 
 /** Who waited goes on in a turn of its own, not within whoever woke it. */
 export const inTurn = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -42,7 +46,9 @@ export const beforeSleep: Effect.Effect<void> = Effect.void
 export const disconnect = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(forkDetach(restore(self)), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))))
+      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+    )
+  )
 
 /** From here on the fiber has this context, and this clock. */
 export const setContext = (context: Context.Context<never>, clock: Clock.Clock): Effect.Effect<void> =>

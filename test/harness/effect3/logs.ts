@@ -11,12 +11,19 @@ export type { Level, Line } from "../twins.js"
 
 /** In place of the default logger. */
 export const to = (say: (line: Line) => void): Layer.Layer<never> =>
-  Logger.replace(Logger.defaultLogger, Logger.make(({ annotations, cause, logLevel, message }) =>
-    say({
-      level: logLevel._tag as Level,
-      message: Array.isArray(message) ? message.join(" ") : String(message),
-      annotations: Object.fromEntries(HashMap.toEntries(annotations)),
-      cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
-    })))
+  Logger.replace(
+    Logger.defaultLogger,
+    Logger.make(({ annotations, cause, logLevel, message }) =>
+      say({
+        level: logLevel._tag as Level,
+        message: Array.isArray(message) ? message.join(" ") : String(message),
+        annotations: Object.fromEntries(HashMap.toEntries(annotations)),
+        cause: Cause.isEmpty(cause) ? "" : Cause.pretty(cause)
+      })
+    )
+  )
 
-export const atLeast = (level: Level) => <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => Logger.withMinimumLogLevel(self, LogLevel[level])
+export const atLeast =
+  (level: Level) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Logger.withMinimumLogLevel(self, LogLevel[level])

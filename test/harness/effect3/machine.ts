@@ -21,7 +21,12 @@ class Census extends Supervisor.AbstractSupervisor<void> {
   readonly alive = new Set<Fiber.RuntimeFiber<any, any>>()
   readonly value = Effect.void
 
-  override onStart<A, E, R>(_context: Context.Context<R>, _effect: Effect.Effect<A, E, R>, _parent: Option.Option<Fiber.RuntimeFiber<any, any>>, fiber: Fiber.RuntimeFiber<A, E>): void {
+  override onStart<A, E, R>(
+    _context: Context.Context<R>,
+    _effect: Effect.Effect<A, E, R>,
+    _parent: Option.Option<Fiber.RuntimeFiber<any, any>>,
+    fiber: Fiber.RuntimeFiber<A, E>
+  ): void {
     this.alive.add(fiber)
   }
 
@@ -49,14 +54,16 @@ export const make = ({ clock, ids, logger, schedule, seed }: MachineOptions): Ma
   const census = new Census()
   const scheduler: Scheduler.Scheduler = { shouldYield: defaultShouldYield, scheduleTask: schedule }
   const loggers = Effect.runSync(Effect.provide(FiberRef.get(FiberRef.currentLoggers), logger))
-  const runtime = Effect.runSync(Effect.runtime<never>().pipe(
-    Effect.supervised(census),
-    Effect.locally(FiberRef.currentLoggers, loggers),
-    Effect.provideService(StorageLock.Ids, ids),
-    Effect.withRandom(Random.make(seed)),
-    Effect.withClock(clock),
-    Effect.withScheduler(scheduler)
-  ))
+  const runtime = Effect.runSync(
+    Effect.runtime<never>().pipe(
+      Effect.supervised(census),
+      Effect.locally(FiberRef.currentLoggers, loggers),
+      Effect.provideService(StorageLock.Ids, ids),
+      Effect.withRandom(Random.make(seed)),
+      Effect.withClock(clock),
+      Effect.withScheduler(scheduler)
+    )
+  )
   return {
     fork: (self) => Runtime.runFork(runtime, self, { immediate: false }),
     alive: () => census.alive.size

@@ -2,4 +2,5 @@
 import * as ConfigProvider from "effect/ConfigProvider"
 import type * as Layer from "effect/Layer"
 
-export const from = (values: Readonly<Record<string, string>>): Layer.Layer<never> => ConfigProvider.layer(ConfigProvider.fromUnknown(values))
+export const from = (values: Readonly<Record<string, string>>): Layer.Layer<never> =>
+  ConfigProvider.layer(ConfigProvider.fromUnknown(values))

@@ -23,13 +23,15 @@ export const make = ({ clock, ids, logger, schedule, seed }: MachineOptions): Ma
     shouldYield: (fiber) => fiber.currentOpCount >= fiber.cache.maxOpsBeforeYield,
     makeDispatcher: () => ({ scheduleTask: schedule, flush: () => {} })
   }
-  const context = Effect.runSync(Effect.context<never>().pipe(
-    Effect.provideService(Metric.FiberRuntimeMetrics, census),
-    Effect.provide(logger),
-    Effect.provideService(StorageLock.Ids, ids),
-    Random.withSeed(seed),
-    Effect.provideService(Clock.Clock, clock)
-  ))
+  const context = Effect.runSync(
+    Effect.context<never>().pipe(
+      Effect.provideService(Metric.FiberRuntimeMetrics, census),
+      Effect.provide(logger),
+      Effect.provideService(StorageLock.Ids, ids),
+      Random.withSeed(seed),
+      Effect.provideService(Clock.Clock, clock)
+    )
+  )
   const run = Effect.runForkWith(context)
   return { fork: (self) => run(self, { scheduler }), alive: () => alive }
 }

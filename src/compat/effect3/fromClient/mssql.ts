@@ -31,7 +31,8 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
   Effect.flatMap(checkCommon(options), (common) =>
-    Effect.flatMap(MssqlClientTag, (sql) => open(executor.make(sql), common, options, sql.config.database)))
+    Effect.flatMap(MssqlClientTag, (sql) => open(executor.make(sql), common, options, sql.config.database))
+  )
 
 /**
  * The lock storage on the program's own `MssqlClient` of `@effect/sql-mssql`, whatever its names and parameter types are.

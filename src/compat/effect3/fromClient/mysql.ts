@@ -28,7 +28,7 @@ const MysqlClientTag = Context.Service<MysqlClient.MysqlClient>("@effect/sql-mys
 export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MysqlClient.MysqlClient> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const common = yield* checkCommon(options)
     return yield* open(executor.make(yield* MysqlClientTag), common, options)
   })
@@ -45,7 +45,8 @@ export const makeFromClient = (
  */
 export const layerFromClient = (
   options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MysqlClient.MysqlClient> => storageOf(makeFromClient(options))
+): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MysqlClient.MysqlClient> =>
+  storageOf(makeFromClient(options))
 
 /**
  * The compare-and-set store on the program's `MysqlClient`, over the same table as `layerFromClient`.

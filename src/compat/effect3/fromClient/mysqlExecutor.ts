@@ -24,12 +24,21 @@ export const make = (client: MysqlClient.MysqlClient): Executor<Packet> => {
     execute: (connection, { statement: packet }, millis) => {
       const wrap = { before: limits.borrow(limits.secondsOf(millis)), after: limits.giveBack }
       return connection.executeUnprepared(sqlOf(packet, wrap), [], undefined).pipe(
-        Effect.flatMap((results) => Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })),
+        Effect.flatMap((results) =>
+          Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })
+        ),
         Effect.catch((error) => {
           const isAnswer = packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
-          if (errors.isWrongServer(error)) return Effect.andThen(Effect.sync(() => hangUp(connection)), Effect.fail(error))
+          if (errors.isWrongServer(error))
+            return Effect.andThen(
+              Effect.sync(() => hangUp(connection)),
+              Effect.fail(error)
+            )
           // A packet that failed may have left its transaction open, and the connection goes back to the program.
-          return Effect.andThen(Effect.ignore(connection.executeUnprepared(end, [], undefined)), isAnswer ? Effect.succeed([]) : Effect.fail(error))
+          return Effect.andThen(
+            Effect.ignore(connection.executeUnprepared(end, [], undefined)),
+            isAnswer ? Effect.succeed([]) : Effect.fail(error)
+          )
         })
       )
     }
@@ -42,7 +51,10 @@ export const make = (client: MysqlClient.MysqlClient): Executor<Packet> => {
       let tries = 0
       const attempt = (): void =>
         once.run(operation, query, Math.max(1, until - performance.now()), (result) =>
-          Result.isFailure(result) && errors.isWrongServer(result.failure.cause) && tries++ < once.width ? attempt() : done(result))
+          Result.isFailure(result) && errors.isWrongServer(result.failure.cause) && tries++ < once.width
+            ? attempt()
+            : done(result)
+        )
       attempt()
     }
   }
