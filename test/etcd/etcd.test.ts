@@ -260,7 +260,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       assert.strictEqual((yield* claim(other.storage, "a", "")).outcome._tag, "Held")
       assert.strictEqual((yield* claim(one.storage, "a", "me")).outcome._tag, "Held")
       yield* one.versioned.update("a", 1, permits(2, [last]))
-      yield* Effect.repeat(Queue.take(heard), { until: (hint) => hint === "a" }).pipe(Effect.timeout("20 seconds"))
+      yield* Effect.repeat(Queue.take(heard), { until: (hint) => hint === "a" }).pipe(Effect.timeout("4 minutes"))
       assert.strictEqual((yield* claim(one.storage, "a", "me")).outcome._tag, "Held")
       yield* one.versioned.update("a", 2, permits(3, []))
       tokenOf((yield* claim(other.storage, "a", "me")).outcome)
@@ -509,7 +509,7 @@ await describeServer("EtcdStorage on a server of its own", Etcd.own("etcd 3.4", 
         Effect.forkScoped
       )
       const next = (wanted: string) =>
-        Queue.take(heard).pipe(Effect.repeat({ until: (hint) => hint === wanted }), Effect.timeout("30 seconds"))
+        Queue.take(heard).pipe(Effect.repeat({ until: (hint) => hint === wanted }), Effect.timeout("4 minutes"))
       yield* next("all")
       const cycle = (lockId: string) =>
         Effect.gen(function* () {

@@ -16,7 +16,7 @@ import * as Sandbox from "./sandbox.js"
 import { describeServer, required } from "./server.js"
 
 const eventually = (holds: () => boolean) =>
-  Effect.sync(holds).pipe(Effect.delay("20 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"))
+  Effect.sync(holds).pipe(Effect.delay("20 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("4 minutes"))
 
 describe("a sandbox", () => {
   it.live("ends its processes and removes its directory with the scope", () =>

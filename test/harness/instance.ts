@@ -64,7 +64,7 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
       child = sandbox.spawn(file, args, { logFile, env })
       return options.ready(port).pipe(
         Effect.retry({ while: running, schedule: Schedule.spaced("25 millis") }),
-        Effect.timeout(options.patience ?? "1 minute"),
+        Effect.timeout(options.patience ?? "4 minutes"),
         Effect.mapError(
           () =>
             new ServerUnavailable({

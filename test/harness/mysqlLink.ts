@@ -16,7 +16,7 @@ export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A
   beforeAll(async () => {
     made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
   })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => Option.getOrThrow(made)
 }
 

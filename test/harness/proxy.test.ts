@@ -67,7 +67,7 @@ const setting = Effect.gen(function* () {
 })
 
 const until = (holds: () => boolean) =>
-  Effect.sync(holds).pipe(Effect.delay("5 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"))
+  Effect.sync(holds).pipe(Effect.delay("5 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("4 minutes"))
 
 describe("the proxy", () => {
   it.live("is transparent, and counts", () =>

@@ -49,7 +49,7 @@ export const describeServer = async <A>(
   const scope = Effect.runSync(Scope.make())
   const obtained = await Effect.runPromise(Effect.result(Scope.provide(server, scope)))
   describe(name, () => {
-    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
     if (Result.isSuccess(obtained)) {
       tests(obtained.success)
     } else if (required() && options.optional !== true) {

@@ -258,7 +258,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       yield* proxy.hang(true)
       const pending = yield* Effect.forkChild(Effect.flip(storage.get("a")))
       yield* Effect.sleep(50)
-      yield* Effect.timeout(Scope.close(scope, Exit.void), "20 seconds")
+      yield* Effect.timeout(Scope.close(scope, Exit.void), "4 minutes")
       const error = yield* pending
       assert.include(["Closed", "Timeout"], error.reason)
     })

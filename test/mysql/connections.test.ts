@@ -34,7 +34,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
   storage.claim({ lockId, ownerId, holdId, lease: 30 * second })
 
 const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
+  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("4 minutes"), Effect.orDie)
 
 const query = (url: string, sql: string) => Effect.orDie(runOn(url, sql))
 
@@ -142,7 +142,7 @@ await describeServer("the connections of MysqlStorage", Shared.mysql("mysql8"), 
       )
       assert.strictEqual(hung.reason, "Timeout")
       // A layer over a server that is silent closes all the same.
-      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
+      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "4 minutes")))
       assert.deepInclude(yield* Effect.flip(storage.get("a")), { reason: "Closed", applied: "no", isRetryable: false })
     })
   )

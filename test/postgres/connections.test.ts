@@ -30,7 +30,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
   storage.claim({ lockId, ownerId, holdId, lease: 30 * second })
 
 const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
+  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("4 minutes"), Effect.orDie)
 
 await describeServer("the connections of PostgresStorage", Shared.postgres, (server) => {
   const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
@@ -161,7 +161,7 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
       const hung = yield* Effect.flip(storage.get("a"))
       assert.strictEqual(hung.reason, "Timeout")
       // A layer over a server that is silent closes all the same.
-      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
+      assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "4 minutes")))
       const closed = yield* Effect.flip(storage.get("a"))
       assert.deepInclude(closed, { reason: "Closed", applied: "no", isRetryable: false })
     })

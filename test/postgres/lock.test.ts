@@ -36,7 +36,7 @@ const held = (storage: Storage.Service) => Stream.runCollect(storage.list)
 const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
   Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(
     Effect.timeoutFail({
-      duration: "30 seconds",
+      duration: "4 minutes",
       onTimeout: () => new Error("it did not come to be")
     })
   )

@@ -28,7 +28,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId
   storage.claim({ lockId, ownerId, holdId, lease })
 
 const eventually = <E, R>(holds: Effect.Effect<boolean, E, R>) =>
-  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("20 seconds"), Effect.orDie)
+  holds.pipe(Effect.delay("10 millis"), Effect.repeat({ until: (_) => _ }), Effect.timeout("4 minutes"), Effect.orDie)
 
 const listening = (storage: Storage.Service) =>
   Effect.gen(function* () {
@@ -178,7 +178,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
         yield* Effect.retry(storage.get("b"), { times: 10 })
         for (const id of ["b", "c"]) assert.isTrue(Option.isNone(yield* storage.get(id)))
         yield* proxy.hang(true)
-        assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "20 seconds")))
+        assert.isTrue(Option.isSome(yield* Effect.timeoutOption(Scope.close(scope, Exit.void), "4 minutes")))
         assert.deepInclude(yield* Effect.flip(storage.get("a")), {
           reason: "Closed",
           applied: "no",
@@ -218,7 +218,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       const failure = Effect.flip(Effect.provideService(storage.get("a"), Storage.TimeLimit, Duration.millis(1)))
       const short = yield* Effect.repeat(Effect.delay(failure, "1 millis"), {
         until: ({ message }) => message.startsWith("there was no connection") && message.includes(":")
-      }).pipe(Effect.timeout("20 seconds"))
+      }).pipe(Effect.timeout("4 minutes"))
       assert.match(short.message, /^there was no connection to Redis within 1 ms: .*(ECONN|closed|hang up)/)
       assert.deepStrictEqual([short.reason, short.isRetryable, short.applied], ["Timeout", true, "no"])
     })

@@ -24,7 +24,7 @@ const eventually = (holds: () => boolean) =>
   Effect.sync(holds).pipe(
     Effect.delay("10 millis"),
     Effect.repeat({ until: (_) => _ }),
-    Effect.timeout("20 seconds"),
+    Effect.timeout("4 minutes"),
     Effect.orDie
   )
 

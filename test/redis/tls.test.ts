@@ -88,7 +88,7 @@ await describeServer("RedisStorage over TLS", encrypted, ({ certificates, expire
       yield* Effect.sync(() => heard.length).pipe(
         Effect.delay("10 millis"),
         Effect.repeat({ until: (length) => length > 0 }),
-        Effect.timeout("20 seconds")
+        Effect.timeout("4 minutes")
       )
     }).pipe(Effect.scoped)
   const refused = (options: RedisStorage.Options) =>
