@@ -1,4 +1,5 @@
 import * as Effect from "#effect/Effect"
+import * as Result from "#effect/Result"
 import type { Cluster, Redis } from "ioredis"
 import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
@@ -24,10 +25,21 @@ export interface Call {
 /** A master of a Cluster; none: the one that there is. */
 export type Node = Redis | undefined
 
+export type Answer = Result.Result<unknown, StorageError>
+
 /**
  * Scripts and commands. Interrupting one is harmless: it goes on by itself to its answer or its time-out, and nothing waits for it.
  */
 export interface Connection {
+  /** By a callback, and without `wait`. `writesOnce`: an error reply means that nothing was written. */
+  readonly run: (
+    call: Call,
+    script: Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<string>,
+    writesOnce: boolean,
+    done: (answer: Answer) => void
+  ) => void
   readonly script: (
     call: Call,
     script: Script,
@@ -60,74 +72,94 @@ export const read = <A>(operation: string, evaluate: () => A): Effect.Effect<A, 
     }
   })
 
+export const settled = (answer: Answer): Effect.Effect<unknown, StorageError> =>
+  Result.isSuccess(answer) ? Effect.succeed(answer.success) : Effect.fail(answer.failure)
+
 export const make = (wire: Wire): Connection => {
-  const attempt = (
+  const start = (
     { millis, operation }: Call,
     writesOnce: boolean,
-    issue: (client: Client, over: () => boolean) => Promise<unknown>
-  ) =>
-    Effect.callback<unknown, StorageError>((resume) => {
-      /** When it was sent. */
-      let since: number | undefined
-      let over = false
-      let mayMove = true
-      const end = (result: Effect.Effect<unknown, StorageError>) => {
-        if (over) return
-        over = true
-        clearTimeout(timer)
-        wire.forget(waiter)
-        resume(result)
-      }
-      const fail = (error: unknown, phase: errors.Phase) =>
-        end(
-          wire.isClosed()
-            ? errors.closed(operation, phase === "connecting" ? "no" : "unknown")
-            : errors.fromDriver(error, { operation, phase, writesOnce })
-        )
-      const timer = setTimeout(
-        () => {
-          if (since !== undefined) wire.suspect(since)
-          end(
-            since === undefined
-              ? errors.notConnected(operation, millis, wire.said())
-              : errors.noAnswer(operation, millis)
-          )
-        },
-        Math.min(millis, longestTimer)
+    issue: (client: Client, over: () => boolean) => Promise<unknown>,
+    done: (answer: Answer) => void
+  ): void => {
+    /** When it was sent. */
+    let since: number | undefined
+    let over = false
+    let mayMove = true
+    const end = (answer: Answer) => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      wire.forget(waiter)
+      done(answer)
+    }
+    const failed = (error: StorageError) => end(Result.fail(error))
+    const fail = (error: unknown, phase: errors.Phase) =>
+      failed(
+        wire.isClosed()
+          ? errors.closed(operation, phase === "connecting" ? "no" : "unknown")
+          : errors.fromDriver(error, { operation, phase, writesOnce })
       )
-      const refused = (client: Client, error: unknown) => {
-        if (!errors.meansElsewhere(error)) {
-          if (errors.isReply(error)) wire.heard()
-          return fail(errors.isDriver(error) ? (wire.said() ?? error) : error, "executing")
-        }
-        // The name of the server, or a Sentinel, may lead to the right one by now, and what was refused was not done.
-        if (!wire.leave(client, error) || !mayMove || over || !errors.refusedScript(error))
-          return fail(error, "executing")
-        mayMove = false
-        since = undefined
-        join()
+    const timer = setTimeout(
+      () => {
+        if (since !== undefined) wire.suspect(since)
+        failed(
+          since === undefined ? errors.notConnected(operation, millis, wire.said()) : errors.noAnswer(operation, millis)
+        )
+      },
+      Math.min(millis, longestTimer)
+    )
+    const refused = (client: Client, error: unknown) => {
+      if (!errors.meansElsewhere(error)) {
+        if (errors.isReply(error)) wire.heard()
+        return fail(errors.isDriver(error) ? (wire.said() ?? error) : error, "executing")
       }
-      const waiter: Waiter = {
-        go: (client) => {
-          since = performance.now()
-          issue(client, () => over).then(
-            (reply) => {
-              wire.heard()
-              end(Effect.succeed(reply))
-            },
-            (error: unknown) => refused(client, error)
-          )
-        },
-        fail: (error) => fail(error, "connecting")
-      }
-      const join = () => {
-        if (wire.isClosed()) return end(errors.closed(operation, "no"))
-        const client = wire.ready()
-        if (client !== undefined) return waiter.go(client)
-        wire.wait(waiter)
-      }
+      // The name of the server, or a Sentinel, may lead to the right one by now, and what was refused was not done.
+      if (!wire.leave(client, error) || !mayMove || over || !errors.refusedScript(error))
+        return fail(error, "executing")
+      mayMove = false
+      since = undefined
       join()
-    })
+    }
+    const waiter: Waiter = {
+      go: (client) => {
+        since = performance.now()
+        issue(client, () => over).then(
+          (reply) => {
+            wire.heard()
+            end(Result.succeed(reply))
+          },
+          (error: unknown) => refused(client, error)
+        )
+      },
+      fail: (error) => fail(error, "connecting")
+    }
+    const join = () => {
+      if (wire.isClosed()) return failed(errors.closed(operation, "no"))
+      const client = wire.ready()
+      if (client !== undefined) return waiter.go(client)
+      wire.wait(waiter)
+    }
+    join()
+  }
+
+  const attempt = (
+    call: Call,
+    writesOnce: boolean,
+    issue: (client: Client, over: () => boolean) => Promise<unknown>
+  ): Effect.Effect<unknown, StorageError> =>
+    Effect.callback<unknown, StorageError>((resume) =>
+      start(call, writesOnce, issue, (answer) => resume(settled(answer)))
+    )
+
+  /** `evalsha`, and the whole text where the server does not know it yet. */
+  const issuing =
+    (script: Script, round: (client: Client, name: string, what: string) => Promise<unknown>) =>
+    (client: Client, over: () => boolean) =>
+      round(client, "evalsha", script.sha).catch((error: unknown) => {
+        if (errors.codeOf(error) !== "NOSCRIPT" || over()) throw error
+        return round(client, "eval", script.text)
+      })
 
   /** The client forgets a node that cannot be reached: what is then missing must not look as if it were not there. */
   const masters = (cluster: Cluster, call: Call) =>
@@ -161,6 +193,15 @@ export const make = (wire: Wire): Connection => {
     isCluster: wire.cluster !== undefined,
     masters: (call) => (wire.cluster === undefined ? Effect.succeed([undefined]) : masters(wire.cluster, call)),
     command: (call, name, args, node) => attempt(call, false, (client) => send(node ?? client, name, args)),
+    run: (call, script, keys, args, writesOnce, done) => {
+      const parameters = [String(keys.length), ...keys, ...args]
+      start(
+        call,
+        writesOnce,
+        issuing(script, (client, name, what) => send(client, name, [what, ...parameters])),
+        done
+      )
+    },
     script: (call, script, keys, args) => {
       const parameters = [String(keys.length), ...keys, ...args]
       const { wait } = call
@@ -176,12 +217,7 @@ export const make = (wire: Wire): Connection => {
             : { reply, acks: wait.replicas }
         )
       }
-      const issued = attempt(call, keys.length < 2, (client, over) =>
-        round(client, "evalsha", script.sha).catch((error: unknown) => {
-          if (errors.codeOf(error) !== "NOSCRIPT" || over()) throw error
-          return round(client, "eval", script.text)
-        })
-      )
+      const issued = attempt(call, keys.length < 2, issuing(script, round))
       return wait === undefined
         ? issued
         : Effect.flatMap(issued, (result) => {

@@ -216,11 +216,15 @@ export interface Context {
   readonly writesOnce: boolean
 }
 
+/** The same failure, as that of another operation. */
+export const relabelled = (
+  operation: string,
+  { applied, cause, isRetryable, message, reason }: StorageError
+): StorageError =>
+  new StorageError({ reason, operation: `RedisStorage.${operation}`, isRetryable, applied, message, cause })
+
 export const fromDriver = (error: unknown, { operation, phase, writesOnce }: Context): StorageError => {
-  if (error instanceof StorageError) {
-    const { applied, cause, isRetryable, message, reason } = error
-    return new StorageError({ reason, operation: `RedisStorage.${operation}`, isRetryable, applied, message, cause })
-  }
+  if (error instanceof StorageError) return relabelled(operation, error)
   const root = rootOf(error)
   const { hint, isRetryable, reason } = judge(error, phase)
   const failed =

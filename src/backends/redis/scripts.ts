@@ -66,35 +66,77 @@ const script = (body: string): Script => {
   return { text, sha: createHash("sha1").update(text).digest("hex") }
 }
 
-const writeAll = (values: string): string =>
-  `redis.call('HSET', KEYS[1], ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
+const writeAll = (key: string, values: string): string =>
+  `redis.call('HSET', ${key}, ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
 
-/** ARGV: owner, hold, lease, whether to write even what is there already, so that its replication can be waited for, and the label. */
-export const claim = script(`
-local r = read(KEYS[1])
-local bad = unreadable(KEYS[1], r)
-if bad then return bad end
-local owner, hold, expires = ARGV[1], ARGV[2], now + ARGV[3]
-if not r[2] or not live(r) then
-  local token, version = math.max(1, now), math.max(1, now)
-  if r[2] then
-    token = math.max(r[5] + 1, now)
-    version = r[6] + 1
+/** `touch`: whether to write even what is there already, so that its replication can be waited for. */
+const claimOne = `
+local function claim(key, owner, hold, lease, touch, label)
+  local r = read(key)
+  local bad = unreadable(key, r)
+  if bad then return bad end
+  local expires = now + lease
+  if not r[2] or not live(r) then
+    local token, version = math.max(1, now), math.max(1, now)
+    if r[2] then
+      token = math.max(r[5] + 1, now)
+      version = r[6] + 1
+    end
+    r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), '', label}
+    ${writeAll("key", "r")}
+    return {'claimed', int(now), unpack(r)}
   end
-  r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), '', ARGV[5]}
-  ${writeAll("r")}
+  if r[3] ~= owner or r[1] ~= '${LockRecord.exclusive}' then return {'held', int(now), unpack(r)} end
+  if not has(r[4], hold) then
+    r[4] = r[4] .. ',' .. hold
+    r[6] = int(r[6] + 1)
+    r[8] = int(math.max(tonumber(r[8]), expires))
+    redis.call('HSET', key, 'holds', r[4], 'version', r[6], 'expires', r[8])
+  elseif touch == '1' then
+    redis.call('HSET', key, 'version', r[6])
+  end
   return {'claimed', int(now), unpack(r)}
 end
-if r[3] ~= owner or r[1] ~= '${LockRecord.exclusive}' then return {'held', int(now), unpack(r)} end
-if not has(r[4], hold) then
-  r[4] = r[4] .. ',' .. hold
-  r[6] = int(r[6] + 1)
-  r[8] = int(math.max(tonumber(r[8]), expires))
-  redis.call('HSET', KEYS[1], 'holds', r[4], 'version', r[6], 'expires', r[8])
-elseif ARGV[4] == '1' then
-  redis.call('HSET', KEYS[1], 'version', r[6])
+`
+
+const releaseOne = `
+local function release(key, hold, channel, id)
+  local r = read(key)
+  local bad = unreadable(key, r)
+  if bad then return bad end
+  if not r[2] then return {'none'} end
+  local from, to = has(r[4], hold)
+  if not from then return {'none'} end
+  local holds = string.sub(r[4], 1, from - 1) .. string.sub(r[4], to)
+  keepOrFree(key)
+  redis.call('HSET', key, 'holds', holds, 'version', int(r[6] + 1))
+  local unheard = ''
+  if holds == '' then unheard = wake(channel, id) end
+  return {'done', holds, unheard}
 end
-return {'claimed', int(now), unpack(r)}
+`
+
+/** ARGV: owner, hold, lease, `touch`, and the label. */
+export const claim = script(`${claimOne}return claim(KEYS[1], unpack(ARGV))`)
+
+/** ARGV: hold, channel, lock id. */
+export const release = script(`${releaseOne}return release(KEYS[1], unpack(ARGV))`)
+
+/** How many of ARGV each request of `many` has: what it is, and its own. */
+export const stride = 6
+
+/**
+ * Claims and releases of any number of locks, each as if it came alone, in this order. One key for each. ARGV: of each, `claim` or `release`, and what that script is given,
+ * filled up to `stride`. One that fails has changed nothing, and is answered by `failed`: what comes after it goes on.
+ */
+export const many = script(`${claimOne}${releaseOne}
+local does, out = {claim = claim, release = release}, {}
+for i, key in ipairs(KEYS) do
+  local at = ${stride} * i - ${stride - 1}
+  local ok, answer = pcall(does[ARGV[at]], key, unpack(ARGV, at + 1, at + ${stride - 1}))
+  out[i] = ok and answer or {'failed'}
+end
+return out
 `)
 
 /** One key for each request, which may occur several times. ARGV: hold and lease of each. */
@@ -118,22 +160,6 @@ for i, key in ipairs(KEYS) do
   end
 end
 return out
-`)
-
-/** ARGV: hold, channel, lock id. */
-export const release = script(`
-local r = read(KEYS[1])
-local bad = unreadable(KEYS[1], r)
-if bad then return bad end
-if not r[2] then return {'none'} end
-local from, to = has(r[4], ARGV[1])
-if not from then return {'none'} end
-local holds = string.sub(r[4], 1, from - 1) .. string.sub(r[4], to)
-keepOrFree(KEYS[1])
-redis.call('HSET', KEYS[1], 'holds', holds, 'version', int(r[6] + 1))
-local unheard = ''
-if holds == '' then unheard = wake(ARGV[2], ARGV[3]) end
-return {'done', holds, unheard}
 `)
 
 /** ARGV: token, what takes the place of the holds, channel, lock id, and whether to write even what is there already. */
@@ -184,7 +210,7 @@ export const time = script(`return int(now)`)
 
 export const create = script(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
-${writeAll("ARGV")}
+${writeAll("KEYS[1]", "ARGV")}
 return {1, ''}
 `)
 
@@ -195,7 +221,7 @@ export const update = script(`
 local r = redis.call('HMGET', KEYS[1], 'version', 'holds')
 if r[1] ~= ARGV[${after + 1}] then return {0} end
 if #ARGV[4] <= #r[2] then keepOrFree(KEYS[1]) end
-${writeAll("ARGV")}
+${writeAll("KEYS[1]", "ARGV")}
 local unheard = ''
 if #ARGV[4] < #r[2] then unheard = wake(ARGV[${after + 2}], ARGV[${after + 3}]) end
 return {1, unheard}

@@ -11,8 +11,9 @@ import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
 import type * as Notices from "../shared/notices.js"
 import type { Ports } from "../shared/layers.js"
-import { type Call, type Connection, read as readReply, type Replicas } from "./connection.js"
+import { type Call, type Connection, read as readReply, type Replicas, settled } from "./connection.js"
 import * as errors from "./errors.js"
+import * as Grouping from "./grouping.js"
 import * as replies from "./replies.js"
 import * as scripts from "./scripts.js"
 
@@ -82,6 +83,9 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       )
     )
 
+  /** With replicas to wait for, each waits for those of its own write. */
+  const group = connection.isCluster || settings.wait !== undefined ? undefined : Grouping.make(connection)
+
   /** Who waits polls as well: what cannot be published is told to operators, once, and harms nobody. */
   const heard = (unheard: unknown) => {
     if (channel === "") return
@@ -92,28 +96,42 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     )
   }
 
-  /** A script for one lock, whose answer begins with a word. */
-  const ask = <A>(
+  /** The answer of a script for one lock, which begins with a word. */
+  const understood = <A>(
     operation: string,
-    script: scripts.Script,
+    lockId: string,
+    reply: unknown,
+    understand: (answer: ReadonlyArray<unknown>) => A
+  ): Effect.Effect<A, StorageError> =>
+    Effect.flatMap(
+      readReply(operation, () => replies.list(reply)),
+      (answer) =>
+        answer[0] === "newer"
+          ? newer(operation, lockId, answer[1])
+          : answer[0] === "foreign"
+            ? errors.schema(
+                operation,
+                `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
+              )
+            : readReply(operation, () => understand(answer))
+    )
+
+  const ask = <A>(
+    operation: "claim" | "release" | "revoke",
     lockId: string,
     args: ReadonlyArray<string>,
     concerns: ((reply: unknown) => boolean) | undefined,
     understand: (answer: ReadonlyArray<unknown>) => A
   ): Effect.Effect<A, StorageError> =>
-    Effect.flatMap(run(operation, script, [keyOf(lockId)], args, concerns), (reply) =>
-      Effect.flatMap(
-        readReply(operation, () => replies.list(reply)),
-        (answer) =>
-          answer[0] === "newer"
-            ? newer(operation, lockId, answer[1])
-            : answer[0] === "foreign"
-              ? errors.schema(
-                  operation,
-                  `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
-                )
-              : readReply(operation, () => understand(answer))
-      )
+    Effect.flatMap(
+      group === undefined || operation === "revoke"
+        ? run(operation, scripts[operation], [keyOf(lockId)], args, concerns)
+        : within(operation, (call) =>
+            Effect.callback<unknown, StorageError>((resume) =>
+              group({ call, word: operation, key: keyOf(lockId), args }, (answer) => resume(settled(answer)))
+            )
+          ),
+      (reply) => understood(operation, lockId, reply, understand)
     )
 
   const renewed = (request: LockRecord.Renew, now: number, answer: ReadonlyArray<unknown>): Storage.RenewAnswer => {
@@ -262,7 +280,6 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) =>
       ask(
         "claim",
-        scripts.claim,
         lockId,
         [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
         says("claimed"),
@@ -279,7 +296,6 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     release: ({ holdId, lockId }) =>
       ask(
         "release",
-        scripts.release,
         lockId,
         [holdId, channel, lockId],
         undefined,
@@ -293,7 +309,6 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     revoke: ({ lockId, token, when }) =>
       ask(
         "revoke",
-        scripts.revoke,
         lockId,
         [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
         says("done"),
