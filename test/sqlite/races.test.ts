@@ -38,11 +38,11 @@ const contest = Effect.gen(function* () {
   let before: Effect.Effect<unknown, unknown> = Effect.void
   const storage = Sqlite.make(
     {
-      run: <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>) => {
-        if (!text.startsWith("INSERT")) return handle.run<Row>(operation, text, params)
+      ...handle,
+      write: <Row>(operation: string, text: string, params?: Readonly<Record<string, unknown>>) => {
         const first = before
         before = Effect.void
-        return Effect.andThen(Effect.orDie(first), handle.run<Row>(operation, text, params))
+        return Effect.andThen(Effect.orDie(first), handle.write<Row>(operation, text, params))
       }
     },
     "storage_lock",

@@ -9,13 +9,12 @@ import { withoutLabels } from "../sql/record.js"
 import { jitter } from "../../common/jitter.js"
 import { monotonicMicros } from "../../common/time.js"
 import * as driver from "./driver.js"
-import type { Handle } from "./handle.js"
+import * as grouping from "./grouping.js"
+import type { Handle, Named, Run } from "./handle.js"
 import { busy, classify, full } from "./errors.js"
 import type { Resolved } from "./options.js"
 import * as sameFile from "./sameFile.js"
 import * as statements from "./statements.js"
-
-type Named = Readonly<Record<string, unknown>>
 
 /** Quick at first: another's write takes a few milliseconds at most. Jittered, because SQLite has no queue of writers. */
 const whileBusy = Schedule.min([Schedule.exponential("1 millis", 1.6), Schedule.spaced("25 millis")]).pipe(
@@ -30,8 +29,9 @@ const attempt = (
   Effect.try({ try: () => execute(text, named), catch: (cause) => cause })
 
 /** A statement that succeeds, as nearly all do, is one step: what has happened needs no handler on its way. One that failed was not applied, so it may be tried again. */
-const makeHandle = (execute: driver.Execute, timeoutMillis: number): Handle => ({
-  run: <Row>(operation: string, text: string, named?: Named) =>
+const runOn =
+  (execute: driver.Execute, timeoutMillis: number): Run =>
+  <Row>(operation: string, text: string, named?: Named) =>
     Effect.suspend((): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
       try {
         return Effect.succeed(execute(text, named) as ReadonlyArray<Row>)
@@ -43,7 +43,6 @@ const makeHandle = (execute: driver.Execute, timeoutMillis: number): Handle => (
         ) as Effect.Effect<ReadonlyArray<Row>, StorageError>
       }
     })
-})
 
 /**
  * The log grows with each change. On a full disk it is copied into the database, which only overwrites pages that are there, and the next change is written at the log's begin: so what is held
@@ -89,11 +88,11 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
       )
     }
     // SQLite itself waits for nobody: it would block the event loop.
-    const execute = yield* Effect.mapError(driver.open(options.filename, { timeout: 0 }), (cause) =>
+    const connection = yield* Effect.mapError(driver.open(options.filename, { timeout: 0 }), (cause) =>
       classify(operation, cause)
     )
-    const handle = makeHandle(execute, options.timeoutMillis)
-    const run = <Row>(text: string) => handle.run<Row>(operation, text)
+    const alone = runOn(connection.execute, options.timeoutMillis)
+    const run = <Row>(text: string) => alone<Row>(operation, text)
 
     yield* run(`PRAGMA synchronous = ${options.synchronous}`)
     // A property of the file, which migrations cannot set: they run in a transaction.
@@ -132,13 +131,13 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
         `SQLite ${checked?.version} is too old: 3.42 has the clock that is needed`
       )
     }
-    return handle
+    return { run: alone, write: grouping.make(connection, alone) }
   })
 
 /** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */
 const guard: sameFile.Guard = (filename) =>
   Effect.ignore(
-    Effect.flatMap(driver.open(filename, { readonly: true }), (execute) =>
+    Effect.flatMap(driver.open(filename, { readonly: true }), ({ execute }) =>
       attempt(execute, "SELECT count(*) FROM sqlite_master")
     )
   )

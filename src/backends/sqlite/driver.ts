@@ -6,6 +6,12 @@ import Sqlite from "better-sqlite3"
 /** Runs a statement at once, on the thread of the program. Throws what the driver throws. */
 export type Execute = (text: string, named?: Readonly<Record<string, unknown>>) => ReadonlyArray<unknown>
 
+export interface Connection {
+  readonly execute: Execute
+  /** All that is executed meanwhile is one transaction, which has the write lock from its begin. If anything throws, nothing was done. */
+  readonly together: <A>(work: () => A) => A
+}
+
 export interface Options {
   readonly readonly?: boolean
   /** How long SQLite itself waits for another connection, in milliseconds: the event loop stands still meanwhile. The driver's default is 5000. */
@@ -25,12 +31,26 @@ const executeOn = (database: Sqlite.Database): Execute => {
   }
 }
 
+const togetherOn = (database: Sqlite.Database): Connection["together"] => {
+  let work: () => unknown
+  const transaction = database.transaction(() => work())
+  return <A>(given: () => A): A => {
+    work = given
+    try {
+      return transaction.immediate() as A
+    } finally {
+      // It could not even be rolled back: nothing may follow in it, for nobody else would see it.
+      if (database.inTransaction) database.close()
+    }
+  }
+}
+
 /** Opens a file until the scope ends. Fails with what the driver throws. */
-export const open = (filename: string, options: Options): Effect.Effect<Execute, unknown, Scope.Scope> =>
+export const open = (filename: string, options: Options): Effect.Effect<Connection, unknown, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.try({ try: () => new Sqlite(filename, options), catch: (cause) => cause }),
       (database) => Effect.sync(() => database.close())
     ),
-    executeOn
+    (database) => ({ execute: executeOn(database), together: togetherOn(database) })
   )

@@ -7,7 +7,7 @@ import * as Semaphore from "#effect/Semaphore"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import { StorageError } from "../../LockError.js"
-import type { Handle } from "./handle.js"
+import type { Handle, Named, Run } from "./handle.js"
 import * as files from "./files.js"
 
 interface Connection {
@@ -136,22 +136,20 @@ export const make = (options: {
       )
     )
 
-    const run = <Row>(
-      operation: string,
-      text: string,
-      params?: Readonly<Record<string, unknown>>
-    ): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
-      const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() =>
-        current.handle.run<Row>(operation, text, params)
-      )
-      const again = Effect.andThen(reopen, once)
-      return Effect.suspend(() => (mayWrite() ? once : again)).pipe(
-        Effect.matchEffect({
-          onSuccess: (rows) => (isCurrent() ? Effect.succeed(rows) : again),
-          // Also one that waited on a connection that was closed meanwhile.
-          onFailure: (error) => (isCurrent() ? Effect.fail(error) : again)
-        })
-      )
-    }
-    return { run }
+    const through =
+      (way: keyof Handle): Run =>
+      <Row>(operation: string, text: string, params?: Named): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
+        const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() =>
+          current.handle[way]<Row>(operation, text, params)
+        )
+        const again = Effect.andThen(reopen, once)
+        return Effect.suspend(() => (mayWrite() ? once : again)).pipe(
+          Effect.matchEffect({
+            onSuccess: (rows) => (isCurrent() ? Effect.succeed(rows) : again),
+            // Also one that waited on a connection that was closed meanwhile.
+            onFailure: (error) => (isCurrent() ? Effect.fail(error) : again)
+          })
+        )
+      }
+    return { run: through("run"), write: through("write") }
   })

@@ -67,7 +67,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
             if (step.record === record) return Effect.succeed(step.outcome)
           }
           return Effect.flatMap(
-            handle.run<Row>(operation, sql.claim, { ...request, ownerLabel: request.ownerLabel ?? "" }),
+            handle.write<Row>(operation, sql.claim, { ...request, ownerLabel: request.ownerLabel ?? "" }),
             ([written]): Effect.Effect<LockRecord.ClaimOutcome, StorageError> =>
               written === undefined
                 ? claim(request)
@@ -95,7 +95,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
     Effect.gen(function* () {
       if (requests.length === 0) return []
       const operation = name("renew")
-      const rows = yield* handle.run<Row>(operation, sql.renew, {
+      const rows = yield* handle.write<Row>(operation, sql.renew, {
         requests: JSON.stringify(requests.map((request) => [request.lockId, request.holdId, request.lease]))
       })
       const renewed = new Map(rows.map((row) => [row.lock_id, { row, record: toRecord(row) }] as const))
@@ -128,7 +128,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
     renew,
     release: (request) =>
       Effect.flatMap(
-        handle.run<Pick<Row, "holds">>(name("release"), sql.release, { ...request }),
+        handle.write<Pick<Row, "holds">>(name("release"), sql.release, { ...request }),
         ([row]): Effect.Effect<LockRecord.ReleaseOutcome, StorageError> =>
           row === undefined
             ? none(name("release"), request.lockId)
@@ -136,7 +136,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
       ),
     revoke: (request) =>
       Effect.flatMap(
-        handle.run<unknown>(name("revoke"), sql.revoke, { ...request }),
+        handle.write<unknown>(name("revoke"), sql.revoke, { ...request }),
         (rows): Effect.Effect<LockRecord.RevokeOutcome, StorageError> =>
           rows.length === 0 ? none(name("revoke"), request.lockId) : Effect.succeed({ _tag: "Revoked" })
       ),

@@ -19,7 +19,7 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
 
   const write = (operation: string, lockId: string, text: string, params: Record<string, unknown>) =>
     Effect.flatMap(
-      handle.run<unknown>(name(operation), text, params),
+      handle.write<unknown>(name(operation), text, params),
       (rows): Effect.Effect<void, VersionedStore.VersionMiss | StorageError> =>
         rows.length === 0 ? new VersionedStore.VersionMiss({ lockId }) : Effect.void
     )
