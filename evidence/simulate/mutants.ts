@@ -363,7 +363,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "turn-never-comes",
     "who leaves a hint to others waits for the next poll",
-    "core/line.ts",
+    "core/turns.ts",
     "Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))",
     "short > 0 ? Number.POSITIVE_INFINITY : now"
   ),

@@ -7,7 +7,7 @@ import type { Alarms } from "./alarms.js"
 import type { Bell } from "./bell.js"
 import type { Calls } from "./calls.js"
 import type { Claimant, Held } from "./claimant.js"
-import type { Lines } from "./line.js"
+import type { Lines } from "./lines.js"
 import type { Signs } from "./signs.js"
 import type { Timeline } from "./timeline.js"
 

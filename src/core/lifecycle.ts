@@ -1,11 +1,9 @@
 /** The opening and closing of a layer: its three fibers, and an end that leaves nothing behind. */
-import * as Cause from "#effect/Cause"
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
-import * as Stream from "#effect/Stream"
 import { live, withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import type * as Storage from "../Storage.js"
@@ -15,8 +13,9 @@ import { Bell } from "./bell.js"
 import * as clocks from "../common/clocks.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
+import { listen } from "./hints.js"
 import { inspect, Inspector } from "./inspect.js"
-import { Lines } from "./line.js"
+import { Lines } from "./lines.js"
 import { renewDue } from "./refresher.js"
 import * as signs from "./signs.js"
 import * as timelines from "./timeline.js"
@@ -35,21 +34,6 @@ const work = (core: Core): Effect.Effect<never> =>
     Effect.andThen(renewDue(core)),
     Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
     Effect.forever
-  )
-
-/** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
-const listen = (core: Core): Effect.Effect<void> =>
-  core.listen.wait.pipe(
-    Effect.andThen(
-      Stream.runForEach(core.storage.wakeUps, (lockId) =>
-        Effect.sync(() => core.lines.hint(lockId, core.timeline.now()))
-      )
-    ),
-    Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause)
-        ? Effect.void
-        : Effect.logWarning("effect-storage-lock: no more wake-ups, waiters only poll", Cause.squash(cause))
-    )
   )
 
 /**

@@ -7,89 +7,8 @@ import type { StorageError } from "../LockError.js"
 import type { Place } from "./claimant.js"
 import { Queue } from "./queue.js"
 import type { LockRecord } from "../LockRecord.js"
-
-/** How long at most a hint is left to others, what one place in the queue may cost, and when hints are too old to tell anything. In milliseconds. */
-const longestTurn = 250
-const longestSlot = 100
-const memory = 1000
-
-/** After so long without an answer, nothing is known of the lock any more: half of what one has waited, within these bounds. In milliseconds. */
-const shortestSilence = 50
-const longestSilence = 1000
-
-/**
- * When this process should claim, so that not every process that waits for a lock claims each time it is freed. All of them hear the same hints; so who has heard
- * most has waited longest, and is next. Who has heard three quarters of what it took the last time claims at once: the few that have waited longest compete, so that
- * the lock is seldom idle for want of one of them, and differences between processes shrink from turn to turn. Who is short of that leaves the lock to others
- * for as long as it takes to change hands so many times. A wrong guess costs one claim, or such a time, and the next win mends it.
- */
-class Turns {
-  /** Hints heard since this process began to wait: so often others went first. */
-  private heard = 0
-  /** How many it takes. 0: it has not met others, and always goes at once. */
-  private depth = 0
-  /** So many hints of its own releases are still to come, and say nothing of others. */
-  private echoes = 0
-  private began = Number.NEGATIVE_INFINITY
-  private lastHint = Number.NEGATIVE_INFINITY
-  /** Between hints, on average. */
-  private interval = longestSlot
-
-  begin(now: number): void {
-    this.heard = 0
-    this.began = now
-  }
-
-  /** Whether it has wanted nothing for so long that it cannot know who waits. */
-  isAway(now: number): boolean {
-    return now - this.began > this.interval / 4
-  }
-
-  releases(): void {
-    this.echoes++
-  }
-
-  /** Somebody else has it: what was released before them has been heard by now, if it was told at all, but perhaps for the last time. */
-  beaten(): void {
-    this.echoes = Math.min(this.echoes, 1)
-  }
-
-  /** Whether somebody else has released it. */
-  hint(now: number): boolean {
-    const since = now - this.lastHint
-    if (since < memory) this.interval += (since - this.interval) / 4
-    else {
-      this.interval = longestSlot
-      this.depth = 0
-    }
-    this.lastHint = now
-    if (this.echoes > 0) {
-      this.echoes--
-      return false
-    }
-    this.heard++
-    return true
-  }
-
-  /** Down at once, up in steps: a competitor that goes many times in a row is still only one. */
-  won(): void {
-    this.depth = Math.min(this.heard, 2 * this.depth + 1)
-    this.heard = 0
-  }
-
-  remembers(now: number): boolean {
-    return this.depth > 0 && now - this.lastHint < memory
-  }
-
-  /** From when on to claim. */
-  due(now: number): number {
-    if (!this.remembers(now)) return now
-    const short = Math.max(0, Math.ceil(0.75 * this.depth) - this.heard)
-    return (
-      Math.max(this.began, this.lastHint) + Math.min(longestTurn, short * Math.min(longestSlot, 1.25 * this.interval))
-    )
-  }
-}
+import { Answers } from "./silence.js"
+import { Turns } from "./turns.js"
 
 export class Ticket {
   readonly bell = new Bell()
@@ -123,10 +42,8 @@ export class Line {
   private readonly turns = new Turns()
   /** Where the hold of this process was acquired. */
   private heldAt: Place | undefined
-  /** Whether the storage answers those of this process who ask it for this lock: since when not, when it last has, and how it last failed. */
-  private silentSince: number | undefined
-  private answeredAt = Number.NEGATIVE_INFINITY
-  private failure: StorageError | undefined
+  /** Whether the storage answers those of this process who ask it for this lock. */
+  private readonly answers = new Answers()
 
   get isEmpty(): boolean {
     return this.tickets.size === 0 && this.holders.size === 0
@@ -182,25 +99,17 @@ export class Line {
 
   /** Somebody here asks the storage. */
   asks(now: number): void {
-    this.silentSince ??= now
+    this.answers.asked(now)
   }
 
   /** It has answered, or failed. */
   heard(now: number, failure: StorageError | undefined): void {
-    this.silentSince = undefined
-    this.failure = failure
-    if (failure === undefined) this.answeredAt = now
+    this.answers.heard(now, failure)
   }
 
   /** Why nobody who waits here since `began` can be told that somebody has the lock: how the storage has failed, or for how long it has been silent. */
   outage(began: number, now: number): StorageError | number | undefined {
-    if (this.failure !== undefined) return this.failure
-    if (this.silentSince === undefined) return undefined
-    const silent = now - this.silentSince
-    const isKnown = this.answeredAt >= began || this.named !== undefined
-    return isKnown && silent < Math.min(longestSilence, Math.max(shortestSilence, (now - began) / 2))
-      ? undefined
-      : silent
+    return this.answers.outage(began, now, this.named !== undefined)
   }
 
   isHolder(ownerId: string): boolean {
@@ -284,54 +193,4 @@ export class Line {
 const tell = (ticket: Ticket): void => {
   ticket.hinted = true
   ticket.bell.ring()
-}
-
-/** How many lines are remembered that nobody needs. */
-const mostIdle = 1000
-
-/** The lines of a layer. One that nobody needs any more is forgotten, soon if it has met other processes. */
-export class Lines {
-  private readonly lines = new Map<string, Line>()
-  /** Those that were kept when nobody needed them, the longest first. */
-  private readonly idle = new Set<string>()
-
-  get size(): number {
-    return this.lines.size
-  }
-
-  of(key: string): Line {
-    let line = this.lines.get(key)
-    if (line === undefined) this.lines.set(key, (line = new Line()))
-    return line
-  }
-
-  tidy(key: string, now: number): void {
-    const line = this.lines.get(key)
-    this.idle.delete(key)
-    if (line?.isEmpty === true) {
-      if (line.remembers(now)) this.idle.add(key)
-      else this.lines.delete(key)
-    }
-    for (const oldest of this.idle) {
-      const kept = this.lines.get(oldest)
-      if (kept?.isEmpty === true && kept.remembers(now) && this.idle.size <= mostIdle) break
-      this.idle.delete(oldest)
-      if (kept?.isEmpty === true) this.lines.delete(oldest)
-    }
-  }
-
-  hint(key: string, now: number): void {
-    this.lines.get(key)?.freed(now)
-    if (key === "all") {
-      for (const line of this.lines.values()) line.hint()
-    }
-  }
-
-  isHolder(key: string, ownerId: string): boolean {
-    return this.lines.get(key)?.isHolder(ownerId) === true
-  }
-
-  ringAll(): void {
-    for (const line of this.lines.values()) line.ringAll()
-  }
 }

@@ -1,6 +1,7 @@
 /** The line of one process for one lock: who may ask, who passes by, and when other processes are let in. */
 import { describe, expect, it } from "#effect/vitest"
-import { Line, Lines, Ticket } from "../../src/core/line.js"
+import { Line, Ticket } from "../../src/core/line.js"
+import { Lines } from "../../src/core/lines.js"
 import { Queue } from "../../src/core/queue.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 

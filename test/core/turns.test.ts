@@ -1,6 +1,7 @@
 /** The line by itself, to the millisecond: what it makes of hints, wins and silence, whom it rings, and what it forgets. */
 import { assert, describe, it } from "#effect/vitest"
-import { Line, Lines, Ticket } from "../../src/core/line.js"
+import { Line, Ticket } from "../../src/core/line.js"
+import { Lines } from "../../src/core/lines.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 import * as Faulty from "../support/faulty.js"
 
