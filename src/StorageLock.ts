@@ -17,6 +17,7 @@ import { Ids as Ids_ } from "./common/ids.js"
 import {
   type Options,
   type AcquireArgs,
+  type AcquireSettings,
   type Lock,
   LockTypeId,
   type TryError,
@@ -34,6 +35,7 @@ export {
   type Options,
   type AcquireOptions,
   type AcquireArgs,
+  type AcquireSettings,
   type Lock,
   type TryError,
   type AcquireError,
@@ -147,6 +149,49 @@ export const tryAcquireOrHolder = (
 ): Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
+/**
+ * Any string, for those who must tell it from a body: a string gives `Unit` a type, and a body leaves it at its default.
+ *
+ * @since 0.3.0
+ * @category models
+ */
+export interface LockId<Unit> {
+  readonly charCodeAt: (index: number) => Unit
+}
+
+type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
+
+/**
+ * `withLock` as data-first, `(body, lockId, …)`, and as data-last, `(lockId, …)(body)`. One signature, where two overloads would do, because the compiler then names the one thing that is wrong in a
+ * call: of overloads it says for each why it does not fit.
+ *
+ * @since 0.3.0
+ * @category models
+ */
+export interface WithLock {
+  <A, E, R, Unit = never>(
+    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
+    ...rest: Rest<Unit>
+  ): [Unit] extends [never]
+    ? Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
+    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
+}
+
+/**
+ * `withLockIfAvailable`, as `WithLock`.
+ *
+ * @since 0.3.0
+ * @category models
+ */
+export interface WithLockIfAvailable {
+  <A, E, R, Unit = never>(
+    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
+    ...rest: Rest<Unit>
+  ): [Unit] extends [never]
+    ? Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
+    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
+}
+
 type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
 
 /** A lock id is a string; a body never is. */
@@ -178,12 +223,7 @@ const dual =
  * @since 0.1.0
  * @category accessors
  */
-export const withLock: {
-  (
-    ...args: AcquireArgs
-  ): <A, E, R>(body: Body<A, E, R>) => Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-  <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-} = dual((service, body, ...args) => service.withLock(body, ...args)) as never
+export const withLock: WithLock = dual((service, body, ...args) => service.withLock(body, ...args)) as never
 
 /**
  * As `withLock`, but `None`, without running the body, if somebody else has the lock.
@@ -191,15 +231,9 @@ export const withLock: {
  * @since 0.1.0
  * @category accessors
  */
-export const withLockIfAvailable: {
-  (
-    ...args: AcquireArgs
-  ): <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-  <A, E, R>(
-    body: Body<A, E, R>,
-    ...args: AcquireArgs
-  ): Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-} = dual((service, body, ...args) => service.withLockIfAvailable(body, ...args)) as never
+export const withLockIfAvailable: WithLockIfAvailable = dual((service, body, ...args) =>
+  service.withLockIfAvailable(body, ...args)
+) as never
 
 /**
  * Who holds a lock, if anybody does.

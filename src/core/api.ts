@@ -85,10 +85,17 @@ export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"
  * @since 0.1.0
  * @category models
  */
-export type AcquireArgs = [
-  lockId: string,
+export type AcquireArgs = [lockId: string, ...AcquireSettings]
+
+/**
+ * What follows the lock id. The owner id is given once.
+ *
+ * @since 0.3.0
+ * @category models
+ */
+export type AcquireSettings = [
   ownerIdOrOptions?: string | AcquireOptions | undefined,
-  options?: AcquireOptions | undefined
+  options?: Omit<AcquireOptions, "ownerId"> | undefined
 ]
 
 /**

@@ -132,6 +132,9 @@ const besides = <E, E2>(loss: Cause.Cause<E>, interrupted: Cause.Cause<E2>): Cau
 
 const isOptions = (value: unknown): value is AcquireOptions => typeof value === "object" && value !== null
 
+/** The types do not offer it, but who has no types, or wider ones, may give it. */
+const givesOwner = (options: AcquireOptions | undefined): boolean => options?.ownerId !== undefined
+
 const twice = new InvalidOptions({
   field: "options",
   kind: "an object beside it",
@@ -160,7 +163,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
     ): Wanted | InvalidLockId | InvalidOptions => {
       const key = storedId(lockId, options.namespace)
       if (key instanceof InvalidLockId) return key
-      if (isOptions(second) ? third !== undefined : third?.ownerId !== undefined) return twice
+      if (isOptions(second) ? third !== undefined : givesOwner(third)) return twice
       const [ownerId, own] = isOptions(second) ? [second.ownerId, second] : [second, third]
       if (ownerId !== undefined) {
         const invalid = invalidOwner(ownerId)

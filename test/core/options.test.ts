@@ -146,6 +146,7 @@ describe("owner ids and labels", () => {
         ["foo", { ownerId: "me" }, {}],
         ["foo", "me", { ownerId: "me" }]
       ] as const) {
+        // @ts-expect-error an owner id is not given twice
         const error = yield* Effect.flip(Effect.scoped(locks.acquire(args[0], args[1], args[2])))
         assert.strictEqual(error._tag === "InvalidOptions" && error.field, "options")
       }
