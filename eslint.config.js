@@ -12,6 +12,7 @@ export default tseslint.config(
       "**/*.d.mts",
       "eslint.config.js",
       ".dependency-cruiser.cjs",
+      ".changeset",
       "src/compat/effect4",
       "test/harness/effect4"
     ]
