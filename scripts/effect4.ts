@@ -22,18 +22,6 @@ const tested = [
   "test/etcd/conformance"
 ]
 
-/** These show Effect 3 to its users, or look into what the other major does otherwise. */
-const excluded = [
-  "ownService",
-  "calls",
-  "compareAndSet",
-  "hold",
-  "logLines",
-  "queue",
-  "selfDeadlock",
-  "answers"
-].flatMap((name) => ["--exclude", `test/core/${name}.test.ts`])
-
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {
   const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)
@@ -50,12 +38,7 @@ if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
 
 switch (task) {
   case "test":
-    run(
-      "npx",
-      "vitest",
-      "run",
-      ...(args.some((arg) => arg.startsWith("test/")) ? args : [...tested, ...excluded, ...args])
-    )
+    run("npx", "vitest", "run", ...(args.some((arg) => arg.startsWith("test/")) ? args : [...tested, ...args]))
     break
   case "check":
     run("npx", "tsc", "-p", "tsconfig.build.json", "--noEmit", ...args)

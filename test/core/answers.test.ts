@@ -1,5 +1,6 @@
 /** What is an answer and what is none, by its shape alone; and what is said of one that is none. */
 import { assert, describe, it } from "#effect/vitest"
+import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Option from "#effect/Option"
@@ -244,7 +245,7 @@ describe("a storage that is guarded", () => {
             } as unknown as Storage.Service).list
           )
         )
-        assert.isTrue(exit._tag === "Failure" && exit.cause._tag === "Interrupt")
+        assert.isTrue(exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause))
       })
   )
 })

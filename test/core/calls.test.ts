@@ -3,7 +3,9 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Cause from "#effect/Cause"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Result from "#effect/Result"
+import * as settling from "#harness/settling"
 import type { Alarms } from "../../src/core/alarms.js"
 import { type Answer, make } from "../../src/core/calls.js"
 import type { Timeline } from "../../src/core/timeline.js"
@@ -11,9 +13,9 @@ import type { StorageError } from "../../src/LockError.js"
 import * as Faulty from "../support/faulty.js"
 import { heard } from "../support/logged.js"
 
-const settled = Effect.repeatN(
+const settled = Effect.repeat(
   Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
-  3
+  { times: settling.turns }
 )
 
 const setup = Effect.gen(function* () {
@@ -29,7 +31,7 @@ const setup = Effect.gen(function* () {
   const calls = make(
     "test",
     yield* Effect.context<never>(),
-    yield* Effect.clock,
+    yield* Effect.clockWith(Effect.succeed),
     { now: () => 5_000 } as Timeline,
     alarms,
     () => void state.quiet++
@@ -82,7 +84,7 @@ describe("a call", () => {
       assert.deepStrictEqual(
         left(
           yield* answerTo(
-            Effect.failCause(Cause.parallel(Cause.fail("text"), Cause.interrupt({ _tag: "None" } as never)))
+            Effect.failCause(Cause.combine(Cause.fail("text"), Cause.interrupt({ _tag: "None" } as never)))
           )
         ),
         ["Unknown", "test.other", "test threw in other: text"]
@@ -148,7 +150,7 @@ describe("a call", () => {
       const fiber = yield* Effect.forkChild(Effect.flip(calls.ask("other", Effect.uninterruptible(Effect.never), 100)))
       yield* settled
       for (const { ring } of timers) ring()
-      assert.strictEqual((yield* fiber).message, "no answer from test within 100 ms")
+      assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer from test within 100 ms")
     })
   )
 })

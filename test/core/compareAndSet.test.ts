@@ -1,6 +1,5 @@
 /** What the adapter asks of its store, write by write: with the store's clock, and without any. */
 import { assert, describe, it } from "#effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -8,6 +7,7 @@ import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
+import * as clocks from "#effect/clocks"
 import * as LockRecord from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Storage from "../../src/Storage.js"
@@ -41,17 +41,12 @@ const setup = (kind: "store" | "none") =>
           inner.delete(lockId, version)
         )
     }
-    const real = Clock.make()
-    const clock: Clock.Clock = {
-      ...real,
-      [Clock.ClockTypeId]: Clock.ClockTypeId,
-      unsafeCurrentTimeMillis: () => hands.wall,
-      unsafeCurrentTimeNanos: () => BigInt(hands.now) * 1_000n,
-      currentTimeMillis: Effect.sync(() => hands.wall),
-      currentTimeNanos: Effect.sync(() => BigInt(hands.now) * 1_000n),
-      sleep: (duration) => real.sleep(duration)
-    }
-    const on = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.withClock(self, clock)
+    const clock = clocks.make({
+      wallMillis: () => hands.wall,
+      monotonicNanos: () => BigInt(hands.now) * 1_000n,
+      sleep: (duration) => clocks.live.sleep(duration)
+    })
+    const on = <A, E, R>(self: Effect.Effect<A, E, R>) => clocks.withClock(self, clock)
     const written = () => writes.splice(0)
     const listed = (storage: Storage.Service) => on(Stream.runCollect(storage.list))
     return { hands, inner, store, storage: VersionedStore.toStorage(store), on, written, listed }

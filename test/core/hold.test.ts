@@ -3,6 +3,7 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Fiber from "#effect/Fiber"
+import { exitOf } from "#effect/fibers"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { deadlineOf, Hold } from "../../src/core/hold.js"
@@ -350,14 +351,14 @@ describe("a hold is lost", () => {
 describe("a hold is given back", () => {
   /** Whether a fiber has ended, after it had time to. */
   const ended = (fiber: Fiber.Fiber<unknown>) =>
-    Effect.as(Effect.repeatN(Effect.yieldNow, 5), fiber.unsafePoll() !== null)
+    Effect.map(Effect.repeat(Effect.yieldNow, { times: 5 }), () => exitOf(fiber) !== undefined)
 
   it.effect("once, and whoever does it waits for the answer; nothing of it is left", () =>
     Effect.gen(function* () {
       const { chores, dues, hold, holds, line, releases } = setup()
       const one = hold()
       const both = yield* Effect.forEach([1, 2], () => Effect.forkChild(one.release))
-      yield* Effect.repeatN(Effect.yieldNow, 5)
+      yield* Effect.repeat(Effect.yieldNow, { times: 5 })
       assert.deepStrictEqual([one.state, holds.size, releases.length, releases[0]!.limit], ["released", 0, 1, 10_000])
       assert.isTrue(line().isHolder("me"), "until the storage knows")
       for (const fiber of both) assert.isFalse(yield* ended(fiber))
@@ -384,7 +385,7 @@ describe("a hold is given back", () => {
     Effect.gen(function* () {
       const { chores, hold, line, releases } = setup()
       const fiber = yield* Effect.forkChild(hold().release)
-      yield* Effect.repeatN(Effect.yieldNow, 5)
+      yield* Effect.repeat(Effect.yieldNow, { times: 5 })
       const kept = line()
       const error = Faulty.failure("Connection", "unknown")
       releases[0]!.answered(Result.fail(error))
@@ -400,7 +401,7 @@ describe("a hold is given back", () => {
       const one = hold()
       one.claimant.unsure = 900
       const fiber = yield* Effect.forkChild(one.release)
-      yield* Effect.repeatN(Effect.yieldNow, 5)
+      yield* Effect.repeat(Effect.yieldNow, { times: 5 })
       const kept = line()
       releases[0]!.answered(Result.succeed({ _tag: "Released", remaining: 0 }))
       yield* Fiber.join(fiber)
@@ -414,7 +415,7 @@ describe("a hold is given back", () => {
       const one = hold()
       const deeper = hold()
       const fiber = yield* Effect.forkChild(one.release)
-      yield* Effect.repeatN(Effect.yieldNow, 5)
+      yield* Effect.repeat(Effect.yieldNow, { times: 5 })
       const error = Faulty.failure("Timeout", "unknown")
       releases[0]!.overdue(error)
       yield* Fiber.join(fiber)

@@ -29,7 +29,7 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
           timers.push({ due, ring })
         }
       } as unknown as Alarms
-      const signs = yield* make(yield* Effect.clock, alarms, { now: () => now } as Timeline)
+      const signs = yield* make(yield* Effect.clockWith(Effect.succeed), alarms, { now: () => now } as Timeline)
       const until = (end: number) => {
         now = end
         for (const timer of timers.splice(0)) {
@@ -38,9 +38,9 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
         }
       }
       const said = Effect.andThen(
-        Effect.repeatN(
+        Effect.repeat(
           Effect.promise(() => Promise.resolve()),
-          3
+          { times: 3 }
         ),
         Effect.sync(() => lines.splice(0).map(({ level, message }) => `${level} ${message}`))
       )

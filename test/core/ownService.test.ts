@@ -1,6 +1,7 @@
 /** How to test a service that takes locks: in virtual time, with as many processes as the test needs, and with faults. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Option, TestClock } from "effect"
+import { Effect, Fiber, Layer, Option } from "effect"
+import * as TestClock from "effect/TestClock"
 import { LockError, MemoryStorage, Storage, StorageLock } from "effect-storage-lock"
 
 /** The service under test. */

@@ -1,6 +1,7 @@
 /** The queue of those who wait, and the two clocks of a process, at their edges. */
 import { assert, describe, it } from "#effect/vitest"
-import type * as Clock from "effect/Clock"
+import * as Effect from "#effect/Effect"
+import * as clocks from "#effect/clocks"
 import { Queue } from "../../src/core/queue.js"
 import * as Timeline from "../../src/core/timeline.js"
 
@@ -54,13 +55,16 @@ describe("a queue", () => {
 describe("the two clocks of a process", () => {
   const setup = () => {
     const hands = { monotonic: 5_000, wall: 1_000_000, reads: 0 }
-    const timeline = Timeline.make({
-      unsafeCurrentTimeNanos: () => BigInt(hands.monotonic) * 1_000_000n,
-      unsafeCurrentTimeMillis: () => {
-        hands.reads++
-        return hands.wall
-      }
-    } as Clock.Clock)
+    const timeline = Timeline.make(
+      clocks.make({
+        monotonicNanos: () => BigInt(hands.monotonic) * 1_000_000n,
+        wallMillis: () => {
+          hands.reads++
+          return hands.wall
+        },
+        sleep: () => Effect.never
+      })
+    )
     timeline.now()
     const reads = () => {
       hands.reads = 0

@@ -1,6 +1,7 @@
 /** What is judged of the places of an acquire and of a hold, and every word that is said of it. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
 import type { Claimant, Enclosing, Held, Place } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
@@ -32,6 +33,7 @@ const hold = (
       ownerLabel: more?.ownerLabel,
       holds: ["h"],
       token: 7,
+      version: 3,
       lockBeginTime: 1_000_000,
       leaseExpireTime: 2_000_000
     },
@@ -143,7 +145,7 @@ it.effect(
           assert.isTrue(inner.enclosing?.isDirect)
           const forked = yield* Effect.flatMap(
             Effect.forkChild(Effect.flatMap(here, (called) => inside(hold("c", called), () => here))),
-            (fiber) => fiber.await
+            (fiber) => Fiber.await(fiber)
           )
           assert(forked._tag === "Success")
           assert.isFalse(forked.value.enclosing?.isDirect)
