@@ -53,7 +53,8 @@ const converted = (file: string, text: string): string =>
         (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote
       )
 
-const manifest = (): string => {
+/** The `package.json` of the copy. */
+export const manifest = (): string => {
   const read = (path: string) => JSON.parse(Fs.readFileSync(Path.join(root, path), "utf8")) as Record<string, any>
   const { imports: _, ...own } = read("package.json")
   const { devDependencies, ...rest } = read("scripts/effect4/package.json")
