@@ -19,7 +19,9 @@ const tested = [
   "test/postgres/conformance",
   "test/postgres/fromClient",
   "test/redis/conformance",
-  "test/etcd/conformance"
+  "test/etcd/conformance",
+  "test/mysql/conformance",
+  "test/mongo/conformance"
 ]
 
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {
