@@ -185,6 +185,39 @@ const refuses = (work: string, tarball: string, major: "3" | "4", other: string)
   })
 }
 
+/** Each module that needs a driver, where there is none: how a storage is asked for, and what must be installed. */
+const drivers: Record<string, readonly [options: string, packages: ReadonlyArray<string>]> = {
+  SqliteStorage: ['{ filename: "locks.db" }', ["better-sqlite3"]],
+  PostgresStorage: ['{ url: Redacted.make("postgres://localhost/app") }', ["pg"]],
+  MysqlStorage: ['{ url: Redacted.make("mysql://localhost/app") }', ["mysql2"]],
+  MssqlStorage: ['{ url: Redacted.make("mssql://localhost/app") }', ["tedious"]],
+  MongoStorage: ['{ url: Redacted.make("mongodb://localhost/app") }', ["mongodb"]],
+  RedisStorage: ['{ url: Redacted.make("redis://localhost") }', ["ioredis"]],
+  EtcdStorage: ['{ url: Redacted.make("http://localhost:2379") }', ["@grpc/grpc-js", "@grpc/proto-loader"]]
+}
+
+/** In a project that has only effect. */
+const misses = (work: string, major: "3" | "4"): void => {
+  const project = Path.join(work, major === "3" ? "core" : "core-on-Effect-4")
+  for (const [module, [options, packages]] of Object.entries(drivers)) {
+    step(`for Effect ${major}, without a driver: ${module} says what to install, in one sentence`, () => {
+      const said = run(
+        process.execPath,
+        [
+          "--input-type=module",
+          "-e",
+          `import { Effect, Layer, Redacted } from "effect"
+import * as Module from "${manifest.name}/${module}"
+Effect.runPromise(Effect.scoped(Layer.build(Module.layer(${options})))).then(() => console.log("made"), ({ message }) => console.log(message))`
+        ],
+        project
+      )
+      const expected = `${module} of ${manifest.name} needs ${packages.join(" and ")}, which ${packages.length === 1 ? "is" : "are"} not installed: \`npm install ${packages.join(" ")}\`.\n`
+      if (said !== expected) throw new Error(said)
+    })
+  }
+}
+
 const urlOf = (server: { readonly url: string; readonly freshDatabase?: Effect.Effect<string, never, Scope.Scope> }) =>
   server.freshDatabase ?? Effect.succeed(server.url)
 
@@ -214,7 +247,7 @@ const program = Effect.gen(function* () {
   step("publint", () => run("npx", ["--no-install", "publint", "run", tarball, "--strict"]))
   step("arethetypeswrong", () => run("npx", ["--no-install", "attw", tarball, "--profile", "esm-only"]))
 
-  const drivers = [
+  const absent = [
     "pg",
     "mysql2",
     "tedious",
@@ -226,7 +259,8 @@ const program = Effect.gen(function* () {
     "@effect/vitest",
     "vitest"
   ]
-  consume(work, tarball, { name: "core", needs: [], without: drivers, runs: true })
+  consume(work, tarball, { name: "core", needs: [], without: absent, runs: true })
+  misses(work, "3")
   const tarball4 = step("builds and packs for Effect 4", () => {
     run("npx", ["--no-install", "tsx", "scripts/effect4.ts", "pack", "--pack-destination", work])
     return Path.join(work, `${manifest.name}-${next.version}.tgz`)
@@ -234,7 +268,8 @@ const program = Effect.gen(function* () {
   if (tarball4 !== undefined) {
     step("publint for Effect 4", () => run("npx", ["--no-install", "publint", "run", tarball4, "--strict"]))
     step("arethetypeswrong for Effect 4", () => run("npx", ["--no-install", "attw", tarball4, "--profile", "esm-only"]))
-    consume(work, tarball4, { name: "core", needs: [], without: drivers, runs: true, major: "4" })
+    consume(work, tarball4, { name: "core", needs: [], without: absent, runs: true, major: "4" })
+    misses(work, "4")
     refuses(work, tarball4, "4", versions(["effect"])["effect"]!)
     refuses(work, tarball, "3", versions(["effect"], "4")["effect"]!)
   }

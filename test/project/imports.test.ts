@@ -12,18 +12,30 @@ const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "ut
   devDependencies: Record<string, string>
 }
 
-const specifiers = (file: string): ReadonlyArray<string> => {
-  const text = Fs.readFileSync(file, "utf8")
-  const stated = Ts.createSourceFile(file, text, Ts.ScriptTarget.ES2022).statements.flatMap((statement) =>
+type Specifiers = (file: string) => ReadonlyArray<string>
+
+/** What is imported or exported from elsewhere by a statement, but for those that are passed over. */
+const stated = (file: string, passesOver: (statement: Ts.ImportDeclaration | Ts.ExportDeclaration) => boolean) =>
+  Ts.createSourceFile(file, Fs.readFileSync(file, "utf8"), Ts.ScriptTarget.ES2022).statements.flatMap((statement) =>
     (Ts.isImportDeclaration(statement) || Ts.isExportDeclaration(statement)) &&
     statement.moduleSpecifier !== undefined &&
-    Ts.isStringLiteral(statement.moduleSpecifier)
+    Ts.isStringLiteral(statement.moduleSpecifier) &&
+    !passesOver(statement)
       ? [statement.moduleSpecifier.text]
       : []
   )
+
+const specifiers: Specifiers = (file) => [
+  ...stated(file, () => false),
   // That also knows `import("…")` inside.
-  return [...stated, ...Ts.preProcessFile(text, true, true).importedFiles.map((_) => _.fileName)]
-}
+  ...Ts.preProcessFile(Fs.readFileSync(file, "utf8"), true, true).importedFiles.map((_) => _.fileName)
+]
+
+/** What must be there before any line of the module runs: no types, and nothing that is loaded later. */
+const linked: Specifiers = (file) =>
+  stated(file, (statement) =>
+    Ts.isImportDeclaration(statement) ? statement.importClause?.isTypeOnly === true : statement.isTypeOnly
+  )
 
 const packageOf = (specifier: string): string =>
   specifier.startsWith("node:")
@@ -34,13 +46,13 @@ const packageOf = (specifier: string): string =>
         .join("/")
 
 /** All packages that a module needs, of itself and by what it imports. */
-const packages = (entry: string): ReadonlyArray<string> => {
+const packages = (entry: string, of: Specifiers = specifiers): ReadonlyArray<string> => {
   const seen = new Set<string>()
   const found = new Set<string>()
   const visit = (file: string) => {
     if (seen.has(file)) return
     seen.add(file)
-    for (const specifier of specifiers(file)) {
+    for (const specifier of of(file)) {
       if (specifier.startsWith("#effect/"))
         visit(Path.join(root, "src/compat/effect3", `${specifier.slice("#effect/".length)}.ts`))
       else if (specifier.startsWith(".")) visit(Path.resolve(Path.dirname(file), specifier.replace(/\.js$/, ".ts")))
@@ -65,6 +77,15 @@ describe("what each published module imports", () => {
       }
     })
   }
+
+  it("no module is linked with a driver: what is missing is told in a sentence when a storage is made", () => {
+    for (const { source } of entries)
+      assert.deepStrictEqual(
+        packages(source, linked).filter((name) => name !== "node:"),
+        ["effect"],
+        source
+      )
+  })
 
   it("every peer is imported somewhere, installed for development, and optional but for effect", () => {
     const used = new Set(entries.flatMap(({ source }) => packages(source)))

@@ -20,14 +20,8 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
-import * as client from "./client.js"
-import * as engine from "./engine.js"
+import { peer } from "../shared/peer.js"
 import * as internal from "./options.js"
-import * as protocol from "./protocol.js"
-import * as records from "./records.js"
-import * as ports from "./storage.js"
-import * as watch from "./watch.js"
-import * as source from "./source.js"
 import { invalid } from "../../common/input.js"
 import type { Present } from "../shared/present.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
@@ -111,36 +105,7 @@ export interface ChannelOptions extends CommonOptions {
   readonly user?: Present<UserOptions> | undefined
 }
 
-/** What is worth to be said of a server at the start. */
-const warnings = ({ errors, isLearner, version }: protocol.Status): ReadonlyArray<string> => [
-  ...(isLearner ? ["the endpoint is a learner: it serves no linearizable read, and every operation will fail"] : []),
-  ...errors.map((alarm) => `the cluster reports: ${alarm}`),
-  ...(/^3\.[0-2]\./.test(version) ? [`etcd ${version} is older than 3.3: it cannot renew several holds at once`] : [])
-]
-
-/** How long the endpoints that nothing is asked of may take to tell which cluster they belong to, in milliseconds. One that is down is not waited for any longer. */
-const longestComparison = 1_000
-
-const open = (
-  common: internal.ResolvedCommon,
-  options: client.Options
-): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const etcd = yield* client.make(options)
-    const keys = records.keys(common.prefix)
-    const until = performance.now() + common.operationTimeout
-    // That there is a leader, that we may, and at which revision the cluster is.
-    const core = engine.make(etcd, keys, common)
-    yield* core.probe(until)
-    yield* etcd.compareEndpoints(Math.min(common.operationTimeout, longestComparison))
-    yield* etcd.call("setup", protocol.status, {}, until, "reads").pipe(
-      Effect.flatMap((status) => Effect.forEach(warnings(status), (text) => Effect.logWarning(`EtcdStorage: ${text}`))),
-      // Whoever may use the prefix need not be allowed to ask for more.
-      Effect.catch((error) => Effect.logDebug(`EtcdStorage: the server's state cannot be looked at. ${error.message}`))
-    )
-    const wakeUps = yield* watch.make(etcd, keys, core)
-    return { storage: ports.storage(core, keys, wakeUps), versioned: ports.versioned(core, keys, wakeUps) }
-  })
+const grpc = peer("EtcdStorage", ["@grpc/grpc-js", "@grpc/proto-loader"], () => import("./own.js"))
 
 const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
   value instanceof InvalidOptions ? value : Effect.succeed(value)
@@ -154,7 +119,8 @@ const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions>
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
     const common = yield* checked(internal.common(options))
-    const reach = yield* checked(source.make({ url: options.url, tls: options.tls, user: options.user }))
+    const { open, source } = yield* grpc
+    const reach = yield* checked(source({ url: options.url, tls: options.tls, user: options.user }))
     return yield* open(common, { source: reach, owned: true })
   })
 
@@ -171,8 +137,9 @@ export const makeFromChannel = (
     const common = yield* checked(internal.common(options))
     if (typeof options.channel?.createCall !== "function")
       return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
+    const { ofChannel, open } = yield* grpc
     return yield* open(common, {
-      source: yield* checked(source.ofChannel(options.channel, options.user)),
+      source: yield* checked(ofChannel(options.channel, options.user)),
       owned: false
     })
   })

@@ -19,9 +19,7 @@ import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
 import { invalid, scheduleFault, valid } from "../../common/input.js"
 import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
-import * as clients from "./clients.js"
-import * as internal from "./options.js"
-import * as ports from "./ports.js"
+import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import type { InvalidOptions } from "../../LockError.js"
 import { type StorageError } from "../../LockError.js"
@@ -99,8 +97,12 @@ export interface Ports extends Both {
 }
 
 /** Everything about options comes before any I/O. */
+const mongodb = peer("MongoStorage", ["mongodb"], () => import("./own.js"))
+
 const checkCommon = (options: CommonOptions & { readonly database?: string | undefined }) =>
-  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
+  Effect.flatMap(mongodb, ({ common }) =>
+    valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? common(options))
+  )
 
 /**
  * Both ports, over a small client of their own that closes with the scope.
@@ -115,10 +117,11 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const connection = yield* clients.own(options.url, (url) =>
-      internal.url(url, common.database, poolSize, common.operationTimeout)
+    const { open, own, url } = yield* mongodb
+    const connection = yield* own(options.url, (value) =>
+      url(value, common.database, poolSize, common.operationTimeout)
     )
-    return yield* ports.open(connection, {
+    return yield* open(connection, {
       ...common,
       database: connection.database,
       versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
@@ -140,7 +143,8 @@ export const makeFromClient = (
     if (typeof client?.db !== "function") return yield* invalid("client", client, "a MongoClient of mongodb")
     const { database } = common
     if (database === undefined) return yield* invalid("database", database, "the name of a database")
-    return yield* ports.open(clients.ofProgram(client), {
+    const { ofProgram, open } = yield* mongodb
+    return yield* open(ofProgram(client), {
       ...common,
       database,
       versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry

@@ -19,18 +19,18 @@ import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type * as Tedious from "tedious"
-import { invalid } from "../../common/input.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
+import { invalid, valid } from "../../common/input.js"
+import type { InvalidOptions } from "../../LockError.js"
+import { type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import { checkCommon, type CommonOptions, open, type TableOptions } from "./make.js"
 import * as names from "./names.js"
 import * as internal from "./options.js"
-import * as ownPool from "./pool.js"
 import * as setup from "./setup.js"
-import * as source from "./source.js"
 
 export type { CommonOptions, TableOptions } from "./make.js"
 export type { Ports } from "../shared/layers.js"
@@ -63,12 +63,6 @@ export interface Options extends CommonOptions {
   readonly poolSize?: number | undefined
 }
 
-const checkSource = (options: Options, patience: number): Effect.Effect<source.Source, InvalidOptions> =>
-  Effect.suspend(() => {
-    const made = source.make(options, patience)
-    return made instanceof InvalidOptions ? made : Effect.succeed(made)
-  })
-
 /**
  * Both ports, over a small pool of their own that closes with the scope.
  *
@@ -79,13 +73,14 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
   Effect.gen(function* () {
     const common = yield* checkCommon(options)
     const { operationTimeout } = common
-    const source = yield* checkSource(options, operationTimeout)
+    const own = yield* peer("MssqlStorage", ["tedious"], () => import("./own.js"))
+    const source = yield* valid(own.source(options, operationTimeout))
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
     // Each connection is held to the database that it was asked for.
-    return yield* open(yield* ownPool.make({ source, poolSize, operationTimeout }), common, options, undefined)
+    return yield* open(yield* own.make({ source, poolSize, operationTimeout }), common, options, undefined)
   })
 
 /**

@@ -23,12 +23,11 @@ import { InvalidOptions, type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
-import * as connection from "./connection.js"
 import * as givenPool from "./givenPool.js"
 import { checkCommon, type CommonOptions, open, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
-import * as ownPool from "./pool.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
 
@@ -84,12 +83,13 @@ export interface PoolOptions extends CommonOptions {
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
     const common = yield* checkCommon(options)
-    const source = yield* Effect.suspend(() => valid(connection.source(options.url, options.tls)))
+    const own = yield* peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
+    const source = yield* valid(own.source(options.url, options.tls))
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
       return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
     }
-    const executor = yield* ownPool.make({ source, poolSize, operationTimeout: common.operationTimeout })
+    const executor = yield* own.make({ source, poolSize, operationTimeout: common.operationTimeout })
     return yield* open(executor, common, options)
   })
 

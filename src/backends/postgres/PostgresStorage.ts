@@ -23,19 +23,16 @@ import type * as Scope from "#effect/Scope"
 import type * as Pg from "pg"
 import * as client from "./client.js"
 import * as dialect from "./dialect.js"
-import * as listener from "./listener.js"
 import * as names from "./names.js"
 import { invalid, scheduleFault, valid } from "../../common/input.js"
-import * as connection from "./connection.js"
+import type * as connection from "./connection.js"
 import * as hints from "./hints.js"
 import * as internal from "./options.js"
-import * as ownPool from "./pool.js"
-import * as poolExecutor from "./poolExecutor.js"
 import * as setup from "./setup.js"
 import type { Statement } from "./statements.js"
-import { unheard } from "./url.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
+import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import type { Executor } from "../sql/executor.js"
 import * as ports from "../sql/storage.js"
@@ -143,6 +140,9 @@ const listenerPatience = Duration.seconds(5)
 const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient")
 
 /** Everything about options comes before any I/O. */
+/** Only what a pool, or a session that listens, needs: on a client of Effect, a program may do without `pg`. */
+const own = peer("PostgresStorage", ["pg"], () => import("./own.js"))
+
 const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
   Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
 
@@ -151,10 +151,7 @@ const checkUrl = (
   url: Present<unknown>,
   pooler = false
 ): Effect.Effect<connection.Source, InvalidOptions> =>
-  Effect.suspend(() => {
-    const source = connection.source(field, url, pooler)
-    return source instanceof InvalidOptions ? source : Effect.succeed(source)
-  })
+  Effect.flatMap(own, ({ source }) => valid(source(field, url, pooler)))
 
 /** Where to wake others, and where to hear of it. */
 interface Notify {
@@ -185,7 +182,7 @@ const open = (
     const wakeUps =
       notify.listen === undefined
         ? undefined
-        : yield* listener.make({
+        : yield* (yield* own).listen({
             source: notify.listen,
             channel: found.channel,
             keepAlive: listenerKeepAlive,
@@ -218,12 +215,13 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
       return yield* invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
     }
     const notify = yield* checkNotify(options.notify ?? !pooler, source)
+    const { make, unheard } = yield* own
     const passedOver = unheard()
     if (passedOver.length > 0)
       yield* Effect.logWarning(
         `PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`
       )
-    const executor = yield* ownPool.make({
+    const executor = yield* make({
       source,
       poolSize,
       operationTimeout: common.operationTimeout,
@@ -269,7 +267,7 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
       }),
       (ignore) => Effect.sync(() => pool.off("error", ignore))
     )
-    const executor = poolExecutor.make(pool, {
+    const executor = (yield* own).overPool(pool, {
       pooler: options.pooler === true,
       operationTimeout: common.operationTimeout,
       own: false,

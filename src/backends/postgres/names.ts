@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
-import * as Pg from "pg"
 import { InvalidOptions } from "../../LockError.js"
 import { textFault } from "../../common/input.js"
+import * as quote from "./quote.js"
 
 /** PostgreSQL cuts longer names silently: two tables could become one. */
 const longestName = 63
@@ -24,7 +24,7 @@ export const invalidName = (field: string, name: unknown): InvalidOptions | unde
 
 /** The table as it stands in statements: every part quoted, so that a dot or a quote is a character like any other. */
 export const qualified = (table: string, schema: string | undefined): string =>
-  schema === undefined ? Pg.escapeIdentifier(table) : `${Pg.escapeIdentifier(schema)}.${Pg.escapeIdentifier(table)}`
+  schema === undefined ? quote.identifier(table) : `${quote.identifier(schema)}.${quote.identifier(table)}`
 
 /** One channel per table of a database. From the names as the server resolved them: a schema given or found is the same channel. */
 export const channel = (schema: string, table: string): string => {

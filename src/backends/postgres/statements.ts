@@ -1,7 +1,7 @@
 import * as LockRecord from "../../LockRecord.js"
 import { columnNames } from "../sql/record.js"
-import * as Pg from "pg"
 import { statementName } from "./names.js"
+import * as quote from "./quote.js"
 
 export interface Statement {
   readonly name: string
@@ -128,7 +128,7 @@ ORDER BY r.i`
  * Whether row-level security is on for us, so that a row which is not seen may be there all the same. The name becomes the table's number when the statement is planned: it costs no
  * look-up at each run.
  */
-const guarded = (l: string): string => `row_security_active(${Pg.escapeLiteral(l)}::regclass::oid)`
+const guarded = (l: string): string => `row_security_active(${quote.literal(l)}::regclass::oid)`
 
 /** Stands for a row that may be there and is not seen. */
 const perhapsHidden = [...columnNames, "t"].map(() => "NULL").join(", ")
@@ -256,11 +256,11 @@ export interface Statements {
 
 /** Whether a policy may hide rows of the table from us: row-level security is on for us, and none lets us see every row, or one of those that restrict takes some away. */
 export const hides = (table: string): Statement => {
-  const mine = `c.oid = ${Pg.escapeLiteral(table)}::regclass AND p.polrelid = c.oid AND p.polcmd IN ('*', 'r')
+  const mine = `c.oid = ${quote.literal(table)}::regclass AND p.polrelid = c.oid AND p.polcmd IN ('*', 'r')
       AND (p.polroles = '{0}' OR EXISTS (SELECT 1 FROM unnest(p.polroles) AS r(oid) WHERE r.oid <> 0 AND pg_has_role(current_user, r.oid, 'USAGE')))`
   const all = "coalesce(pg_get_expr(p.polqual, p.polrelid), 'true') = 'true'"
   const text = `
-SELECT CASE WHEN row_security_active(${Pg.escapeLiteral(table)}::regclass::oid) AND (
+SELECT CASE WHEN row_security_active(${quote.literal(table)}::regclass::oid) AND (
   NOT EXISTS (SELECT 1 FROM pg_catalog.pg_policy p, pg_catalog.pg_class c WHERE ${mine} AND p.polpermissive AND ${all})
   OR EXISTS (SELECT 1 FROM pg_catalog.pg_policy p, pg_catalog.pg_class c WHERE ${mine} AND NOT p.polpermissive AND NOT ${all})
 ) THEN 'yes' ELSE 'no' END AS hides`

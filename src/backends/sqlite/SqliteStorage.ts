@@ -22,7 +22,7 @@ import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
 import { inRealTime } from "../../common/clocks.js"
-import * as connection from "./connection.js"
+import { peer } from "../shared/peer.js"
 import type { Handle } from "./handle.js"
 import type { Options } from "./options.js"
 import * as resolved from "./options.js"
@@ -64,9 +64,11 @@ const open = <A>(
   Effect.suspend((): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> => {
     const checked = resolved.resolve(options)
     if (checked instanceof InvalidOptions) return checked
-    return Effect.map(connection.open(checked, native.guarantees.name), (handle) =>
-      make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name))
-    )
+    return Effect.gen(function* () {
+      const connection = yield* peer("SqliteStorage", ["better-sqlite3"], () => import("./connection.js"))
+      const handle = yield* connection.open(checked, native.guarantees.name)
+      return make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name))
+    })
   })
 
 const layerOf =

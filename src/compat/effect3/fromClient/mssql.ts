@@ -1,6 +1,7 @@
 /** Locks in SQL Server on the program's client of Effect 3. The twin is `effect4/fromClient/mssql.ts`. */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
 import { checkCommon, type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { peer } from "../../../backends/shared/peer.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
@@ -8,7 +9,6 @@ import type * as VersionedStore from "../../../VersionedStore.js"
 import * as Context from "../Context.js"
 import * as Effect from "../Effect.js"
 import type * as Layer from "../Layer.js"
-import * as executor from "./mssqlExecutor.js"
 
 /**
  * On the program's own `MssqlClient`.
@@ -30,9 +30,12 @@ const MssqlClientTag = Context.Service<MssqlClient.MssqlClient>("@effect/sql-mss
 export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
-  Effect.flatMap(checkCommon(options), (common) =>
-    Effect.flatMap(MssqlClientTag, (sql) => open(executor.make(sql), common, options, sql.config.database))
-  )
+  Effect.gen(function* () {
+    const common = yield* checkCommon(options)
+    const sql = yield* MssqlClientTag
+    const executor = yield* peer("MssqlStorage", ["tedious"], () => import("./mssqlExecutor.js"))
+    return yield* open(executor.make(sql), common, options, sql.config.database)
+  })
 
 /**
  * The lock storage on the program's own `MssqlClient` of `@effect/sql-mssql`, whatever its names and parameter types are.
