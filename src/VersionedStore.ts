@@ -8,7 +8,6 @@
 import "#effect/major"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
-import * as Result from "#effect/Result"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import * as Schedule from "#effect/Schedule"
@@ -244,36 +243,12 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       )
     )
 
-  const renew: Storage.Service["renew"] = (requests) => {
-    // Two holds of one lock would miss each other's version for ever: they travel together.
-    const byLock = new Map<string, Array<{ readonly request: LockRecord.Renew; readonly index: number }>>()
-    requests.forEach((request, index) => {
-      const group = byLock.get(request.lockId)
-      if (group === undefined) byLock.set(request.lockId, [{ request, index }])
-      else group.push({ request, index })
-    })
-    const answers = new Array<Storage.RenewAnswer>(requests.length)
-    return Effect.andThen(
-      Effect.forEach(
-        byLock,
-        ([lockId, group]) =>
-          Effect.map(
-            Effect.result(
-              renewOne(
-                lockId,
-                group.map(({ request }) => request)
-              )
-            ),
-            (result) =>
-              group.forEach(({ index }, i) => {
-                answers[index] = Result.isSuccess(result) ? result.success[i]! : result.failure
-              })
-          ),
-        { concurrency: 16, discard: true }
-      ),
-      Effect.suspend(() => renewals.settle(answers))
+  const renew: Storage.Service["renew"] = (requests) =>
+    renewals.byLock(requests, (groups) =>
+      Effect.forEach(groups, ([lockId, group]) => Effect.catch(renewOne(lockId, group), Effect.succeed), {
+        concurrency: 16
+      })
     )
-  }
 
   return Storage.Storage.of({
     claim,

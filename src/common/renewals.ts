@@ -1,5 +1,6 @@
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
+import type { Renew } from "../LockRecord.js"
 import type { RenewAnswer } from "../Storage.js"
 
 /** One answer each; where none succeeded, the failure of all. */
@@ -11,3 +12,37 @@ export const settle = (
     ? Effect.fail(first)
     : Effect.succeed(answers)
 }
+
+/** Renewals of one lock, by several of its holds. */
+export type Group = readonly [lockId: string, requests: ReadonlyArray<Renew>]
+
+/** In the order in which each lock was first named. */
+export const groups = (requests: ReadonlyArray<Renew>): ReadonlyArray<Group> => {
+  const byLock = new Map<string, Array<Renew>>()
+  for (const request of requests) {
+    const group = byLock.get(request.lockId)
+    if (group === undefined) byLock.set(request.lockId, [request])
+    else group.push(request)
+  }
+  return [...byLock]
+}
+
+/**
+ * Renews all, those of one lock together: each alone would miss the version that the other has just written. `renew` answers for each group, with an answer to each of its requests or one failure for
+ * all of them. The answers are told in the order of the requests.
+ */
+export const byLock = <E>(
+  requests: ReadonlyArray<Renew>,
+  renew: (groups: ReadonlyArray<Group>) => Effect.Effect<ReadonlyArray<ReadonlyArray<RenewAnswer> | StorageError>, E>
+): Effect.Effect<ReadonlyArray<RenewAnswer>, E | StorageError> =>
+  Effect.suspend(() => {
+    const grouped = groups(requests)
+    return Effect.flatMap(renew(grouped), (answers) => {
+      const placed = new Map<Renew, RenewAnswer>()
+      grouped.forEach(([, group], n) => {
+        const answer = answers[n]!
+        group.forEach((request, m) => placed.set(request, "_tag" in answer ? answer : answer[m]!))
+      })
+      return settle(requests.map((request) => placed.get(request)!))
+    })
+  })

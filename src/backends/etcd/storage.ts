@@ -69,7 +69,7 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
         )
     )
 
-  /** The requests of one lock travel together: each would miss the other's version. */
+  /** One after the other, on what the one before left. */
   const renewAll = (requests: ReadonlyArray<LockRecord.Renew>) => (found: LockRecord.LockRecord | undefined) => {
     let record = found
     const outcome = requests.map((request) => {
@@ -80,45 +80,31 @@ export const storage = (engine: Engine, keys: Keys, wakeUps: Stream.Stream<strin
     return { record, outcome }
   }
 
-  const renew: Storage.Service["renew"] = (requests) =>
+  const renewGroups = (groups: ReadonlyArray<renewals.Group>) =>
     Effect.gen(function* () {
-      const groups = new Map<string, Array<number>>()
-      requests.forEach(({ lockId }, i) => {
-        const group = groups.get(lockId)
-        if (group === undefined) groups.set(lockId, [i])
-        else group.push(i)
-      })
-      const indices = [...groups.values()]
       const done = yield* engine.run(
         "renew",
-        indices.map((group) => ({
-          lockId: requests[group[0]!]!.lockId,
-          unseen: "read" as const,
-          decide: renewAll(group.map((i) => requests[i]!))
-        }))
+        groups.map(([lockId, group]) => ({ lockId, unseen: "read" as const, decide: renewAll(group) }))
       )
       const wall = yield* Effect.clockWith((clock) => Effect.sync(() => Math.floor(wallMillis(clock) * 1000)))
-      const answers: Array<Storage.RenewAnswer> = []
-      for (const [n, one] of done.entries()) {
-        for (const [m, i] of indices[n]!.entries()) {
-          if (one instanceof StorageError) {
-            answers[i] = one
-            continue
-          }
-          const outcome = one.outcome[m]!
-          answers[i] =
-            outcome._tag === "Renewed"
-              ? { ...outcome, leaseExpireTime: wall + outcome.validFor }
-              : outcome.current === undefined
-                ? outcome
-                : {
-                    _tag: "NotHeld",
-                    current: (yield* engine.estimate({ record: outcome.current, revision: one.seen.revision })).record
-                  }
-        }
-      }
-      return yield* renewals.settle(answers)
-    }).pipe(
+      const answerOf = (outcome: LockRecord.RenewOutcome, revision: number): Effect.Effect<LockRecord.RenewOutcome> =>
+        outcome._tag === "Renewed"
+          ? Effect.succeed({ ...outcome, leaseExpireTime: wall + outcome.validFor })
+          : outcome.current === undefined
+            ? Effect.succeed(outcome)
+            : Effect.map(engine.estimate({ record: outcome.current, revision }), ({ record }) => ({
+                _tag: "NotHeld",
+                current: record
+              }))
+      return yield* Effect.forEach(done, (one): Effect.Effect<StorageError | ReadonlyArray<LockRecord.RenewOutcome>> =>
+        one instanceof StorageError
+          ? Effect.succeed(one)
+          : Effect.forEach(one.outcome, (outcome) => answerOf(outcome, one.seen.revision))
+      )
+    })
+
+  const renew: Storage.Service["renew"] = (requests) =>
+    renewals.byLock(requests, renewGroups).pipe(
       // The cluster that we can reach has no such hold, whatever becomes of the other one: others may lock there already.
       Effect.catchIf(errors.isForeign, () =>
         Effect.succeed(requests.map((): Storage.RenewAnswer => ({ _tag: "NotHeld" })))

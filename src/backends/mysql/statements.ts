@@ -6,6 +6,7 @@
  *
  * `@esl_t` is the one sample of the clock in a packet. Its type is that of a signed integer, so nothing here is ever unsigned.
  */
+import * as renewals from "../../common/renewals.js"
 import * as LockRecord from "../../LockRecord.js"
 import { columnNames, valuesOf, type Row } from "../sql/record.js"
 import { commit, decoded, hex, id as idOf, int, type Packet } from "./packet.js"
@@ -122,9 +123,8 @@ ON DUPLICATE KEY UPDATE
    * holds. What is read afterwards needs no lock: a hold that is in, before the lease end that is told, is renewed until then; leases only grow.
    */
   const renew = (requests: ReadonlyArray<LockRecord.Renew>): Packet => {
-    const byLock = new Map<string, Array<LockRecord.Renew>>()
-    for (const request of requests) byLock.set(request.lockId, [...(byLock.get(request.lockId) ?? []), request])
-    const locks = [...byLock]
+    const locks = renewals
+      .groups(requests)
       .map(([lockId, holds]) => ({ id: hex(lockId), holds }))
       .sort((a, b) => (a.id < b.id ? -1 : 1))
     const ids = locks.map(({ id }) => id).join(", ")

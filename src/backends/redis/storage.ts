@@ -1,6 +1,5 @@
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Result from "#effect/Result"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
 import { freeFor } from "../../common/freeFor.js"
@@ -173,25 +172,13 @@ export const make = (connection: Connection, settings: Settings): Ports => {
   const renewAll = (
     requests: ReadonlyArray<LockRecord.Renew>
   ): Effect.Effect<ReadonlyArray<Storage.RenewAnswer>, StorageError> => {
-    if (!connection.isCluster) return renewSome(requests)
-    const byId = new Map<string, Array<number>>()
-    requests.forEach(({ lockId }, i) => byId.set(lockId, [...(byId.get(lockId) ?? []), i]))
-    return Effect.map(
-      Effect.forEach(
-        byId.values(),
-        (indices) =>
-          Effect.map(Effect.result(renewSome(indices.map((i) => requests[i]!))), (all) =>
-            indices.map((i, j) => [i, Result.isSuccess(all) ? all.success[j]! : all.failure] as const)
-          ),
-        {
-          concurrency: "unbounded"
-        }
-      ),
-      (all) => {
-        const placed = new Map(all.flat())
-        return requests.map((_, i) => placed.get(i)!)
-      }
-    )
+    return connection.isCluster
+      ? renewals.byLock(requests, (groups) =>
+          Effect.forEach(groups, ([, group]) => Effect.catch(renewSome(group), Effect.succeed), {
+            concurrency: "unbounded"
+          })
+        )
+      : Effect.flatMap(renewSome(requests), renewals.settle)
   }
 
   /** What was read of a page of keys, with the time of the same sample. On a cluster each node has its own. */
@@ -291,8 +278,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
           throw new replies.OddReply("the server's answer to a claim is none that is known")
         }
       ),
-    renew: (requests) =>
-      requests.length === 0 ? Effect.succeed([]) : Effect.flatMap(renewAll(requests), renewals.settle),
+    renew: (requests) => (requests.length === 0 ? Effect.succeed([]) : renewAll(requests)),
     release: ({ holdId, lockId }) =>
       ask(
         "release",
