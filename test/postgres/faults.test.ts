@@ -289,4 +289,28 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
     })
   )
+
+  it.live(
+    "nor do connections of the program's pool cost a try that it opened before a failover, and we never used",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const admin = yield* connected(url)
+        const pool = yield* poolAt(url, 3)
+        const { storage } = yield* PostgresStorage.makeFromPool({ pool })
+        const database = new URL(url).pathname.slice(1)
+        yield* ask(admin, `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
+        // The program's own use of its pool: all three are to what cannot write.
+        const opened = yield* Effect.promise(() => Promise.all([pool.connect(), pool.connect(), pool.connect()]))
+        const settings = yield* Effect.promise(() =>
+          Promise.all(opened.map((one) => one.query("SHOW transaction_read_only")))
+        )
+        // One was opened before, by the storage.
+        assert.isAtLeast(settings.filter(({ rows }) => rows[0].transaction_read_only === "on").length, 2)
+        yield* ask(admin, `ALTER DATABASE ${database} RESET default_transaction_read_only`)
+        opened[0].release(true)
+        for (const one of opened.slice(1)) one.release()
+        assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
+      })
+  )
 })

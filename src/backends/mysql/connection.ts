@@ -107,19 +107,13 @@ export interface Options {
   readonly run: fibers.Run
 }
 
-export interface Opening {
-  /** By `performance.now()`. */
-  readonly since: number
-  readonly abort: (error: unknown) => void
-}
-
 const timedOut = () => Object.assign(new Error("connect ETIMEDOUT"), { code: "ETIMEDOUT", syscall: "connect" })
 
-/** `done` is called once: with an error, or with a connection that is ready. Nothing here throws. */
+/** `done` is called once: with an error, or with a connection that is ready. Nothing here throws. Returns what gives the attempt up. */
 export const open = (
   { patience, run, seconds, source }: Options,
   done: (error: unknown, connection?: Mysql.Connection) => void
-): Opening => {
+): (() => void) => {
   let socket: Net.Socket | undefined
   let over = false
   let stopAsking: (() => void) | undefined
@@ -187,5 +181,5 @@ export const open = (
     })
     if (!asked) stopAsking = () => stop()
   }
-  return { since: performance.now(), abort: end }
+  return () => end(timedOut())
 }

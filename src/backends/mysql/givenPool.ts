@@ -36,13 +36,9 @@ export const make = (pool: Mysql.Pool | MysqlPromise.Pool | undefined): Executor
       take: (_, done) =>
         core.getConnection((error, connection) => (error === null ? done(undefined, connection) : done(error))),
       give: (connection) => (connection as Mysql.PoolConnection).release(),
-      drop: (connection) => connection.destroy()
-    },
-    {
-      width: settings?.config?.connectionLimit ?? 10,
-      own: undefined,
-      isAsked: false,
+      drop: (connection) => connection.destroy(),
       isClosed: () => settings?._closed === true
-    }
+    },
+    { width: settings?.config?.connectionLimit ?? 10, own: undefined, isAsked: false }
   )
 }

@@ -1,63 +1,42 @@
 /**
- * Sessions whose packet nobody waits for any more. To close a connection does not end a packet that waits for a lock: it goes on at the server. So what of them may still be there is counted, and a
- * pool never has more at the server than its size and so many again.
+ * Sessions whose packet nobody waits for any more. To close a connection does not end a packet that waits for a lock: it goes on at the server. It is said goodbye to, and
+ * counted until the server hangs up, too, or until it has surely ended the packet.
  *
  * Nobody is killed: a session is known by a number alone, and behind a proxy, or after a failover, that number is somebody else's.
  */
 import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
+import * as shared from "../sql/sessions.js"
+import * as limits from "./limits.js"
 
-export interface Sessions {
-  /** Nobody waits for its answer any more; after `longest` milliseconds the server has ended it. Returns what is to be called if the answer comes all the same. */
-  readonly giveUp: (connection: Mysql.Connection, longest: number) => () => void
+export interface Sessions extends shared.Sessions<Mysql.Connection> {
   /** Hangs up on all. */
   readonly abandon: () => void
 }
 
-export interface Options {
-  /** The most that are left to themselves at once. Beyond, those given up keep their place in the pool. */
-  readonly spare: number
-  /** Closes a connection, and gives its place to another. */
-  readonly drop: (connection: Mysql.Connection) => void
-}
-
-export const make = ({ drop, spare }: Options): Sessions => {
+export const make = (spare: number, drop: (connection: Mysql.Connection) => void): Sessions => {
   const left = new Set<Net.Socket>()
-  /** They wait, in their places, for one of those that are left to be gone. */
-  const waiting: Array<() => void> = []
-
-  /** Says goodbye, which the server hears when it is done: then it hangs up, too. */
-  const leave = (connection: Mysql.Connection, longest: number) => {
-    const { stream } = connection as unknown as { readonly stream: Net.Socket }
-    const gone = () => {
-      clearTimeout(timer)
-      stream.destroy()
-      if (left.delete(stream)) waiting.shift()?.()
-    }
-    const timer = setTimeout(gone, longest)
-    timer.unref()
-    left.add(stream)
-    stream.once("close", gone)
-    drop(connection)
-    if (stream.destroyed) gone()
-  }
-
-  return {
-    giveUp: (connection, longest) => {
-      let isHere = true
-      const next = () => {
-        if (!isHere) return void waiting.shift()?.()
-        isHere = false
-        leave(connection, longest)
+  const { giveUp } = shared.make<Mysql.Connection>({
+    spare,
+    stop: () => 0,
+    leave: (connection, millis, gone) => {
+      const { stream } = connection as unknown as { readonly stream: Net.Socket }
+      const over = () => {
+        clearTimeout(timer)
+        stream.destroy()
+        if (left.delete(stream)) gone()
       }
-      if (left.size < spare) next()
-      else waiting.push(next)
-      return () => {
-        if (!isHere) return
-        isHere = false
-        drop(connection)
-      }
+      const timer = setTimeout(over, limits.longest(limits.secondsOf(millis)))
+      timer.unref()
+      left.add(stream)
+      stream.once("close", over)
+      drop(connection)
+      if (stream.destroyed) over()
     },
+    drop
+  })
+  return {
+    giveUp,
     abandon: () => {
       for (const stream of left) stream.destroy()
     }

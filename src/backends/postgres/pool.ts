@@ -4,6 +4,7 @@ import type * as Scope from "#effect/Scope"
 import * as Pg from "pg"
 import { givenUpBefore } from "../shared/patience.js"
 import type { Executor } from "../sql/executor.js"
+import { farewell } from "../sql/farewell.js"
 import * as connection from "./connection.js"
 import { keepsConnection } from "./errors.js"
 import { destroy } from "./listener.js"
@@ -18,9 +19,6 @@ export interface OwnPoolOptions {
   /** A transaction pooler stands between: no settings of the connection, no named statements. */
   readonly pooler: boolean
 }
-
-/** How long the goodbyes may take, in milliseconds. */
-const farewell = 1_000
 
 /** Longer than a refresh interval, so that a renewal finds its connection open. */
 const idleTimeout = 60_000
@@ -106,19 +104,17 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
           return { pool, clients, connecting, direct, closed: false }
         }),
         (own) =>
-          Effect.callback<void>((resume) => {
-            own.closed = true
-            const until = performance.now() + farewell
-            void own.pool.end()
+          farewell(
+            () => {
+              own.closed = true
+              void own.pool.end()
+            },
             // The pool's own end forgets clients before their sockets are closed.
-            const look = () => {
-              if (own.clients.size === 0) return resume(Effect.void)
-              if (performance.now() < until) return void setTimeout(look, 5)
+            () => own.clients.size === 0,
+            () => {
               for (const client of own.clients.keys()) destroy(client as Pg.Client)
-              resume(Effect.void)
             }
-            look()
-          })
+          )
       ),
       (own) =>
         poolExecutor.make(own.pool, {

@@ -1,18 +1,13 @@
-/** Sessions whose statement nobody waits for any more. What of them may still be at the server is counted, so that a pool never has more there than its size and so many again. */
+/** Sessions of a pool of `pg` whose statement nobody waits for any more. */
 import * as Pg from "pg"
-
-export interface Sessions {
-  /** Nobody waits for its answer any more. Returns what is to be called if it comes all the same. */
-  readonly giveUp: (client: Pg.PoolClient, millis: number) => () => void
-}
+import * as shared from "../sql/sessions.js"
 
 export interface Options {
-  /** The most that are left to themselves at once. Beyond, those given up keep their place in the pool. */
   readonly spare: number
   /** After so many milliseconds the server has ended the statement by itself. */
   readonly longest: number
   /** Whether the server can be asked to stop a statement of this client. A pooler might stop somebody else's. */
-  readonly cancel: (client: Pg.PoolClient) => boolean
+  readonly canStop: (client: Pg.PoolClient) => boolean
 }
 
 interface Internals {
@@ -26,9 +21,6 @@ interface CancelConnection extends Pg.Connection {
   readonly requestSsl: () => void
   readonly cancel: (processID: number, secretKey: number) => void
 }
-
-/** How long the server has to answer that it stopped, in milliseconds. */
-const patience = (millis: number): number => Math.min(500, Math.max(50, millis / 4))
 
 /**
  * Asks the server to stop what the session of this client is doing. Safe only for a session that is never used again: the request may come late, and then it stops whatever runs
@@ -59,47 +51,19 @@ const quietly = (act: () => void): void => {
   }
 }
 
-export const make = (options: Options): Sessions => {
-  let left = 0
-  /** They wait, in their places, for one of those that are left to be gone. */
-  const waiting: Array<() => void> = []
-
-  /** The connection is closed, and its session may go on at the server: it is counted until it cannot. */
-  const leave = (client: Pg.PoolClient) => {
-    left++
-    quietly(() => client.release(true))
-    setTimeout(() => {
-      left--
-      waiting.shift()?.()
-    }, options.longest).unref()
-  }
-
-  return {
-    giveUp: (client, millis) => {
-      let state: "asked" | "waiting" | "gone" = "asked"
-      const next = () => {
-        if (state !== "waiting") return waiting.shift()?.()
-        state = "gone"
-        leave(client)
-      }
-      const overdue = () => {
-        if (state !== "asked") return
-        state = "waiting"
-        if (left < options.spare) return next()
-        waiting.push(next)
-      }
-      if (options.cancel(client)) {
-        quietly(() => cancel(client))
-        setTimeout(overdue, patience(millis)).unref()
-      } else {
-        overdue()
-      }
-      return () => {
-        // It has stopped, or its connection is gone: its session ends with the connection.
-        if (state === "gone") return
-        state = "gone"
-        quietly(() => client.release(true))
-      }
-    }
-  }
+export const make = ({ canStop, longest, spare }: Options): shared.Sessions<Pg.PoolClient> => {
+  const drop = (client: Pg.PoolClient) => quietly(() => client.release(true))
+  return shared.make({
+    spare,
+    stop: (client, millis) => {
+      if (!canStop(client)) return 0
+      quietly(() => cancel(client))
+      return shared.patience(millis)
+    },
+    leave: (client, _, gone) => {
+      drop(client)
+      setTimeout(gone, longest).unref()
+    },
+    drop
+  })
 }
