@@ -49,8 +49,9 @@ export const make = (
 
   const executor = shared.make<Packet, Mysql.Connection>(connections, {
     width,
-    isShared: own === undefined,
-    execute: (connection, { statement: packet }, millis, done) => {
+    // All that the program's pool has may be from before a failover, whoever has used it last.
+    mostTries: own === undefined ? width : 1,
+    execute: (connection, { statement: packet }, millis, _left, done) => {
       const wrapped = wrap(connection, limits.secondsOf(millis))
       connection.query({ ...asIs, sql: sqlOf(packet, wrapped) }, (error, results) =>
         done(error, () => rowsOf(packet, results, wrapped))
@@ -67,7 +68,7 @@ export const make = (
       )
     },
     keepsConnection: errors.keepsConnection,
-    isWrongServer: errors.isWrongServer,
+    isWrongServer: (error, isOld) => (isOld || own === undefined) && errors.isWrongServer(error),
     isMiss: ({ statement: { miss } }, error) => miss !== undefined && errors.numberOf(error) === miss,
     errors: {
       ...errors,

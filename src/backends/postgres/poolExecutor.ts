@@ -48,8 +48,9 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
     },
     {
       width,
-      isShared: !options.own,
-      execute: (client, { statement, values }, _, done) =>
+      // All that the program's pool has may be from before a failover, whoever has used it last.
+      mostTries: options.own ? 1 : width,
+      execute: (client, { statement, values }, _millis, _left, done) =>
         client.query(
           options.pooler
             ? { text: statement.text, values: values as Array<unknown> }
@@ -63,7 +64,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
       }).giveUp,
       recover: give,
       keepsConnection: errors.keepsConnection,
-      isWrongServer: errors.isWrongServer,
+      isWrongServer: (error, isOld) => (isOld || !options.own) && errors.isWrongServer(error),
       errors: { ...errors, fromDriver: (operation, error, phase) => errors.fromDriver(operation, error, phase, facts) }
     }
   )

@@ -28,13 +28,14 @@ export interface Connections<C> {
 /** What an operation is, to a driver and its errors. */
 export interface Driver<S, C> {
   readonly width: number
-  /** The connections are the program's: all that its pool has may be from before a failover, whoever has used them last. */
-  readonly isShared: boolean
-  /** Sends it. `done` is called once, with an error, or with what reads the answer and throws where it cannot. */
+  /** How often another connection is tried for one operation. */
+  readonly mostTries: number
+  /** Sends it, where `left` of the milliseconds are left. `done` is called once, with an error, or with what reads the answer and throws where it cannot. */
   readonly execute: (
     connection: C,
     query: Query<S>,
     millis: number,
+    left: number,
     done: (error: unknown, read: () => ReadonlyArray<Row>) => void
   ) => void
   /** Nobody waits for its answer any more. Returns what is to be called if that comes all the same. */
@@ -42,8 +43,10 @@ export interface Driver<S, C> {
   /** Gives a connection back that is as good as before, after an error. */
   readonly recover: (connection: C) => void
   readonly keepsConnection: (error: unknown) => boolean
-  /** Nothing was done, and another connection may lead to the server that can. */
-  readonly isWrongServer: (error: unknown) => boolean
+  /** Its session is still what it was at its start. Asked after each answer. */
+  readonly isFit?: ((connection: C) => boolean) | undefined
+  /** Nothing was done, and another connection may lead to the server that can. `isOld`: this one was there before the operation. */
+  readonly isWrongServer: (error: unknown, isOld: boolean) => boolean
   /** The error is an answer: there is nothing to be done, no row. */
   readonly isMiss?: ((query: Query<S>, error: unknown) => boolean) | undefined
   readonly errors: {
@@ -77,17 +80,15 @@ const done = { _tag: "Done", late: ignore } as const
  * would cost more than the rest of what is done here.
  */
 export const make = <S, C extends Emitter>(connections: Connections<C>, driver: Driver<S, C>): Executor<S> => {
-  const { errors, isShared, width } = driver
+  const { errors, mostTries, width } = driver
   const listened = new WeakSet<C>()
   /** When each connection last answered; and when one last did not. Older ones may be dead in silence, or at a server that cannot write: they are not tried one by one. */
   const answeredAt = new WeakMap<C, number>()
   let suspectAt = Number.NEGATIVE_INFINITY
-  /** How often another connection is tried for one operation. */
-  const mostTries = isShared ? width : 1
-
   const suspect = () => {
     suspectAt = performance.now()
   }
+  const isFit = (connection: C) => driver.isFit?.(connection) !== false
 
   const run = (operation: string, query: Query<S>, millis: number, answer: (result: Answer) => void) => {
     const startedAt = performance.now()
@@ -118,15 +119,18 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
       Math.min(millis, longestTimer)
     )
 
+    /** The connection is not tried again, nor are those that have not answered since. */
+    const mistrust = (connection: C) => {
+      suspect()
+      connections.drop(connection)
+    }
+
     const failed = (connection: C, isOld: boolean, error: unknown) => {
-      const isWrong = driver.isWrongServer(error)
-      if (driver.keepsConnection(error)) driver.recover(connection)
-      else {
-        suspect()
-        connections.drop(connection)
-      }
-      // A connection from before a failover: nothing was done, and a new one may lead to the server that can.
-      if (isWrong && isOld && tries++ < mostTries) {
+      const isWrong = driver.isWrongServer(error, isOld)
+      if (isFit(connection) && driver.keepsConnection(error)) driver.recover(connection)
+      else mistrust(connection)
+      // Such as a connection from before a failover.
+      if (isWrong && tries++ < mostTries) {
         state = connecting
         return connect()
       }
@@ -144,8 +148,10 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
         connections.drop(connection)
         return fail(errors.odd(operation, cause))
       }
-      answeredAt.set(connection, performance.now())
-      connections.give(connection)
+      if (isFit(connection)) {
+        answeredAt.set(connection, performance.now())
+        connections.give(connection)
+      } else mistrust(connection)
       end(Result.succeed(rows))
     }
 
@@ -167,10 +173,12 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
         listened.add(connection)
         connection.on("error", ignore)
       }
-      const isOld = isShared || (before !== undefined && before < startedAt)
+      const isOld = before !== undefined && before < startedAt
       state = { _tag: "Executing", connection }
       try {
-        driver.execute(connection, query, millis, (error, read) => answered(connection, isOld, error, read))
+        driver.execute(connection, query, millis, startedAt + millis - performance.now(), (error, read) =>
+          answered(connection, isOld, error, read)
+        )
       } catch (error) {
         connections.drop(connection)
         fail(errors.fromDriver(operation, error, "executing"))
