@@ -23,6 +23,8 @@ export const query = (url: string, sql: string, values?: ReadonlyArray<unknown>,
     const connection = Mysql.createConnection({ uri: url, multipleStatements: true, connectTimeout: timeoutMillis })
     const end = (result: Effect.Effect<ReadonlyArray<any>, Error>) => {
       connection.destroy()
+      // The driver's own waits for the server to hang up, too.
+      ;(connection as unknown as { readonly stream: { readonly destroy: () => void } }).stream.destroy()
       resume(result)
     }
     connection.on("error", (error) => end(Effect.fail(error)))

@@ -4,6 +4,7 @@ import type * as MysqlPromise from "mysql2/promise"
 import { invalid } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 import type { Executor } from "../sql/executor.js"
+import { hangUp } from "./connection.js"
 import type { Packet } from "./packet.js"
 import * as poolExecutor from "./poolExecutor.js"
 
@@ -36,7 +37,8 @@ export const make = (pool: Mysql.Pool | MysqlPromise.Pool | undefined): Executor
       take: (_, done) =>
         core.getConnection((error, connection) => (error === null ? done(undefined, connection) : done(error))),
       give: (connection) => (connection as Mysql.PoolConnection).release(),
-      drop: (connection) => connection.destroy(),
+      drop: hangUp,
+      forget: (connection) => connection.destroy(),
       isClosed: () => settings?._closed === true
     },
     { width: settings?.config?.connectionLimit ?? 10, own: undefined, isAsked: false }

@@ -34,8 +34,12 @@ export const make = ({
               one.on("error", gone)
               one.on("end", gone)
             },
-            end: (one, gone) => one.end(gone),
-            destroy: (one) => one.destroy()
+            // The driver says that it has ended when it has said so itself. It has, when the server hangs up.
+            end: (one, gone) => {
+              connection.streamOf(one).once("close", gone)
+              one.end()
+            },
+            destroy: connection.hangUp
           },
           poolSize
         )

@@ -32,11 +32,8 @@ const asIs: Omit<Mysql.QueryOptions, "sql"> = {
   namedPlaceholders: false
 }
 
-export const make = (
-  connections: shared.Connections<Mysql.Connection>,
-  { isAsked, own, width }: Options
-): PoolExecutor => {
-  const givenUp = sessions.make(width, connections.drop)
+export const make = (connections: sessions.Connections, { isAsked, own, width }: Options): PoolExecutor => {
+  const givenUp = sessions.make(width, connections)
   /** How long a session of ours waits for locks, where it is not what it was made with. */
   const limitOf = new WeakMap<Mysql.Connection, number>()
 

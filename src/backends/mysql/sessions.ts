@@ -6,21 +6,29 @@
  */
 import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
-import * as shared from "../sql/sessions.js"
+import type * as shared from "../sql/poolExecutor.js"
+import * as sessions from "../sql/sessions.js"
+import { streamOf } from "./connection.js"
 import * as limits from "./limits.js"
 
-export interface Sessions extends shared.Sessions<Mysql.Connection> {
+/** Where connections come from that may be left to themselves. */
+export interface Connections extends shared.Connections<Mysql.Connection> {
+  /** Gives its place to another, and leaves it open. */
+  readonly forget: (connection: Mysql.Connection) => void
+}
+
+export interface Sessions extends sessions.Sessions<Mysql.Connection> {
   /** Hangs up on all. */
   readonly abandon: () => void
 }
 
-export const make = (spare: number, drop: (connection: Mysql.Connection) => void): Sessions => {
+export const make = (spare: number, { drop, forget }: Connections): Sessions => {
   const left = new Set<Net.Socket>()
-  const { giveUp } = shared.make<Mysql.Connection>({
+  const { giveUp } = sessions.make<Mysql.Connection>({
     spare,
     stop: () => 0,
     leave: (connection, millis, gone) => {
-      const { stream } = connection as unknown as { readonly stream: Net.Socket }
+      const stream = streamOf(connection)
       const over = () => {
         clearTimeout(timer)
         stream.destroy()
@@ -30,7 +38,8 @@ export const make = (spare: number, drop: (connection: Mysql.Connection) => void
       timer.unref()
       left.add(stream)
       stream.once("close", over)
-      drop(connection)
+      forget(connection)
+      connection.destroy()
       if (stream.destroyed) over()
     },
     drop

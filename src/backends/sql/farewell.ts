@@ -1,7 +1,7 @@
 import * as Effect from "#effect/Effect"
 
 /** How long the goodbyes may take, in milliseconds. */
-const longest = 1_000
+export const longest = 1_000
 
 /** Waits until a pool that has begun to close is empty, and hangs up on what is left of it then. */
 export const farewell = (close: () => void, isEmpty: () => boolean, hangUp: () => void): Effect.Effect<void> =>

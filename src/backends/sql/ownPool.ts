@@ -1,7 +1,7 @@
 /** A small pool for locks alone. A driver's own could neither ask for its URL anew, nor keep a place for a session that is still at the server. */
 import type * as Effect from "#effect/Effect"
 import { givenUpBefore } from "../shared/patience.js"
-import { farewell } from "./farewell.js"
+import { farewell, longest as longestGoodbye } from "./farewell.js"
 import type { Connections, Taker } from "./poolExecutor.js"
 
 export interface Driver<C> {
@@ -9,9 +9,9 @@ export interface Driver<C> {
   readonly open: (done: (error: unknown, connection?: C) => void) => () => void
   /** Calls `gone` when the connection has ended by itself. May be called again and again then. */
   readonly watch: (connection: C, gone: () => void) => void
-  /** Says goodbye, and calls `gone` when that is done. */
+  /** Says goodbye, and calls `gone` when that is done. A dead network never does it: the pool waits for a bounded time. */
   readonly end: (connection: C, gone: () => void) => void
-  /** Closes it at once. Does no harm to one that is closed. */
+  /** Closes it at once, whatever the other side does, so that nothing of it is left in this process. Does no harm to one that is closed. */
   readonly destroy: (connection: C) => void
 }
 
@@ -65,7 +65,16 @@ export class OwnPool<C> implements Connections<C> {
 
   readonly drop = (connection: C): void => {
     this.driver.destroy(connection)
-    this.leave(connection)
+    this.forget(connection)
+  }
+
+  /** Its place is another's, whatever becomes of it. */
+  readonly forget = (connection: C): void => {
+    if (!this.live.delete(connection)) return
+    const at = this.idle.findIndex((one) => one.connection === connection)
+    if (at >= 0) this.idle.splice(at, 1)
+    this.used--
+    this.serve()
   }
 
   /** A place of the pool that waits in vain is worth less than a new attempt: else a few seconds of a network that swallows everything cost as many seconds more. */
@@ -126,7 +135,7 @@ export class OwnPool<C> implements Connections<C> {
   private opened(connection: C, since: number): void {
     if (this.closing) return this.driver.destroy(connection)
     this.live.set(connection, since)
-    this.driver.watch(connection, () => this.leave(connection))
+    this.driver.watch(connection, () => this.forget(connection))
     this.give(connection)
   }
 
@@ -139,15 +148,11 @@ export class OwnPool<C> implements Connections<C> {
   }
 
   private part(connection: C): void {
-    this.driver.end(connection, () => this.leave(connection))
-  }
-
-  /** Its place is another's, whatever becomes of it. */
-  private leave(connection: C): void {
-    if (!this.live.delete(connection)) return
-    const at = this.idle.findIndex((one) => one.connection === connection)
-    if (at >= 0) this.idle.splice(at, 1)
-    this.used--
-    this.serve()
+    const timer = setTimeout(() => this.drop(connection), longestGoodbye)
+    timer.unref()
+    this.driver.end(connection, () => {
+      clearTimeout(timer)
+      this.forget(connection)
+    })
   }
 }

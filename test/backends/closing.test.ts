@@ -1,0 +1,74 @@
+/** A layer that closes while its network is dead leaves no socket: one would hold the process up, or pile up in it, for as long as nobody hangs up. */
+import { assert, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Layer from "#effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "#effect/Scope"
+import * as Net from "node:net"
+import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
+import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
+import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
+import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
+import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
+import * as Storage from "../../src/Storage.js"
+import type * as Instance from "../harness/instance.js"
+import * as Mongo from "../harness/mongo.js"
+import * as Frames from "../harness/mysqlFrames.js"
+import * as Proxy from "../harness/proxy.js"
+import { describeServer, type ServerUnavailable } from "../harness/server.js"
+import * as Shared from "../harness/shared.js"
+
+/** The sockets that lead to this port and hold this process up. Node.js documents no way to ask for them. */
+const socketsTo = (port: number): number => {
+  const { _getActiveHandles } = process as unknown as { readonly _getActiveHandles: () => ReadonlyArray<unknown> }
+  return _getActiveHandles.call(process).filter((handle) => handle instanceof Net.Socket && handle.remotePort === port)
+    .length
+}
+
+const suite = (
+  name: string,
+  server: Effect.Effect<Instance.Address & { readonly url: string }, ServerUnavailable, Scope.Scope>,
+  layer: (url: Redacted.Redacted) => Layer.Layer<Storage.Storage, unknown>,
+  protocol: Proxy.Options["protocol"] = "bytes"
+) =>
+  describeServer(`the end of ${name}`, server, (server) => {
+    it.live.each([
+      ["idle", false],
+      ["waiting for an answer", true]
+    ] as const)("closes all its sockets on a network that is dead, when it is %s", ([, busy]) =>
+      Effect.gen(function* () {
+        const proxy = yield* Proxy.make(server, { protocol })
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const storage = yield* Layer.build(layer(Redacted.make(proxy.url(server.url))))
+            const get = Effect.provide(
+              Effect.flatMap(Storage.Storage, ({ get }) => get("nothing")),
+              storage
+            )
+            yield* get
+            assert.isAbove(proxy.connections(), 0)
+            yield* proxy.hang(true)
+            if (busy) yield* Effect.forkChild(get)
+            yield* Effect.sleep("50 millis")
+          })
+        )
+        yield* Effect.sync(() => socketsTo(proxy.port) === 0).pipe(
+          Effect.delay("20 millis"),
+          Effect.repeat({ until: (gone) => gone }),
+          Effect.timeout("15 seconds")
+        )
+      })
+    )
+  })
+
+await suite("PostgresStorage", Shared.postgres, (url) => PostgresStorage.layer({ url }), "postgres")
+await suite("MysqlStorage", Shared.mysql("mysql8"), (url) => MysqlStorage.layer({ url }), Frames.watch)
+await suite("RedisStorage", Shared.redis, (url) => RedisStorage.layer({ url }))
+await suite("EtcdStorage", Shared.etcd, (url) => EtcdStorage.layer({ url }))
+await suite("MongoStorage", Shared.mongo, (url) =>
+  MongoStorage.layer({
+    url: Redacted.make(Mongo.watchedSeldom(Redacted.value(url))),
+    mode: "versioned",
+    wakeUps: false
+  })
+)
