@@ -14,7 +14,7 @@ const work = (name: string) =>
 const started = Effect.sleep("20 millis")
 
 const program = Effect.gen(function* () {
-  yield* Effect.fork(work("a child of withLock")).pipe(Effect.zipRight(started), StorageLock.withLock("foo"))
+  yield* Effect.fork(work("a child of withLock")).pipe(Effect.andThen(started), StorageLock.withLock("foo"))
 
   yield* Effect.scoped(
     Effect.gen(function* () {
@@ -24,7 +24,7 @@ const program = Effect.gen(function* () {
     })
   )
 
-  const daemon = yield* Effect.forkDaemon(work("a daemon")).pipe(Effect.zipLeft(started), StorageLock.withLock("foo"))
+  const daemon = yield* Effect.forkDaemon(work("a daemon")).pipe(Effect.tap(started), StorageLock.withLock("foo"))
   yield* Fiber.interrupt(daemon)
 })
 

@@ -26,7 +26,7 @@ const manual = Effect.scoped(
     const told = yield* Effect.fork(Effect.flip(lock.lost))
 
     // Before each step, so that none is begun on a lock that is gone. No I/O.
-    const ended = yield* Effect.flip(Effect.forever(Effect.zipRight(lock.check, Effect.sleep("50 millis"))))
+    const ended = yield* Effect.flip(Effect.forever(Effect.andThen(lock.check, Effect.sleep("50 millis"))))
     console.log(`check: ${ended._tag}`)
 
     console.log(`lost: ${(yield* Fiber.join(told)).reason}`)

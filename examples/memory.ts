@@ -17,4 +17,4 @@ const free = Effect.map(StorageLock.isLocked("must-serial-operation-resource-foo
   console.log(`held after the scope: ${locked}`)
 )
 
-await Effect.runPromise(Effect.zipRight(program, free).pipe(Effect.provide(Locks)))
+await Effect.runPromise(Effect.andThen(program, free).pipe(Effect.provide(Locks)))

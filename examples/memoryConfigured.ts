@@ -33,7 +33,7 @@ const program = Effect.gen(function* () {
       // An option of one acquire goes over that of its layer.
       const lock = yield* StorageLock.acquire("invoices", { leaseExpireAfter: "20 seconds" })
       const left = yield* lock.check
-      console.log(`surely held for more than the 10 seconds of the layer: ${Duration.greaterThan(left, "10 seconds")}`)
+      console.log(`surely held for more than the 10 seconds of the layer: ${Duration.toSeconds(left) > 10}`)
       console.log(`in the same namespace: ${yield* process(options)(StorageLock.isLocked("invoices"))}`)
       console.log(`in another: ${yield* process({ namespace: "shipping" })(StorageLock.isLocked("invoices"))}`)
     })

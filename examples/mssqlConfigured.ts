@@ -52,4 +52,4 @@ const program = Effect.gen(function* () {
   )
 })
 
-NodeRuntime.runMain(Effect.zipRight(Effect.provide(migrate, Sql), Effect.provide(program, Locks)))
+NodeRuntime.runMain(Effect.andThen(Effect.provide(migrate, Sql), Effect.provide(program, Locks)))

@@ -23,7 +23,7 @@ const outer = StorageLock.withLock(
   "job-7"
 )
 
-const program = Effect.zipRight(outer, StorageLock.isLocked("foo")).pipe(
+const program = Effect.andThen(outer, StorageLock.isLocked("foo")).pipe(
   Effect.map((locked) => console.log(`held at the end: ${locked}`))
 )
 

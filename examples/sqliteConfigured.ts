@@ -1,6 +1,6 @@
 /** SQLite in detail: the table is made by a migration of the program's own, and the storage only uses it. */
-import { SqliteClient } from "@effect/sql-sqlite-node"
-import { Effect, Layer } from "effect"
+import Sqlite from "better-sqlite3"
+import { Effect, Layer, Option } from "effect"
 import { StorageLock } from "effect-storage-lock"
 import * as SqliteStorage from "effect-storage-lock/SqliteStorage"
 
@@ -8,10 +8,11 @@ const filename = process.env["LOCK_FILE"] ?? "locks.db"
 const table = "app locks"
 
 /** In earnest: a file among the program's other migrations. */
-const migrate = Effect.gen(function* () {
-  const sql = yield* SqliteClient.SqliteClient
-  for (const statement of SqliteStorage.ddl({ table }).split(";\n").slice(0, -1)) yield* sql.unsafe(statement)
-}).pipe(Effect.provide(SqliteClient.layer({ filename })))
+const migrate = Effect.sync(() => {
+  const database = new Sqlite(filename)
+  database.exec(SqliteStorage.ddl({ table }))
+  database.close()
+})
 
 const Locks = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
   Layer.provide(
@@ -30,9 +31,6 @@ const Locks = StorageLock.layer({ leaseExpireAfter: "10 seconds" }).pipe(
 
 const program = StorageLock.withLock((lock) => StorageLock.get(lock.lockId), "nightly-report", {
   ownerLabel: "worker-1"
-}).pipe(
-  Effect.flatten,
-  Effect.map((info) => console.log(`${info.ownerLabel} holds ${info.lockId}`))
-)
+}).pipe(Effect.map((info) => console.log(`${Option.getOrThrow(info).ownerLabel} holds nightly-report`)))
 
-await Effect.runPromise(Effect.zipRight(migrate, program.pipe(Effect.provide(Locks))))
+await Effect.runPromise(Effect.andThen(migrate, program.pipe(Effect.provide(Locks))))

@@ -23,7 +23,7 @@ const turn = (lock: StorageLock.Lock) =>
 
 const worker = () =>
   StorageLock.withLock(turn, "must-serial-operation-resource-foo").pipe(
-    Effect.repeatN(4),
+    Effect.repeat({ times: 4 }),
     // Provided here, each worker builds a layer of its own, as processes do.
     Effect.provide(Locks)
   )

@@ -1,5 +1,5 @@
 /** Not to wait, to wait for a time only, and to be told who has the lock. */
-import { Effect, Layer, Option } from "effect"
+import { DateTime, Effect, Layer, Option } from "effect"
 import { MemoryStorage, StorageLock } from "effect-storage-lock"
 
 const program = Effect.scoped(
@@ -17,7 +17,7 @@ const program = Effect.scoped(
       Effect.catchTag("LockTimeout", (error) =>
         Effect.sync(() => {
           console.log(
-            `withLock: held by ${error.holderLabel}, its lease lasts beyond now: ${(error.until?.epochMillis ?? 0) > Date.now()}`
+            `withLock: held by ${error.holderLabel}, its lease lasts beyond now: ${error.until !== undefined && DateTime.toEpochMillis(error.until) > Date.now()}`
           )
           // The message says it all: who waited how long, and who has it since when and until when.
           console.log(

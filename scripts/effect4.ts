@@ -21,7 +21,8 @@ const tested = [
   "test/redis/conformance",
   "test/etcd/conformance",
   "test/mysql/conformance",
-  "test/mongo/conformance"
+  "test/mongo/conformance",
+  "test/project/readme"
 ]
 
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {

@@ -33,25 +33,42 @@ const target = (file: string, room: string, name: string): string => {
   return `${relative.startsWith(".") ? relative : `./${relative}`}.js`
 }
 
-/** This one shows Effect 3 to its users: the docs have it, and a table of what is another name on Effect 4. That the table is right is shown by its use here. */
+/** The rows of a table of names: what stands in Effect 3, and in Effect 4. */
+const rows = (page: string): ReadonlyArray<readonly [from: string, to: string]> =>
+  [...Fs.readFileSync(Path.join(root, page), "utf8").matchAll(/^\| `([^`]+)` \| `([^`]+)` \|$/gm)].map(
+    ([, from, to]) => [from!, to!] as const
+  )
+
+const renamed = (page: string, text: string): string =>
+  rows(page).reduce((all, [from, to]) => all.replaceAll(from, to), text)
+
+/** Users see Effect 3 in the documentation and the examples, and a table of what has another name in Effect 4. In the package for Effect 4 they see those names. */
+const names = "docs/effect-4.md"
+
+/** The same for this test, which the documentation shows as it is: a page of its own has the rest of its names. */
 const shown = { file: "test/core/ownService.test.ts", docs: "docs/testing-your-service.md" }
 
-const renamed = (text: string): string => {
-  const docs = Fs.readFileSync(Path.join(root, shown.docs), "utf8")
-  const rows = [...docs.matchAll(/^\| `([^`]+)` \| `([^`]+)` \|$/gm)]
-  return rows.reduce((all, [, from, to]) => {
-    if (!all.includes(from!)) throw new Error(`${shown.docs} renames ${from}, which is not in ${shown.file}`)
-    return all.replaceAll(from!, to!)
-  }, text)
+const ownService = (text: string): string => {
+  for (const [from] of rows(shown.docs))
+    if (!text.includes(from)) throw new Error(`${shown.docs} renames ${from}, which it does not show`)
+  return renamed(names, renamed(shown.docs, text))
 }
 
-const converted = (file: string, text: string): string =>
-  file === shown.file
-    ? renamed(text)
-    : text.replaceAll(
-        /(["'])#(effect|harness)\/([\w/]+)\1/g,
-        (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote
-      )
+/** Fenced code, in a page or in a comment. */
+const renamedBlocks = (file: string, text: string): string =>
+  text.replace(/^(?:\s*\* )?```ts\n[^]*?^(?:\s*\* )?```/gm, (block) =>
+    file === shown.docs ? ownService(block) : renamed(names, block)
+  )
+
+const converted = (file: string, text: string): string => {
+  if (file === shown.file) return ownService(text)
+  if (file.endsWith(".md")) return renamedBlocks(file, text)
+  if (/^examples\/\w+\.ts$/.test(file)) return renamed(names, text)
+  return renamedBlocks(file, text).replaceAll(
+    /(["'])#(effect|harness)\/([\w/]+)\1/g,
+    (_, quote: string, room: string, name: string) => quote + target(file, room, name) + quote
+  )
+}
 
 /** The `package.json` of the copy. */
 export const manifest = (): string => {
@@ -83,7 +100,7 @@ export const make = (folder: string): void => {
     else
       write(
         Path.join(folder, file),
-        /\.[cm]?tsx?$/.test(file) ? converted(file, Fs.readFileSync(from, "utf8")) : Fs.readFileSync(from)
+        /\.([cm]?tsx?|md)$/.test(file) ? converted(file, Fs.readFileSync(from, "utf8")) : Fs.readFileSync(from)
       )
   }
   const known = new Set(files)

@@ -1,4 +1,4 @@
-/** Whatever code the documentation shows compiles, as a reader would paste it, and its links lead somewhere. */
+/** Whatever code the documentation shows compiles, as a reader would paste it, on both majors of Effect; and its links lead somewhere. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -40,6 +40,11 @@ const shown = [
   ...pages.flatMap((file) => blocksOf(file, read(file))),
   ...modules.flatMap((file) => blocksOf(file, uncommented(read(file))))
 ]
+
+/** The examples that run on both majors: the table names those that need Effect 3. */
+const examples = [...read("examples/README.md").matchAll(/^\| \[`(\w+\.ts)`\].*\| (.*)\|$/gm)]
+  .filter(([, , needs]) => !needs!.includes("Effect 3"))
+  .map(([, name]): Block => ({ at: `examples/${name}`, text: read(`examples/${name}`) }))
 
 /** All blocks as modules of one program: what is wrong with each, by its place in the documentation. */
 const check = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
@@ -110,6 +115,13 @@ describe("the documentation", () => {
     assert.match(found ?? "", /^the test itself: Argument of type 'number'/)
     assert.deepStrictEqual(others, [])
   })
+
+  // With Effect 3 they are part of the project that `npm run check` compiles.
+  if (!("imports" in JSON.parse(read("package.json"))))
+    it("comes with examples that compile on Effect 4", () => {
+      assert.isAbove(examples.length, 25)
+      assert.deepStrictEqual(check(examples), [])
+    })
 
   for (const page of pages) {
     it(`${page}: every link into the repository leads somewhere`, () => {
