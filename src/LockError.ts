@@ -17,9 +17,10 @@ const ownerText = (ownerId: string, label: string): string =>
   label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
 
 /**
- * The lock was not had within `acquireTimeout` (or before the `retry` schedule ended).
+ * The lock was not acquired within `acquireTimeout`, or before the `retry` schedule ended.
  *
- * `lockId` and `ownerId` are of who waited. `heldBy` is the holder, in the words of `StorageLock.get`, as the storage last told it; absent if it was not asked, or does not say.
+ * `lockId` and `ownerId` are those of the waiter. `heldBy` is the holder as the storage last reported it, in the form of `StorageLock.get`. It is absent if
+ * the storage was not asked or did not say.
  *
  * @since 0.1.0
  * @category errors
@@ -65,7 +66,8 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
  * - `Expired`: its local deadline passed before the storage confirmed a renewal
  * - `Taken`: the storage says that somebody else has the lock
  * - `Forced`: an operator took it away
- * - `Vanished`: the storage has no record of this hold any more, and nobody is known to have taken it: flushed, evicted, restored from a backup, dropped, or hidden from us
+ * - `Vanished`: the storage has no record of this hold any more, and nobody is known to have taken it. The record was flushed, evicted, restored from a backup,
+ *   dropped, or hidden
  * - `HeldTooLong`: it was held for as long as its option `holdAtMost` allows
  * - `Closed`: the layer was closed under it
  * - `Released`: it was given back in order (only `check`, `renew` and `guard` say so; `lost` never does)
@@ -82,7 +84,7 @@ export const LostReason = Reason
 export type LostReason = Reason
 
 /**
- * The hold is over: nothing may be done any more on the strength of it. Final, even if the storage would still renew it.
+ * The hold is over: stop the work that it protected. This is final, even if the storage would still renew it.
  *
  * @since 0.1.0
  * @category errors
@@ -92,11 +94,14 @@ export class LockLost extends Schema.TaggedError<LockLost>("effect-storage-lock/
   ownerId: Schema.String,
   token: Schema.Number,
   reason: LostReason,
-  /** More about the reason: what the storage last said when it could not renew, or what it has in place of this hold. */
+  /** More about the reason: the storage's last error, or what it has in place of this hold. */
   detail: Schema.optional(Schema.String),
-  /** Whether the body of `withLock`, `withLockIfAvailable` or `guard` ran to its end before anything could stop it (a blocked event loop): what it did is done, and may not have been alone. Absent where it was stopped. */
+  /**
+   * Whether the body of `withLock`, `withLockIfAvailable` or `guard` ran to its end, because a blocked event loop kept it from being interrupted. Another
+   * holder may have run at the same time. Absent if the body was interrupted.
+   */
   completed: Schema.optional(Schema.Boolean),
-  /** What that body gave. */
+  /** The result of that body. */
   result: Schema.optional(Schema.Unknown)
 }) {
   override get message(): string {
@@ -127,8 +132,8 @@ export class InvalidLockId extends Schema.TaggedError<InvalidLockId>("effect-sto
 }
 
 /**
- * An option that makes no sense, or (field `ownerId`) is missing where the acquire could only wait for its own fiber. Names the field, the kind of the value (never the value of a secret) and the
- * rule. Raised before any I/O.
+ * An invalid option. With field `ownerId`: the acquire has no owner id and could only wait for its own fiber. The error names the field, the rule and the
+ * kind of the value, never the value of a secret. Raised before any I/O.
  *
  * @since 0.1.0
  * @category errors
@@ -148,7 +153,7 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("effect-s
  * - `Connection`: it cannot be reached, or the connection broke
  * - `Timeout`: no answer in time
  * - `Conflict`: too many others at once (deadlock, serialization failure, version misses, a busy file)
- * - `Permission`: it refuses us
+ * - `Permission`: it refuses the login or the operation
  * - `Schema`: its table is missing, foreign, or of a newer format
  * - `Closed`: the layer is closed
  * - `Unknown`: anything else; see `cause`
@@ -173,7 +178,7 @@ export const StorageErrorReason = Schema.Literals([
 export type StorageErrorReason = typeof StorageErrorReason.Type
 
 /**
- * The storage failed. `applied` says whether the operation may have happened all the same: `"no"` is certain, `"unknown"` is a lost reply.
+ * The storage failed. `applied` says whether the operation may have taken effect: `"no"` is certain, `"unknown"` is a lost reply.
  *
  * @since 0.1.0
  * @category errors
@@ -197,7 +202,7 @@ export class StorageError extends Schema.TaggedError<StorageError>("effect-stora
 export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions | StorageError
 
 /**
- * Whether something is an error of this library: for handlers that are given errors of many kinds.
+ * Whether a value is an error of this library. For handlers that receive errors of many kinds.
  *
  * @since 0.1.0
  * @category guards
@@ -213,7 +218,8 @@ const isInvalid = (error: unknown): error is InvalidLockId | InvalidOptions =>
   error instanceof InvalidLockId || error instanceof InvalidOptions
 
 /**
- * Turns `InvalidLockId` and `InvalidOptions` into defects: for lock ids and options that are constants of the program, where either is a bug. Keep them typed where an id comes from outside.
+ * Turns `InvalidLockId` and `InvalidOptions` into defects. For programs whose lock ids and options are constants, so that either error is a bug. Keep the
+ * errors typed if an id comes from outside.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * What a program is told of a lock.
+ * What a program learns about a lock.
  *
  * @since 0.1.0
  */
@@ -10,10 +10,10 @@ import { unchecked } from "#effect/schemas"
 import type { LockRecord } from "./LockRecord.js"
 
 /**
- * The public view of a held lock, as the storage last told it. Times are by the storage's clock; for a storage without one
- * (`guarantees.clock === "observed"`) they are this process's estimates.
+ * The public view of a held lock, as the storage last reported it. Its times are those of the storage's clock. For a storage without a clock
+ * (`guarantees.clock === "observed"`) they are estimates of this process.
  *
- * It is a schema as well: a response of an `HttpApi`, say. Encoded, its times are ISO strings in UTC.
+ * It is also a schema, so it can be a response of an `HttpApi`. Encoded times are ISO strings in UTC.
  *
  * @since 0.1.0
  * @category models
@@ -22,11 +22,11 @@ export class LockInformation extends Schema.Class<LockInformation>("effect-stora
   lockId: Schema.String,
   /** Empty if an operator revoked the lock and its lease has not yet ended. */
   ownerId: Schema.String,
-  /** Who the holder is, for people: the `ownerLabel` of its layer. Empty if it gave none. */
+  /** Tells people who the holder is: the `ownerLabel` of its layer. Empty if the layer has none. */
   ownerLabel: Schema.String,
   /** Grows with every change of the lock. */
   version: Schema.Number,
-  /** Fencing token: grows with every new hold, for ever. */
+  /** Fencing token. Grows with every new hold. */
   token: Schema.Number,
   /** How many times its owner holds it. */
   lockCount: Schema.Number,

@@ -1,8 +1,8 @@
 /**
  * The record of a lock, and the one pure function that says how it may change.
  *
- * `step` *is* the specification: the memory storage, `VersionedStore.toStorage` and the model of the conformance kit run it; a native statement
- * of a backend must agree with it, and the kit checks that it does.
+ * `step` *is* the specification. The memory storage, `VersionedStore.toStorage` and the model of the conformance kit run it. A backend's native statements
+ * must agree with it, and the kit checks that.
  *
  * All times are integers, microseconds since the Unix epoch by the storage's clock; all spans are integers, microseconds.
  *
@@ -12,23 +12,23 @@ import "#effect/major"
 import * as Schema from "#effect/Schema"
 
 /**
- * What a storage keeps for one lock id. A free lock keeps its record (with no holds): it is the memory that lets tokens and versions only grow.
+ * What a storage keeps for one lock id. A free lock keeps its record, without holds, because it remembers the last token and version.
  *
  * @since 0.1.0
  * @category models
  */
 export interface LockRecord {
   readonly lockId: string
-  /** `"exclusive"`, or a kind that a later version of this library, or another lock over the same store, brings. One id is never of two kinds at once. */
+  /** `"exclusive"`, or the kind of a later version of this library or of another lock over the same store. One id is never of two kinds at once. */
   readonly kind: string
   /** Format of the record, for fleets of mixed versions of this library. */
   readonly format: number
   readonly ownerId: string
-  /** Who the holder is, for people; absent if it did not say. Decides nothing. Of the hold that began: a deeper one keeps it. */
+  /** Tells people who the holder is. Absent if the holder has no label. It decides nothing. A nested hold keeps the label of the first one. */
   readonly ownerLabel?: string | undefined
-  /** The live hold ids, in the order in which they came. Empty: the lock is free. */
+  /** The live hold ids, oldest first. Empty if the lock is free. */
   readonly holds: ReadonlyArray<string>
-  /** Fencing token. Grows with every new hold, for ever; below 2^53. */
+  /** Fencing token. Grows with every new hold. Below 2^53. */
   readonly token: number
   /** Grows with every change. */
   readonly version: number
@@ -88,8 +88,8 @@ export const format = 1
 export const exclusive = "exclusive"
 
 /**
- * Stands in `holds` for holds that an operator revoked with `when: "leaseEnd"`: it blocks others until the lease ends, and nobody can renew
- * or deepen it, because no hold id has these characters and no owner has the empty id.
+ * Replaces the hold ids in `holds` after an operator revoked the lock with `when: "leaseEnd"`. It blocks others until the lease ends. Nobody can renew it or
+ * enter it again, because no hold id has these characters and no owner has the empty id.
  *
  * @since 0.1.0
  * @category constants
@@ -97,7 +97,7 @@ export const exclusive = "exclusive"
 export const revokedHold = "*".repeat(22)
 
 /**
- * Take the lock if it is free or expired; deepen it if the owner already holds it; the same again if this hold id is already in.
+ * Takes the lock if it is free or expired. Adds a hold if the owner already has it. Gives the same answer again if this hold id is already in the record.
  *
  * @since 0.1.0
  * @category requests
@@ -109,12 +109,12 @@ export interface Claim {
   readonly holdId: string
   /** Microseconds. */
   readonly lease: number
-  /** Stored beside the owner, for people. Empty is none. */
+  /** Stored beside the owner, for people. Empty means none. */
   readonly ownerLabel?: string | undefined
 }
 
 /**
- * Push the lease end out, for this hold only.
+ * Extends the lease, for this hold only.
  *
  * @since 0.1.0
  * @category requests
@@ -127,7 +127,7 @@ export interface Renew {
 }
 
 /**
- * Take this hold out. The last one frees the lock.
+ * Removes this hold. Removing the last one frees the lock.
  *
  * @since 0.1.0
  * @category requests
@@ -138,8 +138,8 @@ export interface Release {
 }
 
 /**
- * An operator takes the lock away from the hold with this token. `"leaseEnd"` keeps others out until the lease ends (safe); `"now"` frees it
- * at once (the former holder may not have noticed yet).
+ * An operator takes the lock away from the hold with this token. `"leaseEnd"` keeps others out until the lease ends, which is safe. `"now"` frees the lock at
+ * once, although the former holder may not have noticed yet.
  *
  * @since 0.1.0
  * @category requests
@@ -172,8 +172,8 @@ export type ClaimOutcome =
   | { readonly _tag: "Held"; readonly holder?: LockRecord | undefined; readonly retryAfter?: number | undefined }
 
 /**
- * `NotHeld` tells the record that there is, whoever holds it and whether or not it is live; none if the storage has no record of the lock. By it a holder learns *why*:
- * taken, forced, expired, or forgotten.
+ * `NotHeld` has the present record, whether or not it is live, or none if the storage has no record of the lock. It tells a holder *why* it lost the lock:
+ * taken, forced, expired or forgotten.
  *
  * @since 0.1.0
  * @category outcomes
@@ -207,7 +207,7 @@ export type OutcomeOf<R extends Request["_tag"]> = R extends "Claim"
       : RevokeOutcome
 
 /**
- * The record after a request, and the answer. `record` is the very same reference if nothing changed: then nothing need be written.
+ * The record after a request, and the answer. If nothing changed, `record` is the same reference, and nothing has to be written.
  *
  * @since 0.1.0
  * @category models

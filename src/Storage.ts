@@ -1,8 +1,8 @@
 /**
- * The port between the lock and a storage: a handful of atomic, idempotent operations, judged by the storage's own clock.
+ * The port between the lock and a storage: a few atomic, idempotent operations, timed by the storage's own clock.
  *
- * What each operation does is said by `LockRecord.step`; what else a storage must keep is said here, and checked by the conformance
- * kit of `effect-storage-lock/testing`.
+ * `LockRecord.step` specifies what each operation does. This module specifies what else a storage must guarantee. The conformance kit,
+ * `effect-storage-lock/testing`, checks both.
  *
  * @since 0.1.0
  */
@@ -26,7 +26,7 @@ import type {
 } from "./LockRecord.js"
 
 /**
- * What a storage promises of itself.
+ * Facts about a storage.
  *
  * @since 0.1.0
  * @category models
@@ -35,22 +35,23 @@ export interface Guarantees {
   /** The storage's name, for messages. */
   readonly name: string
   /**
-   * Whose clock ends a lease: the `storage`'s own; time `observed` by waiters on their monotonic clocks; or a `session` of the storage.
+   * What ends a lease: the `storage`'s own clock, time `observed` by waiters on their monotonic clocks, or a `session` of the storage.
    */
   readonly clock: "storage" | "observed" | "session"
   /**
-   * Whether leases end in `real` time, as in every storage outside of this process, or by the `Clock` of the program, as in memory. Under a `TestClock` locks over a `real` one go by the real clock all the same, with a
-   * warning. Without it: by the program's, and if that is not the real one a warning says so.
+   * Whether leases end in `real` time, as in every storage outside of this process, or by the `Clock` of the program, as in memory. Locks over a `real`
+   * storage use the real clock even under a `TestClock`, and log a warning. If absent, the program's `Clock` counts, and a warning is logged if that is not
+   * the real one.
    */
   readonly time?: "real" | "program" | undefined
   /**
-   * The grain of the clock that ends leases, in microseconds: leases are rounded up to a multiple of it. Finer would be a promise that the clock does not keep. That it moves by several grains
-   * at once, as some do, is for `clockMargin` to cover.
+   * The smallest step of the clock that ends leases, in microseconds. Leases are rounded up to a multiple of it. If the clock sometimes moves by several
+   * steps at once, `clockMargin` must cover that.
    */
   readonly leaseGranularity: number
-  /** Shorter leases are refused, in microseconds. */
+  /** The shortest lease that is accepted, in microseconds. */
   readonly shortestLease: number
-  /** Longest lock id, in bytes of UTF-8, that is stored as it is. */
+  /** The longest lock id that is stored unchanged, in bytes of UTF-8. */
   readonly longestId: number
 }
 
@@ -66,7 +67,7 @@ export interface Snapshot {
 }
 
 /**
- * What came of one renewal of many.
+ * The outcome of one renewal of many.
  *
  * @since 0.1.0
  * @category models
@@ -87,8 +88,8 @@ export type RenewAnswer = RenewOutcome | StorageError
  * 9. never inside the program's own transaction
  * 10. every failure is a `StorageError`, judged by codes
  *
- * An operation that is interrupted has an unknown effect; a storage that would harm others by it makes itself uninterruptible.
- * An operation should end within `TimeLimit`, with reason `Timeout` if it must.
+ * An operation that is interrupted has an unknown effect. If the interruption could harm others, the storage makes the operation uninterruptible. An
+ * operation should end within `TimeLimit`, and fail with reason `Timeout` if it cannot.
  *
  * @since 0.1.0
  * @category models
@@ -96,8 +97,8 @@ export type RenewAnswer = RenewOutcome | StorageError
 export interface Service {
   readonly claim: (request: Claim) => Effect.Effect<ClaimOutcome, StorageError>
   /**
-   * One answer per request, in their order. One lock id may occur several times, with different hold ids. What fails for some of them only (a record that cannot be read,
-   * a node of several) is the answer to those, and costs the others nothing.
+   * One answer per request, in the order of the requests. One lock id may occur several times, with different hold ids. If only some of them fail (an
+   * unreadable record, one node of several), the error is the answer to those alone.
    */
   readonly renew: (requests: ReadonlyArray<Renew>) => Effect.Effect<ReadonlyArray<RenewAnswer>, StorageError>
   readonly release: (request: Release) => Effect.Effect<ReleaseOutcome, StorageError>
@@ -107,13 +108,13 @@ export interface Service {
   /** All locks that are held, read in pages. */
   readonly list: Stream.Stream<Snapshot, StorageError>
   /**
-   * Drops the records of locks whose last lease ended longer than this ago, and says how many. At least an hour: shorter is raised to it,
-   * so that the clock has certainly passed the tokens that are forgotten. A storage without a clock drops none.
+   * Deletes the records of locks whose last lease ended longer ago than this, and returns their number. Less than an hour is raised to an hour, so that the
+   * clock has certainly passed the forgotten tokens. A storage without a clock deletes none.
    */
   readonly purge: (olderThan: Duration.Input) => Effect.Effect<number, StorageError>
   /**
-   * Hints that a waiter for this lock id (or, with `"all"`, for any) may try again. May be lost, late or repeated; never needed for correctness. Never fails: it heals
-   * itself, and says `"all"` when it may have missed some. The core runs it once per layer.
+   * Hints that a waiter for this lock id (or, with `"all"`, for any) may try again. They may be lost, late or repeated: correctness never depends on them.
+   * The stream never fails. It recovers by itself, and emits `"all"` when it may have missed some. The core runs it once per layer.
    */
   readonly wakeUps: Stream.Stream<string>
   readonly guarantees: Guarantees
@@ -126,8 +127,8 @@ export interface Service {
 export class Storage extends Context.Service<Storage, Service>()("effect-storage-lock/Storage") {}
 
 /**
- * How long the caller of the present operation will wait for it. The core sets it around every call; a storage bounds its waiting for
- * connections, locks and answers by it, and by its own option, whichever is shorter.
+ * How long the caller of the current operation will wait for it. The core sets it around every call. A storage must limit its waiting for connections, locks
+ * and answers to this or to its own option, whichever is shorter.
  *
  * @since 0.1.0
  * @category references

@@ -1,5 +1,5 @@
 /**
- * A distributed lock as a scoped resource: leased, fenced, reentrant for its owner, and told in time when it is lost.
+ * A distributed lock as a scoped resource. It has a lease and a fencing token, is reentrant for its owner, and tells its holder in time when it is lost.
  *
  * @since 0.1.0
  */
@@ -44,7 +44,7 @@ export {
 } from "./core/api.js"
 
 /**
- * Whether something is a `Lock`, be it held or over: `lock.check` tells which.
+ * Whether a value is a `Lock`. It may be held or over: `lock.check` says which.
  *
  * @since 0.1.0
  * @category guards
@@ -54,7 +54,8 @@ export const isLock = (self: unknown): self is Lock => Predicate.hasProperty(sel
 /**
  * The lock service of a program. Its layer needs a `Storage`; each backend module gives one.
  *
- * The functions of this module take it from the context. A service of your own takes it once, when it is built, so that its methods need nothing of their callers:
+ * The functions of this module take it from the context. A service of your own can take it once, when it is built. Then its methods need nothing from their
+ * callers' context:
  *
  * @example
  * ```ts
@@ -79,8 +80,8 @@ export const isLock = (self: unknown): self is Lock => Predicate.hasProperty(sel
 export class StorageLock extends Context.Service<StorageLock, Service>()("effect-storage-lock/StorageLock") {}
 
 /**
- * Where hold ids, and owner ids that are not given, come from: 128 random bits as 22 characters base64url. To be replaced only by simulations,
- * which want the same ids again: two holds with one id would be one.
+ * Makes hold ids, and owner ids that are not given: 128 random bits as 22 characters of base64url. Only simulations should replace it, to get the same ids
+ * again. Two holds with the same id would count as one.
  *
  * @since 0.1.0
  * @category references
@@ -88,13 +89,14 @@ export class StorageLock extends Context.Service<StorageLock, Service>()("effect
 export const Ids: typeof Ids_ = Ids_
 
 /**
- * Acquires a lock, waiting for it if need be, and holds it until the scope closes. Meanwhile its lease is renewed.
+ * Acquires a lock and holds it until the scope closes. Waits if somebody else has it. The lease is renewed in the background.
  *
- * - The `ownerId` is the reentrancy key: whoever has the same one enters again, in whatever fiber or process, so there is no exclusion between them. Without an `ownerId` each acquire is an owner of
- *   its own. An acquire for which its own fiber holds the lock, in the body of `withLock`, and that has no owner id could only wait for itself: it fails with `InvalidOptions` at once.
- * - In one process waiters are served in order; between processes there is no order.
- * - The scope's body is *not* stopped when the lock is lost: use `lock.lost`, `lock.check` or `lock.guard`, or `withLock`, which does it.
- * - Fibers forked into the scope end before the release; daemons, and children that outlive the scope, do not.
+ * - The `ownerId` is the reentrancy key: two acquires with the same one do not exclude each other, in whatever fiber or process they run. Without an `ownerId`
+ *   each acquire excludes all others.
+ * - An acquire without an `ownerId` in the body of `withLock` on the same lock could only wait for itself. It fails with `InvalidOptions` at once.
+ * - Waiters of one process are served in order. Between processes there is no order.
+ * - What runs in the scope is *not* stopped when the lock is lost: use `lock.lost`, `lock.check` or `lock.guard`. `withLock` does this for you.
+ * - Fibers forked into the scope end before the release. Daemons, and children that outlive the scope, do not.
  *
  * @example
  * ```ts
@@ -125,8 +127,9 @@ export const tryAcquire = (
   Effect.flatMap(StorageLock, (service) => service.tryAcquire(...args))
 
 /**
- * As `tryAcquire`, with the holder in the same answer: an Either on Effect 3, a Result on Effect 4. `Right`, or success, is the lock. `Left`, or failure, is who has it, as the storage says, for a response 409 that tells so. It makes no more requests than
- * `tryAcquire`. It is `None` where the storage does not say.
+ * As `tryAcquire`, with the holder in the same answer: an `Either` with Effect 3, a `Result` with Effect 4. `Right`, or success, is the lock. `Left`, or
+ * failure, is the holder, or `None` if the storage does not name one. It makes no more requests than `tryAcquire`. Use it for a response 409 that says who
+ * has the lock.
  *
  * @example
  * ```ts
@@ -150,7 +153,7 @@ export const tryAcquireOrHolder = (
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
 /**
- * Any string, for those who must tell it from a body: a string gives `Unit` a type, and a body leaves it at its default.
+ * Any string. It lets the compiler tell a lock id from a body: a string gives `Unit` a type, and a body leaves it at its default.
  *
  * @since 0.3.0
  * @category models
@@ -162,8 +165,8 @@ export interface LockId<Unit> {
 type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
 
 /**
- * `withLock` as data-first, `(body, lockId, …)`, and as data-last, `(lockId, …)(body)`. One signature, where two overloads would do, because the compiler then names the one thing that is wrong in a
- * call: of overloads it says for each why it does not fit.
+ * `withLock` as data-first, `(body, lockId, …)`, and as data-last, `(lockId, …)(body)`. It is one signature and not two overloads, so that the compiler's
+ * error names the one thing that is wrong in a call. For overloads it would say of each why it does not fit.
  *
  * @since 0.3.0
  * @category models
@@ -207,8 +210,11 @@ const dual =
   }
 
 /**
- * Runs a body under a lock: acquires it, interrupts the body if it is lost (before anybody else can have it), and releases it however the body ends.
- * The result of the body is never masked by a release that fails. Fibers that the body forks end before the release. To enter the same lock again in the body, give the owner id of the hold:
+ * Runs a body under a lock. Acquires the lock, and releases it however the body ends. If the lock is lost, interrupts the body before anybody else can have
+ * the lock.
+ *
+ * A release that fails never hides the result of the body. Fibers that the body forks end before the release. To enter the same lock again in the body, pass
+ * the owner id of the hold:
  * `withLock(lockId, { ownerId: lock.ownerId })`.
  *
  * @example
@@ -236,7 +242,7 @@ export const withLockIfAvailable: WithLockIfAvailable = dual((service, body, ...
 ) as never
 
 /**
- * Who holds a lock, if anybody does.
+ * Who holds a lock, if anybody does. Diagnostic only: the answer may be stale when you read it.
  *
  * @since 0.1.0
  * @category accessors
@@ -245,7 +251,7 @@ export const get = (lockId: string): Effect.Effect<Option.Option<LockInformation
   Effect.flatMap(StorageLock, (service) => service.get(lockId))
 
 /**
- * Whether anybody holds a lock.
+ * Whether anybody holds a lock. Diagnostic only: the answer may be stale when you read it.
  *
  * @since 0.1.0
  * @category accessors
@@ -254,7 +260,7 @@ export const isLocked = (lockId: string): Effect.Effect<boolean, TryError, Stora
   Effect.flatMap(StorageLock, (service) => service.isLocked(lockId))
 
 /**
- * All locks of this layer's namespace that somebody holds, read in pages: no snapshot of one moment.
+ * All locks of this layer's namespace that somebody holds. They are read in pages, so this is no snapshot of one moment.
  *
  * @since 0.1.0
  * @category accessors
@@ -264,10 +270,10 @@ export const list: Stream.Stream<LockInformation, StorageError, StorageLock> = S
 )
 
 /**
- * Takes a lock away from the hold with this token, whoever has it; `false` if that hold is over already. For operators.
+ * Takes a lock away from the hold with this token. Gives `false` if that hold is already over. For operators.
  *
- * `"leaseEnd"` keeps everybody out until the lease ends: safe, for by then the holder has noticed. `"now"` frees the lock at once: the former holder may go on until
- * it notices, at its next renewal. Be sure that it is dead, or that the resource rejects its token.
+ * `"leaseEnd"` keeps everybody out until the lease ends. It is safe, because the holder notices before that. `"now"` frees the lock at once, and the former
+ * holder may go on until its next renewal. Make sure that it is dead, or that the resource rejects its token.
  *
  * @since 0.1.0
  * @category accessors
@@ -279,7 +285,7 @@ export const forceRelease = (
   Effect.flatMap(StorageLock, (service) => service.forceRelease(lockId, options))
 
 /**
- * The lock service as a scoped effect, for those who build it without a layer. Closing the scope does what closing `layer` does.
+ * The lock service as a scoped effect, for programs that build it without a layer. Closing the scope does what closing `layer` does.
  *
  * @since 0.1.0
  * @category constructors
@@ -288,8 +294,8 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
   internal.make(options)
 
 /**
- * A lock service over the `Storage` in the context. One refresher renews all its holds. Closing it fails `lost` of what is still held with reason
- * `Closed`, gives bodies a moment, and releases the rest.
+ * A lock service over the `Storage` in the context. One refresher renews all its holds. When the layer closes, holds are lost with reason `Closed`, bodies
+ * have a second to end, and then the locks are released.
  *
  * @example
  * ```ts

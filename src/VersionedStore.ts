@@ -1,7 +1,7 @@
 /**
- * The smaller port: a store that can compare-and-set a record by its version. `toStorage` makes a lock storage of it.
+ * The smaller port: a store that can compare-and-set a record by its version. `toStorage` turns it into a lock storage.
  *
- * Stores with nothing better than compare-and-set implement this; so does every backend, for locks of other kinds to stand on.
+ * Implement it for stores that have nothing better than compare-and-set. Every backend implements it too, as the base for locks of other kinds.
  *
  * @since 0.1.0
  */
@@ -23,7 +23,7 @@ import * as LockRecord from "./LockRecord.js"
 import * as Storage from "./Storage.js"
 
 /**
- * The record is not at the version that was expected (or, for `create`, is there already). The one conflict of this port; nothing was written.
+ * The record is not at the expected version or, for `create`, already exists. Nothing was written. It is the only conflict of this port.
  *
  * @since 0.1.0
  * @category errors
@@ -37,7 +37,7 @@ export class VersionMiss extends Schema.TaggedError<VersionMiss>("effect-storage
 }
 
 /**
- * Each write is atomic, durable as far as the store is, and outside the program's own transaction. Reads see the newest acknowledged write.
+ * Each write is atomic, as durable as the store, and outside the program's own transaction. Reads see the newest acknowledged write.
  *
  * @since 0.1.0
  * @category models
@@ -60,9 +60,9 @@ export interface Service {
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockRecord.LockRecord>, StorageError>
   /** Every record, held or free, read in pages. */
   readonly list: Stream.Stream<LockRecord.LockRecord, StorageError>
-  /** The store's one clock, microseconds since the Unix epoch. Absent where there is none to trust: then expiry is observed. */
+  /** The store's one clock, in microseconds since the Unix epoch. Leave it out if there is no trustworthy clock: then expiry is observed. */
   readonly time?: Effect.Effect<number, StorageError> | undefined
-  /** See `Storage`. Absent: waiters poll. */
+  /** See `Storage`. If absent, waiters poll. */
   readonly wakeUps?: Stream.Stream<string> | undefined
   readonly guarantees: Omit<Storage.Guarantees, "clock">
 }
@@ -79,8 +79,8 @@ export class VersionedStore extends Context.Service<VersionedStore, Service>()("
  */
 export interface Options {
   /**
-   * What to do when somebody else was faster. When it ends, the operation fails with reason `Conflict`. Default: three tries at once, then
-   * jittered and growing pauses, about 30 tries in all.
+   * When to try again after another client was faster. When the schedule ends, the operation fails with reason `Conflict`. Default: three immediate tries,
+   * then jittered and growing pauses, about 30 tries in all.
    */
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
@@ -99,11 +99,11 @@ export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recu
 )
 
 /**
- * A lock storage over compare-and-set: reads the record, asks `LockRecord.step`, writes the answer by version, and begins anew on a miss.
+ * A lock storage over compare-and-set. It reads the record, applies `LockRecord.step`, writes the result if the version is unchanged, and starts again if not.
  *
- * With `time`, leases end by the store's clock. Without, they are **observed**: the record holds the length of its lease, and a waiter takes over only after it has
- * seen one unchanged version for the holder's whole lease on its own monotonic clock. That needs no clock at all to be right, only to run at the
- * right rate; the price is that a waiter that comes late waits for a whole lease.
+ * With `time`, leases end by the store's clock. Without it they are **observed**: the record holds the length of its lease, and a waiter takes over only
+ * after it has seen one unchanged version for that whole length on its own monotonic clock. This needs no correct clock, only clocks of about the same rate.
+ * The price is that a waiter that comes late waits for a whole lease.
  *
  * @example
  * ```ts

@@ -11,54 +11,58 @@ import type { InvalidLockId, InvalidOptions, LockLost, LockTimeout, StorageError
 import type { LockInformation } from "../LockInformation.js"
 
 /**
- * All optional; given to the layer, and overridable per acquire. What makes no sense is refused with `InvalidOptions`.
+ * All are optional. They are given to the layer, and can be overridden per acquire. Invalid values are rejected with `InvalidOptions`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options {
-  /** The lease: how long after its last renewal a dead holder's lock becomes free. Default 30 seconds. */
+  /** The lease: how long after its last renewal the lock of a dead holder becomes free. Default 30 seconds. */
   readonly leaseExpireAfter?: Duration.Input | undefined
   /** How often a hold is renewed. Default a third of the lease. */
   readonly leaseRefreshInterval?: Duration.Input | undefined
   /**
-   * How long `acquire` and `withLock` wait, in all, before they fail: with `LockTimeout` if somebody has the lock, with a `StorageError` if the storage does not answer. Default: for ever.
+   * How long `acquire` and `withLock` wait in total. Then they fail with `LockTimeout` if somebody has the lock, or with `StorageError` if the storage does
+   * not answer. Default: forever.
    *
-   * It bounds `tryAcquire` and `withLockIfAvailable` as well, which wait for one answer of the storage. Their default: half a second; five seconds where the storage has not answered this
-   * layer yet, since it may have to be connected to first; and a quarter of a second more if this process itself stood still.
+   * It also limits `tryAcquire` and `withLockIfAvailable`, which wait for one answer of the storage. Their default is half a second, or five seconds if the
+   * storage has not yet answered this layer, because it may have to connect first. They wait a quarter of a second longer if this process itself stood still.
    */
   readonly acquireTimeout?: Duration.Input | undefined
   /**
-   * When to ask again for a lock that somebody else has, if nothing tells sooner. When it ends, `acquire` fails with `LockTimeout`.
+   * When to ask again for a lock that somebody else has, if no wake-up comes sooner. When it ends, `acquire` fails with `LockTimeout`.
    * Default: jittered, growing from 20 ms to half a second.
    */
   readonly retry?: Schedule.Schedule<unknown> | undefined
   /**
-   * A hold counts as lost this long before its lease ends, by this process's clock. It must cover what the storage's clock may step in a lease, what clocks
-   * differ by between a storage and its replica after a failover, and 0.1 % of the lease. Default the larger of 100 ms and a twentieth of the lease.
+   * A hold counts as lost this long before its lease ends, by this process's clock. It must exceed the sum of: the largest step of the storage's clock during
+   * a lease, the clock difference after a failover, and 0.1 % of the lease. Default: the larger of 100 ms and a twentieth of the lease.
    */
   readonly clockMargin?: Duration.Input | undefined
   /**
-   * How long a hold may last, from its claim on: then it is lost with reason `HeldTooLong`, though it could be renewed, so that a body that hangs does not keep the lock for ever. `withLock` and
-   * `lock.guard` interrupt their body; a scope of `acquire` is not stopped, as with every loss. Each hold has its own bound, a nested one of the same owner too. Above zero. Default, and
-   * `"infinity"`: for ever.
+   * How long a hold may last, counted from its claim. Then it is lost with reason `HeldTooLong`, so a body that hangs does not keep the lock forever. As with
+   * every loss, `withLock` and `lock.guard` interrupt their body, and the scope of `acquire` is not stopped. Each hold has its own limit, nested holds of one
+   * owner too. Must be above zero. Default: `"infinity"`.
    */
   readonly holdAtMost?: Duration.Input | "infinity" | undefined
   /**
-   * What `withLock`, `withLockIfAvailable` and `lock.guard` end in if their body ran to its end, but its hold was over by then, because nothing could stop it in time (a blocked event loop): with `"fail"`, the default, in `LockLost`, with `completed: true` and what the body gave as `result`; with `"succeed"` in what it gave. A loss is logged in any case. A body that failed by
-   * itself fails with its own error.
+   * How `withLock`, `withLockIfAvailable` and `lock.guard` end if their body succeeded, but its hold was already over, because a blocked event loop kept it
+   * from being interrupted. `"fail"`, the default: in `LockLost`, with `completed: true` and the value of the body as `result`. `"succeed"`: in that value.
+   * The loss is logged in any case. A body that fails ends in its own error.
    */
   readonly lostAtEnd?: "fail" | "succeed" | undefined
   /**
-   * Who a holder is, for people: stored beside the owner id, and shown in `LockTimeout`, `get` and `list`. Decides nothing, so any number of owners may share it. Default the
-   * host's name and the process id; empty for none. At most 255 UTF-16 units.
+   * Tells people who a holder is. It is stored beside the owner id, and shown in `LockTimeout`, `get` and `list`. It decides nothing, so any number of owners
+   * may share it. Default: host name and process id. Empty for none. At most 255 UTF-16 units.
    */
   readonly ownerLabel?: string | undefined
   /**
-   * Drops the records of locks that have been free for longer than this: at least an hour; `"infinity"` or `false` for never. Of the layer only. Default a day: fencing tokens go on from the storage's
-   * clock, so they need a record only where that was set back, and a day outlasts a wrong time zone. It is done in the background, about every twenty-fourth of this time (from ten minutes to a day),
-   * by one of the processes that share the storage, for all namespaces: the shortest time that any of them gives counts. Without effect where the storage has no clock of its own (`guarantees.clock`
-   * is not `"storage"`, as for etcd).
+   * Records of locks that have been free for longer than this are deleted. At least an hour; `"infinity"` or `false` for never. Of the layer only. Default: a
+   * day. Tokens continue from the storage's clock, so they need the record only if that clock was set back, and a day outlasts a wrong time zone.
+   *
+   * It runs in the background, about every twenty-fourth of this time (from ten minutes to a day), in one of the processes that share the storage. It covers
+   * all namespaces, so the shortest value of these processes counts. It has no effect if the storage has no clock of its own (`guarantees.clock` is not
+   * `"storage"`, as on etcd).
    */
   readonly purgeAfter?: Duration.Input | "infinity" | false | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */
@@ -73,14 +77,14 @@ export interface Options {
  */
 export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"> {
   /**
-   * The reentrancy key: two acquires with the same owner id do *not* exclude each other, wherever they run. Default a random one for each acquire, which excludes everybody
-   * else. Give one only to enter a lock again that the same piece of work holds already. To tell people who has a lock, use `ownerLabel`.
+   * The reentrancy key: two acquires with the same owner id do *not* exclude each other, wherever they run. Default: a random one for each acquire, which
+   * excludes all others. Pass one only to enter a lock again that the same piece of work already holds. To tell people who has a lock, use `ownerLabel`.
    */
   readonly ownerId?: string | undefined
 }
 
 /**
- * What says which lock, and how: `(lockId, { ownerId, … })`, or `(lockId, ownerId, options)`.
+ * The arguments of an acquire: `(lockId, { ownerId, … })`, or `(lockId, ownerId, options)`.
  *
  * @since 0.1.0
  * @category models
@@ -111,7 +115,7 @@ export const LockTypeId = "~effect-storage-lock/Lock"
 export type LockTypeId = typeof LockTypeId
 
 /**
- * A hold of a lock, and all that can be done with it.
+ * A hold of a lock, and what you can do with it.
  *
  * @since 0.1.0
  * @category models
@@ -119,24 +123,27 @@ export type LockTypeId = typeof LockTypeId
 export interface Lock extends Pipeable {
   readonly [LockTypeId]: LockTypeId
   readonly lockId: string
-  /** The reentrancy key of this hold: `withLock(lockId, { ownerId: lock.ownerId })` enters again, whoever does it. */
+  /** The reentrancy key of this hold: `withLock(lockId, { ownerId: lock.ownerId })` enters the lock again. */
   readonly ownerId: string
   readonly holdId: string
-  /** Fencing token: grows with every new hold of this lock, for ever, below 2^53. Send it with every write to what the lock protects. */
+  /** Fencing token: grows with every new hold of this lock. Below 2^53. Send it with every write to the resource that the lock protects. */
   readonly token: number
-  /** As last told by the storage. No I/O. */
+  /** As last reported by the storage. No I/O. */
   readonly info: Effect.Effect<LockInformation>
-  /** Waits; fails once the hold is lost, before anybody else can have the lock. Never for a hold that was released in order. */
+  /** Waits, and fails when the hold is lost, before anybody else can have the lock. It never fails for a hold that was released in order. */
   readonly lost: Effect.Effect<never, LockLost>
-  /** The time for which the lock is surely held. No I/O. */
+  /** The time for which the lock is still surely held. No I/O. */
   readonly check: Effect.Effect<Duration.Duration, LockLost>
-  /** The same in milliseconds, for synchronous loops. Zero or less: lost. */
+  /** The same in milliseconds, for synchronous loops. Zero or less means lost. */
   readonly unsafeRemainingMillis: () => number
-  /** Renews the lease now, and tells the time for which the lock is then surely held. Renewal goes on by itself: this is for those who want certainty. */
+  /**
+   * Renews the lease now, and returns the time for which the lock is then surely held. Leases are renewed in the background anyway: use this for certainty
+   * before a long step.
+   */
   readonly renew: Effect.Effect<Duration.Duration, LockLost | StorageError>
   /** Runs an effect that is interrupted when the lock is lost. */
   readonly guard: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockLost, R>
-  /** Gives the lock back early. Idempotent; closing the scope does it anyway. */
+  /** Releases the lock early. Idempotent. Closing the scope does it anyway. */
   readonly release: Effect.Effect<void>
 }
 

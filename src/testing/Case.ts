@@ -11,7 +11,7 @@ import type * as Storage from "../Storage.js"
 import type * as VersionedStore from "../VersionedStore.js"
 
 /**
- * What the kit cannot do to a storage by itself. Each is optional; a case that needs one which is missing is skipped, and says so.
+ * What the kit cannot do to a storage by itself. Each hook is optional. A case whose hook is missing is skipped, and says so.
  *
  * @since 0.1.0
  * @category models
@@ -36,11 +36,11 @@ export interface Hooks {
   readonly shiftClient?:
     (<A, E, R>(effect: Effect.Effect<A, E, R>, millis: number) => Effect.Effect<A, E, R>) | undefined
   /**
-   * Runs the effect while whatever tells waiters of a freed lock (a channel, a queue of notifications, the right to publish) fails, and nothing else does.
+   * Runs the effect while only the wake-ups (a channel, a queue of notifications, the right to publish) fail.
    */
   readonly breakHints?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>) | undefined
   /**
-   * Runs the effect while the server refuses what takes room, as it does when its disk, its memory or its quota is full.
+   * Runs the effect while the server refuses writes that need room, as it does when its disk, memory or quota is full.
    */
   readonly refuseWrites?: (<A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, unknown, R>) | undefined
 }
@@ -53,12 +53,12 @@ export interface Hooks {
  */
 export interface Target {
   readonly name: string
-  /** One build is what one process has: its own connections. All builds must see the same data. */
+  /** Each build is what one process has, with connections of its own. All builds must see the same data. */
   readonly layer: Layer.Layer<Storage.Storage, any>
   readonly hooks?: Hooks | undefined
   /**
-   * The smaller port over the very same data, where there is one. With it the kit writes what it cannot bring about by the storage itself: a record whose token is of
-   * the future (as after a clock that stepped back), a record that vanishes under a live hold, one of an older state (as after a restore). Cases that need it are skipped without.
+   * The smaller port over the same data, if there is one. The kit uses it to write what no storage does by itself: a token of the future, as after a clock
+   * that stepped back; a record that vanishes under a live hold; an older record, as after a restore. Without it the cases that need it are skipped.
    */
   readonly versioned?: Layer.Layer<VersionedStore.VersionedStore, any> | undefined
   /**
@@ -66,7 +66,7 @@ export interface Target {
    * design, so cases with several connections run on one.
    */
   readonly builds?: "shared" | "own" | undefined
-  /** Replays the random sequences of a failure. Default: a new seed each time, told when a sequence fails. */
+  /** Repeats the random sequences of a failed run. Default: a new seed each time. A failure names it. */
   readonly seed?: number | undefined
   /** How many random sequences are run. Default: 25. */
   readonly sequences?: number | undefined
@@ -85,7 +85,7 @@ export interface Mark {
 }
 
 /**
- * What a case runs with.
+ * What a case can use.
  *
  * @since 0.1.0
  * @category models

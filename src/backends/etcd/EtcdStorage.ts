@@ -1,12 +1,13 @@
 /**
  * Locks in etcd 3: one key per lock under a prefix, changed by compare-and-set on its revision. Needs `@grpc/grpc-js` and `@grpc/proto-loader`.
  *
- * **What it promises.** A claim that was answered is in the log of a majority, so it survives every failover: no two owners hold one lock within the lease, and no clock of any server
- * has a say in it. Leases are *observed*: a record holds the length of its lease, and who wants it takes over only after having seen one revision of the key, unchanged, for that
- * whole length on its own monotonic clock. Nobody can end a lease early; a process that first looks at a lock whose holder is dead waits for one whole lease.
+ * **What it promises.** An acknowledged claim is in the log of a majority, so it survives every failover. No two owners hold one lock within the lease,
+ * whatever the servers' clocks do. Leases are *observed*: a record holds the length of its lease, and a waiter takes over only after it has seen one revision
+ * of the key, unchanged, for that whole length on its own monotonic clock. Nothing can end a lease early. The price: a process that first looks at a lock
+ * whose holder is dead waits for one whole lease.
  *
- * **What it does not.** etcd's own leases are not used: they end by the clock of whoever is leader, in whole seconds, and servers from before 2024 may confirm or revoke one by
- * the word of a leader that is none any more. A cluster that is restored from a backup, or started anew with `--force-new-cluster`, may have forgotten the last claims: see `docs/storages/etcd.md`.
+ * **What it does not promise.** A cluster that is restored from a backup, or started with `--force-new-cluster`, may have forgotten the last claims. See
+ * `docs/storages/etcd.md`, also for why etcd's own leases are not used.
  *
  * @since 0.1.0
  */
@@ -31,40 +32,41 @@ import type * as VersionedStore from "../../VersionedStore.js"
 export type { Ports } from "../shared/layers.js"
 
 /**
- * What all ways to the cluster have in common.
+ * The options that all layers have in common.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommonOptions {
   /**
-   * In front of every lock id, to make its key. Default `effect-storage-lock/`. Nothing else may be under it: no prefix of one set of locks may begin with that of another.
+   * The key of a lock is this and the lock id. Default `effect-storage-lock/`. Nothing else may be under it, and no prefix of one set of locks may begin with
+   * that of another.
    */
   readonly prefix?: string | undefined
   /** How long one storage operation may take; `Storage.TimeLimit` shortens it. Default 5 seconds. */
   readonly operationTimeout?: Duration.Input | undefined
   /**
-   * What to do when others change a record at the same time again and again. When it ends, the operation fails with reason `Conflict`. Default:
+   * When to try again after another client changed the record at the same time. When the schedule ends, the operation fails with reason `Conflict`. Default:
    * `VersionedStore.defaultVersionMissRetry`.
    */
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
 /**
- * Certificates, each in PEM. Without `ca`, those that Node.js trusts.
+ * Certificates in PEM. Without `ca`, the authorities that Node.js trusts.
  *
  * @since 0.1.0
  * @category models
  */
 export interface TlsOptions {
   readonly ca?: string | Uint8Array | undefined
-  /** Of the client, for clusters that ask for one; with its `key`. */
+  /** The client's certificate, for clusters that require one, with its `key`. */
   readonly cert?: string | Uint8Array | undefined
   readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
 }
 
 /**
- * Whoever the cluster knows us as.
+ * A user of the cluster.
  *
  * @since 0.1.0
  * @category models
@@ -80,28 +82,29 @@ export interface UserOptions {
  */
 export interface Options extends CommonOptions {
   /**
-   * `etcd://user:password@host1:2379,host2:2379`, or `etcds://…` for TLS. User and password may be left out; without a port it is 2379. Several endpoints of one cluster are tried in turn when
-   * one does not serve. Parameters there are none.
+   * `etcd://user:password@host1:2379,host2:2379`, or `etcds://…` for TLS. User and password may be left out; without a port it is 2379. If one endpoint does
+   * not serve, the next one is tried. There are no parameters.
    *
-   * As an Effect, or a function that gives it or a promise of it, it is asked for at each new connection and each login; the same goes for `user` and `tls`.
+   * It may be an Effect, or a function that returns the value or a promise of it. It is evaluated for each new connection and each login. The same holds for
+   * `user` and `tls`.
    */
   readonly url: Present<Redacted.Redacted>
   /** In place of user and password in the URL: for passwords that change, `() => ({ name, password })`. */
   readonly user?: Present<UserOptions> | undefined
-  /** Only with `etcds://`. For certificates that are renewed, a function that reads them. */
+  /** Only with `etcds://`. If certificates are renewed, pass a function that reads them. */
   readonly tls?: Present<TlsOptions> | undefined
 }
 
 /**
- * The program's own way to the cluster.
+ * The program's own channel to the cluster.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ChannelOptions extends CommonOptions {
-  /** A channel of `@grpc/grpc-js`, with whatever credentials, balancing and interceptors it has. Stays open when the layer closes. */
+  /** A channel of `@grpc/grpc-js`, with its own credentials, balancing and interceptors. It stays open when the layer closes. */
   readonly channel: Grpc.Channel
-  /** For clusters with authentication by name. An Effect or a function is asked at each login. */
+  /** For clusters with authentication by name. An Effect or a function is evaluated at each login. */
   readonly user?: Present<UserOptions> | undefined
 }
 
@@ -147,8 +150,8 @@ export const makeFromChannel = (
 /**
  * The lock storage of a cluster, with connections of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when no endpoint can be reached, or the cluster refuses us. An operation that is interrupted is
- * cancelled; whether it was applied is then unknown, and no other operation is touched by it.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when no endpoint can be reached, or the cluster refuses the login. An operation that is
+ * interrupted is cancelled. Whether it was applied is then unknown. Other operations are not affected.
  *
  * @example
  * ```ts
@@ -169,7 +172,7 @@ export const makeFromChannel = (
  * import { Redacted } from "effect"
  * import { readFileSync } from "node:fs"
  *
- * // A password that is rotated: read again at each login.
+ * // A password that changes: it is read again at each login.
  * const storage = EtcdStorage.layer({
  *   url: Redacted.make("etcds://etcd-1:2379,etcd-2:2379,etcd-3:2379"),
  *   user: () => ({ name: "app", password: Redacted.make(readFileSync("/run/secrets/etcd-password", "utf8").trim()) })
@@ -202,7 +205,7 @@ export const layerConfig = (
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * The lock storage over the program's own channel of `@grpc/grpc-js`: for credentials, balancing or tunnels that a URL cannot say.
+ * The lock storage over the program's own channel of `@grpc/grpc-js`: for credentials, balancing or tunnels that a URL cannot express.
  *
  * @since 0.1.0
  * @category layers

@@ -1,10 +1,11 @@
 /**
- * Locks in MongoDB: one collection, one document a lock, one command on that document for each operation, judged by the server's clock.
+ * Locks in MongoDB: one collection, one document per lock, one command per operation, timed by the server's clock.
  *
- * What it promises: a claim that was answered is in the journal of a majority of the replica set, and is not rolled back by a failover. The clock is that of the primary, or in a
- * sharded cluster that of the router (`mongos`) which a client talks to: `clockMargin` must cover what these clocks differ by.
+ * What it promises: an acknowledged claim is in the journal of a majority of the replica set, so a failover does not roll it back. The clock is that of the
+ * primary, or in a sharded cluster that of the router (`mongos`) that a client talks to. `clockMargin` must cover the differences between these clocks.
  *
- * Needs MongoDB 4.4 or newer. Servers that speak its protocol and are not MongoDB, or do not run update pipelines as it does, are recognised, and served by compare-and-set.
+ * Needs MongoDB 4.4 or newer. Other servers of its protocol, and those that do not run update pipelines as MongoDB does, are recognised and served by
+ * compare-and-set.
  *
  * @since 0.1.0
  */
@@ -27,31 +28,32 @@ import type * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
 /**
- * What both ways to the server have in common.
+ * The options that both layers have in common.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommonOptions {
-  /** Default `storage_lock`. For locks alone. If it is not there, the first use makes it. */
+  /** Default `storage_lock`. For locks alone. If it does not exist, the first use creates it. */
   readonly collection?: string | undefined
   /**
    * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
    */
   readonly operationTimeout?: Duration.Input | undefined
   /**
-   * What to do when an operation meets another at the same time: two that make one document (11000), or a write conflict (112). When it ends, the operation fails
-   * with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
+   * When to try again after a conflict with another operation: both create one document (11000), or a write conflict (112). When the schedule ends, the
+   * operation fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
    */
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
   /**
-   * Wake waiters by a change stream, which a replica set or a sharded cluster has, and which takes one connection of each process that ever waited. `false`: waiters poll. Default `true`.
+   * Wakes waiters by a change stream. It needs a replica set or a sharded cluster, and one connection of each process that ever waits. `false`: waiters poll.
+   * Default `true`.
    */
   readonly wakeUps?: boolean | undefined
   /**
-   * `"pipeline"`: each operation is one update by an aggregation pipeline. `"versioned"`: reads, and compare-and-set, for servers without those; several round trips. Both
-   * keep the same documents. Default `"auto"`: found out at start, by what the server says that it is, and by a trial on the document with the `_id` 0. `"pipeline"` fails where
-   * `"auto"` would not choose it.
+   * `"pipeline"`: each operation is one update by an aggregation pipeline. `"versioned"`: reads and compare-and-set in several round trips, for servers
+   * without such updates. Both keep the same documents. Default `"auto"`: chosen at startup, by what the server says it is and by a trial on the document
+   * with the `_id` 0. `"pipeline"` fails where `"auto"` would not choose it.
    */
   readonly mode?: "auto" | "pipeline" | "versioned" | undefined
 }
@@ -62,16 +64,16 @@ export interface CommonOptions {
  */
 export interface Options extends CommonOptions {
   /**
-   * `mongodb://user:password@host:port/database` or `mongodb+srv://…`, with what the driver knows of parameters, except `w`, `journal`, `readPreference` and `readConcernLevel` of other values than those that
-   * locks need.
+   * `mongodb://user:password@host:port/database` or `mongodb+srv://…`, with the driver's parameters. `w`, `journal`, `readPreference` and `readConcernLevel`
+   * are refused if they differ from what locks need.
    *
-   * As an Effect, or a function that gives it or a promise of it, it is asked for at the start, and whenever no connection can be made with what it was: for passwords that change. The database stays
-   * that of the start. Files of certificates that it names are read again then, too.
+   * For passwords that change it may be an Effect, or a function that returns the URL or a promise of it. It is evaluated at startup, and again whenever no
+   * connection can be made with the last one. Certificate files that it names are then read again, too. The database stays that of the startup.
    */
   readonly url: Present<Redacted.Redacted>
   /** Default: the one of the URL's path. */
   readonly database?: string | undefined
-  /** The most connections of the pool, which serves locks alone, besides the one for wake-ups. Default 4. `maxPoolSize` of the URL stands before it. */
+  /** The size of the pool, which serves locks alone. The connection for wake-ups is not counted. Default 4. `maxPoolSize` of the URL overrides it. */
   readonly poolSize?: number | undefined
 }
 
@@ -154,8 +156,8 @@ export const makeFromClient = (
 /**
  * The lock storage at a URL, with a small client of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, or has a collection that is not fit: a view, a capped one, one
- * with a collation, one that is sharded by anything but its `_id`.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached or refuses the login, or when the collection is
+ * unsuitable: a view, a capped collection, one with a collation, or one that is sharded by anything but its `_id`.
  *
  * @example
  * ```ts
@@ -176,7 +178,7 @@ export const makeFromClient = (
  * import { Redacted } from "effect"
  * import { readFileSync } from "node:fs"
  *
- * // A URL with a password that is rotated: read again when a login is refused.
+ * // A URL with a password that changes: it is read again when a login is refused.
  * const storage = MongoStorage.layer({ url: () => Redacted.make(readFileSync("/run/secrets/mongodb-url", "utf8").trim()) })
  * ```
  *
@@ -208,7 +210,8 @@ export const layerConfig = (
 /**
  * The lock storage on the program's own `MongoClient`, whatever its read preference, write concern and BSON settings.
  *
- * Operations use no session of the program, so they never join its transaction. The client is not closed with the layer; a connection whose operation is out of time is.
+ * Operations use no session of the program, so they never join its transaction. The client stays open when the layer closes. A connection whose operation ran
+ * out of time is closed.
  *
  * @since 0.1.0
  * @category layers

@@ -1,12 +1,13 @@
 /**
- * Locks in SQL Server and Azure SQL: one table, one batch and one round trip for each operation, judged by the server's clock.
+ * Locks in SQL Server and Azure SQL: one table, one batch and one round trip per operation, timed by the server's clock.
  *
- * What it promises: a claim that was answered is as durable as a commit of that database. Without delayed durability, and with no failover to a secondary that
- * commits asynchronously, no two owners hold one lock within the lease. A failover that forgets commits may forget the last claims, and the new primary's clock may differ by
- * its skew: use synchronous commit, a generous `clockMargin`, and the fencing token at the resource.
+ * What it promises: an acknowledged claim is as durable as a commit of that database. No two owners hold one lock within the lease, unless delayed durability
+ * or a failover to an asynchronous secondary loses commits. After a failover the new primary's clock may differ. Use synchronous commit, a generous
+ * `clockMargin`, and the fencing token at the resource.
  *
- * Two processes share locks if they see the same table of the same database. Without `schema`, the table is found in the user's default schema, else in `dbo`: name the schema where
- * users of different default schemas share one. What was found at the start is what is used from then on: a connection that is in another database later is refused.
+ * Two processes share locks if they see the same table of the same database. Without `schema`, the table is found in the user's default schema, else in
+ * `dbo`: name the schema if users with different default schemas share locks. The table that was found at startup is used from then on. A later connection
+ * that is in another database is refused.
  *
  * SQL Server 2016 or later, at any compatibility level, and any isolation level, collation and setting of the connection. There are no wake-ups: waiters poll.
  *
@@ -39,7 +40,8 @@ export type { Ports } from "../shared/layers.js"
 export * from "#effect/fromClient/mssql"
 
 /**
- * With either `url` or `connection`. An Effect, or a function that gives the value or a promise of it, is asked at each new connection: for passwords and tokens that live shortly, or a primary that moves.
+ * Give either `url` or `connection`. For short-lived passwords and tokens, or a primary that moves, each value may be an Effect, or a function that returns
+ * it or a promise of it. It is evaluated for each new connection.
  *
  * @since 0.1.0
  * @category models
@@ -50,16 +52,19 @@ export interface Options extends CommonOptions {
    * (instead of a port), `multiSubnetFailover`, `loginTimeout` (seconds) and `applicationName`. Any other is refused by name.
    */
   readonly url?: Present<Redacted.Redacted> | undefined
-  /** The password of the user in `url`, where it does not stand there. */
+  /** The password of the user in `url`, if the URL has none. */
   readonly password?: Present<Redacted.Redacted> | undefined
   /** A token of Microsoft Entra for Azure SQL, beside a `url` without user and password. */
   readonly accessToken?: Present<Redacted.Redacted> | undefined
   /**
-   * What the driver `tedious` takes for a connection, where a URL cannot say it: Microsoft Entra ID, NTLM, certificates. A setting of it that the storage cannot obey is refused by name: its time limit is
-   * `operationTimeout`, it tries again by itself nowhere, and it reads rows by the names of columns.
+   * The connection options of the driver `tedious`, for what a URL cannot express: Microsoft Entra ID, NTLM, certificates. A setting that the storage cannot
+   * honour is refused by name: its time limit is `operationTimeout`, it never retries by itself, and it reads rows by column names.
    */
   readonly connection?: Present<Tedious.ConnectionConfiguration> | undefined
-  /** The most connections of the pool, which serves locks alone. Default 4. At the server there may be as many again for up to 45 seconds, whose batch was given up and could not be stopped. */
+  /**
+   * The size of the pool, which serves locks alone. Default 4. The server may have as many abandoned sessions besides, whose batch could not be stopped, for up
+   * to 45 seconds.
+   */
   readonly poolSize?: number | undefined
 }
 
@@ -84,7 +89,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
   })
 
 /**
- * The text that makes the table, for migrations and for those who want to read it. May be run again.
+ * The DDL that creates the table, for your own migrations. It may be run again.
  *
  * @since 0.1.0
  * @category setup
@@ -98,8 +103,8 @@ export const ddl = (options: TableOptions = {}): string => {
 /**
  * The lock storage at a URL, with a small pool of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, or has a table that is not ours. An interrupted operation goes on by
- * itself to its answer or its time-out, which cancels it and closes its connection.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses the login, or has a foreign table of that
+ * name. An operation that is interrupted runs on until its answer or its timeout. A timeout cancels it and closes its connection.
  *
  * @example
  * ```ts

@@ -1,12 +1,14 @@
 /**
- * Locks in a table of MySQL 8.0 or later, MariaDB 10.5 or later, or TiDB. Needs `mysql2`; for `layerFromClient`, which Effect 3 alone has, also `@effect/sql-mysql2` and what it needs.
+ * Locks in a table of MySQL 8.0 or later, MariaDB 10.5 or later, or TiDB. Needs `mysql2`. `layerFromClient`, with Effect 3 only, also needs
+ * `@effect/sql-mysql2` and its peers.
  *
- * **What it promises.** Each operation is one packet, and one round trip. Leases end by the server's clock (`UTC_TIMESTAMP(6)`), on TiDB by that of the cluster (its timestamp oracle), whichever of its servers is
- * asked; the time zone, the SQL mode and the isolation level of a session do not matter. With the defaults of InnoDB (`innodb_flush_log_at_trx_commit = 1`) what was acknowledged outlives a crash.
+ * **What it promises.** Each operation is one packet, and one round trip. Leases end by the server's clock (`UTC_TIMESTAMP(6)`), on TiDB by the clock of the
+ * cluster (its timestamp oracle). Time zone, SQL mode and isolation level of a session do not matter. With the defaults of InnoDB
+ * (`innodb_flush_log_at_trx_commit = 1`) an acknowledged change survives a crash.
  *
- * **What it does not.** A replica that is promoted without the last transactions of its source has forgotten the last claims: two owners may hold one lock until the first one's
- * lease ends; fencing tokens still grow if the promotion takes longer than the clocks differ. In a Galera cluster, send all processes to one node. There is no way to be
- * told of a change: waiters poll.
+ * **What it does not promise.** A replica that is promoted without the last transactions of its source has forgotten the last claims. Then two owners may
+ * hold one lock until the first one's lease ends. Fencing tokens still grow, if the promotion takes longer than the difference of the clocks. In a Galera
+ * cluster, connect all processes to one node. There are no wake-ups: waiters poll.
  *
  * @since 0.1.0
  */
@@ -38,7 +40,8 @@ export type { Ports } from "../shared/layers.js"
 export * from "#effect/fromClient/mysql"
 
 /**
- * Certificates and keys in PEM, and what is verified: `rejectUnauthorized` the certificate, `verifyIdentity` that it is for the host of the URL. Both by default.
+ * Certificates and keys in PEM, and what is verified. `rejectUnauthorized` verifies the certificate, `verifyIdentity` that it is for the host of the URL.
+ * Both are on by default.
  *
  * @since 0.1.0
  * @category models
@@ -56,12 +59,15 @@ export interface Options extends CommonOptions {
    * TLS: `ssl-mode=VERIFY_IDENTITY` (or `ssl=true`) verifies the certificate and its name, `VERIFY_CA` the certificate alone, `REQUIRED` nothing; beside it `ssl-ca`, `ssl-cert` and `ssl-key`
    * name files in PEM, which are read anew for each connection.
    *
-   * A value, or an Effect or a function that gives the present one, asked at each new connection: for passwords that live for minutes.
+   * For short-lived passwords it may be an Effect or a function that returns the current URL. It is evaluated for each new connection.
    */
   readonly url: Present<Redacted.Redacted>
-  /** TLS, with certificates and keys in PEM, where the URL says nothing of it. What is not switched off is verified. A value, or what gives the present one, as with `url`. Default: what the URL says. */
+  /**
+   * TLS, with certificates and keys in PEM, if the URL does not set it. Everything is verified that is not switched off. It may be an Effect or a function, as
+   * `url`. Default: what the URL says.
+   */
   readonly tls?: Present<TlsOptions> | undefined
-  /** The most connections of the pool, which serves locks alone. Default 4. */
+  /** The size of the pool, which serves locks alone. Default 4. */
   readonly poolSize?: number | undefined
 }
 
@@ -108,9 +114,11 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
 /**
  * The lock storage at a URL, with a small pool of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, is too old, or has a table that is not ours. What kind of server it is,
- * it says itself. A connection serves when the server has confirmed its database and the settings that we rely on. An interrupted operation goes on by itself to its answer or its time-out, which
- * closes its connection; nothing is killed at the server, and no more than `poolSize` sessions that nobody waits for are left there.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses the login, is too old, or has a foreign
+ * table of that name. The kind of server is detected. A connection is used once the server has confirmed its database and settings.
+ *
+ * An operation that is interrupted runs on until its answer or its timeout, and a timeout closes its connection. Nothing is killed at the server. At most
+ * `poolSize` abandoned sessions remain there.
  *
  * @example
  * ```ts
@@ -151,8 +159,9 @@ export const layerConfig = (
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * The lock storage on the program's own pool of `mysql2`, made with `multipleStatements: true`. The pool is not closed with the layer; a connection whose operation is out of time is, and so is one
- * to a server that cannot write (a primary that was demoted). A packet lowers the time that its session waits for locks, and gives it back.
+ * The lock storage on the program's own pool of `mysql2`, made with `multipleStatements: true`. The pool stays open when the layer closes. A connection is
+ * closed if its operation ran out of time, or if its server cannot write (a demoted primary). Each packet lowers the time that its session waits for locks,
+ * and restores it.
  *
  * @since 0.1.0
  * @category layers
@@ -181,8 +190,8 @@ export const layerVersionedFromPool = (
 ): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(makeFromPool(options))
 
 /**
- * The statement that makes the table, for those who run migrations; then set `setup: false`. Running it twice does no harm. Throws `InvalidOptions` for a
- * name that MySQL cannot have.
+ * The statement that creates the table, for your own migrations. Then set `setup: false`. It may be run again. Throws `InvalidOptions` for a name that MySQL
+ * does not allow.
  *
  * @example
  * ```ts

@@ -1,12 +1,12 @@
 /**
- * Locks in PostgreSQL: one table, one statement and one round trip for each operation, judged by the server's clock.
+ * Locks in PostgreSQL: one table, one statement and one round trip per operation, timed by the server's clock.
  *
- * What it promises: a claim that was answered is as durable as a commit of that server. With `synchronous_commit = on` and no failover,
- * no two owners hold one lock within the lease. A failover to a replica that replicates asynchronously may forget the last claims, and the promoted server's
- * clock may differ by its skew: use synchronous replication, a generous `clockMargin`, and the fencing token at the resource.
+ * What it promises: an acknowledged claim is as durable as a commit of that server. With `synchronous_commit = on` and no failover, no two owners hold one
+ * lock within the lease. A failover to an asynchronous replica may forget the last claims, and the promoted server's clock may differ. Use synchronous
+ * replication, a generous `clockMargin`, and the fencing token at the resource.
  *
  * Two processes share locks if they see the same table of the same database. Without `schema`, the table is found by the
- * connection's `search_path`: name the schema where users of different paths share one.
+ * connection's `search_path`: name the schema if users with different paths share locks.
  *
  * @since 0.1.0
  */
@@ -49,40 +49,40 @@ export type { Ports } from "../shared/layers.js"
  * @category models
  */
 export interface TableOptions {
-  /** Default `storage_lock`. Quoted: any characters but NUL, up to 63 bytes. */
+  /** Default `storage_lock`. It is quoted: any characters but NUL, up to 63 bytes. */
   readonly table?: string | undefined
   /** Must exist. Default: the first of the connection's `search_path` that has the table. */
   readonly schema?: string | undefined
 }
 
 /**
- * What all ways to the server have in common.
+ * The options that all layers have in common.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommonOptions extends TableOptions {
-  /** Create the table if it is not there. Where it is, no right to create is needed. Default `true`. */
+  /** Creates the table if it does not exist. If it exists, no right to create is needed. Default `true`. */
   readonly setup?: boolean | undefined
   /**
    * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
    */
   readonly operationTimeout?: Duration.Input | undefined
   /**
-   * What to do when a statement loses against another at the same time (SQLSTATE 40001, 40P01), which read committed isolation hardly knows. When it ends, the operation
-   * fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
+   * When to try again after a conflict with another statement (SQLSTATE 40001, 40P01), which is rare under read committed isolation. When the schedule ends,
+   * the operation fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
    */
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
 /**
- * Where wake-ups are heard. A LISTEN needs the server itself, or a pooler that keeps sessions.
+ * Where this process listens for wake-ups. LISTEN needs the server itself, or a pooler that keeps sessions.
  *
  * @since 0.1.0
  * @category models
  */
 export interface NotifyUrl {
-  /** A value, or an Effect or a function that gives the present one, asked at each new connection. */
+  /** It may be an Effect or a function that returns the current URL. It is evaluated for each new connection. */
   readonly url: Present<Redacted.Redacted>
 }
 
@@ -92,16 +92,17 @@ export interface NotifyUrl {
  */
 export interface Options extends CommonOptions {
   /**
-   * `postgres://user:password@host:port/database`, with parameters that the `pg` driver knows (`sslmode`, `options`, …); any other is refused by name. An Effect, or a function
-   * that gives it or a promise of it, is asked at each new connection: for passwords that live shortly, or a primary that moves.
+   * `postgres://user:password@host:port/database`, with parameters that the `pg` driver knows (`sslmode`, `options`, …). Any other is refused by name. For
+   * short-lived passwords, or a primary that moves, it may be an Effect, or a function that returns the URL or a promise of it. It is evaluated for each new
+   * connection.
    */
   readonly url: Present<Redacted.Redacted>
   /**
-   * Wake waiters when a lock is freed: a NOTIFY in the release, and one connection that listens. `false`: neither, waiters poll. NOTIFY takes a lock of the
-   * whole server for the length of a commit: switch it off where thousands of releases a second matter. Default `true`; behind a `pooler`, `false`.
+   * Wakes waiters when a lock is freed, by a NOTIFY in the release and one connection that listens. `false`: neither, waiters poll. NOTIFY takes a
+   * server-wide lock for the length of a commit: switch it off if you need thousands of releases per second. Default `true`, behind a `pooler` `false`.
    */
   readonly notify?: boolean | NotifyUrl | undefined
-  /** The most connections of the pool, which serves locks alone. Default 4. */
+  /** The size of the pool, which serves locks alone. Default 4. */
   readonly poolSize?: number | undefined
   /**
    * The URL leads to a pooler that hands every transaction to another session (PgBouncer in transaction mode, and its like): statements are not prepared, and the
@@ -116,7 +117,7 @@ export interface Options extends CommonOptions {
  */
 export interface ClientOptions extends CommonOptions {
   /**
-   * `{ url }`: wake-ups over a connection of their own. `true`: this process only wakes others. Default `false`: neither.
+   * `{ url }`: listens on a separate connection, and wakes others. `true`: only wakes others. Default `false`: neither.
    */
   readonly notify?: boolean | NotifyUrl | undefined
 }
@@ -279,8 +280,8 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
 /**
  * The lock storage at a URL, with a small pool of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses us, or has a table that is not ours.
- * An interrupted operation goes on by itself to its answer or its time-out, which closes its connection; nothing is cancelled at the server.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached, refuses the login, or has a foreign table of that
+ * name. An operation that is interrupted runs on until its answer or its timeout, and a timeout closes its connection.
  *
  * @example
  * ```ts
@@ -335,7 +336,7 @@ export const layerFromClient = (
 ): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, PgClient.PgClient> => storageOf(makeFromClient(options))
 
 /**
- * The lock storage on the program's own `Pool` of `pg`. The pool is not closed with the layer; a connection whose operation is out of time is.
+ * The lock storage on the program's own `Pool` of `pg`. The pool stays open when the layer closes. A connection whose operation ran out of time is closed.
  *
  * @since 0.1.0
  * @category layers
@@ -375,8 +376,8 @@ export const layerVersionedFromPool = (
 ): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(makeFromPool(options))
 
 /**
- * The statements that make the table, numbered, for those who run migrations; then set `setup: false`. Running them twice does no harm. Throws `InvalidOptions` for a
- * name that PostgreSQL cannot have.
+ * The numbered statements that create the table, for your own migrations. Then set `setup: false`. They may be run again. Throws `InvalidOptions` for a name
+ * that PostgreSQL does not allow.
  *
  * @example
  * ```ts

@@ -1,15 +1,17 @@
 /**
- * Locks in Redis 5 or newer, or Valkey, on `ioredis` 5: a hash per lock, one script and one round trip for each operation, judged by the server's clock.
+ * Locks in Redis 5 or newer, or Valkey, on `ioredis` 5: one hash per lock, one script and one round trip per operation, timed by the server's clock.
  *
- * **What it promises.** On one server with `appendonly yes` and `appendfsync always`, what was answered is on disk, and no two owners hold one lock within the lease. With `everysec` a crash of the
- * machine may take back the last second or two, with snapshots alone a restart takes back much more. It warns at start of what it finds.
+ * **What it promises.** On one server with `appendonly yes` and `appendfsync always`, an acknowledged change is on disk, and no two owners hold one lock
+ * within the lease. With `everysec` a crash of the machine may undo the last second or two. With snapshots alone a restart undoes much more. Weak settings
+ * are logged as warnings at startup.
  *
- * **What it does not.** Redis replicates asynchronously, also in a Cluster and under Sentinel: a replica that is promoted may lack the last claims, and then **two owners hold one lock** until the first
- * one's lease ends. `wait` makes that rarer, not impossible. The promoted server has a clock of its own. Where that matters, let the resource check the fencing token: tokens begin at the server's
- * clock, so a new one is the higher one even if the record was lost, as far as the servers' clocks agree better than the failover is fast.
+ * **What it does not promise.** Redis replicates asynchronously, also in a Cluster and under Sentinel. A promoted replica may lack the last claims. Then
+ * **two owners hold one lock** until the first one's lease ends. `wait` makes that rarer, not impossible. If it matters, let the resource check the fencing
+ * token. Tokens begin at the server's clock, so the later token is the higher one even if the record was lost, provided that the servers' clocks differ by
+ * less than the failover takes.
  *
- * **Keys.** The record of lock `a` is the hash at `storage-lock:a`. It never expires: a free record is the memory that lets tokens grow. `purge` drops old ones. Nothing may evict them: `maxmemory-policy`
- * must not be one of `allkeys-*`.
+ * **Keys.** The record of lock `a` is the hash at `storage-lock:a`. It never expires, because a free record remembers the last token. `purge` deletes old
+ * ones. Nothing may evict them: `maxmemory-policy` must not be one of `allkeys-*`.
  *
  * @since 0.1.0
  */
@@ -34,7 +36,7 @@ import type * as VersionedStore from "../../VersionedStore.js"
 export type { Ports } from "../shared/layers.js"
 
 /**
- * How many replicas must have a write, and for how long it may wait for them.
+ * How many replicas must acknowledge a write, and how long it waits for them.
  *
  * @since 0.1.0
  * @category models
@@ -46,34 +48,37 @@ export interface Wait {
 }
 
 /**
- * What all ways to the server have in common.
+ * The options that both layers have in common.
  *
  * @since 0.1.0
  * @category models
  */
 export interface CommonOptions {
   /**
-   * What the keys of locks begin with, after the `keyPrefix` of the client, and the channel of wake-ups. Two processes share locks if both, and the database, are the same. Up to 128 UTF-16 units.
+   * The beginning of the keys of locks, after the `keyPrefix` of the client, and of the channel for wake-ups. Two processes share locks if prefix,
+   * `keyPrefix` and database are the same. Up to 128 UTF-16 units.
    * Braces in it put all locks on one node of a Cluster. Default `storage-lock:`.
    */
   readonly prefix?: string | undefined
   /**
-   * Wake waiters when a lock is freed: a PUBLISH in the release, and one connection that subscribes when somebody first waits. `false`: neither, waiters poll. A Cluster passes each message to all its
-   * nodes: switch it off where that matters. Default `true`.
+   * Wakes waiters when a lock is freed, by a PUBLISH in the release and one connection that subscribes when somebody first waits. `false`: neither, waiters
+   * poll. A Cluster passes each message to all its nodes: switch it off if that costs too much. Default `true`.
    */
   readonly notify?: boolean | undefined
   /** How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds. */
   readonly operationTimeout?: Duration.Input | undefined
   /**
-   * Claims, renewals and revocations are answered when so many replicas have them (WAIT). With fewer, a claim fails with reason `Timeout` and is given back, and a renewal counts as not answered. It makes a
-   * failover that loses a claim rarer; it is no consensus. All commands of the connection wait meanwhile. Of the lock storage alone, not of `VersionedStore`, and not on a Cluster. Default: none.
+   * Claims, renewals and revocations wait until so many replicas have acknowledged them (WAIT). With fewer, a claim fails with reason `Timeout` and is given
+   * back, and a renewal counts as not answered. This makes it rarer that a failover loses a claim, but it is not consensus. All commands of the connection
+   * wait meanwhile. It applies to the lock storage only, not to `VersionedStore`, and not on a Cluster. Default: none.
    */
   readonly wait?: Wait | undefined
 }
 
 /**
- * Where the server is: `url`, or `redis` with `host`, `path` or `sentinels`, or both. Each may also be an Effect or a function that gives it: then it is asked anew for each connection, so that short-lived
- * passwords and renewed certificates are followed. What is given as a value is checked before any I/O. The database and the `keyPrefix` are those of the first connection; another one later is refused.
+ * Where the server is: `url`, or `redis` with `host`, `path` or `sentinels`, or both. For short-lived passwords and renewed certificates each may also be an
+ * Effect or a function that returns it. It is evaluated for each connection. Plain values are checked before any I/O. The database and the `keyPrefix` are
+ * those of the first connection: another one later is refused.
  *
  * @since 0.1.0
  * @category models
@@ -82,12 +87,13 @@ export interface Options extends CommonOptions {
   /** `redis://user:password@host:port/database`, or `rediss://` for TLS. */
   readonly url?: Present<Redacted.Redacted> | undefined
   /**
-   * More options of `ioredis`: Sentinels, certificates, timeouts. Where `url` tells host, user, password or database, another one here is refused. When to connect again, and that nothing is queued or sent
-   * again behind our back, is always ours, whatever stands here: `retryStrategy`, `sentinelRetryStrategy`, `reconnectOnError`, `enableOfflineQueue`, `maxRetriesPerRequest`,
+   * More options of `ioredis`: Sentinels, certificates, timeouts. If `url` has a host, user, password or database, a different one here is refused. The
+   * storage itself decides when to reconnect, and that nothing is queued or sent again. So these have no effect: `retryStrategy`, `sentinelRetryStrategy`,
+   * `reconnectOnError`, `enableOfflineQueue`, `maxRetriesPerRequest`,
    * `autoResendUnfulfilledCommands`, `enableAutoPipelining`, `enableReadyCheck`, `lazyConnect`, `commandTimeout` and `socketTimeout` (see `operationTimeout`).
    */
   readonly redis?: Present<RedisOptions> | undefined
-  /** The password, in place of that of `url` or `redis`: for those that change while the rest stays. */
+  /** The password, in place of that of `url` or `redis`. For passwords that change while the rest stays. */
   readonly password?: Present<Redacted.Redacted> | undefined
 }
 
@@ -108,7 +114,10 @@ export interface FixedOptions extends CommonOptions {
  * @category models
  */
 export interface ClientOptions extends CommonOptions {
-  /** The program's `Redis`, whose settings, as they are at each new connection, are used for one beside it, or its `Cluster`, which is used as it is, and stays open when the layer closes. */
+  /**
+   * The program's `Redis` or `Cluster`. Beside a `Redis`, connections are made with its current settings. A `Cluster` is used directly. Both stay open when the
+   * layer closes.
+   */
   readonly client: Redis | Cluster
 }
 
@@ -147,8 +156,8 @@ export const makeFromClient = (
 /**
  * The lock storage at a URL, with a connection of its own.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached or refuses us. An interrupted operation goes on by itself to its answer or
- * its time-out. A connection that has fallen silent is replaced.
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError` when the server cannot be reached or refuses the login. An operation that is
+ * interrupted runs on until its answer or its timeout. A connection that has fallen silent is replaced.
  *
  * @example
  * ```ts
@@ -189,11 +198,12 @@ export const layerConfig = (
   storageOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
- * The lock storage by the settings of the program's own `Redis` (its Sentinels, TLS, and so on), or on its `Cluster`.
+ * The lock storage with the settings of the program's own `Redis` (Sentinels, TLS, …), or on its `Cluster`.
  *
- * Of a `Redis` a connection is made beside it: on its own one an operation would join an open MULTI, or wait behind a blocking command. A `Cluster` is shared, its settings are the program's, and it is not closed with
- * the layer. What it had sent when a connection broke it sends again, for as long as `maxRedirections` and `retryDelayOnFailover` allow, perhaps after the operation was given up: a claim that comes so late may hold a lock
- * until its lease ends. If the program blocks on it (BLPOP and the like), give the storage a `duplicate()`.
+ * Beside a `Redis` a separate connection is made: on the program's connection an operation would join an open MULTI, or wait behind a blocking command. A
+ * `Cluster` is shared, with the program's settings, and stays open when the layer closes. When a connection of a `Cluster` breaks, its driver sends commands
+ * again for as long as `maxRedirections` and `retryDelayOnFailover` allow. A claim that arrives after its operation was given up may block the lock until its
+ * lease ends. If the program uses blocking commands (BLPOP, …) on it, pass a `duplicate()`.
  *
  * @example
  * ```ts

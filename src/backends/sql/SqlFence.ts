@@ -1,11 +1,11 @@
 /**
- * A fence for what a lock protects, where that is in a SQL database: a write in a transaction whose fencing token is older than one seen before is refused.
+ * A fence for a resource in a SQL database: a transaction is refused if its fencing token is lower than one that has already written.
  *
  * A lock alone cannot stop a holder that was paused beyond its lease and does not know it. The resource can, if it remembers the greatest token that has written.
  * See M. Kleppmann, "How to do distributed locking" (2016), for why.
  *
- * Works over the program's `SqlClient` (of `@effect/sql`, with Effect 4 of `effect/sql`) on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server, in the program's own database, which need not be where the locks
- * are. Another dialect is refused. On SQL Server it has not been run yet: what it sends there is looked at as text.
+ * It uses the program's `SqlClient` on PostgreSQL, SQLite, MySQL, MariaDB, TiDB and SQL Server. Any other dialect is refused. The database is the program's
+ * own and need not be where the locks are. On SQL Server it has not been run yet: the tests only check the text of its statements.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
 
 /**
- * Somebody with a newer token has written already: this holder has lost its lock, whether it knows or not. The transaction must be rolled back.
+ * A holder with a newer token has already written, so this one has lost its lock, whether it knows it or not. The transaction must be rolled back.
  *
  * @since 0.1.0
  * @category errors
@@ -83,7 +83,8 @@ const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => 
 }
 
 /**
- * The table that remembers, one row per resource, for migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `SqlClient` names it; `mysql` is MariaDB and TiDB, too. Default
+ * The DDL of the table, which has one row per resource, for your own migrations. Throws `InvalidOptions` for an impossible name. `dialect`: as `SqlClient`
+ * names it; `mysql` is MariaDB and TiDB, too. Default
  * `"pg"`, whose text SQLite takes as well.
  *
  * @since 0.1.0
@@ -101,7 +102,7 @@ export const ddl = (
 }
 
 /**
- * Creates the table if it is not there.
+ * Creates the table if it does not exist.
  *
  * @since 0.1.0
  * @category setup
@@ -115,9 +116,10 @@ export const setup = (options?: Options): Effect.Effect<void, SqlError | Invalid
   })
 
 /**
- * Runs an effect in a transaction that goes through only if no newer token has written to the resource; then no older one can any more.
+ * Runs an effect in a transaction. It commits only if no newer token has written to the resource. After that no older token can write.
  *
- * The check comes first and locks the resource's row, so writers of one resource follow each other, and what the effect wrote under a stale token is never committed.
+ * The check comes first and locks the resource's row. So writers of one resource run one after another, and nothing that was written under a stale token is
+ * ever committed.
  *
  * @example
  * ```ts
@@ -146,7 +148,8 @@ export const transaction = <A, E, R>(
   Effect.flatMap(ClientTag, (sql) => sql.withTransaction(Effect.andThen(check(resource, token, options), self)))
 
 /**
- * The check alone, for a transaction of one's own: it must be in the same transaction as the write, and before it, and its failure must roll it back.
+ * The check alone, for a transaction of your own. It must be in the same transaction as the write and before it, and its failure must roll that transaction
+ * back.
  *
  * @since 0.1.0
  * @category combinators

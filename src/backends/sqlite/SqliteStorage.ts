@@ -2,15 +2,15 @@
  * Locks in a SQLite file, for the processes of one machine. Needs `better-sqlite3`.
  *
  * **What it promises.** Claims, renewals and releases are single statements, serialized by SQLite's one write lock per file. Leases end by the clock of the machine,
- * in milliseconds. With `synchronous: "full"` (the default) what was acknowledged outlives a loss of power, as far as the disk keeps its word.
+ * in milliseconds. With `synchronous: "full"` (the default) an acknowledged change survives a loss of power, if the disk keeps what it acknowledged.
  *
- * **What it does not.** SQLite's file locks do not work on network file systems: keep the file on a local disk. A process that is stopped in the
- * middle of a write keeps the others out until it goes on or is killed; they then fail with reason `Timeout`. Do not open the file with a second SQLite library in one process: closing
- * one drops the file locks of the other. The driver is synchronous: each change blocks the event loop while the disk syncs, a few milliseconds at most on
- * common disks; waiting for another writer does not.
+ * **What it does not promise.** SQLite's file locks do not work on network file systems: keep the file on a local disk. A process that is stopped in the
+ * middle of a write keeps the others out until it continues or is killed. Meanwhile they fail with reason `Timeout`. Do not open the file with a second
+ * SQLite library in one process: closing one drops the file locks of the other. The driver is synchronous: each change blocks the event loop while the disk
+ * syncs, usually for a few milliseconds at most. Waiting for another writer does not block it.
  *
- * **Use a file of its own.** The storage has a connection of its own, never the program's transaction; but a file has one writer at a time, so a long write transaction of
- * the program on the same file makes renewals wait, and after `operationTimeout` fail.
+ * **Use a separate file.** The storage has its own connection and never joins the program's transaction. But a file has one writer at a time: a long write
+ * transaction of the program on the same file makes renewals wait, and after `operationTimeout` they fail.
  *
  * @since 0.1.0
  */
@@ -37,7 +37,7 @@ import * as VersionedStore from "../../VersionedStore.js"
 export type { Options } from "./options.js"
 
 /**
- * What `setup` does, for those who run migrations; may run in a transaction. The layer itself switches the file to WAL mode.
+ * The statement that `setup` runs, for your own migrations. It may run in a transaction. The layer itself switches the file to WAL mode.
  *
  * @throws `InvalidOptions` for a table name that `layer` would refuse
  *
@@ -82,8 +82,8 @@ const layerOf =
 /**
  * A lock storage in a SQLite file, with one connection of its own for the life of the layer.
  *
- * Fails with `InvalidOptions` before any I/O, and with `StorageError`: `Connection` (the file cannot be opened), `Permission` (or written), `Timeout` (another
- * connection has it for too long), `Schema` (it is no database, or the table is missing or foreign).
+ * Fails with `InvalidOptions` before any I/O, and with `StorageError`: `Connection` (the file cannot be opened), `Permission` (it cannot be written),
+ * `Timeout` (another connection keeps it for too long), `Schema` (it is no database, or the table is missing or foreign).
  *
  * @example
  * ```ts
