@@ -233,7 +233,7 @@ const program = Effect.gen(function* () {
     ]
     const stray = packed.files.filter(
       ({ path }) =>
-        !/^(dist\/|src\/|docs\/|examples\/|evidence\/bench\/RESULTS\.md$|evidence\/bench\/charts\/|package\.json$|README\.md$|LICENSE$)/.test(
+        !/^(dist\/|src\/|docs\/|examples\/|evidence\/bench\/RESULTS\.md$|evidence\/bench\/charts\/|package\.json$|README\.md$|CONTRIBUTING\.md$|CHANGELOG\.md$|LICENSE$)/.test(
           path
         )
     )
