@@ -24,6 +24,7 @@ import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
 import * as internal from "./options.js"
 import { invalid } from "../../common/input.js"
+import { checkNames } from "../../common/optionNames.js"
 import type { Present } from "../shared/present.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
@@ -113,6 +114,8 @@ const grpc = peer("EtcdStorage", ["@grpc/grpc-js", "@grpc/proto-loader"], () => 
 const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
   value instanceof InvalidOptions ? value : Effect.succeed(value)
 
+const commonNames = { prefix: true, operationTimeout: true, versionMissRetry: true } as const
+
 /**
  * Both ports, over connections of their own that close with the scope.
  *
@@ -121,6 +124,7 @@ const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions>
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, url: true, user: true, tls: true })
     const common = yield* checked(internal.common(options))
     const { open, source } = yield* grpc
     const reach = yield* checked(source({ url: options.url, tls: options.tls, user: options.user }))
@@ -137,6 +141,7 @@ export const makeFromChannel = (
   options: ChannelOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, channel: true, user: true })
     const common = yield* checked(internal.common(options))
     if (typeof options.channel?.createCall !== "function")
       return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")

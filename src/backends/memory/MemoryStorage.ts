@@ -12,6 +12,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "#effect/Stream"
 import { freeFor } from "../../common/freeFor.js"
 import { wallMicros } from "../../common/time.js"
+import { checkNames } from "../../common/optionNames.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
@@ -38,6 +39,10 @@ const guarantees: Storage.Guarantees = {
   longestId: 4 * 255
 }
 
+/** These cannot fail, as a type: a name that is no option's is a defect. */
+const checked = (options: Options | VersionedOptions): Effect.Effect<void> =>
+  Effect.orDie(checkNames<Options | VersionedOptions>(options, { time: true, leaseGranularity: true }))
+
 /** In whole microseconds. One that is too coarse costs nothing; one too fine would promise more than the clock keeps. */
 const grainOf = (asked: Duration.Input | undefined): number =>
   asked === undefined ? millisecond : Math.max(1, Math.ceil(Duration.toMillis(asked) * 1000))
@@ -50,6 +55,7 @@ const grainOf = (asked: Duration.Input | undefined): number =>
  */
 export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
   Effect.gen(function* () {
+    yield* checked(options)
     const time = options.time ?? wallMicros
     const records = new Map<string, LockRecord.LockRecord>()
     const freed = yield* PubSub.sliding<string>(1024)
@@ -110,7 +116,7 @@ export interface VersionedOptions {
  * @category constructors
  */
 export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<VersionedStore.Service> =>
-  Effect.sync(() => {
+  Effect.map(checked(options), () => {
     const records = new Map<string, LockRecord.LockRecord>()
     const at = (lockId: string, version: number | undefined, write: () => void) =>
       Effect.suspend(() => {

@@ -19,6 +19,7 @@ import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
 import { invalid, scheduleFault, valid } from "../../common/input.js"
+import { checkNames } from "../../common/optionNames.js"
 import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
@@ -106,6 +107,14 @@ const checkCommon = (options: CommonOptions & { readonly database?: string | und
     valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? common(options))
   )
 
+const commonNames = {
+  collection: true,
+  operationTimeout: true,
+  versionMissRetry: true,
+  wakeUps: true,
+  mode: true
+} as const
+
 /**
  * Both ports, over a small client of their own that closes with the scope.
  *
@@ -114,6 +123,7 @@ const checkCommon = (options: CommonOptions & { readonly database?: string | und
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, url: true, database: true, poolSize: true })
     const common = yield* checkCommon(options)
     const poolSize = options.poolSize ?? 4
     if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
@@ -140,6 +150,7 @@ export const makeFromClient = (
   options: ClientOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, client: true, database: true })
     const common = yield* checkCommon(options)
     const { client } = options
     if (typeof client?.db !== "function") return yield* invalid("client", client, "a MongoClient of mongodb")

@@ -21,14 +21,14 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type * as Tedious from "tedious"
 import { invalid, valid } from "../../common/input.js"
-import type { InvalidOptions } from "../../LockError.js"
-import { type StorageError } from "../../LockError.js"
+import { checkNames } from "../../common/optionNames.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
-import { checkCommon, type CommonOptions, open, type TableOptions } from "./make.js"
+import { checkCommon, commonNames, type CommonOptions, open, type TableOptions } from "./make.js"
 import * as names from "./names.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
@@ -76,6 +76,14 @@ export interface Options extends CommonOptions {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, {
+      ...commonNames,
+      url: true,
+      password: true,
+      accessToken: true,
+      connection: true,
+      poolSize: true
+    })
     const common = yield* checkCommon(options)
     const { operationTimeout } = common
     const own = yield* peer("MssqlStorage", ["tedious"], () => import("./own.js"))

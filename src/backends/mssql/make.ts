@@ -47,6 +47,14 @@ export interface CommonOptions extends TableOptions {
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
+export const commonNames = {
+  table: true,
+  schema: true,
+  setup: true,
+  operationTimeout: true,
+  versionMissRetry: true
+} as const
+
 /** Everything about options comes before any I/O. */
 export const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
   Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))

@@ -21,6 +21,7 @@ import type * as Scope from "#effect/Scope"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
 import { invalid, valid } from "../../common/input.js"
+import { checkNames } from "../../common/optionNames.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
@@ -28,7 +29,7 @@ import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import * as givenPool from "./givenPool.js"
-import { checkCommon, type CommonOptions, open, type TableOptions } from "./make.js"
+import { checkCommon, commonNames, type CommonOptions, open, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
@@ -88,6 +89,7 @@ export interface PoolOptions extends CommonOptions {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, url: true, tls: true, poolSize: true })
     const common = yield* checkCommon(options)
     const own = yield* peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
     const source = yield* valid(own.source(options.url, options.tls))
@@ -107,6 +109,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, pool: true })
     const common = yield* checkCommon(options)
     return yield* open(yield* valid(givenPool.make(options.pool)), common, options)
   })

@@ -25,6 +25,7 @@ import * as client from "./client.js"
 import * as dialect from "./dialect.js"
 import * as names from "./names.js"
 import { invalid, scheduleFault, valid } from "../../common/input.js"
+import { checkNames } from "../../common/optionNames.js"
 import type * as connection from "./connection.js"
 import * as hints from "./hints.js"
 import * as internal from "./options.js"
@@ -196,6 +197,8 @@ const open = (
     })
   })
 
+const commonNames = { table: true, schema: true, setup: true, operationTimeout: true, versionMissRetry: true } as const
+
 /**
  * Both ports, over a small pool of their own that closes with the scope.
  *
@@ -204,6 +207,7 @@ const open = (
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, url: true, notify: true, poolSize: true, pooler: true })
     const common = yield* checkCommon(options)
     yield* checkFlag("pooler", options.pooler)
     const pooler = options.pooler ?? false
@@ -241,6 +245,7 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope | PgClient.PgClient> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, notify: true })
     const common = yield* checkCommon(options)
     const notify = yield* checkNotify(options.notify ?? false, undefined)
     return yield* open(client.make(yield* PgClientTag), common, options, notify)
@@ -254,6 +259,7 @@ export const makeFromClient = (
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
+    yield* checkNames(options, { ...commonNames, notify: true, pool: true, pooler: true })
     const common = yield* checkCommon(options)
     yield* checkFlag("pooler", options.pooler)
     if (typeof options.pool?.connect !== "function") return yield* invalid("pool", options.pool, "a Pool of pg")

@@ -24,6 +24,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { invalid, valid } from "../../common/input.js"
+import { checkNames } from "../../common/optionNames.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
@@ -123,6 +124,8 @@ export interface ClientOptions extends CommonOptions {
 
 const ioredis = peer("RedisStorage", ["ioredis"], () => import("./own.js"))
 
+const commonNames = { prefix: true, notify: true, operationTimeout: true, wait: true } as const
+
 /**
  * Both ports, over a connection of their own that closes with the scope.
  *
@@ -131,7 +134,8 @@ const ioredis = peer("RedisStorage", ["ioredis"], () => import("./own.js"))
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    const common = yield* Effect.suspend(() => valid(resolve.common(options)))
+    yield* checkNames(options, { ...commonNames, url: true, redis: true, password: true })
+    const common = yield* valid(resolve.common(options))
     return yield* (yield* ioredis).make(options, common)
   })
 
@@ -145,7 +149,8 @@ export const makeFromClient = (
   options: ClientOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    const common = yield* Effect.suspend(() => valid(resolve.common(options)))
+    yield* checkNames(options, { ...commonNames, client: true })
+    const common = yield* valid(resolve.common(options))
     const { client } = options
     if (typeof client?.sendCommand !== "function" || typeof client.duplicate !== "function") {
       return yield* invalid("client", client, "a Redis or Cluster of ioredis")

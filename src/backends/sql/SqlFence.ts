@@ -17,6 +17,7 @@ import type * as SqlClient from "#effect/sql/SqlClient"
 import type { SqlError } from "#effect/sql/SqlError"
 import * as keys from "#effect/sql/keys"
 import { invalid, textFault } from "../../common/input.js"
+import { invalidName } from "../../common/optionNames.js"
 import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
 
@@ -53,6 +54,8 @@ const ClientTag = Context.Service<SqlClient.SqlClient>(keys.client)
 const defaultTable = "storage_lock_fence"
 
 const tableOf = (options: Options | undefined): string | InvalidOptions => {
+  const unknown = options === undefined ? undefined : invalidName(options, ["table", "dialect"])
+  if (unknown !== undefined) return unknown
   const table = options?.table ?? defaultTable
   const kind = textFault(table)
   return kind === undefined && table.length <= 63

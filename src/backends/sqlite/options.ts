@@ -2,6 +2,7 @@ import type * as Duration from "#effect/Duration"
 import { resolve as absolute } from "node:path"
 import { InvalidOptions } from "../../LockError.js"
 import { invalid, operationTimeout, textFault } from "../../common/input.js"
+import { invalidName } from "../../common/optionNames.js"
 
 /**
  * @since 0.1.0
@@ -68,7 +69,17 @@ export const resolveTable = (table: unknown): string | InvalidOptions => {
       })
 }
 
+const names = {
+  filename: true,
+  table: true,
+  setup: true,
+  synchronous: true,
+  operationTimeout: true
+} satisfies Record<keyof Options, true>
+
 export const resolve = (options: Options): Resolved | InvalidOptions => {
+  const unknown = invalidName(options, Object.keys(names))
+  if (unknown !== undefined) return unknown
   const kind = filenameFault(options.filename)
   if (kind !== undefined) {
     return new InvalidOptions({

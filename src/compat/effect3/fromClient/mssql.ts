@@ -1,6 +1,7 @@
 /** Locks in SQL Server on the program's client of Effect 3. The twin is `effect4/fromClient/mssql.ts`. */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import { checkCommon, type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { checkCommon, commonNames, type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { checkNames } from "../../../common/optionNames.js"
 import { peer } from "../../../backends/shared/peer.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
@@ -31,6 +32,7 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
   Effect.gen(function* () {
+    yield* checkNames(options, commonNames)
     const common = yield* checkCommon(options)
     const sql = yield* MssqlClientTag
     const executor = yield* peer("MssqlStorage", ["tedious"], () => import("./mssqlExecutor.js"))
