@@ -18,6 +18,7 @@ import {
   type Options,
   type AcquireArgs,
   type AcquireSettings,
+  type ForceReleaseOptions,
   type Lock,
   LockTypeId,
   type TryError,
@@ -36,6 +37,7 @@ export {
   type AcquireOptions,
   type AcquireArgs,
   type AcquireSettings,
+  type ForceReleaseOptions,
   type Lock,
   type TryError,
   type AcquireError,
@@ -280,7 +282,7 @@ export const list: Stream.Stream<LockInformation, StorageError, StorageLock> = S
  */
 export const forceRelease = (
   lockId: string,
-  options: { readonly token: number; readonly when: "now" | "leaseEnd" }
+  options: ForceReleaseOptions
 ): Effect.Effect<boolean, TryError, StorageLock> =>
   Effect.flatMap(StorageLock, (service) => service.forceRelease(lockId, options))
 

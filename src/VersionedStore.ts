@@ -15,7 +15,7 @@ import * as Schema from "#effect/Schema"
 import * as Stream from "#effect/Stream"
 import { freeFor } from "./common/freeFor.js"
 import { jitter } from "./common/jitter.js"
-import { invalidName } from "./common/optionNames.js"
+import { unknownName } from "./common/optionNames.js"
 import * as observation from "./common/observation.js"
 import * as renewals from "./common/renewals.js"
 import { monotonicMicros, wallMicros } from "./common/time.js"
@@ -118,8 +118,8 @@ export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recu
  * @category constructors
  */
 export const toStorage = (store: Service, options: Options = {}): Storage.Service => {
-  const unknown = invalidName(options, ["versionMissRetry"])
-  if (unknown !== undefined) throw unknown
+  const fault = unknownName<Options>(options, { versionMissRetry: true })
+  if (fault !== undefined) throw fault
   const retry = options.versionMissRetry ?? defaultVersionMissRetry
   const observed = store.time === undefined ? observation.make() : undefined
   const name = store.guarantees.name

@@ -24,6 +24,10 @@ export const kindOf = (value: unknown): string => {
 export const invalid = (field: string, value: unknown, rule: string): InvalidOptions =>
   new InvalidOptions({ field, kind: kindOf(value), rule })
 
+/** Of what was looked at already: `kind` says what is wrong, if something is. */
+export const faulty = (field: string, kind: string | undefined, rule: string): InvalidOptions | undefined =>
+  kind === undefined ? undefined : new InvalidOptions({ field, kind, rule })
+
 const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
 
 /** Why a text cannot be stored byte for byte, or `undefined` if it can. */
@@ -62,17 +66,10 @@ export const duration = (
 export const scheduleFault = (field: string, value: unknown): InvalidOptions | undefined =>
   value === undefined || Schedule.isSchedule(value) ? undefined : invalid(field, value, "a Schedule")
 
+/** What is wrong with a switch that was given, if something is. */
+export const flagFault = (field: string, value: unknown): InvalidOptions | undefined =>
+  value === undefined || typeof value === "boolean" ? undefined : invalid(field, value, "true or false")
+
 /** What a check of options gives. */
 export const valid = <A>(resolved: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
   resolved instanceof InvalidOptions ? Effect.fail(resolved) : Effect.succeed(resolved)
-
-const longestTimeout = Duration.toMillis("1 day")
-
-/** How long one operation of a backend may take, in milliseconds. Default 5 seconds. */
-export const operationTimeout = (value: unknown): number | InvalidOptions =>
-  duration(
-    "operationTimeout",
-    value === undefined ? "5 seconds" : value,
-    "a duration from a millisecond to a day",
-    (millis) => millis >= 1 && millis <= longestTimeout
-  )

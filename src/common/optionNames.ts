@@ -1,7 +1,9 @@
 /** A name that is no option's is refused: a misspelt option would pass for one that was left out. */
-import * as Effect from "#effect/Effect"
 import { InvalidOptions } from "../LockError.js"
 import { kindOf } from "./input.js"
+
+/** All names that there are: the compiler sees to it that none is missing, and none too many. */
+export type Names<Options> = Readonly<Record<keyof Options, true>>
 
 /** How many characters to insert, delete or replace to make one of the other (Levenshtein). */
 const edits = (a: string, b: string): number => {
@@ -16,9 +18,9 @@ const edits = (a: string, b: string): number => {
   return row[b.length]!
 }
 
-/** A part of a name is nearer than any misspelling. */
+/** A part of a name is nearer than any misspelling, and a longer part than a shorter one. */
 const distance = (given: string, name: string): number =>
-  name.includes(given) || given.includes(name) ? 0 : edits(given, name)
+  name.includes(given) || given.includes(name) ? -Math.min(name.length, given.length) : edits(given, name)
 
 const nearest = (key: string, names: ReadonlyArray<string>): string => {
   // No name is so long: more of the key tells nothing, and comparing it takes time.
@@ -28,31 +30,29 @@ const nearest = (key: string, names: ReadonlyArray<string>): string => {
   )
 }
 
-export const notAnObject = (options: unknown): InvalidOptions | undefined =>
+export const notAnObject = (options: unknown, field = "options"): InvalidOptions | undefined =>
   typeof options !== "object" || options === null || Array.isArray(options)
-    ? new InvalidOptions({ field: "options", kind: kindOf(options), rule: "an object" })
+    ? new InvalidOptions({ field, kind: kindOf(options), rule: "an object" })
     : undefined
 
-export const unknown = (key: string, names: ReadonlyArray<string>): InvalidOptions =>
-  new InvalidOptions({
-    field: key,
+/** `within`: the option whose value is the object with this name. */
+export const unknown = (key: string, names: ReadonlyArray<string>, within?: string): InvalidOptions => {
+  const path = (name: string) => (within === undefined ? name : `${within}.${name}`)
+  return new InvalidOptions({
+    field: path(key),
     kind: "unknown",
-    rule: `the name of an option (did you mean ${nearest(key, names)}?)`
+    rule: `the name of an option (did you mean ${path(nearest(key, names))}?)`
   })
-
-export const invalidName = (options: unknown, names: ReadonlyArray<string>): InvalidOptions | undefined => {
-  const fault = notAnObject(options)
-  if (fault !== undefined) return fault
-  const key = Object.keys(options as object).find((key) => !names.includes(key))
-  return key === undefined ? undefined : unknown(key, names)
 }
 
-/** All names that there are: the compiler sees to it that none is missing. */
-export const checkNames = <Options extends object>(
-  options: Options,
-  names: Readonly<Record<keyof Options, true>>
-): Effect.Effect<void, InvalidOptions> =>
-  Effect.suspend((): Effect.Effect<void, InvalidOptions> => {
-    const fault = invalidName(options, Object.keys(names))
-    return fault === undefined ? Effect.void : Effect.fail(fault)
-  })
+/** What is wrong with the names in an object of options, or in one that is the value of the option `within`. */
+export const unknownName = <Options>(
+  options: unknown,
+  names: Names<Options>,
+  within?: string
+): InvalidOptions | undefined => {
+  const fault = notAnObject(options, within)
+  if (fault !== undefined) return fault
+  const key = Object.keys(options as object).find((key) => !Object.hasOwn(names, key))
+  return key === undefined ? undefined : unknown(key, Object.keys(names), within)
+}

@@ -168,6 +168,19 @@ export type AcquireError = TryError | LockTimeout
 export type Body<A, E, R> = Effect.Effect<A, E, R> | ((lock: Lock) => Effect.Effect<A, E, R>)
 
 /**
+ * Which hold is taken away, and when.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface ForceReleaseOptions {
+  /** The fencing token of the hold. */
+  readonly token: number
+  /** `"leaseEnd"`: safe, for by then the holder has noticed. `"now"`: the former holder may go on until it notices. */
+  readonly when: "now" | "leaseEnd"
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -188,8 +201,5 @@ export interface Service {
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockInformation>, TryError>
   readonly isLocked: (lockId: string) => Effect.Effect<boolean, TryError>
   readonly list: Stream.Stream<LockInformation, StorageError>
-  readonly forceRelease: (
-    lockId: string,
-    options: { readonly token: number; readonly when: "now" | "leaseEnd" }
-  ) => Effect.Effect<boolean, TryError>
+  readonly forceRelease: (lockId: string, options: ForceReleaseOptions) => Effect.Effect<boolean, TryError>
 }

@@ -3,12 +3,13 @@ import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import { type Guarantees, shortestMemory } from "../Storage.js"
-import type { AcquireOptions, Options } from "./api.js"
+import type { AcquireOptions, ForceReleaseOptions, Options } from "./api.js"
 import { invalidLabel, invalidNamespace } from "../common/ids.js"
 import { jitter } from "../common/jitter.js"
 import { invalidNames } from "./optionNames.js"
 import { thisProcess } from "./thisProcess.js"
 import { duration, kindOf, scheduleFault } from "../common/input.js"
+import { unknownName } from "../common/optionNames.js"
 
 /** Options that make sense, in milliseconds. */
 export interface Resolved {
@@ -152,3 +153,20 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
 export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
   invalidNames(own, "acquire") ?? resolve({ ...layer, ...own }, guarantees)
+
+/** Options of `forceRelease`, without which nothing is taken away. */
+export const ofRelease = (options: ForceReleaseOptions): ForceReleaseOptions | InvalidOptions => {
+  const fault = unknownName<ForceReleaseOptions>(options, { token: true, when: true })
+  if (fault !== undefined) return fault
+  const { token, when } = options
+  if (!Number.isSafeInteger(token) || token <= 0) {
+    return new InvalidOptions({
+      field: "token",
+      kind: String(token),
+      rule: "the fencing token of the hold, a positive integer"
+    })
+  }
+  return when === "now" || when === "leaseEnd"
+    ? { token, when }
+    : new InvalidOptions({ field: "when", kind: JSON.stringify(when) ?? typeof when, rule: '"now" or "leaseEnd"' })
+}

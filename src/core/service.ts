@@ -35,7 +35,7 @@ import { invalidOwner, publicId, storedId } from "../common/ids.js"
 import { invalid } from "../common/input.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, placeOf, selfDeadlock } from "./nesting.js"
-import { ofLayer, override, type Resolved } from "./options.js"
+import { ofLayer, ofRelease, override, type Resolved } from "./options.js"
 import * as purging from "./purging.js"
 import { renew } from "./refresher.js"
 
@@ -288,28 +288,20 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
           )
         )
       ),
-      forceRelease: (lockId, { token, when }) =>
-        Number.isSafeInteger(token) && token > 0
-          ? when === "now" || when === "leaseEnd"
-            ? Effect.map(
-                withKey("revoke", lockId, (key) =>
-                  Effect.tap(core.storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
-                    Effect.sync(() => {
-                      if (_tag === "Revoked") forced(key, token)
-                    })
-                  )
-                ),
-                (outcome) => outcome._tag === "Revoked"
-              )
-            : new InvalidOptions({
-                field: "when",
-                kind: JSON.stringify(when) ?? typeof when,
-                rule: '"now" or "leaseEnd"'
+      forceRelease: (lockId, options) => {
+        const given = ofRelease(options)
+        if (given instanceof InvalidOptions) return Effect.fail(given)
+        const { token, when } = given
+        return Effect.map(
+          withKey("revoke", lockId, (key) =>
+            Effect.tap(core.storage.revoke({ lockId: key, token, when }), ({ _tag }) =>
+              Effect.sync(() => {
+                if (_tag === "Revoked") forced(key, token)
               })
-          : new InvalidOptions({
-              field: "token",
-              kind: String(token),
-              rule: "the fencing token of the hold, a positive integer"
-            })
+            )
+          ),
+          (outcome) => outcome._tag === "Revoked"
+        )
+      }
     }
   })

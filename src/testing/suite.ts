@@ -2,9 +2,12 @@
  * Registers the cases with `@effect/vitest`.
  */
 import * as Cause from "#effect/Cause"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
+import { type Names, unknownName } from "../common/optionNames.js"
+import type { InvalidOptions } from "../LockError.js"
 import type * as Case from "./Case.js"
 import { cases } from "./cases.js"
 import { type Result, runCase } from "./check.js"
@@ -18,15 +21,46 @@ import * as Versioned from "./versioned.js"
 export interface SuiteOptions extends Case.Target {
   /** Rules that are not checked, each with the reason, which is shown. */
   readonly skip?: { readonly [rule: string]: string } | undefined
-  /** For one case, in milliseconds. Default: three minutes. */
-  readonly timeout?: number | undefined
+  /** For one case. Default: three minutes. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+const versionedNames: Names<Versioned.VersionedTarget & Pick<SuiteOptions, "skip" | "timeout">> = {
+  name: true,
+  layer: true,
+  builds: true,
+  skip: true,
+  timeout: true
+}
+
+const names: Names<SuiteOptions> = {
+  ...versionedNames,
+  hooks: true,
+  versioned: true,
+  seed: true,
+  sequences: true
+}
+
+const hookNames: Names<Case.Hooks> = {
+  advance: true,
+  inTransaction: true,
+  loseReply: true,
+  hang: true,
+  restart: true,
+  shiftClient: true,
+  breakHints: true,
+  refuseWrites: true
+}
+
+const orThrow = (fault: InvalidOptions | undefined): void => {
+  if (fault !== undefined) throw fault
 }
 
 // `vitest` refuses to be imported by anything that it does not run; `check` is for use there, and comes with the same module.
 const vitest = await import("@effect/vitest").catch((cause: unknown) => ({ cause }))
 
 const register = <C extends { readonly name: string; readonly rule: string }, O>(
-  options: { readonly name: string; readonly skip?: SuiteOptions["skip"]; readonly timeout?: number | undefined },
+  options: { readonly name: string; readonly skip?: SuiteOptions["skip"]; readonly timeout?: SuiteOptions["timeout"] },
   cases: ReadonlyArray<C>,
   open: Effect.Effect<O, unknown, Scope.Scope>,
   run: (each: C, opened: O, limit: number) => Effect.Effect<Result>
@@ -40,7 +74,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
     )
   }
   const { afterAll, beforeAll, describe, it } = vitest
-  const timeout = options.timeout ?? 180_000
+  const timeout = Duration.toMillis(options.timeout ?? "3 minutes")
   for (const rule of Object.keys(options.skip ?? {})) {
     if (!cases.some((each) => each.rule === rule))
       throw new Error(`Conformance.suite: there is no rule ${JSON.stringify(rule)} to skip`)
@@ -78,7 +112,10 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
  * @since 0.1.0
  * @category runners
  */
-export const suite = (options: SuiteOptions): void => register(options, cases, Env.open(options), runCase)
+export const suite = (options: SuiteOptions): void => {
+  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks"))
+  register(options, cases, Env.open(options), runCase)
+}
 
 /**
  * Registers every case of the smaller port. A store that passes, and whose `VersionedStore.layerStorage` passes `suite`, keeps all promises.
@@ -97,5 +134,7 @@ export const suite = (options: SuiteOptions): void => register(options, cases, E
  * @since 0.1.0
  * @category runners
  */
-export const versionedSuite = (options: Versioned.VersionedTarget & Pick<SuiteOptions, "skip" | "timeout">): void =>
+export const versionedSuite = (options: Versioned.VersionedTarget & Pick<SuiteOptions, "skip" | "timeout">): void => {
+  orThrow(unknownName(options, versionedNames))
   register(options, Versioned.versionedCases, Versioned.openVersioned(options), Versioned.runVersioned)
+}

@@ -1,6 +1,8 @@
-/** A misspelt option of a storage must not be taken for one that was left out. */
+/** A misspelt option must not be taken for one that was left out, wherever options are given. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Cause from "#effect/Cause"
+import * as Config from "#effect/Config"
+import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -14,32 +16,43 @@ import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import * as SqlFence from "../../src/backends/sql/SqlFence.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
+import * as keys from "#effect/sql/keys"
+import type * as Sql from "#effect/sql/SqlClient"
+import * as StorageLock from "../../src/StorageLock.js"
+import * as Conformance from "../../src/testing/index.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 
+const SqlClient = Context.Service<Sql.SqlClient>(keys.client)
+
 const misspelt = { operationTimeOut: "1 second", url: Redacted.make("nothing that could be reached") }
+const config = {
+  operationTimeOut: Config.succeed("1 second"),
+  url: Config.succeed(misspelt.url),
+  filename: Config.succeed(":memory:")
+}
 const without = { operationTimeOut: "1 second" }
 
-const layers: Readonly<Record<string, Layer.Layer<any, unknown, any>>> = {
-  "PostgresStorage.layer": PostgresStorage.layer(misspelt),
-  "PostgresStorage.layerVersioned": PostgresStorage.layerVersioned(misspelt),
-  "PostgresStorage.layerFromClient": PostgresStorage.layerFromClient(without as never),
-  "PostgresStorage.layerFromPool": PostgresStorage.layerFromPool(without as never),
-  "MysqlStorage.layer": MysqlStorage.layer(misspelt),
-  "MysqlStorage.layerFromClient": MysqlStorage.layerFromClient(without as never),
-  "MysqlStorage.layerFromPool": MysqlStorage.layerFromPool(without as never),
-  "MssqlStorage.layer": MssqlStorage.layer(misspelt),
-  "MssqlStorage.layerFromClient": MssqlStorage.layerFromClient(without as never),
-  "MongoStorage.layer": MongoStorage.layer(misspelt),
-  "MongoStorage.layerFromClient": MongoStorage.layerFromClient(without as never),
-  "RedisStorage.layer": RedisStorage.layer(misspelt),
-  "RedisStorage.layerFromClient": RedisStorage.layerFromClient(without as never),
-  "EtcdStorage.layer": EtcdStorage.layer(misspelt),
-  "EtcdStorage.layerFromChannel": EtcdStorage.layerFromChannel(without as never),
-  "SqliteStorage.layer": SqliteStorage.layer(without as never)
+/** Of each, every layer is looked at. */
+const modules = {
+  PostgresStorage,
+  MysqlStorage,
+  MssqlStorage,
+  MongoStorage,
+  RedisStorage,
+  EtcdStorage,
+  SqliteStorage
 }
 
+const layers = Object.entries(modules).flatMap(([name, module]) =>
+  Object.entries(module).flatMap(([each, layer]) => {
+    if (!each.startsWith("layer")) return []
+    const given = each === "layerConfig" ? config : each.includes("From") ? without : misspelt
+    return [[`${name}.${each}`, (layer as (options: unknown) => Layer.Layer<any, unknown, any>)(given)] as const]
+  })
+)
+
 describe("an option that a storage does not have", () => {
-  for (const [name, layer] of Object.entries(layers)) {
+  for (const [name, layer] of layers) {
     it.effect(`${name}: refused before any I/O, with the nearest that there is`, () =>
       Effect.gen(function* () {
         const built = Layer.build(layer) as Effect.Effect<unknown, InvalidOptions>
@@ -66,10 +79,98 @@ describe("an option that a storage does not have", () => {
   )
 
   it("of a function that gives no effect: thrown", () => {
-    assert.throws(() => SqlFence.ddl({ tabel: "fences" } as never), /did you mean table\?/)
+    for (const { ddl } of [PostgresStorage, MysqlStorage, MssqlStorage, SqliteStorage, SqlFence]) {
+      assert.throws(() => ddl({ tabel: "mine" } as never), /^tabel must be .* \(did you mean table\?\)/)
+      assert.throws(() => ddl("mine" as never), /^options must be an object/)
+    }
+    assert.throws(() => MysqlStorage.ddl({ schema: "mine" } as never), /^schema must be the name of an option/)
     assert.throws(
       () => VersionedStore.toStorage({} as never, { retry: undefined } as never),
       /did you mean versionMissRetry\?/
     )
+    const target = { name: "none", layer: MemoryStorage.layer }
+    assert.throws(() => Conformance.suite({ ...target, timeOut: 1 } as never), /did you mean timeout\?/)
+    assert.throws(
+      () => Conformance.suite({ ...target, hooks: { advnace: () => Effect.void } as never }),
+      /did you mean hooks\.advance\?/
+    )
+    const store = { name: "none", layer: MemoryStorage.layerVersioned }
+    assert.throws(() => Conformance.versionedSuite({ ...store, hooks: {} } as never), /must be the name of an option/)
   })
+
+  it.effect("of forceRelease: refused before any I/O", () =>
+    Effect.gen(function* () {
+      const locks = yield* StorageLock.make()
+      for (const [options, message] of [
+        [{ token: 1, when: "now", whenn: "leaseEnd" }, "whenn must be the name of an option (did you mean when?)"],
+        [undefined, "options must be an object"],
+        [{ token: 1 }, 'when must be "now" or "leaseEnd"'],
+        [{ when: "now" }, "token must be the fencing token of the hold"]
+      ] as const) {
+        const error = yield* Effect.flip(locks.forceRelease("foo", options as never))
+        assert.strictEqual(error._tag, "InvalidOptions")
+        assert.isTrue(error.message.startsWith(message), error.message)
+      }
+    }).pipe(Effect.scoped, Effect.provide(MemoryStorage.layer))
+  )
+
+  it.effect("of a fence: refused before any I/O", () =>
+    Effect.gen(function* () {
+      for (const made of [
+        SqlFence.check("account 1", 1, { tabel: "mine" } as never),
+        SqlFence.check("account 1", 1, { dialect: "pg" } as never),
+        SqlFence.transaction(Effect.void, "account 1", 1, { tabel: "mine" } as never),
+        SqlFence.setup({ tabel: "mine" } as never)
+      ]) {
+        const sql = { onDialectOrElse: () => "pg", withTransaction: <A>(self: A) => self }
+        const error = yield* Effect.flip(Effect.provideService(made, SqlClient, sql as never))
+        assert.match(error.message, /must be the name of an option \(did you mean table\?\)/)
+      }
+    })
+  )
+})
+
+const url = Redacted.make("etcds://localhost")
+
+/** Options within an option. */
+const nested: Readonly<Record<string, Layer.Layer<any, unknown, any>>> = {
+  "notify.uri, notify.url": PostgresStorage.layer({
+    url: Redacted.make("postgres://localhost/app"),
+    notify: { uri: "none" } as never
+  }),
+  "wait.replica, wait.replicas": RedisStorage.layer({
+    url: Redacted.make("redis://localhost"),
+    wait: { replica: 1, timeout: "1 second" } as never
+  }),
+  "tls.kay, tls.key": EtcdStorage.layer({ url, tls: { kay: "none" } as never }),
+  "tls.crt, tls.cert": EtcdStorage.layer({ url: () => url, tls: { crt: undefined } as never }),
+  "user.pasword, user.password": EtcdStorage.layer({
+    url,
+    user: { name: "app", pasword: Redacted.make("none") } as never
+  }),
+  "tls.certificate, tls.cert": MysqlStorage.layer({
+    url: Redacted.make("mysql://localhost/app"),
+    tls: { certificate: "none" } as never
+  }),
+  "tls.rejectUnauthorised, tls.rejectUnauthorized": MysqlStorage.layer({
+    url: () => Redacted.make("mysql://localhost/app"),
+    tls: { rejectUnauthorised: false } as never
+  })
+}
+
+describe("an option that an option of a storage does not have", () => {
+  for (const [fields, layer] of Object.entries(nested)) {
+    const [field, nearest] = fields.split(", ")
+    it.effect(`${field}: refused before any I/O, with the nearest that there is`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(
+          Effect.scoped(Layer.build(layer as unknown as Layer.Layer<never, InvalidOptions>))
+        )
+        assert.strictEqual(
+          error.message,
+          `${field} must be the name of an option (did you mean ${nearest}?), but is unknown`
+        )
+      })
+    )
+  }
 })

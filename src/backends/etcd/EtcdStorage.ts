@@ -23,10 +23,9 @@ import type * as Scope from "#effect/Scope"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
 import * as internal from "./options.js"
-import { invalid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
+import { invalid, valid } from "../../common/input.js"
 import type { Present } from "../shared/present.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 
@@ -111,11 +110,6 @@ export interface ChannelOptions extends CommonOptions {
 
 const grpc = peer("EtcdStorage", ["@grpc/grpc-js", "@grpc/proto-loader"], () => import("./own.js"))
 
-const checked = <A>(value: A | InvalidOptions): Effect.Effect<A, InvalidOptions> =>
-  value instanceof InvalidOptions ? value : Effect.succeed(value)
-
-const commonNames = { prefix: true, operationTimeout: true, versionMissRetry: true } as const
-
 /**
  * Both ports, over connections of their own that close with the scope.
  *
@@ -124,10 +118,9 @@ const commonNames = { prefix: true, operationTimeout: true, versionMissRetry: tr
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, url: true, user: true, tls: true })
-    const common = yield* checked(internal.common(options))
+    const common = yield* valid(internal.common(options, { url: true, user: true, tls: true }))
     const { open, source } = yield* grpc
-    const reach = yield* checked(source({ url: options.url, tls: options.tls, user: options.user }))
+    const reach = yield* valid(source({ url: options.url, tls: options.tls, user: options.user }))
     return yield* open(common, { source: reach, owned: true })
   })
 
@@ -141,13 +134,12 @@ export const makeFromChannel = (
   options: ChannelOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, channel: true, user: true })
-    const common = yield* checked(internal.common(options))
+    const common = yield* valid(internal.common(options, { channel: true, user: true }))
     if (typeof options.channel?.createCall !== "function")
       return yield* invalid("channel", options.channel, "a Channel of @grpc/grpc-js")
     const { ofChannel, open } = yield* grpc
     return yield* open(common, {
-      source: yield* checked(ofChannel(options.channel, options.user)),
+      source: yield* valid(ofChannel(options.channel, options.user)),
       owned: false
     })
   })

@@ -1,47 +1,36 @@
-import type * as Duration from "#effect/Duration"
 import * as Redacted from "effect/Redacted"
-import type * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../../LockError.js"
-import { invalid, operationTimeout, scheduleFault, textFault } from "../../common/input.js"
-import { defaultVersionMissRetry } from "../../VersionedStore.js"
+import { invalid, textFault } from "../../common/input.js"
+import { unknownName } from "../../common/optionNames.js"
+import { operation, operationNames, type OperationOptions, type ResolvedOperation } from "../shared/options.js"
 
-export interface Common {
+export interface Common extends OperationOptions {
   readonly prefix?: string | undefined
-  readonly operationTimeout?: Duration.Input | undefined
-  readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
-export interface ResolvedCommon {
+export interface ResolvedCommon extends ResolvedOperation {
   readonly prefix: string
-  /** Milliseconds. */
-  readonly operationTimeout: number
-  readonly versionMissRetry: Schedule.Schedule<unknown>
 }
 
-export const defaultPrefix = "effect-storage-lock/"
-
-export const common = (options: Common): ResolvedCommon | InvalidOptions => {
-  const prefix: unknown = options.prefix ?? defaultPrefix
+/** What both ways have in common. `own`: the names of what this one has besides. */
+export const common = <Options extends Common>(
+  options: Options,
+  own: Readonly<Record<Exclude<keyof Options, keyof Common>, true>>
+): ResolvedCommon | InvalidOptions => {
+  const unknown = unknownName(options, { prefix: true, ...operationNames, ...own })
+  if (unknown !== undefined) return unknown
+  const prefix: unknown = options.prefix ?? "effect-storage-lock/"
   if (textFault(prefix) !== undefined || (prefix as string).length > 255) {
     return invalid("prefix", prefix, "1 to 255 UTF-16 units, without NUL and lone surrogates")
   }
-  const fault = scheduleFault("versionMissRetry", options.versionMissRetry)
-  if (fault !== undefined) return fault
-  const timeout = operationTimeout(options.operationTimeout)
-  if (typeof timeout !== "number") return timeout
-  return {
-    prefix: prefix as string,
-    operationTimeout: timeout,
-    versionMissRetry: options.versionMissRetry ?? defaultVersionMissRetry
-  }
+  const each = operation(options)
+  return each instanceof InvalidOptions ? each : { ...each, prefix: prefix as string }
 }
 
-export interface UserOption {
+export interface User {
   readonly name: string
   readonly password: Redacted.Redacted
 }
-
-export type User = UserOption
 
 export interface ResolvedUrl {
   /** `host:port`, an address of IPv6 in brackets. */
@@ -102,6 +91,11 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
 
 /** One that is asked for has to be somebody. */
 export const someUser = (value: unknown): User | InvalidOptions => {
+  const unknown =
+    typeof value === "object" && value !== null
+      ? unknownName<User>(value, { name: true, password: true }, "user")
+      : undefined
+  if (unknown !== undefined) return unknown
   const { name, password } = (typeof value === "object" && value !== null ? value : {}) as {
     readonly name?: unknown
     readonly password?: unknown
@@ -140,6 +134,8 @@ export const noTls: ResolvedTls = { ca: null, cert: null, key: null }
 
 export const tls = (options: Tls): ResolvedTls | InvalidOptions => {
   if (typeof options !== "object" || options === null) return invalid("tls", options, "{ ca, cert, key }, each in PEM")
+  const unknown = unknownName<Tls>(options, { ca: true, cert: true, key: true }, "tls")
+  if (unknown !== undefined) return unknown
   const pem = (field: "ca" | "cert" | "key", value: unknown): Buffer | null | InvalidOptions =>
     value === undefined
       ? null

@@ -137,7 +137,7 @@ const asking = (ask: (operation: string) => Effect.Effect<Reach, StorageError>):
 export const make = (given: {
   readonly url: present.Present<Redacted.Redacted>
   readonly tls: present.Present<options.Tls> | undefined
-  readonly user: present.Present<options.UserOption> | undefined
+  readonly user: present.Present<options.User> | undefined
 }): Source | InvalidOptions => {
   const wrong =
     early("url", given.url, options.url) ??
@@ -178,7 +178,7 @@ export const make = (given: {
 /** The program's channel, and who we are on it. */
 export const ofChannel = (
   channel: Grpc.Channel,
-  user: present.Present<options.UserOption> | undefined
+  user: present.Present<options.User> | undefined
 ): Source | InvalidOptions => {
   const wrong = early("user", user, options.user)
   if (wrong !== undefined) return wrong

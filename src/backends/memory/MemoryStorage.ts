@@ -12,7 +12,7 @@ import * as PubSub from "effect/PubSub"
 import * as Stream from "#effect/Stream"
 import { freeFor } from "../../common/freeFor.js"
 import { wallMicros } from "../../common/time.js"
-import { checkNames } from "../../common/optionNames.js"
+import { unknownName } from "../../common/optionNames.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
@@ -41,7 +41,10 @@ const guarantees: Storage.Guarantees = {
 
 /** These cannot fail, as a type: a name that is no option's is a defect. */
 const checked = (options: Options | VersionedOptions): Effect.Effect<void> =>
-  Effect.orDie(checkNames<Options | VersionedOptions>(options, { time: true, leaseGranularity: true }))
+  Effect.suspend(() => {
+    const fault = unknownName<Options>(options, { time: true, leaseGranularity: true })
+    return fault === undefined ? Effect.void : Effect.die(fault)
+  })
 
 /** In whole microseconds. One that is too coarse costs nothing; one too fine would promise more than the clock keeps. */
 const grainOf = (asked: Duration.Input | undefined): number =>

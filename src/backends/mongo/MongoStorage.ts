@@ -18,15 +18,15 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
-import { invalid, scheduleFault, valid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
+import { invalid, valid } from "../../common/input.js"
 import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
+import * as shared from "../shared/options.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
-import type { InvalidOptions } from "../../LockError.js"
-import { type StorageError } from "../../LockError.js"
+import * as internal from "./options.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
+import type * as VersionedStore from "../../VersionedStore.js"
 
 /**
  * The options that both layers have in common.
@@ -99,21 +99,7 @@ export interface Ports extends Both {
   readonly mode: "pipeline" | "versioned"
 }
 
-/** Everything about options comes before any I/O. */
 const mongodb = peer("MongoStorage", ["mongodb"], () => import("./own.js"))
-
-const checkCommon = (options: CommonOptions & { readonly database?: string | undefined }) =>
-  Effect.flatMap(mongodb, ({ common }) =>
-    valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? common(options))
-  )
-
-const commonNames = {
-  collection: true,
-  operationTimeout: true,
-  versionMissRetry: true,
-  wakeUps: true,
-  mode: true
-} as const
 
 /**
  * Both ports, over a small client of their own that closes with the scope.
@@ -123,21 +109,13 @@ const commonNames = {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, url: true, database: true, poolSize: true })
-    const common = yield* checkCommon(options)
-    const poolSize = options.poolSize ?? 4
-    if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
-      return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
-    }
+    const common = yield* valid(internal.common(options, { url: true, poolSize: true }))
+    const poolSize = yield* valid(shared.poolSize(options.poolSize))
     const { open, own, url } = yield* mongodb
     const connection = yield* own(options.url, (value) =>
       url(value, common.database, poolSize, common.operationTimeout)
     )
-    return yield* open(connection, {
-      ...common,
-      database: connection.database,
-      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-    })
+    return yield* open(connection, { ...common, database: connection.database })
   })
 
 /**
@@ -150,18 +128,13 @@ export const makeFromClient = (
   options: ClientOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, client: true, database: true })
-    const common = yield* checkCommon(options)
+    const common = yield* valid(internal.common(options, { client: true }))
     const { client } = options
     if (typeof client?.db !== "function") return yield* invalid("client", client, "a MongoClient of mongodb")
     const { database } = common
     if (database === undefined) return yield* invalid("database", database, "the name of a database")
     const { ofProgram, open } = yield* mongodb
-    return yield* open(ofProgram(client), {
-      ...common,
-      database,
-      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-    })
+    return yield* open(ofProgram(client), { ...common, database })
   })
 
 /**

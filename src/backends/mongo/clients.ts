@@ -7,7 +7,7 @@ import type { Db, MongoClient } from "mongodb"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import * as present from "../shared/present.js"
 import * as errors from "./errors.js"
-import type { ResolvedUrl } from "./options.js"
+import type { ResolvedUrl } from "./url.js"
 
 /** Where commands go: to the program's client, or to the one of ours that there is now. */
 export interface Connection {

@@ -1,4 +1,4 @@
 /** What imports `mongodb`. */
 export { ofProgram, own } from "./clients.js"
-export { common, url } from "./options.js"
 export { open } from "./ports.js"
+export { url } from "./url.js"

@@ -1,5 +1,4 @@
 import * as Effect from "#effect/Effect"
-import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
 import type { StorageError } from "../../LockError.js"
@@ -17,7 +16,6 @@ import * as wakeUps from "./wakeUps.js"
 
 export interface Settings extends ResolvedCommon {
   readonly database: string
-  readonly versionMissRetry: Schedule.Schedule<unknown>
 }
 
 export interface Ports extends Both {

@@ -20,16 +20,15 @@ import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type * as Tedious from "tedious"
-import { invalid, valid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
+import { valid } from "../../common/input.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import * as shared from "../shared/options.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
-import { checkCommon, commonNames, type CommonOptions, open, type TableOptions } from "./make.js"
-import * as names from "./names.js"
+import { type CommonOptions, open, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 
@@ -76,24 +75,19 @@ export interface Options extends CommonOptions {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, {
-      ...commonNames,
+    const common = yield* internal.common(options, {
       url: true,
       password: true,
       accessToken: true,
       connection: true,
       poolSize: true
     })
-    const common = yield* checkCommon(options)
     const { operationTimeout } = common
     const own = yield* peer("MssqlStorage", ["tedious"], () => import("./own.js"))
     const source = yield* valid(own.source(options, operationTimeout))
-    const poolSize = options.poolSize ?? 4
-    if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
-      return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
-    }
+    const poolSize = yield* valid(shared.poolSize(options.poolSize))
     // Each connection is held to the database that it was asked for.
-    return yield* open(yield* own.make({ source, poolSize, operationTimeout }), common, options, undefined)
+    return yield* open(yield* own.make({ source, poolSize, operationTimeout }), common, undefined)
   })
 
 /**
@@ -102,11 +96,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options: TableOptions = {}): string => {
-  const fault = setup.invalidNames(options.table ?? internal.defaultTable, options.schema)
-  if (fault !== undefined) throw fault
-  return setup.ddl(names.qualified(options.table ?? internal.defaultTable, options.schema))
-}
+export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.ddl, options)
 
 /**
  * The lock storage at a URL, with a small pool of its own.

@@ -1,20 +1,10 @@
-import { InvalidOptions } from "../../LockError.js"
-import { textFault } from "../../common/input.js"
-
 /** Of `sysname`, in UTF-16 units. */
 const longestName = 128
 
-export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
-  const kind =
-    typeof name === "string" && name.length > longestName ? `a string of ${name.length} UTF-16 units` : textFault(name)
-  return kind === undefined
-    ? undefined
-    : new InvalidOptions({
-        field,
-        kind,
-        rule: `a name of 1 to ${longestName} UTF-16 units, without NUL (it is quoted: any other character may occur)`
-      })
-}
+export const nameRule = `a name of 1 to ${longestName} UTF-16 units, without NUL (it is quoted: any other character may occur)`
+
+export const nameFault = (name: string): string | undefined =>
+  name.length > longestName ? `a string of ${name.length} UTF-16 units` : undefined
 
 const identifier = (name: string): string => `[${name.replaceAll("]", "]]")}]`
 

@@ -1,6 +1,5 @@
 import * as options from "../sql/options.js"
-import { invalidName } from "./names.js"
+import * as names from "./names.js"
 
-export { defaultTable, type ResolvedCommon } from "../sql/options.js"
-
-export const common = options.common(invalidName)
+export type { Resolved } from "../sql/options.js"
+export const { common, ddl } = options.make({ place: "schema", ...names })

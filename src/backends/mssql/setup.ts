@@ -1,5 +1,5 @@
 import * as Effect from "#effect/Effect"
-import type { InvalidOptions, StorageError } from "../../LockError.js"
+import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
 import { type Row, withoutLabels } from "../sql/record.js"
@@ -55,9 +55,6 @@ BEGIN
 END;
 `
 }
-
-export const invalidNames = (table: string, schema: string | undefined): InvalidOptions | undefined =>
-  names.invalidName("table", table) ?? (schema === undefined ? undefined : names.invalidName("schema", schema))
 
 /** One row for each column of the table, or one if there is no table. */
 const inspect = (table: string, lockTimeout: number): Statement => ({

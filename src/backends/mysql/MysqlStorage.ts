@@ -20,16 +20,16 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type * as Mysql from "mysql2"
 import type * as MysqlPromise from "mysql2/promise"
-import { invalid, valid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
+import { valid } from "../../common/input.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import * as shared from "../shared/options.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import * as givenPool from "./givenPool.js"
-import { checkCommon, commonNames, type CommonOptions, open, type TableOptions } from "./make.js"
+import { type CommonOptions, open, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
@@ -89,16 +89,11 @@ export interface PoolOptions extends CommonOptions {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, url: true, tls: true, poolSize: true })
-    const common = yield* checkCommon(options)
+    const common = yield* internal.common(options, { url: true, tls: true, poolSize: true })
     const own = yield* peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
     const source = yield* valid(own.source(options.url, options.tls))
-    const poolSize = options.poolSize ?? 4
-    if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
-      return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
-    }
-    const executor = yield* own.make({ source, poolSize, operationTimeout: common.operationTimeout })
-    return yield* open(executor, common, options)
+    const poolSize = yield* valid(shared.poolSize(options.poolSize))
+    return yield* open(yield* own.make({ source, poolSize, operationTimeout: common.operationTimeout }), common)
   })
 
 /**
@@ -109,9 +104,8 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, pool: true })
-    const common = yield* checkCommon(options)
-    return yield* open(yield* valid(givenPool.make(options.pool)), common, options)
+    const common = yield* internal.common(options, { pool: true })
+    return yield* open(yield* valid(givenPool.make(options.pool)), common)
   })
 
 /**
@@ -206,8 +200,4 @@ export const layerVersionedFromPool = (
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options: TableOptions = {}): string => {
-  const common = internal.common({ table: options.table, database: options.database })
-  if (common instanceof InvalidOptions) throw common
-  return setup.ddl(internal.qualified(common.table, common.database))
-}
+export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.ddl, options)

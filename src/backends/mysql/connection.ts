@@ -18,8 +18,8 @@ export interface Source {
 }
 
 const combined = (target: Target, options: unknown): Target | InvalidOptions => {
-  const kind = tls.fault(options)
-  if (kind !== undefined) return new InvalidOptions({ field: "tls", kind, rule: tls.rule })
+  const fault = tls.fault(options)
+  if (fault !== undefined) return fault
   return target.ssl === undefined
     ? { ...target, ssl: tls.ofOptions(options as tls.TlsOptions) }
     : new InvalidOptions({ field: "tls", kind: "given beside a URL that asks for TLS, too", rule: "said in one place" })
@@ -41,8 +41,8 @@ export const source = (address: Present<unknown>, options: Present<unknown> | un
     if (known instanceof InvalidOptions) return known
   }
   if (options !== undefined && isFixed(options)) {
-    const kind = tls.fault(options)
-    if (kind !== undefined) return new InvalidOptions({ field: "tls", kind, rule: tls.rule })
+    const fault = tls.fault(options)
+    if (fault !== undefined) return fault
   }
   const asked = Effect.all([now("MysqlStorage.connect", "url", address), now("MysqlStorage.connect", "tls", options)])
   return {

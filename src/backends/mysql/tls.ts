@@ -1,6 +1,9 @@
 /** What a URL, or the option `tls`, says of TLS: honoured as it is written, or refused. Never less than it asks for. */
 import type * as Mysql from "mysql2"
 import * as Fs from "node:fs"
+import { faulty } from "../../common/input.js"
+import { type Names, unknownName } from "../../common/optionNames.js"
+import type { InvalidOptions } from "../../LockError.js"
 
 /** Certificates and keys in PEM, and what is verified. What is left out is verified. */
 export interface TlsOptions {
@@ -34,24 +37,23 @@ const material = (value: unknown): boolean =>
   Buffer.isBuffer(value) ||
   (Array.isArray(value) && value.every((one) => typeof one === "string" || Buffer.isBuffer(one)))
 
-/** What is wrong with options of TLS, never showing a value. */
-export const fault = (options: unknown): string | undefined => {
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    return `of type ${options === null ? "null" : typeof options}`
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined) continue
-    if (
-      (switches as ReadonlyArray<string>).includes(name)
-        ? typeof value === "boolean"
-        : (texts as ReadonlyArray<string>).includes(name) && material(value)
-    )
-      continue
-    return `with another \`${/^\w{1,40}$/.test(name) ? name : "property"}\``
-  }
-  return undefined
-}
+const rule = `an object of ${[...texts, ...switches].join(", ")}, certificates and keys in PEM`
 
-export const rule = `an object of ${[...texts, ...switches].join(", ")}, certificates and keys in PEM`
+const names = Object.fromEntries([...texts, ...switches].map((name) => [name, true])) as Names<TlsOptions>
+
+/** What is wrong with options of TLS, never showing a value. */
+export const fault = (options: unknown): InvalidOptions | undefined => {
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    return faulty("tls", `of type ${options === null ? "null" : typeof options}`, rule)
+  const isRight = ([name, value]: [string, unknown]) =>
+    value === undefined ||
+    ((switches as ReadonlyArray<string>).includes(name) ? typeof value === "boolean" : material(value))
+  const wrong = Object.entries(options).find((entry) => !isRight(entry))
+  return (
+    unknownName(options, names, "tls") ??
+    (wrong === undefined ? undefined : faulty("tls", `with another \`${wrong[0]}\``, rule))
+  )
+}
 
 /** Of the option `tls`: all is verified that is not switched off. */
 export const ofOptions = (options: TlsOptions): Ssl => {

@@ -14,67 +14,25 @@ import "#effect/major"
 import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
-import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Pg from "pg"
+import { flagFault, invalid, valid } from "../../common/input.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
+import type * as Storage from "../../Storage.js"
+import type * as VersionedStore from "../../VersionedStore.js"
+import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import * as shared from "../shared/options.js"
+import type { Present } from "../shared/present.js"
 import * as client from "./client.js"
-import * as dialect from "./dialect.js"
-import * as names from "./names.js"
-import { invalid, scheduleFault, valid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
-import type * as connection from "./connection.js"
-import * as hints from "./hints.js"
+import { type CommonOptions, notifyOf, open, own, sourceOf, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
-import type { Statement } from "./statements.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
-import * as Notices from "../shared/notices.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
-import type { Executor } from "../sql/executor.js"
-import * as ports from "../sql/storage.js"
-import { InvalidOptions, type StorageError } from "../../LockError.js"
-import type * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
 
+export type { CommonOptions, TableOptions } from "./make.js"
 export type { Ports } from "../shared/layers.js"
-
-/**
- * The table of locks.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TableOptions {
-  /** Default `storage_lock`. It is quoted: any characters but NUL, up to 63 bytes. */
-  readonly table?: string | undefined
-  /** Must exist. Default: the first of the connection's `search_path` that has the table. */
-  readonly schema?: string | undefined
-}
-
-/**
- * The options that all layers have in common.
- *
- * @since 0.1.0
- * @category models
- */
-export interface CommonOptions extends TableOptions {
-  /** Creates the table if it does not exist. If it exists, no right to create is needed. Default `true`. */
-  readonly setup?: boolean | undefined
-  /**
-   * How long one storage operation may take, its wait for a connection included; `Storage.TimeLimit` shortens it. Default 5 seconds.
-   */
-  readonly operationTimeout?: Duration.Input | undefined
-  /**
-   * When to try again after a conflict with another statement (SQLSTATE 40001, 40P01), which is rare under read committed isolation. When the schedule ends,
-   * the operation fails with reason `Conflict`. Default: `VersionedStore.defaultVersionMissRetry`.
-   */
-  readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
-}
 
 /**
  * Where this process listens for wake-ups. LISTEN needs the server itself, or a pooler that keeps sessions.
@@ -134,70 +92,8 @@ export interface PoolOptions extends ClientOptions {
   readonly pooler?: boolean | undefined
 }
 
-/** How long the listening connection may be silent before it is asked, and may take to answer. */
-const listenerKeepAlive = Duration.seconds(10)
-const listenerPatience = Duration.seconds(5)
-
 /** By key, so that programs without `@effect/sql-pg` need not install it. */
 const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient")
-
-/** Everything about options comes before any I/O. */
-/** Only what a pool, or a session that listens, needs: on a client of Effect, a program may do without `pg`. */
-const own = peer("PostgresStorage", ["pg"], () => import("./own.js"))
-
-const checkCommon = (options: CommonOptions): Effect.Effect<internal.ResolvedCommon, InvalidOptions> =>
-  Effect.suspend(() => valid(scheduleFault("versionMissRetry", options.versionMissRetry) ?? internal.common(options)))
-
-const checkUrl = (
-  field: string,
-  url: Present<unknown>,
-  pooler = false
-): Effect.Effect<connection.Source, InvalidOptions> =>
-  Effect.flatMap(own, ({ source }) => valid(source(field, url, pooler)))
-
-/** Where to wake others, and where to hear of it. */
-interface Notify {
-  readonly send: boolean
-  readonly listen: connection.Source | undefined
-}
-
-const checkFlag = (field: string, flag: unknown): Effect.Effect<void, InvalidOptions> =>
-  flag === undefined || typeof flag === "boolean" ? Effect.void : invalid(field, flag, "true or false")
-
-const checkNotify = (notify: unknown, own: connection.Source | undefined): Effect.Effect<Notify, InvalidOptions> => {
-  if (typeof notify === "boolean") return Effect.succeed({ send: notify, listen: notify ? own : undefined })
-  return typeof notify === "object" && notify !== null && "url" in notify
-    ? Effect.map(checkUrl("notify.url", notify.url), (listen) => ({ send: true, listen }))
-    : invalid("notify", notify, "true, false, or { url }")
-}
-
-const open = (
-  plain: Executor<Statement>,
-  common: internal.ResolvedCommon,
-  options: CommonOptions,
-  notify: Notify
-): Effect.Effect<Ports, StorageError, Scope.Scope> =>
-  Effect.gen(function* () {
-    const table = names.qualified(common.table, common.schema)
-    const executor = hints.make(plain, yield* Notices.make("PostgresStorage"))
-    const found = yield* setup.prepare(executor, { table, setup: common.setup, millis: common.operationTimeout })
-    const wakeUps =
-      notify.listen === undefined
-        ? undefined
-        : yield* (yield* own).listen({
-            source: notify.listen,
-            channel: found.channel,
-            keepAlive: listenerKeepAlive,
-            patience: listenerPatience
-          })
-    return ports.make(executor, dialect.make({ ...found, notify: notify.send }), {
-      wakeUps,
-      operationTimeout: common.operationTimeout,
-      versionMissRetry: options.versionMissRetry ?? VersionedStore.defaultVersionMissRetry
-    })
-  })
-
-const commonNames = { table: true, schema: true, setup: true, operationTimeout: true, versionMissRetry: true } as const
 
 /**
  * Both ports, over a small pool of their own that closes with the scope.
@@ -207,32 +103,22 @@ const commonNames = { table: true, schema: true, setup: true, operationTimeout: 
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, url: true, notify: true, poolSize: true, pooler: true })
-    const common = yield* checkCommon(options)
-    yield* checkFlag("pooler", options.pooler)
-    const pooler = options.pooler ?? false
-    const source = yield* checkUrl("url", options.url, pooler)
-    const poolSize = options.poolSize ?? 4
-    if (!Number.isInteger(poolSize) || poolSize < 1 || poolSize > 1000) {
-      return yield* invalid("poolSize", poolSize, "an integer from 1 to 1000")
-    }
+    const common = yield* internal.common(options, { url: true, notify: true, poolSize: true, pooler: true })
+    const pooler = yield* valid(flagFault("pooler", options.pooler) ?? options.pooler ?? false)
+    const source = yield* sourceOf("url", options.url, pooler)
+    const poolSize = yield* valid(shared.poolSize(options.poolSize))
     if (pooler && options.notify === true) {
       return yield* invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
     }
-    const notify = yield* checkNotify(options.notify ?? !pooler, source)
+    const notify = yield* notifyOf(options.notify ?? !pooler, source)
     const { make, unheard } = yield* own
     const passedOver = unheard()
     if (passedOver.length > 0)
       yield* Effect.logWarning(
         `PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`
       )
-    const executor = yield* make({
-      source,
-      poolSize,
-      operationTimeout: common.operationTimeout,
-      pooler
-    })
-    return yield* open(executor, common, options, notify)
+    const { operationTimeout } = common
+    return yield* open(yield* make({ source, poolSize, operationTimeout, pooler }), common, notify)
   })
 
 /**
@@ -245,10 +131,9 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope | PgClient.PgClient> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, notify: true })
-    const common = yield* checkCommon(options)
-    const notify = yield* checkNotify(options.notify ?? false, undefined)
-    return yield* open(client.make(yield* PgClientTag), common, options, notify)
+    const common = yield* internal.common(options, { notify: true })
+    const notify = yield* notifyOf(options.notify ?? false, undefined)
+    return yield* open(client.make(yield* PgClientTag), common, notify)
   })
 
 /**
@@ -259,11 +144,10 @@ export const makeFromClient = (
  */
 export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, notify: true, pool: true, pooler: true })
-    const common = yield* checkCommon(options)
-    yield* checkFlag("pooler", options.pooler)
+    const common = yield* internal.common(options, { notify: true, pool: true, pooler: true })
+    const pooler = yield* valid(flagFault("pooler", options.pooler) ?? options.pooler ?? false)
     if (typeof options.pool?.connect !== "function") return yield* invalid("pool", options.pool, "a Pool of pg")
-    const notify = yield* checkNotify(options.notify ?? false, undefined)
+    const notify = yield* notifyOf(options.notify ?? false, undefined)
     // An idle connection that breaks is an "error" of the pool, and one that nobody hears ends the process.
     const { pool } = options
     yield* Effect.acquireRelease(
@@ -275,12 +159,12 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
       (ignore) => Effect.sync(() => pool.off("error", ignore))
     )
     const executor = (yield* own).overPool(pool, {
-      pooler: options.pooler === true,
+      pooler,
       operationTimeout: common.operationTimeout,
       own: false,
       isClosed: () => pool.ending
     })
-    return yield* open(executor, common, options, notify)
+    return yield* open(executor, common, notify)
   })
 
 /**
@@ -395,8 +279,4 @@ export const layerVersionedFromPool = (
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options: TableOptions = {}): string => {
-  const common = internal.common({ table: options.table, schema: options.schema })
-  if (common instanceof InvalidOptions) throw common
-  return setup.ddl(names.qualified(common.table, common.schema))
-}
+export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.ddl, options)

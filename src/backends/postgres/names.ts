@@ -1,26 +1,13 @@
 import { createHash } from "node:crypto"
-import { InvalidOptions } from "../../LockError.js"
-import { textFault } from "../../common/input.js"
 import * as quote from "./quote.js"
 
 /** PostgreSQL cuts longer names silently: two tables could become one. */
 const longestName = 63
 
-const fault = (name: unknown): string | undefined =>
-  typeof name === "string" && Buffer.byteLength(name) > longestName
-    ? `a string of ${Buffer.byteLength(name)} bytes`
-    : textFault(name)
+export const nameRule = `a name of 1 to ${longestName} bytes of UTF-8, without NUL (it is quoted: any other character may occur)`
 
-export const invalidName = (field: string, name: unknown): InvalidOptions | undefined => {
-  const kind = fault(name)
-  return kind === undefined
-    ? undefined
-    : new InvalidOptions({
-        field,
-        kind,
-        rule: `a name of 1 to ${longestName} bytes of UTF-8, without NUL (it is quoted: any other character may occur)`
-      })
-}
+export const nameFault = (name: string): string | undefined =>
+  Buffer.byteLength(name) > longestName ? `a string of ${Buffer.byteLength(name)} bytes` : undefined
 
 /** The table as it stands in statements: every part quoted, so that a dot or a quote is a character like any other. */
 export const qualified = (table: string, schema: string | undefined): string =>

@@ -1,6 +1,6 @@
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
-import type { InvalidOptions, StorageError } from "../../LockError.js"
+import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as errors from "./errors.js"
 import { type Executor, runQuery } from "../sql/executor.js"
@@ -54,9 +54,6 @@ COMMENT ON TABLE ${table} IS '${commentOf(LockRecord.format)}';`
 ]
 
 export const ddl = (table: string): string => steps(table).join("\n\n") + "\n"
-
-export const invalidNames = (table: string, schema: string | undefined): InvalidOptions | undefined =>
-  names.invalidName("table", table) ?? (schema === undefined ? undefined : names.invalidName("schema", schema))
 
 const inspectText = `
 SELECT

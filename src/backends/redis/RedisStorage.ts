@@ -24,13 +24,11 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { invalid, valid } from "../../common/input.js"
-import { checkNames } from "../../common/optionNames.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as resolve from "./options.js"
-import type { InvalidOptions } from "../../LockError.js"
-import { type StorageError } from "../../LockError.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 
@@ -124,8 +122,6 @@ export interface ClientOptions extends CommonOptions {
 
 const ioredis = peer("RedisStorage", ["ioredis"], () => import("./own.js"))
 
-const commonNames = { prefix: true, notify: true, operationTimeout: true, wait: true } as const
-
 /**
  * Both ports, over a connection of their own that closes with the scope.
  *
@@ -134,8 +130,7 @@ const commonNames = { prefix: true, notify: true, operationTimeout: true, wait: 
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, url: true, redis: true, password: true })
-    const common = yield* valid(resolve.common(options))
+    const common = yield* valid(resolve.common(options, { url: true, redis: true, password: true }))
     return yield* (yield* ioredis).make(options, common)
   })
 
@@ -149,8 +144,7 @@ export const makeFromClient = (
   options: ClientOptions
 ): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    yield* checkNames(options, { ...commonNames, client: true })
-    const common = yield* valid(resolve.common(options))
+    const common = yield* valid(resolve.common(options, { client: true }))
     const { client } = options
     if (typeof client?.sendCommand !== "function" || typeof client.duplicate !== "function") {
       return yield* invalid("client", client, "a Redis or Cluster of ioredis")

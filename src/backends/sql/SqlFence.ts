@@ -17,7 +17,7 @@ import type * as SqlClient from "#effect/sql/SqlClient"
 import type { SqlError } from "#effect/sql/SqlError"
 import * as keys from "#effect/sql/keys"
 import { invalid, textFault } from "../../common/input.js"
-import { invalidName } from "../../common/optionNames.js"
+import { unknownName } from "../../common/optionNames.js"
 import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
 
@@ -53,10 +53,8 @@ const ClientTag = Context.Service<SqlClient.SqlClient>(keys.client)
 
 const defaultTable = "storage_lock_fence"
 
-const tableOf = (options: Options | undefined): string | InvalidOptions => {
-  const unknown = options === undefined ? undefined : invalidName(options, ["table", "dialect"])
-  if (unknown !== undefined) return unknown
-  const table = options?.table ?? defaultTable
+const tableOf = (options: Options): string | InvalidOptions => {
+  const table = options.table ?? defaultTable
   const kind = textFault(table)
   return kind === undefined && table.length <= 63
     ? table
@@ -66,6 +64,9 @@ const tableOf = (options: Options | undefined): string | InvalidOptions => {
         rule: "a name of 1 to 63 UTF-16 units without NUL"
       })
 }
+
+const checked = (options: Options = {}): string | InvalidOptions =>
+  unknownName<Options>(options, { table: true }) ?? tableOf(options)
 
 /** That of the client, or the refusal of another. */
 const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => {
@@ -94,11 +95,11 @@ const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => 
  * @category setup
  */
 export const ddl = (
-  options?: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined }
+  options: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined } = {}
 ): string => {
-  const table = tableOf(options)
+  const table = unknownName<typeof options>(options, { table: true, dialect: true }) ?? tableOf(options)
   if (table instanceof InvalidOptions) throw table
-  const dialect = options?.dialect ?? "pg"
+  const dialect = options.dialect ?? "pg"
   if (!Object.hasOwn(fence.of, dialect)) throw invalid("dialect", dialect, "pg, sqlite, mysql or mssql")
   const words = fence.of[dialect]
   return words.ddl(words.table(table))
@@ -112,7 +113,7 @@ export const ddl = (
  */
 export const setup = (options?: Options): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
   Effect.flatMap(ClientTag, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
-    const table = tableOf(options)
+    const table = checked(options)
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const dialect = dialectOf(sql)
     return dialect instanceof InvalidOptions ? Effect.fail(dialect) : Effect.asVoid(sql.unsafe(ddl({ table, dialect })))
@@ -163,7 +164,7 @@ export const check = (
   options?: Options
 ): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> =>
   Effect.suspend((): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> => {
-    const table = tableOf(options)
+    const table = checked(options)
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const kind = textFault(resource)
     if (kind !== undefined) {

@@ -51,11 +51,8 @@ export type { Options } from "./options.js"
  * @since 0.1.0
  * @category setup
  */
-export const ddl = (options: { readonly table?: string | undefined } = {}): string => {
-  const table = resolved.resolveTable(options.table)
-  if (typeof table !== "string") throw table
-  return `-- effect-storage-lock, SQLite, format 1\n${statements.createTable(table)};\n`
-}
+export const ddl = (options: { readonly table?: string | undefined } = {}): string =>
+  `-- effect-storage-lock, SQLite, format 1\n${statements.createTable(resolved.tableOrThrow(options))};\n`
 
 const open = <A>(
   options: Options,

@@ -1,8 +1,9 @@
 import type * as Duration from "#effect/Duration"
 import { resolve as absolute } from "node:path"
-import { InvalidOptions } from "../../LockError.js"
-import { invalid, operationTimeout, textFault } from "../../common/input.js"
-import { invalidName } from "../../common/optionNames.js"
+import type { InvalidOptions } from "../../LockError.js"
+import { faulty, flagFault, invalid, textFault } from "../../common/input.js"
+import { unknownName } from "../../common/optionNames.js"
+import { operationTimeout } from "../shared/options.js"
 
 /**
  * @since 0.1.0
@@ -36,7 +37,6 @@ export interface Resolved {
   readonly timeoutMillis: number
 }
 
-export const defaultTable = "storage_lock"
 const longestTable = 128
 const tableFault = (table: unknown): string | undefined => {
   const kind = textFault(table)
@@ -57,51 +57,50 @@ const filenameFault = (filename: unknown): string | undefined => {
   return name.trim() !== name || /^file:/i.test(name) ? JSON.stringify(name) : undefined
 }
 
-export const resolveTable = (table: unknown): string | InvalidOptions => {
-  const name = table ?? defaultTable
-  const kind = tableFault(name)
-  return kind === undefined
-    ? (name as string)
-    : new InvalidOptions({
-        field: "table",
-        kind,
-        rule: `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
-      })
+const tableOf = (table: unknown): string | InvalidOptions => {
+  const name = table ?? "storage_lock"
+  return (
+    faulty(
+      "table",
+      tableFault(name),
+      `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
+    ) ?? (name as string)
+  )
 }
 
-const names = {
-  filename: true,
-  table: true,
-  setup: true,
-  synchronous: true,
-  operationTimeout: true
-} satisfies Record<keyof Options, true>
+/** Throws what is wrong with it. */
+export const tableOrThrow = (options: Pick<Options, "table">): string => {
+  const table = unknownName<Pick<Options, "table">>(options, { table: true }) ?? tableOf(options.table)
+  if (typeof table !== "string") throw table
+  return table
+}
 
 export const resolve = (options: Options): Resolved | InvalidOptions => {
-  const unknown = invalidName(options, Object.keys(names))
-  if (unknown !== undefined) return unknown
-  const kind = filenameFault(options.filename)
-  if (kind !== undefined) {
-    return new InvalidOptions({
-      field: "filename",
-      kind,
-      rule: 'the path of a file (no URI, no NUL, no space at its ends), or ":memory:"'
-    })
-  }
-  const table = resolveTable(options.table)
+  const fault =
+    unknownName<Options>(options, {
+      filename: true,
+      table: true,
+      setup: true,
+      synchronous: true,
+      operationTimeout: true
+    }) ??
+    faulty(
+      "filename",
+      filenameFault(options.filename),
+      'the path of a file (no URI, no NUL, no space at its ends), or ":memory:"'
+    )
+  if (fault !== undefined) return fault
+  const table = tableOf(options.table)
   if (typeof table !== "string") return table
-
   const synchronous = options.synchronous ?? "full"
   if (synchronous !== "full" && synchronous !== "normal") {
     return invalid("synchronous", synchronous, '"full" or "normal"')
   }
-  const setup = options.setup ?? true
-  if (typeof setup !== "boolean") {
-    return invalid("setup", setup, "true or false")
-  }
+  const unset = flagFault("setup", options.setup)
+  if (unset !== undefined) return unset
   const timeoutMillis = operationTimeout(options.operationTimeout)
   if (typeof timeoutMillis !== "number") return timeoutMillis
   // A program that changes its directory keeps its locks.
   const filename = options.filename === ":memory:" ? options.filename : absolute(options.filename)
-  return { filename, table, setup, synchronous, timeoutMillis }
+  return { filename, table, setup: options.setup ?? true, synchronous, timeoutMillis }
 }

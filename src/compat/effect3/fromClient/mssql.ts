@@ -1,7 +1,7 @@
 /** Locks in SQL Server on the program's client of Effect 3. The twin is `effect4/fromClient/mssql.ts`. */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import { checkCommon, commonNames, type CommonOptions, open } from "../../../backends/mssql/make.js"
-import { checkNames } from "../../../common/optionNames.js"
+import { type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { common } from "../../../backends/mssql/options.js"
 import { peer } from "../../../backends/shared/peer.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
@@ -32,11 +32,10 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
   Effect.gen(function* () {
-    yield* checkNames(options, commonNames)
-    const common = yield* checkCommon(options)
+    const resolved = yield* common(options, {})
     const sql = yield* MssqlClientTag
     const executor = yield* peer("MssqlStorage", ["tedious"], () => import("./mssqlExecutor.js"))
-    return yield* open(executor.make(sql), common, options, sql.config.database)
+    return yield* open(executor.make(sql), resolved, sql.config.database)
   })
 
 /**

@@ -1,7 +1,7 @@
 /** Locks in MySQL on the program's client of Effect 3. The twin is `effect4/fromClient/mysql.ts`. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import { checkCommon, commonNames, type CommonOptions, open } from "../../../backends/mysql/make.js"
-import { checkNames } from "../../../common/optionNames.js"
+import { type CommonOptions, open } from "../../../backends/mysql/make.js"
+import { common } from "../../../backends/mysql/options.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
@@ -30,9 +30,8 @@ export const makeFromClient = (
   options: ClientOptions = {}
 ): Effect.Effect<Ports, StorageError | InvalidOptions, MysqlClient.MysqlClient> =>
   Effect.gen(function* () {
-    yield* checkNames(options, commonNames)
-    const common = yield* checkCommon(options)
-    return yield* open(executor.make(yield* MysqlClientTag), common, options)
+    const resolved = yield* common(options, {})
+    return yield* open(executor.make(yield* MysqlClientTag), resolved)
   })
 
 /**
