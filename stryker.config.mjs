@@ -14,9 +14,7 @@ export default {
   coverageAnalysis: "perTest",
   incremental: true,
   incrementalFile: "reports/mutation.json",
-  reporters: ["clear-text", "progress", "json"],
-  jsonReporter: { fileName: "reports/mutation-report.json" },
-  clearTextReporter: { allowColor: false, logTests: false, reportTests: false, allowEmojis: false },
+  reporters: ["files", "progress"],
   concurrency: 2,
   // A mutant that hangs is caught by its time-out.
   timeoutMS: 20_000,

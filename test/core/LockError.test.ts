@@ -67,3 +67,26 @@ describe("orDieIfInvalid", () => {
     })
   )
 })
+
+describe("LockLost", () => {
+  const because = {
+    Expired: "its lease could not be renewed in time",
+    Taken: "another owner has it",
+    Forced: "it was released by force",
+    Vanished: "the storage has no record of it any more: its data was flushed, evicted, restored, replaced or hidden",
+    HeldTooLong: "it was held for as long as `holdAtMost` allows",
+    Closed: "the StorageLock layer was closed",
+    Released: "it was given back"
+  } satisfies Record<LockError.LostReason, string>
+
+  for (const [reason, words] of Object.entries(because))
+    it(`says in words what ${reason} means`, () => {
+      const error = new LockError.LockLost({
+        lockId: "foo",
+        ownerId: "me",
+        token: 1,
+        reason: reason as LockError.LostReason
+      })
+      assert.include(error.message, words)
+    })
+})

@@ -3,20 +3,30 @@
  * each mutant, which takes milliseconds: so no mutant meets what another has left behind, and none waits for vitest to load everything.
  */
 import { INSTRUMENTER_CONSTANTS } from "@stryker-mutator/api/core"
-import { declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin"
+import { declareClassPlugin, declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin"
 import { determineHitLimitReached, DryRunStatus, TestStatus, toMutantRunResult } from "@stryker-mutator/api/test-runner"
 import { build } from "esbuild"
+import { readFileSync } from "node:fs"
 import { readFile, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { performance } from "node:perf_hooks"
 import { Script } from "node:vm"
 
-/** For one test. A test that a mutant lets wait for ever ends by it: what Stryker does then, a new process, takes longer. */
-const limit = 15_000
+/**
+ * For one test, in milliseconds beyond what it takes without a mutant. A test that a mutant lets run for ever ends by it: what Stryker does then, a new process, takes longer. Of the processor's time, since
+ * what else the machine has to do is no fault of a mutant.
+ */
+const limit = 5_000
+
+/** Ends a test whatever it does, in milliseconds of the clock. */
+const longest = 300_000
 
 /** Tests that take longer judge nothing, in milliseconds: for a first look at a file, whose survivors then meet all. */
 const quick = Number(process.env.JUDGES_UNDER ?? Number.POSITIVE_INFINITY)
+
+/** Judges whose path matches, for one file that is looked at: the others need not be run even once. */
+const chosen = new RegExp(process.env.JUDGES ?? "")
 
 /** How long each test took without a mutant: the quickest are run first, since the first failure ends a run. For all workers, and beside the sandboxes for the next run. */
 const timesFile = "judges-times.json"
@@ -39,8 +49,8 @@ const direct = {
       loader: "ts"
     }))
     build.onResolve({ filter: /^vitest$/ }, () => ({ path: join(process.cwd(), "test/mutation/vitest.mjs") }))
-    // All packages but this one stay outside, where they are loaded once.
-    build.onResolve({ filter: /^[^./]/ }, ({ kind, path }) =>
+    // All packages but this one stay outside, where they are loaded once. What begins with # is this one, too.
+    build.onResolve({ filter: /^[^./#]/ }, ({ kind, path }) =>
       path === "@effect/vitest" || path.startsWith("effect-storage-lock") || kind === "entry-point"
         ? undefined
         : { path, external: true }
@@ -48,12 +58,21 @@ const direct = {
   }
 }
 
+/** Of the judges that are chosen. */
+const imports = async () => {
+  const lines = (await readFile("test/mutation/judges.ts", "utf8")).split("\n")
+  return lines
+    .filter((line) => line.startsWith("import ") && chosen.test(line))
+    .map((line) => line.replace('"./', '"./test/mutation/').replace('"../', '"./test/'))
+    .join("\n")
+}
+
 const bundle = async () => {
   const {
     outputFiles: [{ text }]
   } = await build({
     stdin: {
-      contents: 'import "./test/mutation/judges.js"\nexport { tests } from "./test/mutation/vitest.mjs"',
+      contents: `${await imports()}\nexport { tests } from "./test/mutation/vitest.mjs"`,
       resolveDir: process.cwd()
     },
     bundle: true,
@@ -73,21 +92,24 @@ const bundle = async () => {
   })
 }
 
-/** Until it ends, was aborted by its limit, or is seen to wait for nothing: `patience` looks in a row, 100 ms apart, at a process that does nothing. */
-const within = (run, signal, patience = 50) =>
+/** Until it ends, has taken too long, or is seen to wait for nothing: `patience` looks in a row, 100 ms apart, at a process that does nothing. */
+const within = (run, signal, most = longest, patience = 300) =>
   new Promise((resolve, reject) => {
     const end = (why) => {
       signal.abort()
       reject(new Error(why))
     }
-    const timer = setTimeout(() => end(`a test took longer than ${limit} ms`), limit)
+    const timer = setTimeout(() => end(`a test took longer than ${longest} ms`), longest)
     let looks = 0
+    let used = 0
     let before = process.cpuUsage()
     const ticks = setInterval(() => {
       const { system, user } = process.cpuUsage(before)
       before = process.cpuUsage()
+      used += system + user
       looks = system + user < 3_000 ? looks + 1 : 0
       if (looks >= patience) end("a test waits for nothing")
+      if (used / 1_000 >= most) end(`a test took more than ${most} ms of the processor`)
     }, 100)
     Promise.resolve()
       .then(run)
@@ -155,8 +177,9 @@ export class JudgesRunner {
         for (const f of group.before) await within(f, signal)
       }
       for (const group of test.groups) for (const f of group.beforeEach) await within(f, signal)
-      const { [test.id]: usual = limit } = this.times ?? {}
-      await within(() => test.body(context), signal, 10 + Math.ceil(usual / 30))
+      const usual = this.times?.[test.id]
+      const run = () => test.body(context)
+      await (usual === undefined ? within(run, signal) : within(run, signal, limit + usual, 10 + Math.ceil(usual / 30)))
       return result({ status: TestStatus.Success })
     } catch (error) {
       if (error instanceof Skipped) return result({ status: TestStatus.Skipped })
@@ -244,4 +267,46 @@ export class JudgesRunner {
   }
 }
 
-export const strykerPlugins = [declareFactoryPlugin(PluginKind.TestRunner, "judges", () => new JudgesRunner())]
+const undetected = ["Survived", "NoCoverage"]
+const detected = ["Killed", "Timeout"]
+
+const percent = (part, of) => (of === 0 ? "" : `${((100 * part) / of).toFixed(1)} %`)
+
+const row = (name, mutants, killed) =>
+  `${name.padEnd(44)} ${String(mutants).padStart(5)} mutants ${String(killed).padStart(5)} killed ${percent(killed, mutants).padStart(8)}`
+
+/** A line for each survivor as soon as it is known, and in the end one for each file that was ever judged. */
+class FilesReporter {
+  onMutantTested({ fileName, location: { start, end }, mutatorName, replacement, status }) {
+    if (!undetected.includes(status)) return
+    const short = (code) => code.replace(/\s+/g, " ").slice(0, 90)
+    const lines = readFileSync(fileName, "utf8")
+      .split("\n")
+      .slice(start.line - 1, end.line)
+    // From the end, since both may be in one line.
+    lines.push(lines.pop().slice(0, end.column - 1))
+    lines.unshift(lines.shift().slice(start.column - 1))
+    const place = `${relative(process.cwd(), fileName)}:${start.line}:${start.column}`
+    const seen = status === "NoCoverage" ? ", reached by no test" : ""
+    console.log(`${place} ${mutatorName}: ${short(lines.join("\n"))} -> ${short(replacement)}${seen}`)
+  }
+
+  onMutationTestReportReady({ files }) {
+    const all = { mutants: 0, killed: 0 }
+    for (const [name, { mutants }] of Object.entries(files).sort(([a], [b]) => a.localeCompare(b))) {
+      const count = (among) => mutants.filter(({ status }) => among.includes(status)).length
+      const killed = count(detected)
+      const judged = killed + count(undetected)
+      if (judged === 0) continue
+      all.mutants += judged
+      all.killed += killed
+      console.log(row(name, judged, killed))
+    }
+    console.log(row("together", all.mutants, all.killed))
+  }
+}
+
+export const strykerPlugins = [
+  declareFactoryPlugin(PluginKind.TestRunner, "judges", () => new JudgesRunner()),
+  declareClassPlugin(PluginKind.Reporter, "files", FilesReporter)
+]
