@@ -6,6 +6,7 @@ import { INSTRUMENTER_CONSTANTS } from "@stryker-mutator/api/core"
 import { declareClassPlugin, declareFactoryPlugin, PluginKind } from "@stryker-mutator/api/plugin"
 import { determineHitLimitReached, DryRunStatus, TestStatus, toMutantRunResult } from "@stryker-mutator/api/test-runner"
 import { build } from "esbuild"
+import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { readFile, writeFile } from "node:fs/promises"
 import { createRequire } from "node:module"
@@ -168,7 +169,9 @@ export class JudgesRunner {
       onTestFinished: (f) => void finished.unshift(f)
     }
     const started = performance.now()
-    const result = (more) => ({ id: test.id, name: test.id, timeSpentMs: performance.now() - started, ...more })
+    // By its name Stryker tells whether a test is the one that it knows.
+    const name = `${test.id} ${createHash("sha1").update(String(test.body)).digest("hex").slice(0, 8)}`
+    const result = (more) => ({ id: test.id, name, timeSpentMs: performance.now() - started, ...more })
     try {
       if (test.skipped) throw new Skipped()
       for (const group of test.groups) {

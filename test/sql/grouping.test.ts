@@ -20,6 +20,7 @@ const lease = 30_000_000
 interface Sent {
   readonly statement: string
   readonly ids: ReadonlyArray<string>
+  readonly millis: number
   readonly answer: (result: Answer) => void
 }
 
@@ -27,8 +28,8 @@ const setup = (width: number) => {
   const sent: Array<Sent> = []
   const executor: Executor<string> = {
     width,
-    run: (_operation, { statement, values }: Query<string>, _millis, answer) => {
-      sent.push({ statement, ids: values as ReadonlyArray<string>, answer })
+    run: (_operation, { statement, values }: Query<string>, millis, answer) => {
+      sent.push({ statement, ids: values as ReadonlyArray<string>, millis, answer })
     }
   }
   const results = new Map<string, Answer>()
@@ -131,25 +132,154 @@ describe("grouping", () => {
     assert.deepStrictEqual([...results.keys()], ["a", "b"])
   })
 
+  it("counts what is under way: who comes later waits for it, sent alone or in a group", () => {
+    const { ask, sent } = setup(1)
+    ask("a")
+    ask("b")
+    sent[0]!.answer(rows("a"))
+    assert.deepStrictEqual([sent[1]!.statement, ...sent[1]!.ids], ["one", "b"])
+    ask("c")
+    ask("d")
+    assert.lengthOf(sent, 2)
+    sent[1]!.answer(rows("b"))
+    assert.deepStrictEqual([sent[2]!.statement, ...sent[2]!.ids], ["many", "c", "d"])
+    ask("e")
+    assert.lengthOf(sent, 3)
+    sent[2]!.answer(rows("c", "d"))
+    assert.deepStrictEqual(sent[3]!.ids, ["e"])
+    sent[3]!.answer(rows("e"))
+    ask("f")
+    ask("g")
+    assert.lengthOf(sent, 5)
+  })
+
+  it("takes 64 along at once, and gives a group the time of the one who has most", () => {
+    const { ask, sent } = setup(1)
+    ask("a")
+    assert.strictEqual(sent[0]!.millis, 60_000)
+    for (let i = 0; i < 70; i++) ask(`b${i}`, undefined, i === 5 ? 90_000 : 1_000)
+    sent[0]!.answer(rows("a"))
+    assert.lengthOf(sent[1]!.ids, 64)
+    assert.isAbove(sent[1]!.millis, 80_000)
+    assert.isAtMost(sent[1]!.millis, 90_000)
+    sent[1]!.answer(rows(...sent[1]!.ids))
+    assert.lengthOf(sent[2]!.ids, 6)
+    assert.isAtMost(sent[2]!.millis, 1_000)
+  })
+
   it.live("answers each in its own time, and says whether it was sent", () =>
     Effect.gen(function* () {
       const { ask, results, sent } = setup(1)
+      const told = (name: string) =>
+        Effect.repeat(
+          Effect.delay(
+            Effect.sync(() => results.has(name)),
+            "5 millis"
+          ),
+          { until: (is) => is }
+        )
       ask("a")
       ask("waits", "waits", 20)
-      yield* Effect.repeat(Effect.yieldNow, { until: () => results.has("waits") })
-      const never = results.get("waits")!
-      assert.deepInclude(Result.getOrThrow(Result.flip(never)), { reason: "Timeout", applied: "no" })
+      yield* told("waits")
+      const never = Result.getOrThrow(Result.flip(results.get("waits")!))
+      assert.deepInclude(never, { reason: "Timeout", operation: "Test.claim", isRetryable: true, applied: "no" })
+      assert.include(never.message, "no connection was free within 20 ms: the server does not answer, or is overloaded")
       ask("b", "b", 20)
       ask("c")
       sent[0]!.answer(rows("a"))
       assert.deepStrictEqual(sent[1]!.ids, ["b", "c"])
-      yield* Effect.repeat(Effect.yieldNow, { until: () => results.has("b") })
-      assert.deepInclude(Result.getOrThrow(Result.flip(results.get("b")!)), { reason: "Timeout", applied: "unknown" })
+      yield* told("b")
+      const unknown = Result.getOrThrow(Result.flip(results.get("b")!))
+      assert.deepInclude(unknown, { reason: "Timeout", operation: "Test.claim", isRetryable: true, applied: "unknown" })
+      assert.include(unknown.message, "no answer within 20 ms; the statement may have been applied")
+      ask("d", "d", 20)
       sent[1]!.answer(rows("b", "c"))
       assert.isTrue(Result.isSuccess(results.get("c")!))
       assert.isTrue(Result.isFailure(results.get("b")!), "an answer that came too late changes nothing")
+      assert.deepStrictEqual(sent[2]!.ids, ["d"])
+      yield* told("d")
+      assert.strictEqual(Result.getOrThrow(Result.flip(results.get("d")!)).applied, "unknown")
+      ask("e", "e", 20)
+      yield* told("e")
+      sent[2]!.answer(rows("d"))
+      assert.lengthOf(sent, 3, "nothing is sent for those who do not wait any more")
+      assert.isTrue(Result.isFailure(results.get("d")!))
+      ask("f", "f", 1)
+      assert.lengthOf(sent, 4)
     })
   )
+
+  it.live("what a group left out is not sent again for who does not wait any more", () =>
+    Effect.gen(function* () {
+      const { ask, results, sent } = setup(1)
+      ask("a")
+      ask("b", "b", 10)
+      ask("c", "c", 10)
+      sent[0]!.answer(rows("a"))
+      yield* Effect.repeat(
+        Effect.delay(
+          Effect.sync(() => results.size),
+          "5 millis"
+        ),
+        { until: (size) => size === 3 }
+      )
+      sent[1]!.answer(rows())
+      assert.lengthOf(sent, 2)
+      ask("d")
+      ask("e", "e", 10)
+      ask("f", "f", 10)
+      sent[2]!.answer(rows("d"))
+      yield* Effect.repeat(
+        Effect.delay(
+          Effect.sync(() => results.size),
+          "5 millis"
+        ),
+        { until: (size) => size === 6 }
+      )
+      sent[3]!.answer(Result.fail(error("Conflict", "no")))
+      assert.lengthOf(sent, 4)
+    })
+  )
+
+  it("takes whatever is no row of anybody for none, and asks alone", () => {
+    for (const odd of [undefined, [undefined, { lock_id: 7 }, {}]]) {
+      const { ask, sent } = setup(1)
+      for (const id of ["a", "b", "c"]) ask(id)
+      sent[0]!.answer(rows("a"))
+      sent[1]!.answer(Result.succeed(odd as never))
+      assert.deepStrictEqual(
+        sent.slice(2).map(({ ids, statement }) => [statement, ...ids]),
+        [
+          ["one", "b"],
+          ["one", "c"]
+        ]
+      )
+    }
+  })
+
+  it("asks nobody alone where the connection, or the layer, is gone", () => {
+    for (const reason of ["Connection", "Closed"] as const) {
+      const { ask, results, sent } = setup(1)
+      for (const id of ["a", "b", "c"]) ask(id)
+      sent[0]!.answer(rows("a"))
+      sent[1]!.answer(Result.fail(error(reason, "no")))
+      assert.lengthOf(sent, 2)
+      assert.strictEqual(results.size, 3)
+    }
+  })
+
+  it("is not done for a storage that cannot", () => {
+    const sent: Array<string> = []
+    const submit = grouping.make<string, { readonly lockId: string }>(
+      "claim",
+      { width: 1, run: (_operation, { values }) => void sent.push(String(values[0])) },
+      "Test",
+      ({ lockId }) => ({ statement: "one", values: [lockId] }),
+      undefined
+    )
+    for (const lockId of ["a", "b", "c"]) submit({ lockId }, 1_000, () => {})
+    assert.deepStrictEqual(sent, ["a", "b", "c"])
+  })
 })
 
 await describeServer("groups on PostgreSQL", Shared.postgres, (server) => {

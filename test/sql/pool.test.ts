@@ -17,7 +17,8 @@ class Connection {
   state: "open" | "ended" | "destroyed" = "open"
   gone: () => void = () => {}
   constructor(readonly name: string) {}
-  on(_event: "error", listener: () => void) {
+  on(event: "error", listener: () => void) {
+    assert.strictEqual(event, "error")
     this.listeners.push(listener)
   }
 }
@@ -140,6 +141,29 @@ describe("the pool", () => {
     assert.lengthOf(openings, 3, "one that ended while it was idle is not given")
   })
 
+  it("keeps what is idle when another connection ends", () => {
+    const { got, open, pool: made, take, watched } = pool(3)
+    for (const name of ["a", "b", "c"]) take(name)
+    const [one, two, three] = [open(0, "one"), open(1, "two"), open(2, "three")]
+    made.give(one)
+    made.give(two)
+    made.drop(three)
+    watched[1]!()
+    take("d")
+    assert.strictEqual(got.at(-1), "d: one")
+  })
+
+  it("tells nobody of an opening that failed when nobody waits any more", () => {
+    const { got, openings, take } = pool(1)
+    let isWanted = true
+    take("a", () => isWanted)
+    isWanted = false
+    assert.doesNotThrow(() => openings[0]!.done(new Error("refused")))
+    assert.deepStrictEqual(got, [])
+    take("b")
+    assert.lengthOf(openings, 2)
+  })
+
   it("gives up what has been opened for half a second and longer when somebody has waited in vain", () =>
     Effect.runPromise(
       Effect.gen(function* () {
@@ -234,13 +258,40 @@ describe("the pool", () => {
       })
     ))
 
+  it("closes once the last goodbye is said, and once nothing is being opened", () =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const idle = pool(1)
+        idle.take("a")
+        const one = idle.open(0, "one")
+        idle.pool.give(one)
+        const parting = yield* Effect.forkChild(idle.pool.close())
+        yield* wait(20)
+        assert.strictEqual(one.state, "ended")
+        assert.isUndefined(fibers.exitOf(parting))
+        one.gone()
+        yield* wait(20)
+        assert.isDefined(fibers.exitOf(parting))
+
+        const opening = pool(1)
+        opening.take("a")
+        const closing = yield* Effect.forkChild(opening.pool.close())
+        yield* wait(20)
+        assert.deepStrictEqual(opening.got, ["a: the pool is closed"])
+        assert.isUndefined(fibers.exitOf(closing))
+        assert.strictEqual(opening.open(0, "one").state, "destroyed")
+        yield* wait(20)
+        assert.isDefined(fibers.exitOf(closing))
+      })
+    ))
+
   it("closes within a second, whatever goes on", () =>
     Effect.runPromise(
       Effect.gen(function* () {
         const { open, openings, pool: made, take } = pool(3)
         take("a")
         take("b")
-        const [one] = [open(0, "one"), open(1, "two")]
+        const [one, two] = [open(0, "one"), open(1, "two")]
         made.give(one)
         take("c")
         take("d")
@@ -249,6 +300,7 @@ describe("the pool", () => {
         assert.isAtLeast(performance.now() - started, 900)
         assert.isBelow(performance.now() - started, 5_000)
         assert.isTrue(openings.slice(2).every(({ aborted }) => aborted))
+        assert.strictEqual(two.state, "destroyed")
       })
     ))
 })
@@ -316,6 +368,15 @@ describe("what was given up", () => {
     assert.deepStrictEqual(said, ["drop b"], "once")
     gone.get("a")!()
     assert.deepStrictEqual(said, ["drop b", "leave c 9"])
+  })
+
+  it("is left by nobody where all that waited have answered", () => {
+    const { gone, giveUp, said } = setup(1, 0)
+    giveUp("a", 9)
+    giveUp("b", 9)()
+    said.length = 0
+    assert.doesNotThrow(gone.get("a")!)
+    assert.deepStrictEqual(said, [])
   })
 
   it("does nothing more if it answers after it was left", () => {
@@ -418,7 +479,7 @@ describe("an operation on a pool", () => {
     assert.lengthOf(one.listeners, 1, "listened to once")
     one.listeners[0]!()
     executing[1]!.done(undefined)
-    assert.lengthOf(told(), 2)
+    assert.deepStrictEqual(told()[1], [{ a: 1 }])
   })
 
   it("fails if there is no connection, or if the layer is closed", () => {
@@ -528,6 +589,26 @@ describe("an operation on a pool", () => {
       .run("claim", { statement: "s", values: [] }, 100, (answer) => void answers.push(answer))
     const [first] = answers
     assert.include(first !== undefined && Result.isFailure(first) ? first.failure.message : "", "connecting: no pool")
+  })
+
+  it("that is out of time may tell a pool that does not want to know", () => {
+    const { setTimeout: real } = globalThis
+    let ring = () => {}
+    globalThis.setTimeout = ((listener: () => void) => {
+      ring = listener
+    }) as never
+    const answers: Array<Answer> = []
+    try {
+      poolExecutor
+        .make<string, Connection>({ take: () => {}, give: () => {}, drop: () => {}, isClosed: () => false }, {
+          errors: errors.make("XStorage", "X", "it")
+        } as unknown as poolExecutor.Driver<string, Connection>)
+        .run("claim", { statement: "s", values: [] }, 100, (answer) => void answers.push(answer))
+    } finally {
+      globalThis.setTimeout = real
+    }
+    assert.doesNotThrow(ring)
+    assert.lengthOf(answers, 1)
   })
 
   it("that is out of time fails, and its connection is given up", () =>

@@ -3,7 +3,7 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as errors from "../../src/backends/sql/errors.js"
-import { runQuery } from "../../src/backends/sql/executor.js"
+import { longestTimer, runQuery } from "../../src/backends/sql/executor.js"
 import * as options from "../../src/backends/sql/options.js"
 import * as record from "../../src/backends/sql/record.js"
 import { InvalidOptions } from "../../src/LockError.js"
@@ -85,7 +85,7 @@ describe("a record", () => {
 
 describe("options of a table", () => {
   const resolve = options.common((field, name) =>
-    name === "bad" ? new InvalidOptions({ field, kind: "bad", rule: "good" }) : undefined
+    typeof name !== "string" || name === "bad" ? new InvalidOptions({ field, kind: "bad", rule: "good" }) : undefined
   )
   const fieldOf = (given: options.Common) => {
     const resolved = resolve(given)
@@ -144,6 +144,10 @@ describe("an error", () => {
     assert.deepInclude(schema, { reason: "Schema", operation: "XStorage.setup", isRetryable: false, applied: "no" })
     assert.include(schema.message, "no table")
   })
+})
+
+it("the longest timer is the longest that a timer may be", () => {
+  assert.strictEqual(longestTimer, 2_147_483_647)
 })
 
 it.effect("one query is an effect that gives its rows or its failure", () =>

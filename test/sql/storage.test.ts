@@ -298,6 +298,10 @@ describe("a row that stands for one that may be hidden", () => {
           else assert.deepStrictEqual(seen, { _tag: "NotHeld" })
         }
         yield* call(over([rows]))
+        if (operation !== "list") return
+        const seen = over([[row]], { hides })
+        yield* call(seen)
+        assert.lengthOf(seen.sent, 1, "nothing is asked where all rows are seen")
       })
     )
 })
@@ -320,7 +324,9 @@ describe("an answer that cannot be read", () => {
   for (const [operation, call] of calls)
     it.effect(`fails ${operation}, and does no more`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(call(over([[{ holds: 7, lock_id: 7 }]])))
+        const ports = over([[{ holds: 7, lock_id: 7 }]])
+        const error = yield* Effect.flip(call(ports))
+        assert.strictEqual(ports.sent[0]?.operation, operation)
         assert.deepInclude(error, {
           reason: "Unknown",
           operation: `HandStorage.${operation}`,
@@ -390,6 +396,8 @@ describe("beaten by somebody at the same time", () => {
         assert.strictEqual((yield* Effect.flip(none.storage.get("a"))).reason, reason)
         assert.lengthOf(none.sent, 2)
       }
+      const gone = over([failed("Conflict"), failed("Connection")], {}, { versionMissRetry, operationTimeout: 10 })
+      assert.strictEqual((yield* Effect.flip(gone.storage.get("a"))).reason, "Connection")
     })
   )
 
@@ -449,7 +457,8 @@ describe("many records", () => {
 
   it.effect("are purged page by page, and how many is told", () =>
     Effect.gen(function* () {
-      const { clock, records, sent, storage } = many(1_200)
+      const { clock, records, sent, storage } = many(1_199)
+      records.set("A", { ...record, lockId: "A" })
       records.set("young", { ...record, lockId: "young", leaseExpireTime: start + 3_000_000_000 })
       clock.now = start + 30_000_000 + 3_600_000_000 + 1
       assert.strictEqual(yield* storage.purge("1 hour"), 1_200)
