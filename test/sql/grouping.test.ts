@@ -114,13 +114,15 @@ describe("grouping", () => {
   })
 
   it("tells all of a group of unknown fate that it is unknown", () => {
-    const { ask, results, sent } = setup(1)
-    for (const id of ["a", "b", "c"]) ask(id)
-    sent[0]!.answer(rows("a"))
-    sent[1]!.answer(Result.fail(error("Connection", "unknown")))
-    assert.lengthOf(sent, 2)
-    for (const id of ["b", "c"])
-      assert.deepInclude(Result.getOrThrow(Result.flip(results.get(id)!)), { applied: "unknown" })
+    for (const reason of ["Connection", "Timeout"] as const) {
+      const { ask, results, sent } = setup(1)
+      for (const id of ["a", "b", "c"]) ask(id)
+      sent[0]!.answer(rows("a"))
+      sent[1]!.answer(Result.fail(error(reason, "unknown")))
+      assert.lengthOf(sent, 2)
+      for (const id of ["b", "c"])
+        assert.deepInclude(Result.getOrThrow(Result.flip(results.get(id)!)), { applied: "unknown" })
+    }
   })
 
   it("goes on after a connection came free with nobody waiting", () => {

@@ -207,6 +207,47 @@ describe("the pool", () => {
     }
   })
 
+  it("closes one that does not answer its goodbye after a second, and not one that does", () => {
+    const { now } = performance
+    const { clearTimeout: clear, setTimeout: set } = globalThis
+    const timers = new Map<unknown, readonly [ring: () => void, millis: number]>()
+    let passed = 0
+    performance.now = () => now.call(performance) + passed
+    globalThis.setTimeout = ((ring: () => void, millis: number) => {
+      const timer = { unref: () => {} }
+      timers.set(timer, [ring, millis])
+      return timer
+    }) as never
+    globalThis.clearTimeout = (timer: unknown) => void timers.delete(timer)
+    try {
+      const { open, pool: made, take } = pool(3)
+      for (const name of ["a", "b", "c"]) take(name)
+      const [one, two, three] = [open(0, "one"), open(1, "two"), open(2, "three")]
+      made.give(one)
+      made.give(two)
+      passed = 61_000
+      made.give(three)
+      assert.strictEqual(one.state, "ended")
+      assert.deepStrictEqual(
+        Array.from(timers.values(), ([, millis]) => millis),
+        [1_000]
+      )
+      const [[ring]] = Array.from(timers.values()) as [readonly [() => void, number]]
+      timers.clear()
+      ring()
+      assert.strictEqual(one.state, "destroyed")
+      // Now this one is the eldest.
+      assert.strictEqual(two.state, "ended")
+      assert.strictEqual(timers.size, 1)
+      two.gone()
+      assert.strictEqual(timers.size, 0)
+    } finally {
+      performance.now = now
+      globalThis.setTimeout = set
+      globalThis.clearTimeout = clear
+    }
+  })
+
   it("closes: says goodbye to those that are idle, refuses those who wait, and waits for those that are out", () =>
     Effect.runPromise(
       Effect.gen(function* () {
