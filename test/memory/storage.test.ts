@@ -92,6 +92,18 @@ it.effect("it hints at a lock when its last hold is given back or revoked, and n
   })
 )
 
+it.effect("it renews what is held, each for itself", () =>
+  Effect.gen(function* () {
+    const { clock, storage } = yield* setup
+    yield* storage.claim(mine)
+    clock.now = start + 500_000
+    assert.deepStrictEqual(yield* storage.renew([mine, { ...mine, lockId: "never" }]), [
+      { _tag: "Renewed", leaseExpireTime: start + 1_500_000, validFor: 1_000_000 },
+      { _tag: "NotHeld" }
+    ])
+  })
+)
+
 it.effect("it shows what is live, and for how long", () =>
   Effect.gen(function* () {
     const { clock, storage } = yield* setup
