@@ -126,6 +126,11 @@ const nonsense: ReadonlyArray<readonly [options: unknown, message: string]> = [
     { leaseExpireAfter: 120 },
     `leaseExpireAfter must be ${together}, but is 40ms (refresh) and 100ms (clockMargin) in a lease of 120ms`
   ],
+  // The default of the margin does not fit, which is the lease's fault.
+  [
+    { leaseExpireAfter: 60 },
+    `leaseExpireAfter must be ${together}, but is 20ms (refresh) and 100ms (clockMargin) in a lease of 60ms`
+  ],
   [
     { leaseRefreshInterval: 26_000 },
     `leaseRefreshInterval must be ${together}, but is 26s (refresh) and 1s 500ms (clockMargin) in a lease of 30s`
