@@ -1,6 +1,10 @@
 /** What options come to, and what is said of those that make no sense, word for word. */
 import { assert, describe, it } from "#effect/vitest"
+import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Schedule from "#effect/Schedule"
+import * as TestClock from "#effect/testing/TestClock"
+import { wallMillis } from "#effect/clocks"
 import { callLimit, closedError, type Core, isUnsure } from "../../src/core/core.js"
 import type { Claimant } from "../../src/core/claimant.js"
 import { defaultRetry, ofLayer, override, resolve } from "../../src/core/options.js"
@@ -164,6 +168,29 @@ describe("options that make no sense are refused in these words", () => {
     assert.include(refused({ leaseExpireAfter: 0 }, { shortestLease: 0 }), "leaseExpireAfter must be a duration from 0")
   })
 })
+
+it.effect("whoever waits asks again after 20 ms or so, then ever later, and at last every half a second or so", () =>
+  Effect.gen(function* () {
+    const asked: Array<number> = []
+    const clock = yield* Effect.clockWith(Effect.succeed)
+    const asking = yield* Effect.forkChild(
+      Effect.repeat(
+        Effect.sync(() => void asked.push(wallMillis(clock))),
+        defaultRetry
+      )
+    )
+    yield* TestClock.adjust("20 seconds")
+    yield* Fiber.interrupt(asking)
+    const delays = asked.slice(1).map((at, i) => at - asked[i]!)
+    assert.isAtLeast(delays.length, 25)
+    for (const [i, delay] of delays.entries()) {
+      const usual = Math.min(20 * 1.5 ** i, 500)
+      assert.strictEqual(delay, Math.floor(delay))
+      assert.isAtLeast(delay, 0.5 * usual)
+      assert.isAtMost(delay, 1.5 * usual + 1)
+    }
+  })
+)
 
 describe("one call", () => {
   it("has a third of the lease, and never more than ten seconds", () => {

@@ -101,6 +101,9 @@ it.effect("it renews what is held, each for itself", () =>
       { _tag: "Renewed", leaseExpireTime: start + 1_500_000, validFor: 1_000_000 },
       { _tag: "NotHeld" }
     ])
+    // What was never there is not there now.
+    assert.lengthOf(Array.from(yield* Stream.runCollect(storage.list)), 1)
+    assert.strictEqual(yield* storage.purge("1 hour"), 0)
   })
 )
 
