@@ -58,6 +58,11 @@ for (const place of ["layer", "acquire"] as const)
       assert.strictEqual(meant("lease", place), "leaseExpireAfter")
     })
 
+    it("of names that are far away the nearest is meant, by the letters to insert, delete or replace", () => {
+      for (const key of ["leaseExpx", "leaseExpix", "xleaseExpi", "leaseExpirx", "xeaseExpi", "xExpireAfter"])
+        assert.strictEqual(meant(key, place), "leaseExpireAfter", key)
+    })
+
     it("what is of the other is not meant", () => {
       for (const name of names[other[place]])
         if (!both.includes(name)) assert.include(names[place], meant(`${name}s`, place))
