@@ -3,6 +3,7 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
+import { operationTimeout } from "../../src/backends/shared/options.js"
 import * as input from "../../src/common/input.js"
 import { InvalidOptions } from "../../src/LockError.js"
 
@@ -78,11 +79,11 @@ describe("a duration", () => {
 })
 
 it("one operation of a backend takes from a millisecond to a day, by default five seconds", () => {
-  assert.strictEqual(input.operationTimeout(undefined), 5_000)
-  assert.strictEqual(input.operationTimeout(1), 1)
-  assert.strictEqual(input.operationTimeout("1 day"), 24 * 3_600_000)
+  assert.strictEqual(operationTimeout(undefined), 5_000)
+  assert.strictEqual(operationTimeout(1), 1)
+  assert.strictEqual(operationTimeout("1 day"), 24 * 3_600_000)
   for (const value of [0, 0.5, "25 hours", 24 * 3_600_000 + 1, null]) {
-    const refused = input.operationTimeout(value)
+    const refused = operationTimeout(value)
     assert(refused instanceof InvalidOptions)
     assert.strictEqual(refused.field, "operationTimeout")
     assert.strictEqual(refused.rule, "a duration from a millisecond to a day")

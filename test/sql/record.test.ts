@@ -6,7 +6,6 @@ import * as errors from "../../src/backends/sql/errors.js"
 import { longestTimer, runQuery } from "../../src/backends/sql/executor.js"
 import * as options from "../../src/backends/sql/options.js"
 import * as record from "../../src/backends/sql/record.js"
-import { InvalidOptions } from "../../src/LockError.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 
 describe("a column", () => {
@@ -84,38 +83,46 @@ describe("a record", () => {
 })
 
 describe("options of a table", () => {
-  const resolve = options.common((field, name) =>
-    typeof name !== "string" || name === "bad" ? new InvalidOptions({ field, kind: "bad", rule: "good" }) : undefined
+  const { common, ddl } = options.make({
+    place: "schema",
+    nameFault: (name) => (name === "bad" ? "bad" : undefined),
+    nameRule: "good",
+    qualified: (table, place) => `${place}/${table}`
+  })
+  const refused = (given: object) => Effect.map(Effect.flip(common(given, {})), ({ message }) => message)
+
+  it.effect("have defaults", () =>
+    Effect.gen(function* () {
+      assert.deepInclude(yield* common({}, {}), {
+        table: "storage_lock",
+        place: undefined,
+        qualified: "undefined/storage_lock",
+        setup: true,
+        operationTimeout: 5_000
+      })
+      assert.deepInclude(yield* common({ table: "t", schema: "s", setup: false, operationTimeout: "1 second" }, {}), {
+        table: "t",
+        place: "s",
+        qualified: "s/t",
+        setup: false,
+        operationTimeout: 1_000
+      })
+      assert.strictEqual(
+        ddl((table) => `CREATE ${table}`, { table: "t", schema: "s" }),
+        "CREATE s/t"
+      )
+    })
   )
-  const fieldOf = (given: options.Common) => {
-    const resolved = resolve(given)
-    return resolved instanceof InvalidOptions ? resolved.message : resolved
-  }
 
-  it("have defaults", () => {
-    assert.deepStrictEqual(resolve({}), {
-      table: "storage_lock",
-      schema: undefined,
-      setup: true,
-      operationTimeout: 5_000
+  it.effect("are refused by their names", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* refused({ table: "bad" }), "table must be good, but is bad")
+      assert.strictEqual(yield* refused({ schema: "bad" }), "schema must be good, but is bad")
+      assert.include(yield* refused({ setup: "yes" }), "setup must be")
+      assert.include(yield* refused({ operationTimeout: 0 }), "operationTimeout must be")
+      assert.throws(() => ddl((table) => table, { table: "bad" }), "table must be good, but is bad")
     })
-    assert.deepStrictEqual(resolve({ table: "t", schema: "s", setup: false, operationTimeout: "1 second" }), {
-      table: "t",
-      schema: "s",
-      setup: false,
-      operationTimeout: 1_000
-    })
-  })
-
-  it("are refused by their names", () => {
-    assert.strictEqual(fieldOf({ table: "bad" }), "table must be good, but is bad")
-    assert.strictEqual(fieldOf({ schema: "bad" }), "schema must be good, but is bad")
-    assert.strictEqual(fieldOf({ setup: "yes" as never }), 'setup must be true or false, but is "yes"')
-    assert.strictEqual(
-      fieldOf({ operationTimeout: 0 }),
-      "operationTimeout must be a duration from a millisecond to a day, but is 0"
-    )
-  })
+  )
 })
 
 describe("an error", () => {
