@@ -21,6 +21,8 @@ const byNumber = new Map<number, StorageErrorReason>([
   ...numbered("Connection", [9001, 9002, 9003, 9005]),
   ...numbered("Connection", [...wrongServer]),
   ...numbered("Timeout", [1205, 1317, 1969, 3024]),
+  // A statement that the session has not prepared (any more), or may not prepare: the next try prepares it, or does without.
+  ...numbered("Conflict", [1243, 1461, 1615]),
   ...numbered("Conflict", [1020, 1062, 1213, 3101, 8002, 8005, 8022, 8028, 9007]),
   ...numbered(
     "Permission",

@@ -4,7 +4,7 @@ import type { Executor } from "../sql/executor.js"
 import * as shared from "../sql/poolExecutor.js"
 import * as errors from "./errors.js"
 import * as limits from "./limits.js"
-import { type Packet, rollback, rowsOf, sqlOf, type Wrap } from "./packet.js"
+import { type Packet, rollback, rowsOf, textOf, type Wrap } from "./packet.js"
 import * as sessions from "./sessions.js"
 
 export interface Options {
@@ -23,6 +23,9 @@ export interface PoolExecutor extends Executor<Packet> {
 /** How long a connection may take to roll back before it is given up, in milliseconds. */
 const patience = 1_000
 
+/** `max_prepared_stmt_count` is reached. */
+const tooManyPrepared = 1461
+
 /** Nothing of the program's settings: our columns and our text are not to be changed on the way. */
 const asIs: Omit<Mysql.QueryOptions, "sql"> = {
   values: [],
@@ -37,11 +40,22 @@ export const make = (connections: sessions.Connections, { isAsked, own, width }:
   /** How long a session of ours waits for locks, where it is not what it was made with. */
   const limitOf = new WeakMap<Mysql.Connection, number>()
 
+  /** What each session of ours has prepared. One of the program's may be reset between two packets. */
+  const preparedBy = new WeakMap<Mysql.Connection, Set<string>>()
+  let prepares = own !== undefined
+
+  const preparedOf = (connection: Mysql.Connection): Set<string> => {
+    const known = preparedBy.get(connection) ?? new Set()
+    preparedBy.set(connection, known)
+    return known
+  }
+
   const wrap = (connection: Mysql.Connection, seconds: number): Wrap => {
-    if (own === undefined) return { before: limits.borrow(seconds), after: limits.giveBack }
-    if ((limitOf.get(connection) ?? own.seconds) === seconds) return {}
+    if (own === undefined) return { before: limits.borrow(seconds), after: limits.giveBack, mayHoldBack: true }
+    const prepared = prepares ? preparedOf(connection) : undefined
+    if ((limitOf.get(connection) ?? own.seconds) === seconds) return { prepared }
     limitOf.set(connection, seconds)
-    return { before: limits.change(seconds) }
+    return { before: limits.change(seconds), prepared }
   }
 
   const executor = shared.make<Packet, Mysql.Connection>(connections, {
@@ -49,16 +63,19 @@ export const make = (connections: sessions.Connections, { isAsked, own, width }:
     // All that the program's pool has may be from before a failover, whoever has used it last.
     mostTries: own === undefined ? width : 1,
     execute: (connection, { statement: packet }, millis, _left, done) => {
-      const wrapped = wrap(connection, limits.secondsOf(millis))
-      connection.query({ ...asIs, sql: sqlOf(packet, wrapped) }, (error, results) =>
-        done(error, () => rowsOf(packet, results, wrapped))
-      )
+      const text = textOf(packet, wrap(connection, limits.secondsOf(millis)))
+      connection.query({ ...asIs, sql: text.sql }, (error, results) => {
+        // The server has no room for more that is prepared: it is asked again, in plain text.
+        if (errors.numberOf(error) === tooManyPrepared) prepares = false
+        done(error, () => rowsOf(packet, text, results))
+      })
     },
     giveUp: givenUp.giveUp,
     // A packet that failed may have left its transaction open.
     recover: (connection) => {
       // What the packet began with may not have been done.
       if (own !== undefined) limitOf.delete(connection)
+      preparedBy.delete(connection)
       const sql = `${rollback};\n${own === undefined ? limits.giveBack : limits.change(own.seconds)}`
       connection.query({ ...asIs, sql, timeout: patience }, (error) =>
         error === null ? connections.give(connection) : connections.drop(connection)

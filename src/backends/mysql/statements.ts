@@ -8,8 +8,9 @@
  */
 import * as renewals from "../../common/renewals.js"
 import * as LockRecord from "../../LockRecord.js"
-import { columnNames, valuesOf, type Row } from "../sql/record.js"
-import { commit, decoded, hex, id as idOf, int, type Packet } from "./packet.js"
+import type { ResultSetHeader } from "mysql2"
+import { columnNames, integer, valuesOf, type Row } from "../sql/record.js"
+import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
@@ -46,6 +47,32 @@ const literals = (record: LockRecord.LockRecord): ReadonlyArray<string> =>
 /** Before the COMMIT. */
 const lastButOne = (results: ReadonlyArray<unknown>): ReadonlyArray<Row> => decoded(results[results.length - 2])
 
+/** A row as one text, which a variable can keep. Bytes are told in hex. All of it is of one character set, whatever the session's is; what is not cast may be digits of another. The lock id is known. */
+const packed = (of: (name: (typeof columnNames)[number]) => string): string =>
+  `CONVERT(CONCAT_WS(',', ${columnNames
+    .slice(1)
+    .map((name) => (numbers.has(name) ? `CAST(${of(name)} AS SIGNED)` : `HEX(${of(name)})`))
+    .join(", ")}) USING latin1)`
+
+const numbers: ReadonlySet<string> = new Set(["format", "token", "version", "began", "expires"])
+
+/** Throws where it is no such text. */
+const unpacked = (text: unknown): Row => {
+  const parts = String(text).split(",")
+  if (parts.length !== columnNames.length - 1) throw new Error(`a record of ${parts.length} columns`)
+  return Object.fromEntries(
+    columnNames
+      .slice(1)
+      .map((name, i) => [name, numbers.has(name) ? parts[i] : Buffer.from(parts[i]!, "hex").toString("utf8")])
+  )
+}
+
+/** The state of a row that is not there. */
+const absent = 9
+
+/** Above any number of holds. */
+const newerBase = 1_000_000_000_000
+
 export const make = (flavour: Flavour, table: string) => {
   const cluster = flavour === "TiDB"
   const sample = `SET ${t} = ${cluster ? clusterClock : serverClock}`
@@ -64,12 +91,89 @@ export const make = (flavour: Flavour, table: string) => {
     read: (results) => decoded(results[2])
   })
 
+  /** What a claim and a release read are variables of the session, so that their texts are always the same. `@esl_h`: a comma and the hold. */
+  const hasOurs = `LOCATE(CONCAT(@esl_h, ${comma}), CONCAT(holds, ${comma})) > 0`
+  const foreign = `owner_id <> @esl_o OR kind <> ${exclusive}`
+  const until = `${t} + @esl_l`
+  /** 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in. */
+  const state = `CASE WHEN ${newer} THEN 0 WHEN LENGTH(holds) = 0 OR expires <= ${t} THEN 2 WHEN ${foreign} THEN 0 WHEN ${hasOurs} THEN 3 ELSE 1 END`
+  /** Each column after a claim. `@esl_s` is that state. */
+  const claimed: Readonly<Record<(typeof columnNames)[number], string>> = {
+    lock_id: "lock_id",
+    kind: `IF(@esl_s = 2, ${exclusive}, kind)`,
+    format: `IF(@esl_s = 2, ${LockRecord.format}, format)`,
+    owner_id: "IF(@esl_s = 2, @esl_o, owner_id)",
+    holds: "CASE @esl_s WHEN 2 THEN @esl_h WHEN 1 THEN CONCAT(holds, @esl_h) ELSE holds END",
+    token: `IF(@esl_s = 2, GREATEST(token + 1, ${t}), token)`,
+    version: "IF(@esl_s IN (1, 2), version + 1, version)",
+    began: `IF(@esl_s = 2, ${t}, began)`,
+    expires: `CASE @esl_s WHEN 2 THEN ${until} WHEN 1 THEN GREATEST(expires, ${until}) ELSE expires END`,
+    data: "IF(@esl_s = 2, x'', data)",
+    owner_label: "IF(@esl_s = 2, @esl_n, owner_label)"
+  }
+  const look: Fixed = {
+    name: "esl_look",
+    text: `SELECT ${packed((name) => name)} INTO @esl_f FROM ${table}
+WHERE lock_id = @esl_i AND (${newer} OR (${live} AND (${foreign} OR ${hasOurs}))) ${one}`
+  }
   /**
-   * The contended case, and a repetition, are answered from what a plain read finds, and write and lock nothing. Everything else goes through the upsert, which always judges the *newest*
-   * version of the row, under its lock. `@esl_s`: 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in. It is assigned first, and no column looks at
-   * another that was assigned before it.
+   * Always judges the *newest* version of the row, under its lock, and tells what it leaves. The state is assigned first, then what is told, from columns of which none has changed yet; and no column looks
+   * at another that was assigned before it.
    */
-  const claim = ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Packet => {
+  const take: Fixed = {
+    name: "esl_take",
+    text: `INSERT INTO ${table} (${columns})
+SELECT @esl_i, ${exclusive}, ${LockRecord.format}, @esl_o, @esl_h, ${t}, ${t}, ${t}, ${until}, x'', @esl_n FROM DUAL WHERE @esl_f IS NULL
+ON DUPLICATE KEY UPDATE
+  kind = IF((@esl_s := ${state}) = 2, ${exclusive}, kind),
+  format = CASE WHEN LENGTH(@esl_f := ${packed((name) => claimed[name])}) = 0 THEN format WHEN @esl_s = 2 THEN ${LockRecord.format} ELSE format END,
+${columnNames
+  .slice(3)
+  .map((name) => `  ${name} = ${claimed[name]}`)
+  .join(",\n")}`
+  }
+  const told = `SELECT ${t} AS t, @esl_s AS state, @esl_f AS record ${one}`
+
+  /**
+   * The contended case, and a repetition, are answered from what a plain read finds, and write and lock nothing. Everything else goes through the one statement that decides. Where it made the row, nothing is
+   * told, for all of it is known.
+   */
+  const claimByOne = ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Packet => ({
+    statements: [
+      `${sample}, @esl_s = ${absent}, @esl_f = NULL, @esl_i = ${idOf(lockId)}, @esl_o = ${idOf(ownerId)}, @esl_h = ${hex(`,${holdId}`)}, @esl_l = ${int(lease)}, @esl_n = ${idOf(ownerLabel ?? "")}`,
+      look,
+      take,
+      told
+    ],
+    commits: true,
+    read: ([, , taken, answer]) => {
+      const { record, state, t } = decoded(answer)[0]!
+      if (record !== null) return [{ ...unpacked(record), lock_id: lockId, t }]
+      // A row of another kind may be too long for a text. Rows that are counted do not tell: the driver counts those, too, that stay as they are.
+      if (Number(state) !== absent || (taken as Partial<ResultSetHeader>).affectedRows !== 1)
+        throw new Error("no row was made, and none is told")
+      const now = integer(t)
+      return [
+        {
+          lock_id: lockId,
+          kind: LockRecord.exclusive,
+          format: LockRecord.format,
+          owner_id: ownerId,
+          holds: `,${holdId}`,
+          token: now,
+          version: now,
+          began: now,
+          expires: now + lease,
+          data: "",
+          owner_label: ownerLabel ?? "",
+          t
+        }
+      ]
+    }
+  })
+
+  /** For TiDB, whose clock is known inside a transaction only. Until the COMMIT the row is ours: what is read is what the upsert left. `@esl_s`, `@esl_b`: whether the plain read answers. */
+  const claimOfCluster = ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Packet => {
     const id = idOf(lockId)
     const owner = idOf(ownerId)
     const label = idOf(ownerLabel ?? "")
@@ -93,28 +197,12 @@ ON DUPLICATE KEY UPDATE
   data = IF(@esl_s = 2, x'', data),
   owner_label = IF(@esl_s = 2, ${label}, owner_label)`
     const now = `SELECT ${columns}, ${t} AS t FROM ${table} WHERE lock_id = ${id} AND @esl_b = 0 ${one}`
-    const start = `${sample}, @esl_b = 0, @esl_s = 0`
-    const answer = (first: unknown, then: unknown): ReadonlyArray<Row> => {
-      const found = decoded(first)
-      return Number(found[0]?.settled ?? 0) === 1 ? found : decoded(then)
-    }
-    switch (flavour) {
-      case "MariaDB":
-        return {
-          statements: [start, look, `${upsert}\nRETURNING ${columns}, ${t} AS t`, commit],
-          read: (results) => answer(results[1], results[2])
-        }
-      // Until the COMMIT the row is ours: what is read is what the upsert left.
-      case "MySQL":
-        return {
-          statements: [start, look, "START TRANSACTION", upsert, now, commit],
-          read: (results) => answer(results[1], results[4])
-        }
-      case "TiDB":
-        return {
-          statements: [...newest, start, look, upsert, now, commit],
-          read: (results) => answer(results[3], results[5])
-        }
+    return {
+      statements: [...newest, `${sample}, @esl_b = 0, @esl_s = 0`, look, upsert, now, commit],
+      read: (results) => {
+        const found = decoded(results[3])
+        return Number(found[0]?.settled ?? 0) === 1 ? found : decoded(results[5])
+      }
     }
   }
 
@@ -163,13 +251,34 @@ ORDER BY lock_id`
       : { statements: [sample, clock, update, now, commit], read: (results) => answers(results[1], results[3]) }
   }
 
-  const release = ({ holdId, lockId }: LockRecord.Release): Packet => {
+  const releaseOfCluster = ({ holdId, lockId }: LockRecord.Release): Packet => {
     const id = hex(lockId)
     return writing(
       `SELECT IF(${newer}, NULL, ${without(holdId)}) AS holds, format AS info FROM ${table} WHERE lock_id = ${id} AND (${newer} OR ${has(holdId)})`,
       `UPDATE ${table} SET holds = ${without(holdId)}, version = version + 1 WHERE lock_id = ${id} AND ${ours} AND ${has(holdId)}`
     )
   }
+
+  /** How many holds there were is told beside the acknowledgement, or the format of a row that is not ours to touch. Nothing, where there is no such hold. */
+  const giveBack: Fixed = {
+    name: "esl_give",
+    text: `UPDATE ${table} SET
+  version = version + IF(LAST_INSERT_ID(IF(${newer}, ${newerBase} + format, LENGTH(holds) - LENGTH(REPLACE(holds, ${comma}, x'')))) > ${newerBase}, 0, 1),
+  holds = IF(${newer}, holds, LEFT(REPLACE(CONCAT(holds, ${comma}), CONCAT(@esl_h, ${comma}), ${comma}), LENGTH(holds) - LENGTH(@esl_h)))
+WHERE lock_id = @esl_i AND (${newer} OR ${hasOurs})`
+  }
+
+  const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => ({
+    statements: [`SET @esl_i = ${hex(lockId)}, @esl_h = ${hex(`,${holdId}`)}`, giveBack],
+    commits: true,
+    read: ([, given]) => {
+      const told = integer((given as Partial<ResultSetHeader>).insertId)
+      if (told === 0) return []
+      if (told > newerBase) return [{ holds: null, info: told - newerBase }]
+      // Whose they are is not asked for: so many.
+      return [{ holds: ",".repeat(told - 1), info: null }]
+    }
+  })
 
   const revoke = (lockId: string, token: number, holds: string): Packet => {
     const id = hex(lockId)
@@ -228,6 +337,9 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
       `SELECT 1 AS done FROM ${table} WHERE ${at(lockId, expected)}`,
       `DELETE FROM ${table} WHERE ${at(lockId, expected)}`
     )
+
+  const claim = cluster ? claimOfCluster : claimByOne
+  const release = cluster ? releaseOfCluster : releaseByOne
 
   return { claim, renew, release, revoke, get, list, purge, time, create, update, drop }
 }

@@ -3,7 +3,7 @@ import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import type * as Mysql from "mysql2"
 import * as errors from "../../../backends/mysql/errors.js"
 import * as limits from "../../../backends/mysql/limits.js"
-import { type Packet, rollback, rowsOf, sqlOf } from "../../../backends/mysql/packet.js"
+import { type Packet, rollback, rowsOf, textOf } from "../../../backends/mysql/packet.js"
 import * as clientExecutor from "../../../backends/sql/clientExecutor.js"
 import type { Executor } from "../../../backends/sql/executor.js"
 import * as Effect from "../Effect.js"
@@ -22,10 +22,14 @@ export const make = (client: MysqlClient.MysqlClient): Executor<Packet> => {
   const once = clientExecutor.make<Packet>(client, {
     ...errors,
     execute: (connection, { statement: packet }, millis) => {
-      const wrap = { before: limits.borrow(limits.secondsOf(millis)), after: limits.giveBack }
-      return connection.executeUnprepared(sqlOf(packet, wrap), [], undefined).pipe(
+      const text = textOf(packet, {
+        before: limits.borrow(limits.secondsOf(millis)),
+        after: limits.giveBack,
+        mayHoldBack: true
+      })
+      return connection.executeUnprepared(text.sql, [], undefined).pipe(
         Effect.flatMap((results) =>
-          Effect.try({ try: () => rowsOf(packet, results, wrap), catch: (cause) => errors.odd("execute", cause) })
+          Effect.try({ try: () => rowsOf(packet, text, results), catch: (cause) => errors.odd("execute", cause) })
         ),
         Effect.catch((error) => {
           const isAnswer = packet.miss !== undefined && errors.numberOf(errors.rootOf(error)) === packet.miss
