@@ -15,13 +15,15 @@ const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
 })
 
 /** What each operation asks of the server, over one table. `table` is quoted. */
-export const make = (flavour: statements.Flavour, table: string): Dialect<Packet> => {
-  const packets = statements.make(flavour, table)
+export const make = (flavour: statements.Flavour, table: string, groups: boolean): Dialect<Packet> => {
+  const packets = statements.make(flavour, table, groups)
   const query =
     <A extends ReadonlyArray<any>>(make: (...args: A) => Packet) =>
     (...args: A): Query<Packet> => ({ statement: make(...args), values: [] })
   return {
     claim: query(packets.claim),
+    claimMany: packets.claimMany && query(packets.claimMany),
+    releaseMany: packets.releaseMany && query(packets.releaseMany),
     renew: query(packets.renew),
     release: query(packets.release),
     revoke: query(packets.revoke),

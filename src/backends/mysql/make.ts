@@ -40,7 +40,9 @@ export interface CommonOptions extends TableOptions, ServerOptions {
 
 export const open = (executor: Executor<Packet>, common: Resolved): Effect.Effect<Ports, StorageError> => {
   const { operationTimeout: millis, place: database, qualified, setup: create, table } = common
-  return Effect.map(setup.prepare(executor, { table, database, qualified, setup: create, millis }), (flavour) =>
-    ports.make(executor, dialect.make(flavour, qualified), { ...common, wakeUps: undefined })
+  return Effect.map(
+    setup.prepare(executor, { table, database, qualified, setup: create, millis }),
+    ({ flavour, groups }) =>
+      ports.make(executor, dialect.make(flavour, qualified, groups), { ...common, wakeUps: undefined })
   )
 }

@@ -39,6 +39,7 @@ ${Object.entries(types)
 `
 
 const watched = [
+  "binlog_format",
   "innodb_flush_log_at_trx_commit",
   "innodb_read_only",
   "log_bin",
@@ -47,6 +48,12 @@ const watched = [
   "sync_binlog",
   "wsrep_on"
 ]
+
+export interface Server {
+  readonly flavour: Flavour
+  /** Whether many locks can go in one statement. */
+  readonly groups: boolean
+}
 
 interface Seen {
   readonly flavour: Flavour
@@ -94,14 +101,24 @@ const inspect = (table: string, database: string | undefined): Packet => {
   }
 }
 
+const versionOf = (version: string) =>
+  (/\d+\.\d+/.exec(version)?.[0] ?? "0.0").split(".").map(Number) as [number, number]
+
 /** Older servers lack what the statements need: INSERT … RETURNING on MariaDB. */
 const tooOld = ({ flavour, version }: Seen): string | undefined => {
-  const [major, minor] = (/\d+\.\d+/.exec(version)?.[0] ?? "0.0").split(".").map(Number) as [number, number]
+  const [major, minor] = versionOf(version)
   const needed =
     flavour === "MariaDB" ? ([10, 5] as const) : flavour === "MySQL" ? ([8, 0] as const) : ([0, 0] as const)
   return major > needed[0] || (major === needed[0] && minor >= needed[1])
     ? undefined
     : `the server is ${flavour} ${version}; at least ${needed.join(".")} is needed`
+}
+
+/** Whether many locks can go in one statement: it leaves out a locked row, and reads what is committed, which a binary log of statements forbids. */
+const groups = ({ flavour, variables, version }: Seen): boolean => {
+  const [major, minor] = versionOf(version)
+  const isNew = flavour === "MySQL" || (flavour === "MariaDB" && (major > 10 || minor >= 6))
+  return isNew && !/^statement$/i.test(variables.get("binlog_format") ?? "")
 }
 
 /** `int(11)` is `int`; of texts the length counts, and may be larger than ours. */
@@ -172,7 +189,7 @@ export interface Options {
 }
 
 /** Looks first: where the table is there and right, no right beyond using it is needed. Tells what kind of server it is. */
-export const prepare = (executor: Executor<Packet>, options: Options): Effect.Effect<Flavour, StorageError> => {
+export const prepare = (executor: Executor<Packet>, options: Options): Effect.Effect<Server, StorageError> => {
   const { millis, qualified, setup } = options
   const run = (statement: Packet) => runQuery(executor, "setup", { statement, values: [] }, millis)
   const look = Effect.flatMap(run(inspect(options.table, options.database)), (rows) => {
@@ -227,7 +244,9 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
         (!seen.autocommit
           ? "the connections have autocommit off, so what a statement does would stay open: switch it on for them"
           : undefined)
-      return fault === undefined ? Effect.succeed(seen.flavour) : errors.schema("setup", fault)
+      return fault === undefined
+        ? Effect.succeed({ flavour: seen.flavour, groups: groups(seen) })
+        : errors.schema("setup", fault)
     })
   )
 }

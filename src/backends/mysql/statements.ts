@@ -1,8 +1,8 @@
 /**
- * The packets of the MySQL family. Three kinds of servers differ in two points: whether an upsert tells the row that it left (MariaDB), and whose clock there is (TiDB: the cluster's,
- * which is known inside a transaction only).
+ * The packets of the MySQL family. Its servers differ in whose clock there is: their own, or that of a cluster (TiDB), which is known inside a transaction only. So there a claim and a release are transactions,
+ * and elsewhere one statement that commits by itself.
  *
- * Each ends with a COMMIT of its own, which does nothing where the session commits by itself.
+ * A packet of more than one ends with a COMMIT of its own, which does nothing where the session commits by itself.
  *
  * `@esl_t` is the one sample of the clock in a packet. Its type is that of a signed integer, so nothing here is ever unsigned.
  */
@@ -10,12 +10,13 @@ import * as renewals from "../../common/renewals.js"
 import * as LockRecord from "../../LockRecord.js"
 import type { ResultSetHeader } from "mysql2"
 import { columnNames, integer, valuesOf, type Row } from "../sql/record.js"
+import * as judge from "./judge.js"
+import * as many from "./many.js"
 import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
-const columns = columnNames.join(", ")
-const t = "@esl_t"
+const { columns, comma, exclusive, live, newer, ours, t } = judge
 /** Of whatever gives one row: a limit of its own is not that of the session (`sql_select_limit`). */
 const one = "LIMIT 1"
 
@@ -24,19 +25,11 @@ const serverClock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 /** The physical part of a timestamp of the cluster's one oracle, in milliseconds. No server's own clock has a part in it. */
 const clusterClock = "CAST((@@tidb_current_ts >> 18) * 1000 AS SIGNED)"
 
-/** Every text is bytes: a literal in quotes is of the character set of the session, where a comma may have two or four. */
-const comma = hex(",")
-const exclusive = hex(LockRecord.exclusive)
-
 /** Whether the hold id is in. The delimiters keep an id from being found inside another. */
 const has = (hold: string): string => `LOCATE(${hex(`,${hold},`)}, CONCAT(holds, ${comma})) > 0`
 
 const without = (hold: string): string =>
   `LEFT(REPLACE(CONCAT(holds, ${comma}), ${hex(`,${hold},`)}, ${comma}), LENGTH(holds) - ${Buffer.byteLength(hold) + 1})`
-
-const live = `LENGTH(holds) > 0 AND expires > ${t}`
-const newer = `format > ${LockRecord.format}`
-const ours = `format <= ${LockRecord.format}`
 
 /** For TiDB: plain reads tell what is, not what was when the transaction began; a read that locks would lock rows that it then leaves out. */
 const newest = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "BEGIN PESSIMISTIC"]
@@ -73,7 +66,8 @@ const absent = 9
 /** Above any number of holds. */
 const newerBase = 1_000_000_000_000
 
-export const make = (flavour: Flavour, table: string) => {
+/** `groups`: whether the server can leave out a locked row. */
+export const make = (flavour: Flavour, table: string, groups = false) => {
   const cluster = flavour === "TiDB"
   const sample = `SET ${t} = ${cluster ? clusterClock : serverClock}`
 
@@ -92,45 +86,19 @@ export const make = (flavour: Flavour, table: string) => {
   })
 
   /** What a claim and a release read are variables of the session, so that their texts are always the same. `@esl_h`: a comma and the hold. */
-  const hasOurs = `LOCATE(CONCAT(@esl_h, ${comma}), CONCAT(holds, ${comma})) > 0`
-  const foreign = `owner_id <> @esl_o OR kind <> ${exclusive}`
-  const until = `${t} + @esl_l`
-  /** 0 somebody else's (or not ours to touch), 1 ours and deeper, 2 free, 3 this hold is in. */
-  const state = `CASE WHEN ${newer} THEN 0 WHEN LENGTH(holds) = 0 OR expires <= ${t} THEN 2 WHEN ${foreign} THEN 0 WHEN ${hasOurs} THEN 3 ELSE 1 END`
-  /** Each column after a claim. `@esl_s` is that state. */
-  const claimed: Readonly<Record<(typeof columnNames)[number], string>> = {
-    lock_id: "lock_id",
-    kind: `IF(@esl_s = 2, ${exclusive}, kind)`,
-    format: `IF(@esl_s = 2, ${LockRecord.format}, format)`,
-    owner_id: "IF(@esl_s = 2, @esl_o, owner_id)",
-    holds: "CASE @esl_s WHEN 2 THEN @esl_h WHEN 1 THEN CONCAT(holds, @esl_h) ELSE holds END",
-    token: `IF(@esl_s = 2, GREATEST(token + 1, ${t}), token)`,
-    version: "IF(@esl_s IN (1, 2), version + 1, version)",
-    began: `IF(@esl_s = 2, ${t}, began)`,
-    expires: `CASE @esl_s WHEN 2 THEN ${until} WHEN 1 THEN GREATEST(expires, ${until}) ELSE expires END`,
-    data: "IF(@esl_s = 2, x'', data)",
-    owner_label: "IF(@esl_s = 2, @esl_n, owner_label)"
-  }
+  const wanted: judge.Wanted = { owner: "@esl_o", hold: "@esl_h", until: `${t} + @esl_l`, label: "@esl_n" }
   const look: Fixed = {
     name: "esl_look",
-    text: `SELECT ${packed((name) => name)} INTO @esl_f FROM ${table}
-WHERE lock_id = @esl_i AND (${newer} OR (${live} AND (${foreign} OR ${hasOurs}))) ${one}`
+    text: `SELECT ${packed((name) => name)} INTO @esl_f FROM ${table} WHERE lock_id = @esl_i AND ${judge.answers(wanted)} ${one}`
   }
-  /**
-   * Always judges the *newest* version of the row, under its lock, and tells what it leaves. The state is assigned first, then what is told, from columns of which none has changed yet; and no column looks
-   * at another that was assigned before it.
-   */
   const take: Fixed = {
     name: "esl_take",
-    text: `INSERT INTO ${table} (${columns})
-SELECT @esl_i, ${exclusive}, ${LockRecord.format}, @esl_o, @esl_h, ${t}, ${t}, ${t}, ${until}, x'', @esl_n FROM DUAL WHERE @esl_f IS NULL
-ON DUPLICATE KEY UPDATE
-  kind = IF((@esl_s := ${state}) = 2, ${exclusive}, kind),
-  format = CASE WHEN LENGTH(@esl_f := ${packed((name) => claimed[name])}) = 0 THEN format WHEN @esl_s = 2 THEN ${LockRecord.format} ELSE format END,
-${columnNames
-  .slice(3)
-  .map((name) => `  ${name} = ${claimed[name]}`)
-  .join(",\n")}`
+    text: judge.take(
+      table,
+      `SELECT @esl_i, ${exclusive}, ${LockRecord.format}, @esl_o, @esl_h, ${t}, ${t}, ${t}, ${wanted.until}, x'', @esl_n FROM DUAL WHERE @esl_f IS NULL`,
+      wanted,
+      (after) => `LENGTH(@esl_f := ${packed(after)}) > 0`
+    )
   }
   const told = `SELECT ${t} AS t, @esl_s AS state, @esl_f AS record ${one}`
 
@@ -264,8 +232,8 @@ ORDER BY lock_id`
     name: "esl_give",
     text: `UPDATE ${table} SET
   version = version + IF(LAST_INSERT_ID(IF(${newer}, ${newerBase} + format, LENGTH(holds) - LENGTH(REPLACE(holds, ${comma}, x'')))) > ${newerBase}, 0, 1),
-  holds = IF(${newer}, holds, LEFT(REPLACE(CONCAT(holds, ${comma}), CONCAT(@esl_h, ${comma}), ${comma}), LENGTH(holds) - LENGTH(@esl_h)))
-WHERE lock_id = @esl_i AND (${newer} OR ${hasOurs})`
+  holds = IF(${newer}, holds, ${judge.without("@esl_h")})
+WHERE lock_id = @esl_i AND (${newer} OR ${judge.holds("@esl_h")})`
   }
 
   const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => ({
@@ -341,5 +309,23 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
   const claim = cluster ? claimOfCluster : claimByOne
   const release = cluster ? releaseOfCluster : releaseByOne
 
-  return { claim, renew, release, revoke, get, list, purge, time, create, update, drop }
+  // MySQL locks no table of JSON, and must be told which one is meant; MariaDB cannot be told.
+  const skipping = flavour === "MySQL" ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE SKIP LOCKED"
+  const together = groups ? many.make(table, sample, skipping) : undefined
+
+  return {
+    claim,
+    claimMany: together?.claim,
+    releaseMany: together?.release,
+    renew,
+    release,
+    revoke,
+    get,
+    list,
+    purge,
+    time,
+    create,
+    update,
+    drop
+  }
 }
