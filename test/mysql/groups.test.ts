@@ -7,7 +7,7 @@ import Mysql from "mysql2"
 import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import type * as Storage from "../../src/Storage.js"
-import { query } from "../harness/mysql.js"
+import * as Servers from "../harness/mysql.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 
@@ -28,14 +28,17 @@ const atOnce = <A, E>(effects: ReadonlyArray<Effect.Effect<A, E>>) =>
 for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
   await describeServer(
     `what MysqlStorage sends together on ${Shared.kinds[name].server}`,
-    Shared.mysql(name),
+    // Its own: all its transactions are counted.
+    Servers[name],
     (server) => {
       const fresh = Effect.map(server.freshDatabase, (url) => ({ url, redacted: Redacted.make(url) }))
 
       const transactions = (url: string) =>
-        Effect.map(query(url, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_begin', 'Com_rollback')"), (rows) =>
-          // A group that fails rolls back, and its members go alone: that would be no group at all.
-          rows.reduce((sum, row) => sum + Number(row.Value) * (row.Variable_name === "Com_begin" ? 1 : 1000), 0)
+        Effect.map(
+          Servers.query(url, "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_begin', 'Com_rollback')"),
+          (rows) =>
+            // A group that fails rolls back, and its members go alone: that would be no group at all.
+            rows.reduce((sum, row) => sum + Number(row.Value) * (row.Variable_name === "Com_begin" ? 1 : 1000), 0)
         )
 
       it.live("many claims and releases are a few transactions, and each has its own answer", () =>
@@ -110,7 +113,7 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
           yield* storage.release({ lockId: "locked", holdId: free.holdId })
           const locked2 = yield* claim(storage, "locked-2", "me")
           yield* claim(storage, "newer", "me")
-          yield* query(url, "UPDATE storage_lock SET format = 1000 WHERE lock_id = 'newer'")
+          yield* Servers.query(url, "UPDATE storage_lock SET format = 1000 WHERE lock_id = 'newer'")
           const other = yield* Effect.acquireRelease(
             Effect.sync(() => Mysql.createConnection({ uri: url })),
             (connection) => Effect.sync(() => connection.destroy())
