@@ -54,6 +54,20 @@ export default tseslint.config(
     }
   },
   {
+    files: ["test/**/*.ts", "evidence/**/*.ts"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            "CallExpression[callee.object.name='assert'][callee.property.name=/deep/i] CallExpression[callee.object.name=/^(Option|Exit|Either)$/][callee.property.name=/^(none|some|from.*|succeed|fail|die|interrupt|left|right)$/]",
+          message:
+            "It passes whatever is compared: to the runner of Effect 3's tests, a None is deeply equal to a Some. Compare what is in it (Option.getOrThrow, Effect.flip), or its tag."
+        }
+      ]
+    }
+  },
+  {
     // A module that Effect 4 does not have is imported by way of the index: else it could not be said that this is the wrong major.
     files: ["src/compat/**/*.ts"],
     rules: { "no-restricted-imports": "off" }

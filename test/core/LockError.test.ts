@@ -2,6 +2,7 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
 import * as LockError from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -48,8 +49,10 @@ describe("orDieIfInvalid", () => {
       for (const error of errors) {
         const exit: Exit.Exit<never, LockError.LockTimeout | LockError.LockLost | LockError.StorageError> =
           yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
+        assert(Exit.isFailure(exit))
+        assert.strictEqual(Cause.squash(exit.cause), error)
         const isInvalid = error._tag === "InvalidLockId" || error._tag === "InvalidOptions"
-        assert.deepStrictEqual(exit, isInvalid ? Exit.die(error) : Exit.fail(error))
+        assert.strictEqual(Option.isNone(Cause.findErrorOption(exit.cause)), isInvalid)
       }
       assert.strictEqual(yield* LockError.orDieIfInvalid(Effect.succeed(1)), 1)
     })

@@ -70,7 +70,7 @@ describe("types of withLock", () => {
     return Effect.gen(function* () {
       const values = yield* Effect.forEach(all, (one) => one)
       assert.deepStrictEqual(values.slice(0, 1), [3])
-      assert.deepStrictEqual(values[5], Option.some(3))
+      assert.strictEqual(Option.getOrThrow(values[5] as Option.Option<unknown>), 3)
       assert.strictEqual(values[7], "a")
       for (const value of values.slice(8)) assert.strictEqual(value, 3)
     }).pipe(

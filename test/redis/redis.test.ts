@@ -274,7 +274,7 @@ await describeServer("RedisStorage", Shared.redis, (server) => {
         data: `{"\\":"'é\r\n"}`
       }
       yield* versioned.create("a", now, record)
-      assert.deepStrictEqual(yield* versioned.get("a"), Option.some(record))
+      assert.deepStrictEqual(Option.getOrThrow(yield* versioned.get("a")), record)
       assert.strictEqual((yield* Effect.flip(versioned.create("a", now, record)))._tag, "VersionMiss")
       const { outcome } = yield* claim(storage, "a", "me", "x")
       assert.isTrue(outcome._tag === "Held" && outcome.holder?.kind === "permits")
