@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 const folder = tree.defaultFolder
 const [task, ...args] = process.argv.slice(2)
 
-/** Tests whose subject is of Effect 3 alone, or that look at the project and not at the library. */
+/** What is said of Effect 4 is shown by these: the core, the kit on what is embedded and on three servers, the simulation. They take some minutes. */
 const tested = [
   "test/core",
   "test/memory",
@@ -20,10 +20,12 @@ const tested = [
   "test/postgres/fromClient",
   "test/redis/conformance",
   "test/etcd/conformance",
-  "test/mysql/conformance",
-  "test/mongo/conformance",
   "test/project/readme"
 ]
+
+/** With `--all`: every test of the library. What is left out looks at the project, or is about what Effect 3 alone has (`*.effect3.test.ts`). */
+const rooms = ["core", "memory", "testing", "sqlite", "sql", "postgres", "mysql", "mssql", "mongo", "redis", "etcd"]
+const all = [...rooms.map((room) => `test/${room}/`), "test/evidence/simulate", "test/project/readme"]
 
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {
   const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit" })
@@ -41,7 +43,13 @@ if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
 
 switch (task) {
   case "test":
-    run("npx", "vitest", "run", ...(args.some((arg) => arg.startsWith("test/")) ? args : [...tested, ...args]))
+    run(
+      "npx",
+      "vitest",
+      "run",
+      ...(args.some((arg) => arg.startsWith("test/")) ? [] : args.includes("--all") ? all : tested),
+      ...args.filter((arg) => arg !== "--all")
+    )
     break
   case "check":
     run("npx", "tsc", "-p", "tsconfig.build.json", "--noEmit", ...args)

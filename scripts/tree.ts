@@ -17,7 +17,8 @@ export const defaultFolder = Path.join(
   `effect-storage-lock-effect4-${createHash("sha256").update(root).digest("hex").slice(0, 12)}`
 )
 
-const skipped = /^(src\/compat\/effect3|test\/harness\/effect3|scripts\/effect4|\.ci)\//
+/** What is of Effect 3 alone: its shims, and tests of what it alone has. */
+const skipped = /^(src\/compat\/effect3|test\/harness\/effect3|scripts\/effect4|\.ci)\/|\.effect3\.test\.ts$/
 
 /** Where the twins of Effect 4 stand. */
 const twins: Record<string, string> = { effect: "src/compat/effect4", harness: "test/harness/effect4" }

@@ -20,7 +20,7 @@ import * as Shared from "../harness/shared.js"
 import * as Process from "../support/process.js"
 import * as program from "../support/program.js"
 
-const stubborn = Schedule.spaced("100 millis").pipe(Schedule.intersect(Schedule.recurs(300)))
+const stubborn = Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(300)])
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-"))),

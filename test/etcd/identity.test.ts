@@ -14,7 +14,7 @@ import * as Shared from "../harness/shared.js"
 import * as Process from "../support/process.js"
 
 const second = 1_000_000
-const stubborn = Schedule.spaced("50 millis").pipe(Schedule.intersect(Schedule.recurs(200)))
+const stubborn = Schedule.max([Schedule.spaced("50 millis"), Schedule.recurs(200)])
 
 const request = (ownerId: string) => ({
   lockId: "a",

@@ -25,5 +25,5 @@ const locks = StorageLock.layer().pipe(
     MongoStorage.layerFromClient({ client, database: client.options.dbName, mode: "versioned", wakeUps: false })
   )
 )
-await Effect.runPromise(Effect.repeatN(add, Number(rounds) - 1).pipe(Effect.provide(locks)))
+await Effect.runPromise(Effect.repeat(add, { times: Number(rounds) - 1 }).pipe(Effect.provide(locks)))
 await client.close()

@@ -189,7 +189,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
         data: `{"$set":"'é"}`
       }
       yield* versioned.create("a", now, record)
-      assert.deepStrictEqual(yield* versioned.get("a"), Option.some(record))
+      assert.deepStrictEqual(Option.getOrThrow(yield* versioned.get("a")), record)
       assert.strictEqual((yield* Effect.flip(versioned.create("a", now, record)))._tag, "VersionMiss")
       const { outcome } = yield* claim(storage, "a", "me", "x")
       assert.isTrue(outcome._tag === "Held" && outcome.holder?.kind === "permits")
@@ -259,7 +259,7 @@ await describeServer("MongoStorage", Shared.mongo, (server) => {
       const pending = yield* Effect.forkChild(Effect.flip(storage.get("a")))
       yield* Effect.sleep(50)
       yield* Effect.timeout(Scope.close(scope, Exit.void), "4 minutes")
-      const error = yield* pending
+      const error = yield* Fiber.join(pending)
       assert.include(["Closed", "Timeout"], error.reason)
     })
   )

@@ -1,46 +1,17 @@
-/** SQL Server keeps every promise: over a pool of its own, over the program's client, and over compare-and-set; whatever the database is set to. */
-import { MssqlClient } from "@effect/sql-mssql"
-import { afterAll, beforeAll, describe } from "#effect/vitest"
-import * as Context from "#effect/Context"
+/** SQL Server keeps every promise: over a pool of its own, and over compare-and-set; whatever the database is set to. */
+import { describe } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "#effect/Scope"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Mssql from "../harness/mssql.js"
 import * as Proxy from "../harness/proxy.js"
+import { resource } from "../harness/resource.js"
 import { describeServer } from "../harness/server.js"
 
-/** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
-  const scope = Effect.runSync(Scope.make())
-  let made: Option.Option<A> = Option.none()
-  beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  return () => Option.getOrThrow(made)
-}
-
 const shiftClient = Conformance.shiftDate
-
-const clientOf = (url: string) => {
-  const parsed = new URL(url)
-  return MssqlClient.layer({
-    server: parsed.hostname,
-    port: Number(parsed.port || 1433),
-    database: parsed.pathname.slice(1),
-    username: decodeURIComponent(parsed.username),
-    password: Redacted.make(decodeURIComponent(parsed.password)),
-    encrypt: parsed.searchParams.get("encrypt") !== "false",
-    trustServer: parsed.searchParams.get("trustServerCertificate") === "true",
-    maxConnections: 8
-  })
-}
 
 await describeServer(
   "MssqlStorage",
@@ -66,33 +37,6 @@ await describeServer(
               () => effect,
               () => link().proxy.hang(false)
             )
-        }
-      })
-    })
-
-    describe("from the program's client", () => {
-      const client = resource(Effect.flatMap(server.freshDatabase(), (url) => Layer.build(clientOf(url))))
-      Conformance.suite({
-        name: "MssqlStorage.layerFromClient",
-        layer: Layer.suspend(() => Layer.provide(MssqlStorage.layerFromClient(), Layer.succeedContext(client()))),
-        versioned: Layer.suspend(() =>
-          Layer.provide(MssqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))
-        ),
-        hooks: {
-          shiftClient,
-          inTransaction: (effect) =>
-            Effect.suspend(() => {
-              const sql = Context.get(client(), MssqlClient.MssqlClient)
-              return effect.pipe(
-                Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-                sql.withTransaction,
-                Effect.catchIf(
-                  (error): error is { readonly rolledBackWith: any } =>
-                    typeof error === "object" && error !== null && "rolledBackWith" in error,
-                  ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
-                )
-              )
-            })
         }
       })
     })

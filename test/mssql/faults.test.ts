@@ -1,40 +1,22 @@
 /** Faults that people met, shown by what stands where a SQL Server should: it speaks the driver's protocol, and runs no SQL. */
-import { MssqlClient } from "@effect/sql-mssql"
 import { assert, describe, it } from "#effect/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "#effect/Scope"
 import * as logs from "#harness/logs"
-import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type * as Tedious from "tedious"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
 import { StorageLock } from "../../src/index.js"
-import type { StorageError } from "../../src/LockError.js"
 import * as Storage from "../../src/Storage.js"
 import * as Certificates from "../harness/certificates.js"
 import * as Tds from "../harness/tds.js"
 import * as Locks from "../harness/tdsLocks.js"
-
-const claim = (storage: Storage.Service, lockId = "a") =>
-  storage.claim({ lockId, ownerId: "me", holdId: randomBytes(16).toString("base64url"), lease: 30_000_000 })
-
-const open = (server: Locks.Server, options: Partial<MssqlStorage.Options> = {}) =>
-  Effect.map(
-    MssqlStorage.make({ url: Redacted.make(server.url()), operationTimeout: "5 seconds", ...options }),
-    ({ storage }) => storage
-  )
-
-const refused = <A>(effect: Effect.Effect<A, unknown, Scope.Scope>): Effect.Effect<StorageError> =>
-  Effect.map(Effect.flip(Effect.scoped(effect)), (error) => {
-    assert.strictEqual((error as StorageError)._tag, "StorageError")
-    return error as StorageError
-  }) as Effect.Effect<StorageError>
+import { claim, open, refused } from "../support/tdsStorage.js"
 
 const certificates = Effect.map(
   Effect.acquireRelease(
@@ -548,62 +530,6 @@ describe("encryption", () => {
         open(plain, { url: Redacted.make(plain.url("encrypt=strict")), operationTimeout: "1 seconds" })
       )
       assert.strictEqual(old.applied, "no")
-    })
-  )
-})
-
-describe("the program's own client", () => {
-  const client = (server: Locks.Server) =>
-    MssqlClient.layer({
-      server: "127.0.0.1",
-      port: server.port,
-      database: "app",
-      username: "sa",
-      password: Redacted.make("secret-pw"),
-      encrypt: false,
-      maxConnections: 2
-    })
-  const fromClient = (server: Locks.Server) =>
-    Effect.flatMap(Layer.build(client(server)), (context) =>
-      Effect.map(Effect.provide(MssqlStorage.makeFromClient(), context), ({ storage }) => storage)
-    )
-
-  it.live("one that was moved to another database is refused, and not believed", () =>
-    Effect.gen(function* () {
-      const server = yield* Locks.make({ database: () => "tenant" })
-      const error = yield* refused(fromClient(server))
-      assert.deepStrictEqual([error.reason, error.applied], ["Connection", "no"])
-      assert.include(error.message, 'in the database "tenant", not in "app"')
-    })
-  )
-
-  it.live("each batch looks where it is, and a call with little time waits as little", () =>
-    Effect.gen(function* () {
-      const server = yield* Locks.make()
-      const storage = yield* fromClient(server)
-      yield* Effect.provideService(claim(storage), Storage.TimeLimit, Duration.millis(600))
-      const text = server.batches.at(-1)!.text
-      assert.include(text, "IF DB_NAME() <> N'app' COLLATE")
-      assert.include(text, "SET LOCK_TIMEOUT 500;")
-      assert.include(text, "FROM [dbo].[storage_lock]")
-    })
-  )
-
-  it.live("a login that fails later is worth another try: the driver does not tell the number", () =>
-    Effect.gen(function* () {
-      let down = false
-      const server = yield* Locks.make({
-        login: (_, session) =>
-          down
-            ? Tds.failed(40532, "no login", 14)
-            : Buffer.concat([Tds.databaseChange(session.database), Tds.loginAck, Tds.done()])
-      })
-      const storage = yield* fromClient(server)
-      down = true
-      for (const { socket } of server.sessions) socket.destroy()
-      yield* Effect.sleep("50 millis")
-      const error = yield* refused(claim(storage))
-      assert.deepStrictEqual([error.reason, error.isRetryable], ["Connection", true])
     })
   )
 })

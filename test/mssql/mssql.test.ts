@@ -3,6 +3,7 @@ import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "#effect/Scope"
@@ -687,7 +688,7 @@ describe("a server that is not as it should be", () => {
       const waiting = yield* Effect.forkChild(run(60_000))
       yield* Effect.yieldNow
       yield* Scope.close(scope, Exit.void)
-      assert.strictEqual(yield* waiting, "Closed")
+      assert.strictEqual(yield* Fiber.join(waiting), "Closed")
       assert.strictEqual(yield* run(1_000), "Closed")
       while (sockets.size > 0) yield* Effect.sleep("5 millis")
     })

@@ -1,28 +1,24 @@
 /** Faults that people met, on MySQL and MariaDB: each must harm no more than what it hits, and be told. */
-import { MysqlClient } from "@effect/sql-mysql2"
 import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as Duration from "#effect/Duration"
+import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
-import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
+import * as Exit from "#effect/Exit"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as logs from "#harness/logs"
 import Mysql from "mysql2"
-import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import * as Servers from "../harness/mysql.js"
 import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
-
-const hold = () => randomBytes(16).toString("base64url")
-const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId = hold()) =>
-  storage.claim({ lockId, ownerId, holdId, lease: 30_000_000, ownerLabel: "host pid 7" })
+import * as Failover from "../support/mysqlFailover.js"
+import { claim, databaseOf, hold, user } from "../support/mysqlFailover.js"
 
 const connected = (url: string) =>
   Effect.acquireRelease(
@@ -48,33 +44,12 @@ const programPool = (url: string, connectionLimit: number): Effect.Effect<Mysql.
     (pool) => Effect.callback<void>((resume) => pool.end(() => resume(Effect.void)))
   )
 
-const databaseOf = (url: string) => new URL(url).pathname.slice(1)
-
-/** A user of this server, who may use one database. */
-const user = (server: Servers.MysqlServer, url: string, password = "p") =>
-  Effect.gen(function* () {
-    const name = `u_${randomBytes(4).toString("hex")}`
-    yield* Effect.acquireRelease(
-      server.admin(
-        `CREATE USER '${name}'@'%' IDENTIFIED BY '${password}'; GRANT ALL ON ${databaseOf(url)}.* TO '${name}'@'%'`
-      ),
-      () => server.admin(`DROP USER '${name}'@'%'`)
-    )
-    const theirs = new URL(url)
-    theirs.username = name
-    theirs.password = password
-    return { name, url: theirs.toString() }
-  })
-
 for (const [name, kind] of [
   ["MySQL 8.0", Servers.mysql8],
   ["MariaDB 11.8", Servers.mariadb11]
 ] as const) {
   await describeServer(`faults around MysqlStorage on ${name}`, kind, (server) => {
-    const sessions = (where: string) =>
-      Effect.map(server.admin(`SELECT COUNT(*) AS n FROM information_schema.processlist WHERE ${where}`), (rows) =>
-        Number(rows[0].n)
-      )
+    const sessions = (where: string) => Failover.sessions(server, where)
 
     it.live("a parameter that is not honoured is refused by name, before any I/O", () =>
       Effect.gen(function* () {
@@ -213,7 +188,8 @@ for (const [name, kind] of [
           shape = one
           for (const operation of operations) {
             const exit = yield* Effect.exit(operation)
-            if (Exit.isFailure(exit)) assert.isTrue(exit.cause._tag === "Fail", String(exit.cause))
+            if (Exit.isFailure(exit))
+              assert.isTrue(Option.isSome(Cause.findErrorOption(exit.cause)), String(exit.cause))
           }
           assert.strictEqual((yield* Effect.flip(claim(storage, "a", "you"))).reason, "Unknown")
         }
@@ -312,76 +288,17 @@ for (const [name, kind] of [
       )
     }
 
-    it.live(
-      "the first try after a failover succeeds, with a pool of our own, with the program's, and with its client",
-      () =>
-        Effect.gen(function* () {
-          const url = yield* server.freshDatabase
-          const { url: theirs } = yield* user(server, url)
-          // What connections lead to: this server when it is read-only stands for the old primary, and writable for the new one.
-          const pool = yield* programPool(theirs, 3)
-          const one = yield* MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 })
-          const two = yield* MysqlStorage.makeFromPool({ pool })
-          const client = yield* Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
-          const three = yield* Effect.provide(MysqlStorage.makeFromClient(), client)
-          for (const { storage } of [one, two, three]) {
-            const holdId = hold()
-            yield* Effect.forEach([1, 2, 3], () => storage.get("x"), { concurrency: 3 })
-            yield* claim(storage, "kept", "me", holdId)
-            yield* sessions(`user = '${new URL(theirs).username}'`).pipe(Effect.repeat({ until: (n) => n >= 3 }))
-            // A session of before stays read-only; what connects anew may write.
-            yield* Effect.forEach(Array.range(1, 3), () => storage.get("x"), { concurrency: 3 })
-            yield* server.admin("SET GLOBAL read_only = 1")
-            const error = yield* Effect.flip(claim(storage, "a", "me"))
-            assert.deepInclude(error, { reason: "Connection", applied: "no", isRetryable: true })
-            assert.match(error.message, /read-only/)
-            const renewal = yield* Effect.flip(storage.renew([{ lockId: "kept", holdId, lease: 1_000_000 }]))
-            assert.deepInclude(renewal, { reason: "Connection", applied: "no" })
-            yield* server.admin("SET GLOBAL read_only = 0")
-            assert.strictEqual((yield* claim(storage, "a", "me"))._tag, "Claimed")
-            yield* storage.release({ lockId: "kept", holdId })
-            assert.strictEqual(
-              (yield* storage.revoke({ lockId: "a", token: yield* tokenOf(storage, "a"), when: "now" }))._tag,
-              "Revoked"
-            )
-          }
-        }).pipe(Effect.ensuring(server.admin("SET GLOBAL read_only = 0")))
+    const pools: ReadonlyArray<Failover.Way> = [
+      (theirs) => MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 }),
+      (theirs) => Effect.flatMap(programPool(theirs, 3), (pool) => MysqlStorage.makeFromPool({ pool }))
+    ]
+
+    it.live("the first try after a failover succeeds, with a pool of our own and with the program's", () =>
+      Failover.firstTryAfterFailover(server, ...pools)
     )
 
     it.live("connections from before a failover, which stay and cannot write, cost no operation its first try", () =>
-      Effect.gen(function* () {
-        const url = yield* server.freshDatabase
-        const { url: theirs } = yield* user(server, url)
-        yield* Effect.scoped(MysqlStorage.make({ url: Redacted.make(url) }))
-        const old = (made: Effect.Effect<MysqlStorage.Ports, unknown, Scope.Scope>) =>
-          Effect.acquireUseRelease(
-            server.admin("SET GLOBAL init_connect = 'SET SESSION TRANSACTION READ ONLY'"),
-            () =>
-              Effect.tap(made, ({ storage }) =>
-                Effect.gen(function* () {
-                  assert.deepInclude(yield* Effect.flip(claim(storage, "none", "me")), {
-                    reason: "Connection",
-                    applied: "no",
-                    isRetryable: true
-                  })
-                  // All that the pool may have stand idle in it.
-                  yield* Effect.forEach(Array.range(1, 12), () => storage.get("x"), { concurrency: 12 })
-                })
-              ),
-            () => server.admin("SET GLOBAL init_connect = ''")
-          )
-        const pool = yield* programPool(theirs, 3)
-        const client = Layer.build(MysqlClient.layer({ url: Redacted.make(theirs), maxConnections: 3 }))
-        const ways = [
-          MysqlStorage.make({ url: Redacted.make(theirs), poolSize: 3 }),
-          MysqlStorage.makeFromPool({ pool }),
-          Effect.flatMap(client, (context) => Effect.provide(MysqlStorage.makeFromClient(), context))
-        ]
-        for (const [i, way] of ways.entries()) {
-          const { storage } = yield* old(way)
-          assert.strictEqual((yield* claim(storage, `lock-${i}`, "me"))._tag, "Claimed")
-        }
-      })
+      Failover.connectionsOfBefore(server, ...pools)
     )
 
     it.live("a connection that is not in the database of the URL, or not as it was set, serves nothing", () =>
@@ -403,7 +320,7 @@ for (const [name, kind] of [
               // A connection that is made anew, too.
               yield* cut(server, name)
               assert.match(
-                (yield* Effect.flip(Effect.repeatN(claim(storage, "a", "you"), 2))).message,
+                (yield* Effect.flip(Effect.repeat(claim(storage, "a", "you"), { times: 2 }))).message,
                 /two tables|closed|killed|EPIPE|ECONNRESET|lost/i
               )
             }),
@@ -490,7 +407,7 @@ for (const [name, kind] of [
         yield* claim(made.storage, "a", "me", holdId)
         yield* server.admin(`ALTER USER '${name}'@'%' IDENTIFIED BY 'second'`)
         yield* cut(server, name)
-        const refused = yield* Effect.flip(Effect.repeatN(claim(made.storage, "b", "me"), 3))
+        const refused = yield* Effect.flip(Effect.repeat(claim(made.storage, "b", "me"), { times: 3 }))
         assert.isTrue(refused.isRetryable)
         password = "second"
         assert.strictEqual(
@@ -586,9 +503,6 @@ for (const [name, kind] of [
     )
   })
 }
-
-const tokenOf = (storage: Storage.Service, lockId: string) =>
-  Effect.map(storage.get(lockId), (held) => Option.getOrThrow(held).record.token)
 
 const cut = (server: Servers.MysqlServer, name: string) =>
   Effect.flatMap(server.admin("SELECT id AS id FROM information_schema.processlist WHERE user = ?", [name]), (rows) =>

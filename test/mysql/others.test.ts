@@ -3,7 +3,7 @@ import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as Conformance from "../../src/testing/index.js"
-import { resource } from "../harness/mysqlLink.js"
+import { resource } from "../harness/resource.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 

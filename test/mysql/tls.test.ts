@@ -227,7 +227,7 @@ for (const { name, start } of kinds) {
           yield* storage.get("a")
           authority = certificates.read("other.pem")
           yield* cut
-          yield* Effect.flip(Effect.repeatN(storage.get("a"), 2))
+          yield* Effect.flip(Effect.repeat(storage.get("a"), { times: 2 }))
           authority = certificates.read("ca.pem")
           yield* Effect.retry(storage.get("a"), { times: 20 })
         })

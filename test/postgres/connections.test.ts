@@ -66,7 +66,8 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
           Effect.gen(function* () {
             const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
             yield* Effect.sleep(Math.random() * 6)
-            if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
+            yield* Fiber.interrupt(fiber)
+            if (Exit.hasInterrupts(yield* Fiber.await(fiber))) interrupted++
           }),
         { concurrency: 8 }
       )
@@ -102,7 +103,8 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
           Effect.gen(function* () {
             const fiber = yield* Effect.forkChild(claim(storage, `lock-${i % 7}`, `owner-${i % 3}`))
             yield* Effect.sleep(Math.random() * 6)
-            if (Exit.hasInterrupts(yield* Fiber.interrupt(fiber))) interrupted++
+            yield* Fiber.interrupt(fiber)
+            if (Exit.hasInterrupts(yield* Fiber.await(fiber))) interrupted++
           }),
         { concurrency: 4 }
       )

@@ -3,6 +3,7 @@ import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -330,7 +331,7 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
         data: `{"\\":"'é"}`
       }
       yield* versioned.create("a", now, record)
-      assert.deepStrictEqual(yield* versioned.get("a"), Option.some(record))
+      assert.deepStrictEqual(Option.getOrThrow(yield* versioned.get("a")), record)
       assert.strictEqual((yield* Effect.flip(versioned.create("a", now, record)))._tag, "VersionMiss")
       const { outcome } = yield* claim(storage, "a", "me", "x")
       assert.isTrue(outcome._tag === "Held" && outcome.holder?.kind === "permits")
@@ -486,43 +487,21 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       const { storage } = yield* PostgresStorage.makeFromClient().pipe(Effect.provide(context))
       const sql = yield* Effect.provide(PgClient.PgClient, context)
       yield* sql`CREATE TABLE theirs (n int)`
-      const exit = yield* Effect.exit(
+      const error = yield* Effect.flip(
         sql.withTransaction(
           Effect.gen(function* () {
             yield* sql`INSERT INTO theirs VALUES (1)`
             const { outcome } = yield* claim(storage, "a", "me")
             assert.strictEqual(outcome._tag, "Claimed")
             const inAFork = yield* Effect.forkDetach(claim(storage, "b", "me"))
-            yield* inAFork.await
+            yield* Fiber.await(inAFork)
             return yield* Effect.fail("rolled back")
           })
         )
       )
-      assert.deepStrictEqual(exit, Exit.fail("rolled back"))
+      assert.strictEqual(error, "rolled back")
       assert.deepStrictEqual(yield* query(url, "SELECT * FROM theirs"), [])
       for (const id of ["a", "b"]) assert.isTrue(Option.isSome(yield* storage.get(id)))
-    })
-  )
-
-  it.live("the program's name transforms and type parsers do not reach the records", () =>
-    Effect.gen(function* () {
-      const { redacted } = yield* fresh
-      const context = yield* client(redacted, {
-        transformQueryNames: (name) => `q_${name}`,
-        transformResultNames: (name) => name.toUpperCase(),
-        types: {
-          getTypeParser: (oid: number, format: any) =>
-            oid === 20 ? (text: string) => BigInt(text) : Pg.types.getTypeParser(oid, format)
-        }
-      })
-      const { storage, versioned } = yield* PostgresStorage.makeFromClient().pipe(Effect.provide(context))
-      const { holdId, outcome } = yield* claim(storage, "a", "me")
-      assert.isTrue(
-        outcome._tag === "Claimed" && outcome.validFor === 30 * second && Number.isInteger(outcome.record.token)
-      )
-      assert.strictEqual((yield* storage.renew([{ lockId: "a", holdId, lease: second }]))[0]!._tag, "Renewed")
-      assert.strictEqual(Option.getOrThrow(yield* versioned.get("a")).holds[0], holdId)
-      assert.isNumber(yield* versioned.time!)
     })
   )
 
@@ -537,9 +516,10 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
       const error = yield* sql.withTransaction(Effect.flip(claim(storage, "a", "me")))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Timeout", applied: "no", isRetryable: true })
       assert.match(error.message, /no connection was free within 300 ms/)
-      // Interrupted while it waits: its connection comes back too, unused.
-      yield* sql.withTransaction(Effect.timeoutOption(claim(storage, "a", "me"), "50 millis"))
-      for (let i = 0; i < 3; i++) assert.deepStrictEqual(yield* storage.get("a"), Option.none())
+      assert.isTrue(Option.isNone(yield* storage.get("a")))
+      // Interrupted while it waits: it may be done yet, and its connection comes back, too.
+      yield* sql.withTransaction(Effect.timeoutOption(claim(storage, "b", "me"), "50 millis"))
+      for (let i = 0; i < 3; i++) yield* storage.get("b")
       assert.strictEqual((yield* claim(storage, "a", "me")).outcome._tag, "Claimed")
     })
   )

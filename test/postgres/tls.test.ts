@@ -209,7 +209,7 @@ await describeServer("PostgresStorage over TLS", made, ({ certificates, letIn, p
       yield* storage.get("a")
       yield* present("stranger")
       yield* cut(url)
-      const refused = yield* Effect.flip(Effect.repeatN(storage.get("a"), 2))
+      const refused = yield* Effect.flip(Effect.repeat(storage.get("a"), { times: 2 }))
       assert.match(refused.message, /Name the authority|terminat/)
       Fs.copyFileSync(certificates.at("other.pem"), file)
       yield* Effect.retry(storage.get("a"), { times: 20 })

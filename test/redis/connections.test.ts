@@ -3,6 +3,7 @@ import * as Array from "effect/Array"
 import * as Config from "#effect/Config"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
@@ -334,7 +335,7 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       yield* Effect.sleep("200 millis")
       const error = yield* Effect.flip(claim(storage, "a", "me"))
       yield* server.admin("SCRIPT", "KILL").pipe(Effect.sandbox, Effect.retry({ times: 5 }))
-      yield* Effect.exit(busy)
+      yield* Fiber.await(busy)
       assert.deepInclude(error, { reason: "Conflict", applied: "no", isRetryable: true })
 
       // Demoted: reads still are answered, by what it has.

@@ -29,9 +29,7 @@ const claim = (storage: Storage.Service, lockId: string, ownerId = "me", holdId 
   Effect.map(storage.claim({ lockId, ownerId, holdId, lease }), (outcome) => ({ outcome, holdId }))
 
 const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
-  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(
-    Effect.timeoutFail({ duration: "4 minutes", onTimeout: () => new Error("it did not come to be") })
-  )
+  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(Effect.timeout("4 minutes"))
 
 /** Collects what is logged as a warning while it is used. */
 const listeningToWarnings = () => {

@@ -28,12 +28,7 @@ const processOf = (url: string, options?: StorageLock.Options) =>
   Effect.flatMap(storageOf({ url: Redacted.make(url) }), (_) => Process.make(_, options))
 
 const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, holds: (a: A) => boolean) =>
-  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(
-    Effect.timeoutFail({
-      duration: "4 minutes",
-      onTimeout: () => new Error("it did not come to be")
-    })
-  )
+  Effect.repeat(self, { until: holds, schedule: Schedule.spaced("20 millis") }).pipe(Effect.timeout("4 minutes"))
 
 const field = (info: unknown, name: string) => new RegExp(`^${name}:(.*?)\\r?$`, "m").exec(String(info))?.[1]
 

@@ -36,7 +36,7 @@ const program = Effect.gen(function* () {
   const refused = yield* Effect.flip(
     Effect.forever(
       Effect.suspend(() =>
-        Effect.tap(
+        Effect.map(
           storage.claim({ ...hold(`new ${claimed} ${"x".repeat(200)}`), ownerId: "me", lease }),
           () => void claimed++
         )
