@@ -86,7 +86,7 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
         import * as StorageLock from "./src/StorageLock.ts"
         import * as RedisStorage from "./src/backends/redis/RedisStorage.ts"
         const locks = StorageLock.layer({ leaseExpireAfter: "2 seconds" }).pipe(Layer.provide(RedisStorage.layer({ url: Redacted.make(process.env.URL) })))
-        const ended = Effect.async((resume) => process.stdin.once("data", () => resume(Effect.void)))
+        const ended = Effect.promise(() => new Promise((resolve) => process.stdin.once("data", resolve)))
         await Effect.runPromise(StorageLock.withLock((lock) => Effect.andThen(Effect.sync(() => console.log(lock.token)), ended), "between", "child").pipe(Effect.provide(locks)))
         process.exit(0)`
       const child = Effect.acquireRelease(
