@@ -24,7 +24,20 @@ const tested = [
 ]
 
 /** With `--all`: every test of the library. What is left out looks at the project, or is about what Effect 3 alone has (`*.effect3.test.ts`). */
-const rooms = ["core", "memory", "testing", "sqlite", "sql", "postgres", "mysql", "mssql", "mongo", "redis", "etcd"]
+const rooms = [
+  "core",
+  "memory",
+  "testing",
+  "sqlite",
+  "sql",
+  "postgres",
+  "mysql",
+  "mssql",
+  "mongo",
+  "redis",
+  "etcd",
+  "backends"
+]
 const all = [...rooms.map((room) => `test/${room}/`), "test/evidence/simulate", "test/project/readme"]
 
 const run = (command: string, ...rest: ReadonlyArray<string>): void => {
