@@ -4,6 +4,7 @@ import * as Array from "effect/Array"
 import * as Duration from "#effect/Duration"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as Exit from "#effect/Exit"
 import * as Redacted from "effect/Redacted"
@@ -282,7 +283,7 @@ for (const [name, kind] of [
             // Its pool, and as many that nobody waits for.
             assert.isAtMost(most, 8)
             yield* ask(reader, "COMMIT")
-            yield* altered.await
+            yield* Fiber.await(altered)
             yield* Effect.retry(claim(made.storage, "after", "me"), { times: 50 })
           })
       )

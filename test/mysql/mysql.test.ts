@@ -2,6 +2,7 @@
 import { assert, it } from "#effect/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
+import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "#effect/Stream"
@@ -568,7 +569,7 @@ await describeServer("MysqlStorage on the program's own", Shared.mysql("mysql8")
       yield* ask("SELECT * FROM storage_lock WHERE lock_id = 'a' FOR UPDATE")
       yield* ask("ROLLBACK")
       assert.deepStrictEqual(
-        (yield* renewal.await.pipe(Effect.flatten)).map((_) => _._tag),
+        (yield* Fiber.join(renewal)).map((_) => _._tag),
         ["Renewed", "Renewed"]
       )
       const open = yield* Effect.forEach([1, 2], () =>

@@ -22,7 +22,7 @@ it("every room has its row, which names what is left out", () => {
     assert.isDefined(said, room)
     const left = files.filter((file) => file.room === room && file.file.endsWith(".effect3.test.ts"))
     assert.deepStrictEqual(
-      [...said!.matchAll(/`(\w+\.effect3)`/g)].map(([, name]) => `${name}.test.ts`),
+      [...said.matchAll(/`(\w+\.effect3)`/g)].map(([, name]) => `${name}.test.ts`),
       left.map(({ file }) => file)
     )
   }
