@@ -65,15 +65,6 @@ const dial = ({ host, port, socketPath }: Mysql.ConnectionOptions): Net.Socket =
   return socket
 }
 
-/** At once. The driver's own `destroy` only says that nothing more is sent, and then waits for the server to hang up: on a dead network, for ever. */
-export const hangUp = (connection: Mysql.Connection): void => {
-  connection.destroy()
-  streamOf(connection).destroy()
-}
-
-export const streamOf = (connection: Mysql.Connection): Net.Socket =>
-  (connection as unknown as { readonly stream: Net.Socket }).stream
-
 /** What of the session we rely on, in the server's own words. */
 const look = `SELECT @@autocommit AS autocommit, @@sql_mode AS sql_mode, @@sql_select_limit AS sql_select_limit, @@innodb_lock_wait_timeout AS row_wait, @@lock_wait_timeout AS table_wait,
 @@character_set_client AS client, DATABASE() AS named LIMIT 1`

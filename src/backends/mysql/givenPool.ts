@@ -4,9 +4,9 @@ import type * as MysqlPromise from "mysql2/promise"
 import { invalid } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 import type { Executor } from "../sql/executor.js"
-import { hangUp } from "./connection.js"
 import type { Packet } from "./packet.js"
 import * as poolExecutor from "./poolExecutor.js"
+import { hangUp } from "./socket.js"
 
 /** What the driver keeps of a pool's settings, as far as it matters. */
 interface Settings {

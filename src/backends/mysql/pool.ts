@@ -8,6 +8,7 @@ import * as connection from "./connection.js"
 import * as limits from "./limits.js"
 import type { Packet } from "./packet.js"
 import * as poolExecutor from "./poolExecutor.js"
+import * as socket from "./socket.js"
 
 export interface OwnPoolOptions {
   readonly source: connection.Source
@@ -36,10 +37,10 @@ export const make = ({
             },
             // The driver says that it has ended when it has said so itself. It has, when the server hangs up.
             end: (one, gone) => {
-              connection.streamOf(one).once("close", gone)
+              socket.streamOf(one).once("close", gone)
               one.end()
             },
-            destroy: connection.hangUp
+            destroy: socket.hangUp
           },
           poolSize
         )

@@ -8,8 +8,8 @@ import type * as Mysql from "mysql2"
 import type * as Net from "node:net"
 import type * as shared from "../sql/poolExecutor.js"
 import * as sessions from "../sql/sessions.js"
-import { streamOf } from "./connection.js"
 import * as limits from "./limits.js"
+import { streamOf } from "./socket.js"
 
 /** Where connections come from that may be left to themselves. */
 export interface Connections extends shared.Connections<Mysql.Connection> {
