@@ -22,8 +22,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "deadline-from-reply",
     "the deadline is counted from the answer to the claim",
     "core/acquire.ts",
-    "deadlineOf(attempt.start, validFor, options)",
-    "deadlineOf(timeline.now(), validFor, options)"
+    "deadlineOf(start, validFor, options)",
+    "deadlineOf(core.timeline.now(), validFor, options)"
   ),
   mutant(
     "deadline-from-renewal-reply",
@@ -64,7 +64,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "too-late-is-not-noticed",
     "a claim whose answer came too late counts",
     "core/acquire.ts",
-    "if (deadline > timeline.now()) {",
+    "if (deadline > core.timeline.now()) {",
     "if (deadline > 0) {"
   ),
   mutant(
@@ -300,30 +300,30 @@ export const mutants: ReadonlyArray<Mutant> = [
     "calls-without-bound",
     "a call that hangs is waited for for ever",
     "core/calls.ts",
-    "overdue?.(noAnswer(name, operation, limit))\n            interrupt()",
-    "void [overdue, interrupt]"
+    "handler.overdue?.(noAnswer(name, operation, limit))\n      interrupt()",
+    "void [handler, interrupt]"
   ),
   mutant(
     "hint-during-claim-lost",
     "a hint that comes while a claim is under way is forgotten",
     "core/acquire.ts",
-    "if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue",
-    "if (!line.mayGo(ticket) || verdict() !== undefined) continue"
+    "if (ticket.hinted || !line.mayGo(ticket)) return queued",
+    "if (!line.mayGo(ticket)) return queued"
   ),
   mutant("hints-not-heard", "nobody listens for hints", "core/acquire.ts", "core.listen.ring()", "void core.listen"),
   mutant(
     "hint-is-ownership",
     "whoever hears that the lock is free believes to have it",
     "core/acquire.ts",
-    "if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue",
-    "if (ticket.hinted && holder !== undefined) return Result.succeed(new Hold(core, claimant, options, holder, attempt.start, attempt.start + options.lease - options.margin))\n          if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue"
+    "if (ticket.hinted || !line.mayGo(ticket)) return queued",
+    'if (ticket.hinted && holder !== undefined) return { _tag: "Held", hold: new Hold(core, this.claimant, this.wanted.options, holder, core.timeline.now(), core.timeline.now() + this.wanted.options.lease - this.wanted.options.margin) }\n    if (ticket.hinted || !line.mayGo(ticket)) return queued'
   ),
   mutant(
     "waits-through-interruption",
     "who waits for an answer cannot be interrupted",
     "core/acquire.ts",
-    "while (attempt.answer === undefined) {\n          yield* restore(ticket.bell.waitWithin)",
-    "while (attempt.answer === undefined) {\n          yield* ticket.bell.waitWithin"
+    "Effect.as(this.restore(this.ticket.bell.waitWithin), state)",
+    "Effect.as(this.ticket.bell.waitWithin, state)"
   ),
   mutant(
     "abandoned-is-forgotten",
@@ -357,8 +357,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "clock-read-twice",
     "what is due now seems to be later, by a second reading of the clock",
     "core/acquire.ts",
-    "const due = Math.min(latest, line.due(ticket, now))",
-    "const due = Math.min(latest, line.due(ticket, timeline.now()))"
+    "const due = Math.min(this.latest, this.line.due(this.ticket, now))",
+    "const due = Math.min(this.latest, this.line.due(this.ticket, this.core.timeline.now()))"
   ),
   mutant(
     "turn-never-comes",
@@ -371,8 +371,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "time-out-not-heard",
     "the end of `acquireTimeout` wakes nobody",
     "core/acquire.ts",
-    "expired = true\n        ticket.bell.ring()",
-    "expired = true"
+    "this.expired = true\n      this.ticket.bell.ring()",
+    "this.expired = true"
   ),
   mutant(
     "body-left-behind",

@@ -2,6 +2,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import type * as Fiber from "#effect/Fiber"
 
 /** Of a clock. */
 export interface Parts {
@@ -13,7 +14,8 @@ export interface Parts {
 
 /** Runs effects from outside of fibers, with the loggers and all else of the fiber that made it. */
 export interface Run {
-  readonly fork: (self: Effect.Effect<void>) => void
+  /** Which may have ended when this returns. */
+  readonly fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly sync: <A>(self: Effect.Effect<A>) => A
   /** Gives what interrupts it. */
   readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void

@@ -1,7 +1,19 @@
 /**
  * The way to a hold: wait for one's turn in this process, claim, and, if somebody else has it, wait for a hint, the end of their lease, or the next poll.
+ *
+ * ```
+ *            ┌──────────────────────── hint or poll ───────────────────────┐
+ *            ▼                                                             │
+ *   ───▶ Queued ──▶ AwaitingTurn ──▶ Asking ── somebody else has it ──▶ Waiting
+ *          │  ▲           ▲            │ │                                 └──── no more polls ──▶ Gone
+ *          ▼  │           │            │ └── it failed ──▶ BackingOff ──▶ Queued
+ *        Pausing ─────────┘            └── it is ours ──▶ Held
+ * ```
+ *
+ * From every state there is a way to `Gone`: the layer closes, or the time is over. That is looked at before each step.
  */
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Result from "#effect/Result"
 import * as Random from "#effect/Random"
 import * as Schedule from "#effect/Schedule"
@@ -10,8 +22,8 @@ import { LockTimeout, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
 import type { Alarm } from "./alarms.js"
-import { odd } from "./answers.js"
-import { type Answer, noAnswer } from "./calls.js"
+import { Attempt } from "./attempt.js"
+import { noAnswer } from "./calls.js"
 import { Claimant, type Place } from "./claimant.js"
 import { callLimit, chore, closedError, type Core } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
@@ -31,7 +43,56 @@ export interface Wanted {
   readonly place: Place
 }
 
+/** A failure: somebody else has it, this one if the storage says so, and nobody wants to wait. */
+export type Acquired = Result.Result<Hold, LockRecord | undefined>
+
+type Failure = LockTimeout | StorageError
+
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** Behind others of this process. */
+const queued = { _tag: "Queued" } as const
+
+/** First in the queue, and lets other processes in. */
+interface Pausing {
+  readonly _tag: "Pausing"
+  readonly until: number
+}
+
+/** First in the queue; other processes may have waited for longer. */
+const awaitingTurn = { _tag: "AwaitingTurn" } as const
+
+/** The storage has been asked. */
+interface Asking {
+  readonly _tag: "Asking"
+  readonly attempt: Attempt
+}
+
+/** Somebody else has it. */
+const waiting = { _tag: "Waiting" } as const
+
+/** The storage has failed, and will be asked again. */
+interface BackingOff {
+  readonly _tag: "BackingOff"
+  readonly until: number
+}
+
+interface Held {
+  readonly _tag: "Held"
+  readonly hold: Hold
+}
+
+interface Gone {
+  readonly _tag: "Gone"
+  readonly exit: Exit.Exit<Acquired, Failure>
+}
+
+type State = typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | BackingOff | Held | Gone
+
+/** What a step comes to: the next state, or something that must be waited for, which tells the next state. */
+type Step = State | Effect.Effect<State>
+
+const gone = (failure: Failure): Gone => ({ _tag: "Gone", exit: Exit.fail(failure) })
 
 /** After a lock has gone from hand to hand in this process so often and for so long, other processes get a moment to come in. In milliseconds. */
 const turnsInARow = 8
@@ -46,6 +107,336 @@ const patienceOfTry = 500
 const patienceOfFirstTry = 5000
 const stoodStill = 100
 const moreAfterStandstill = 250
+
+/** Of the times that are given, so that not all come at once. */
+const jitter = Random.nextBetween(0.5, 1.5)
+
+const isExit = (way: Effect.Effect<Acquired, Failure>): way is Exit.Exit<Acquired, Failure> => Exit.isExit(way)
+
+class Acquiring {
+  private readonly began: number
+  private readonly line: Line
+  private readonly ticket: Ticket
+  private claimant: Claimant
+  /** Who has little time must not spend it on letting others go first. */
+  private readonly latest: number
+  /** Of those who do not wait. */
+  private readonly patience: number
+  private expired = false
+  /** After a hint; a poll needs no turn. */
+  private awaitsTurn: boolean
+  /** Whether an earlier claim was applied. */
+  private gaveBack = false
+  /** Since when, how often, and how at last the storage has failed, if it has not answered since. */
+  private failingSince: number | undefined
+  private failures = 0
+  private failure: StorageError | undefined
+  /** The holder that the storage last named. */
+  private holder: LockRecord | undefined
+  /** Waits until the next poll; fails when there is none. */
+  private poll: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
+  private deadlineAlarm: Alarm | undefined
+  private pauseAlarm: Alarm | undefined
+  private nestedAlarm: Alarm | undefined
+
+  constructor(
+    private readonly core: Core,
+    private readonly wanted: Wanted,
+    private readonly restore: Restore,
+    private readonly newId: Effect.Effect<string>,
+    holdId: string,
+    ownerId: string
+  ) {
+    const { key, options, place, wait } = wanted
+    this.claimant = newClaimant(wanted, ownerId, holdId)
+    this.began = core.timeline.now()
+    this.latest = this.began + options.acquireTimeout / 2
+    this.line = core.lines.of(key)
+    this.ticket = new Ticket(ownerId, wanted.ownerId !== undefined)
+    const hasTimeout = options.acquireTimeout !== Number.POSITIVE_INFINITY
+    this.patience = hasTimeout ? options.acquireTimeout : core.calls.hasAnswered() ? patienceOfTry : patienceOfFirstTry
+    if (hasTimeout) this.endWithin(options.acquireTimeout, 0)
+    else if (!wait) this.endWithin(this.patience, moreAfterStandstill)
+    const held = this.line.holderHere
+    if (wait && held !== undefined && isOwn(place, held) && !this.line.mayGo(this.ticket)) {
+      this.nestedAlarm = core.alarms.set(this.began + nestedMoment, () => warn(core, key, place))
+    }
+    core.acquiring++
+    this.awaitsTurn = wait && this.line.join(this.ticket, this.began)
+  }
+
+  /** The whole way. Must be run uninterruptibly; is interruptible where it waits. */
+  start(): Effect.Effect<Acquired, Failure> {
+    const way = this.go(queued)
+    return isExit(way) ? this.leave(way) : Effect.flatMap(Effect.exit(way), (exit) => this.leave(exit))
+  }
+
+  /** From state to state, for as long as nothing has to be waited for. */
+  private go(state: State): Effect.Effect<Acquired, Failure> {
+    try {
+      let step: Step = state
+      for (;;) {
+        if (Effect.isEffect(step)) return Effect.flatMap(step, (next) => this.go(next))
+        if (step._tag === "Held") return Exit.succeed(Result.succeed(step.hold))
+        if (step._tag === "Gone") return step.exit
+        step = this.step(step)
+      }
+    } catch (defect) {
+      // Here too, whoever is queued must leave the queue.
+      return Exit.die(defect)
+    }
+  }
+
+  private step(state: Exclude<State, Held | Gone>): Step {
+    const end = this.verdict()
+    if (end !== undefined) return gone(end)
+    switch (state._tag) {
+      case "Queued":
+        return this.queued()
+      case "Pausing":
+        return this.pausing(state)
+      case "AwaitingTurn":
+        return this.awaitingTurn()
+      case "Asking":
+        return this.asking(state)
+      case "Waiting":
+        return this.waiting()
+      case "BackingOff":
+        return this.backingOff(state)
+    }
+  }
+
+  private queued(): Step {
+    const { core, line, ticket, wanted } = this
+    if (!wanted.wait) return awaitingTurn
+    if (!line.mayGo(ticket)) return this.untilRung(queued)
+    // Once for each time in the queue: to ask for a pause takes it.
+    if (!line.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
+    return Effect.map(jitter, (part) => {
+      line.pausesUntil = core.timeline.now() + moment * part
+      return this.afterQueue()
+    })
+  }
+
+  private afterQueue(): State {
+    const until = Math.min(this.latest, this.line.pausesUntil)
+    if (this.core.timeline.now() >= until) return awaitingTurn
+    this.ringAt(until)
+    return { _tag: "Pausing", until }
+  }
+
+  private pausing(state: Pausing): Step {
+    if (this.core.timeline.now() < state.until) return this.untilRung(state)
+    return this.line.mayGo(this.ticket) ? awaitingTurn : queued
+  }
+
+  private awaitingTurn(): Step {
+    if (!this.awaitsTurn) return this.ask()
+    if (this.isEarly()) return this.untilRung(awaitingTurn)
+    return this.line.mayGo(this.ticket) ? this.ask() : queued
+  }
+
+  private ask(): Step {
+    const { core, line, ticket, wanted } = this
+    // From here on a hint is remembered, so that none can fall between the answer and the waiting.
+    ticket.hinted = false
+    const attempt = new Attempt(core, this.claimant, ticket, line)
+    attempt.run(callLimit(wanted.options.lease))
+    return attempt.answer === undefined ? this.untilAnswered({ _tag: "Asking", attempt }) : this.answered(attempt)
+  }
+
+  private asking(state: Asking): Step {
+    return state.attempt.answer === undefined ? this.untilAnswered(state) : this.answered(state.attempt)
+  }
+
+  private answered(attempt: Attempt): Step {
+    const { start } = attempt
+    const answer = attempt.answer!
+    // Of an answer that came at once, nobody has heard the ring. Whatever else may have rung is looked at from here on.
+    this.ticket.bell.silence()
+    if (answer._tag === "Failure") return this.failed(answer.failure, start)
+    return answer.success._tag === "Claimed" ? this.claimed(answer.success, start) : this.refused(answer.success)
+  }
+
+  private claimed({ record, validFor }: Extract<ClaimOutcome, { readonly _tag: "Claimed" }>, start: number): Step {
+    const { claimant, core, line, newId, wanted } = this
+    const { options } = wanted
+    const deadline = deadlineOf(start, validFor, options)
+    if (deadline > core.timeline.now()) {
+      return { _tag: "Held", hold: new Hold(core, claimant, options, record, start, deadline) }
+    }
+    // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
+    abandon(core, claimant)
+    this.gaveBack = true
+    const failure = tooSlow(core, options)
+    line.heard(core.timeline.now(), failure)
+    return Effect.flatMap(newId, (holdId) => {
+      this.claimant = newClaimant(wanted, claimant.ownerId, holdId)
+      return this.failed(failure, start)
+    })
+  }
+
+  private refused({ holder, retryAfter }: Extract<ClaimOutcome, { readonly _tag: "Held" }>): State {
+    const { core, line, ticket } = this
+    this.failure = this.failingSince = undefined
+    this.failures = 0
+    this.holder = holder
+    line.held(holder)
+    if (!this.wanted.wait) return { _tag: "Gone", exit: Exit.succeed(Result.fail(holder)) }
+    core.listen.ring()
+    this.awaitsTurn = true
+    if (ticket.hinted || !line.mayGo(ticket)) return queued
+    if (retryAfter !== undefined) this.ringAt(core.timeline.now() + retryAfter / 1000)
+    return waiting
+  }
+
+  /** For the next poll, or for one ring and then for the turn of this process. */
+  private waiting(): Step {
+    const { core, restore, wanted } = this
+    const { poll } = this
+    if (poll === undefined) {
+      return Effect.map(Schedule.toStepWithSleep(wanted.options.retry), (poll) => {
+        this.poll = poll
+        return waiting
+      })
+    }
+    const polled = Effect.match(withClock(poll(undefined), core.clock), {
+      onFailure: () => false,
+      onSuccess: () => true
+    })
+    const rung = Effect.as(
+      Effect.flatMap(this.ticket.bell.wait, () => this.untilTurn()),
+      true
+    )
+    return Effect.map(restore(Effect.raceFirst(polled, rung)), (more): State => {
+      this.awaitsTurn = false
+      return more ? queued : gone(this.timedOut(core.timeline.now(), this.holder))
+    })
+  }
+
+  private failed(failure: StorageError, start: number): Effect.Effect<State> {
+    const { core, wanted } = this
+    this.failure = failure
+    this.failingSince ??= start
+    const now = core.timeline.now()
+    const limit = callLimit(wanted.options.lease)
+    // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
+    const patient = !wanted.wait
+      ? Math.min(this.patience, patienceOfTry, limit)
+      : this.holder === undefined
+        ? limit
+        : wanted.options.lease
+    if (!failure.isRetryable || now - this.failingSince >= patient) return Effect.succeed(gone(failure))
+    const pause = Math.min(1000, 20 * 2 ** this.failures++)
+    return Effect.map(jitter, (part) => {
+      const until = now + pause * part
+      this.ringAt(until)
+      return { _tag: "BackingOff", until }
+    })
+  }
+
+  private backingOff(state: BackingOff): Step {
+    return this.core.timeline.now() < state.until ? this.untilRung(state) : queued
+  }
+
+  private leave(exit: Exit.Exit<Acquired, Failure>): Effect.Effect<Acquired, Failure> {
+    const { claimant, core, gaveBack, line, ticket, wanted } = this
+    this.deadlineAlarm?.cancel()
+    this.pauseAlarm?.cancel()
+    this.nestedAlarm?.cancel()
+    const holds = Exit.isSuccess(exit) && Result.isSuccess(exit.value)
+    if (!holds) abandon(core, claimant)
+    line.leave(ticket)
+    core.lines.tidy(wanted.key, core.timeline.now())
+    core.acquiring--
+    core.quiet.ring()
+    return holds
+      ? exit
+      : Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
+  }
+
+  /** What ends the waiting, whatever it waits for. */
+  private verdict(): Failure | undefined {
+    return this.core.closed ? closedError("acquire") : this.expired ? this.outOfTime() : undefined
+  }
+
+  /** `LockTimeout` says that somebody has the lock. Of a storage that does not answer, nobody can say that. */
+  private outOfTime(): Failure {
+    const { began, core, failure, line } = this
+    const { key, wait } = this.wanted
+    const now = core.timeline.now()
+    const here = wait ? holderHere(core, key) : undefined
+    const outage =
+      failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
+    return outage === undefined
+      ? this.timedOut(now, here ?? this.holder ?? line.holder)
+      : typeof outage === "number"
+        ? noAnswer(core.storage.guarantees.name, "claim", outage)
+        : outage
+  }
+
+  private timedOut(now: number, holder: LockRecord | undefined): LockTimeout {
+    const { lockId, ownerId } = this.claimant
+    return new LockTimeout({
+      lockId,
+      ownerId,
+      waitedMillis: now - this.began,
+      heldBy: holder === undefined ? undefined : LockInformation.fromRecord(holder, lockId)
+    })
+  }
+
+  /** `more`: in case that this process stood still, and could not hear the answer. */
+  private endWithin(millis: number, more: number): void {
+    const { alarms, timeline } = this.core
+    const due = timeline.now() + millis
+    this.deadlineAlarm = alarms.set(due, () => {
+      if (more > 0 && timeline.now() - due > stoodStill) return this.endWithin(more, 0)
+      this.expired = true
+      this.ticket.bell.ring()
+    })
+  }
+
+  private ringAt(due: number): void {
+    this.pauseAlarm?.cancel()
+    this.pauseAlarm = this.core.alarms.set(due, () => this.ticket.bell.ring())
+  }
+
+  /** Whether it is not yet this process's turn. Then it will be rung for. */
+  private isEarly(): boolean {
+    // Read once: what is due now must not seem to be later by the time of another reading.
+    const now = this.core.timeline.now()
+    const due = Math.min(this.latest, this.line.due(this.ticket, now))
+    if (due <= now) return false
+    this.ringAt(due)
+    return true
+  }
+
+  /** Or until there is a verdict. */
+  private untilTurn(): Effect.Effect<void> {
+    return this.verdict() !== undefined || !this.isEarly()
+      ? Effect.void
+      : Effect.flatMap(this.ticket.bell.wait, () => this.untilTurn())
+  }
+
+  private untilRung(state: State): Effect.Effect<State> {
+    return Effect.as(this.restore(this.ticket.bell.wait), state)
+  }
+
+  /** On Effect 4 the next step runs within what told the answer, as the last thing of it. */
+  private untilAnswered(state: Asking): Effect.Effect<State> {
+    return Effect.as(this.restore(this.ticket.bell.waitWithin), state)
+  }
+}
+
+/** Must be run uninterruptibly; is interruptible where it waits, by `restore`. */
+export const acquire = (core: Core, wanted: Wanted, restore: Restore): Effect.Effect<Acquired, Failure> =>
+  Effect.flatMap(Ids, (newId) =>
+    Effect.flatMap(newId, (holdId) =>
+      Effect.flatMap(wanted.ownerId === undefined ? newId : Effect.succeed(wanted.ownerId), (ownerId) =>
+        new Acquiring(core, wanted, restore, newId, holdId, ownerId).start()
+      )
+    )
+  )
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
   new Claimant(
@@ -63,273 +454,17 @@ const abandon = (core: Core, claimant: Claimant): void => {
   if (claimant.mayBeIn) chore(core, settle(core, claimant))
 }
 
-/** An answer that is another's, or to another request, is none. */
-const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
-  answer._tag === "Success" &&
-  answer.success._tag === "Claimed" &&
-  !answer.success.record.holds.includes(claimant.holdId)
-    ? Result.fail(odd(core.storage.guarantees.name, "claim", answer.success))
-    : answer
-
-/** One claim, in flight. */
-class Attempt {
-  answer: Answer<ClaimOutcome> | undefined
-  readonly start: number
-
-  constructor(
-    readonly core: Core,
-    readonly claimant: Claimant,
-    readonly ticket: Ticket,
-    readonly line: Line
-  ) {
-    this.start = core.timeline.now()
-  }
-
-  private hear(answer: Answer<ClaimOutcome>): void {
-    if (this.answer === undefined) {
-      this.answer = answer
-      this.line.heard(this.core.timeline.now(), answer._tag === "Failure" ? answer.failure : undefined)
-    }
-    this.ticket.bell.ring()
-  }
-
-  run(limit: number): Effect.Effect<void> {
-    const { claimant, core, line } = this
-    claimant.inflight++
-    line.asks(this.start)
-    return core.calls.start(
-      "claim",
-      core.storage.claim({
-        lockId: claimant.key,
-        ownerId: claimant.ownerId,
-        holdId: claimant.holdId,
-        lease: Math.round(claimant.lease * 1000),
-        ownerLabel: claimant.ownerLabel
-      }),
-      limit,
-      {
-        answered: (told) => {
-          const answer = ours(core, claimant, told)
-          if (answer._tag === "Success") claimant.mayHold ||= answer.success._tag === "Claimed"
-          else if (answer.failure.applied !== "no") claimant.unsure = core.timeline.now()
-          claimant.ended()
-          this.hear(answer)
-        },
-        overdue: (error) => this.hear(Result.fail(error))
-      }
-    )
-  }
-}
-
-const timedOut = (claimant: Claimant, waited: number, holder: LockRecord | undefined): LockTimeout =>
-  new LockTimeout({
-    lockId: claimant.lockId,
-    ownerId: claimant.ownerId,
-    waitedMillis: waited,
-    heldBy: holder === undefined ? undefined : LockInformation.fromRecord(holder, claimant.lockId)
-  })
-
 /** The record of a hold of this process: then nobody need have asked the storage. */
 const holderHere = (core: Core, key: string): LockRecord | undefined => {
   for (const hold of core.holds) if (hold.claimant.key === key) return hold.record
   return undefined
 }
 
-/** Must be run uninterruptibly; is interruptible where it waits, by `restore`. `Left`: somebody else has it, this one if the storage says so, and `wait` is false. */
-export const acquire = (
-  core: Core,
-  wanted: Wanted,
-  restore: Restore
-): Effect.Effect<Result.Result<Hold, LockRecord | undefined>, LockTimeout | StorageError> =>
-  Effect.gen(function* () {
-    const { key, options, wait } = wanted
-    const { alarms, lines, timeline } = core
-    const newId = yield* Ids
-    let holdId = yield* newId
-    const ownerId = wanted.ownerId ?? (yield* newId)
-    let claimant = newClaimant(wanted, ownerId, holdId)
-
-    const limit = callLimit(options.lease)
-    const began = timeline.now()
-    const line = lines.of(key)
-    const ticket = new Ticket(ownerId, wanted.ownerId !== undefined)
-    let expired = false
-    let deadlineAlarm: Alarm | undefined
-    let pauseAlarm: Alarm | undefined
-    let failingSince: number | undefined
-    let failures = 0
-    /** Whether an earlier claim was applied. */
-    let gaveBack = false
-    let failure: StorageError | undefined
-    let holder: LockRecord | undefined
-    let poll: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
-
-    /** `LockTimeout` says that somebody has the lock. Of a storage that does not answer, nobody can say that. */
-    const outOfTime = (): LockTimeout | StorageError => {
-      const now = timeline.now()
-      const here = wait ? holderHere(core, key) : undefined
-      const outage =
-        failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
-      return outage === undefined
-        ? timedOut(claimant, now - began, here ?? holder ?? line.holder)
-        : typeof outage === "number"
-          ? noAnswer(core.storage.guarantees.name, "claim", outage)
-          : outage
-    }
-
-    /** What ends the waiting, whatever it waits for. */
-    const verdict = (): LockTimeout | StorageError | undefined =>
-      core.closed ? closedError("acquire") : expired ? outOfTime() : undefined
-    let end: LockTimeout | StorageError | undefined
-    const pause = (due: number) => {
-      pauseAlarm?.cancel()
-      pauseAlarm = alarms.set(due, () => ticket.bell.ring())
-    }
-
-    /** Of those who do not wait. */
-    const patience =
-      options.acquireTimeout !== Number.POSITIVE_INFINITY
-        ? options.acquireTimeout
-        : core.calls.hasAnswered()
-          ? patienceOfTry
-          : patienceOfFirstTry
-    const within = (millis: number, more: number) => {
-      const due = timeline.now() + millis
-      deadlineAlarm = alarms.set(due, () => {
-        if (more > 0 && timeline.now() - due > stoodStill) return within(more, 0)
-        expired = true
-        ticket.bell.ring()
-      })
-    }
-    if (options.acquireTimeout !== Number.POSITIVE_INFINITY) within(options.acquireTimeout, 0)
-    else if (!wait) within(patience, moreAfterStandstill)
-    const held = line.holderHere
-    const nestedAlarm =
-      wait && held !== undefined && isOwn(wanted.place, held) && !line.mayGo(ticket)
-        ? alarms.set(began + nestedMoment, () => warn(core, key, wanted.place))
-        : undefined
-    core.acquiring++
-
-    // Who has little time must not spend it on letting others go first.
-    const latest = began + options.acquireTimeout / 2
-    const turn = Effect.gen(function* () {
-      while (verdict() === undefined) {
-        // Read once: what is due now must not seem to be later by the time of another reading.
-        const now = timeline.now()
-        const due = Math.min(latest, line.due(ticket, now))
-        if (due <= now) return
-        pause(due)
-        yield* ticket.bell.wait
-      }
-    })
-    /** After a hint; a poll needs no turn. */
-    let awaitsTurn = wait && line.join(ticket, began)
-
-    const attempts = Effect.gen(function* () {
-      for (;;) {
-        if ((end = verdict()) !== undefined) return yield* end
-        while (wait && !line.mayGo(ticket)) {
-          yield* restore(ticket.bell.wait)
-          if ((end = verdict()) !== undefined) return yield* end
-        }
-        if (wait && line.takePause(timeline.now(), turnsInARow, longestStreak)) {
-          line.pausesUntil = timeline.now() + moment * (yield* Random.nextBetween(0.5, 1.5))
-        }
-        const othersUntil = Math.min(latest, line.pausesUntil)
-        if (wait && timeline.now() < othersUntil) {
-          pause(othersUntil)
-          while (timeline.now() < othersUntil) {
-            yield* restore(ticket.bell.wait)
-            if ((end = verdict()) !== undefined) return yield* end
-          }
-          if (!line.mayGo(ticket)) continue
-        }
-
-        if (awaitsTurn) {
-          yield* restore(turn)
-          if ((end = verdict()) !== undefined) return yield* end
-          if (!line.mayGo(ticket)) continue
-        }
-
-        // From here on a hint is remembered, so that none can fall between the answer and the waiting.
-        ticket.hinted = false
-        const attempt = new Attempt(core, claimant, ticket, line)
-        yield* attempt.run(limit)
-        while (attempt.answer === undefined) {
-          yield* restore(ticket.bell.waitWithin)
-          if ((end = verdict()) !== undefined) return yield* end
-        }
-        const answer = attempt.answer
-        // Of an answer that came at once, nobody has heard the ring. Whatever else may have rung is looked at from here on.
-        ticket.bell.silence()
-
-        if (answer._tag === "Success" && answer.success._tag === "Claimed") {
-          const { record, validFor } = answer.success
-          const deadline = deadlineOf(attempt.start, validFor, options)
-          if (deadline > timeline.now()) {
-            return Result.succeed(new Hold(core, claimant, options, record, attempt.start, deadline))
-          }
-          // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
-          abandon(core, claimant)
-          gaveBack = true
-          holdId = yield* newId
-          claimant = newClaimant(wanted, ownerId, holdId)
-        }
-        if (answer._tag === "Success" && answer.success._tag === "Held") {
-          failure = failingSince = undefined
-          failures = 0
-          holder = answer.success.holder
-          line.held(holder)
-          if (!wait) return Result.fail(holder)
-          core.listen.ring()
-          awaitsTurn = true
-          if (ticket.hinted || !line.mayGo(ticket) || verdict() !== undefined) continue
-          if (answer.success.retryAfter !== undefined) pause(timeline.now() + answer.success.retryAfter / 1000)
-          poll ??= yield* Schedule.toStepWithSleep(options.retry)
-          const more = yield* restore(
-            Effect.raceFirst(
-              Effect.match(withClock(poll(undefined), core.clock), { onFailure: () => false, onSuccess: () => true }),
-              Effect.as(Effect.andThen(ticket.bell.wait, turn), true)
-            )
-          )
-          awaitsTurn = false
-          if (!more) return yield* timedOut(claimant, timeline.now() - began, holder)
-          continue
-        }
-
-        if (answer._tag === "Failure") failure = answer.failure
-        else line.heard(timeline.now(), (failure = tooSlow(core, options)))
-        failingSince ??= attempt.start
-        const now = timeline.now()
-        // Who waits already waits on for a lease, through a restart of the storage; who has had no answer at all is told soon.
-        const patient = !wait ? Math.min(patience, patienceOfTry, limit) : holder === undefined ? limit : options.lease
-        if (!failure.isRetryable || now - failingSince >= patient) return yield* failure
-        const until = now + Math.min(1000, 20 * 2 ** failures++) * (yield* Random.nextBetween(0.5, 1.5))
-        pause(until)
-        while (timeline.now() < until && verdict() === undefined) yield* restore(ticket.bell.wait)
-      }
-    })
-
-    const exit = yield* Effect.exit(attempts)
-    deadlineAlarm?.cancel()
-    pauseAlarm?.cancel()
-    nestedAlarm?.cancel()
-    if (exit._tag === "Failure" || Result.isFailure(exit.value)) abandon(core, claimant)
-    line.leave(ticket)
-    lines.tidy(key, timeline.now())
-    core.acquiring--
-    core.quiet.ring()
-    return yield* Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
-  })
-
 /**
  * Of this acquire, not of the call that failed: the last one may not have been applied though one before it may, or be another's, for whose answer this one waited. What may have been applied
  * is being undone; the lock may look held until then.
  */
-const withApplied = <E extends LockTimeout | StorageError>(
-  error: E,
-  applied: StorageError["applied"]
-): E | StorageError => {
+const withApplied = <E extends Failure>(error: E, applied: StorageError["applied"]): E | StorageError => {
   if (error._tag !== "StorageError" || error.applied === applied) return error
   const { cause, isRetryable, message, operation, reason } = error
   return new StorageError({ reason, operation, isRetryable, applied, message, cause })

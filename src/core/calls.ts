@@ -1,5 +1,5 @@
 /**
- * Calls to the storage. Each runs in a fiber of its own, so that who waits for it can stop waiting at once without harm to it, and each is bounded:
+ * Calls to the storage. Each runs in a fiber of the layer, so that who waits for it can stop waiting at once without harm to it, and each is bounded:
  * one that is overdue is told so (and interrupted, where the storage lets itself be), whatever the storage does.
  */
 import * as Cause from "#effect/Cause"
@@ -28,13 +28,13 @@ export interface Handler<A> {
 }
 
 export interface Calls {
-  /** Starts an operation that should answer within `limit` milliseconds. */
+  /** Starts an operation that should answer within `limit` milliseconds. It may have ended when this returns. */
   readonly start: <A>(
     operation: string,
     self: Effect.Effect<A, StorageError>,
     limit: number,
     handler: Handler<A>
-  ) => Effect.Effect<void>
+  ) => void
   /** Starts it and waits for it, interruptibly, for as long as `limit`. */
   readonly ask: <A>(
     operation: string,
@@ -42,7 +42,7 @@ export interface Calls {
     limit: number
   ) => Effect.Effect<A, StorageError>
   /** Runs something to its end that nobody waits for. */
-  readonly background: (self: Effect.Effect<void>) => Effect.Effect<void>
+  readonly background: (self: Effect.Effect<void>) => void
   readonly isIdle: () => boolean
   readonly counts: () => Readonly<Record<"busyRunners" | "idleRunners" | "inBackground", number>>
   /** Whether the storage has ever answered: then it is connected. */
@@ -65,12 +65,13 @@ export const noAnswer = (name: string, operation: string, millis: number): Stora
 export const make = (
   name: string,
   context: Context.Context<never>,
+  run: fibers.Run,
   clock: Clock.Clock,
   timeline: Timeline,
   alarms: Alarms,
   onQuiet: () => void
 ): Calls => {
-  const runners = new Runners(context, clock, onQuiet)
+  const runners = new Runners(context, run, clock, onQuiet)
   let everAnswered = false
   const inBackground = new Set<Fiber.Fiber<void>>()
 
@@ -97,70 +98,60 @@ export const make = (
     }
   }
 
-  const start: Calls["start"] = (operation, self, limit, { answered, overdue }) =>
-    Effect.suspend(() => {
-      let alarm: Alarm | undefined = undefined
-      let ended = false
-      return Effect.map(
-        runners.start({
-          operation,
-          self,
-          limit,
-          ended: (exit) => {
-            ended = true
-            alarm?.cancel()
-            if (Exit.isSuccess(exit)) everAnswered = true
-            answered(answer(operation, limit, exit))
-          }
-        }),
-        (interrupt) => {
-          if (ended) return
-          // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
-          alarm = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
-            overdue?.(noAnswer(name, operation, limit))
-            interrupt()
-          })
-        }
-      )
+  const start: Calls["start"] = (operation, self, limit, handler) => {
+    let alarm: Alarm | undefined = undefined
+    let ended = false
+    const interrupt = runners.start({
+      operation,
+      self,
+      limit,
+      ended: (exit) => {
+        ended = true
+        alarm?.cancel()
+        if (Exit.isSuccess(exit)) everAnswered = true
+        handler.answered(answer(operation, limit, exit))
+      }
     })
+    if (ended) return
+    // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
+    alarm = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
+      handler.overdue?.(noAnswer(name, operation, limit))
+      interrupt()
+    })
+  }
 
   return {
     start,
     ask: <A>(operation: string, self: Effect.Effect<A, StorageError>, limit: number) =>
       Effect.suspend(() => {
         const result = Deferred.makeUnsafe<A, StorageError>()
-        return Effect.andThen(
-          start(operation, self, limit, {
-            answered: (answer) =>
-              Deferred.doneUnsafe(
-                result,
-                Result.isSuccess(answer) ? Exit.succeed(answer.success) : Exit.fail(answer.failure)
-              ),
-            overdue: (error) => Deferred.doneUnsafe(result, Exit.fail(error))
-          }),
-          Deferred.await(result)
-        )
-      }),
-    background: (self) =>
-      Effect.map(
-        fibers.forkDetach(
-          withClock(
-            Effect.interruptible(
-              Effect.catchDefect(self, (defect) =>
-                Effect.logError("effect-storage-lock: work in the background failed", defect)
-              )
+        start(operation, self, limit, {
+          answered: (answer) =>
+            Deferred.doneUnsafe(
+              result,
+              Result.isSuccess(answer) ? Exit.succeed(answer.success) : Exit.fail(answer.failure)
             ),
-            clock
-          )
-        ),
-        (fiber) => {
-          inBackground.add(fiber)
-          fiber.addObserver(() => {
-            inBackground.delete(fiber)
-            if (inBackground.size === 0) onQuiet()
-          })
-        }
-      ),
+          overdue: (error) => Deferred.doneUnsafe(result, Exit.fail(error))
+        })
+        return Deferred.await(result)
+      }),
+    background: (self) => {
+      const fiber = run.fork(
+        withClock(
+          Effect.interruptible(
+            Effect.catchDefect(self, (defect) =>
+              Effect.logError("effect-storage-lock: work in the background failed", defect)
+            )
+          ),
+          clock
+        )
+      )
+      inBackground.add(fiber)
+      fiber.addObserver(() => {
+        inBackground.delete(fiber)
+        if (inBackground.size === 0) onQuiet()
+      })
+    },
     counts: () => ({ ...runners.counts, inBackground: inBackground.size }),
     isIdle: () => runners.isIdle && inBackground.size === 0,
     hasAnswered: () => everAnswered,

@@ -210,27 +210,28 @@ export class Hold implements Held {
       this.answered = true
       for (const wake of this.whenAnswered) wake()
     }
-    return Effect.uninterruptible(
-      core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
-        answered: (answer) => {
-          if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
-          done(answer._tag === "Failure" ? answer.failure : undefined)
-        },
-        overdue: (error) => {
-          // Also if the call never ends, since its driver lets it hang.
-          settleOnce()
-          done(error)
-        }
-      })
-    ).pipe(Effect.andThen(this.untilAnswered))
+    core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
+      answered: (answer) => {
+        if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
+        done(answer._tag === "Failure" ? answer.failure : undefined)
+      },
+      overdue: (error) => {
+        // Also if the call never ends, since its driver lets it hang.
+        settleOnce()
+        done(error)
+      }
+    })
+    return this.untilAnswered
   }
 
   /** Of the release. Without a canceller, which would cost more than all the rest; those who wait are few. */
   private get untilAnswered(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.answered) return resume(Effect.void)
-      this.whenAnswered.push(() => resume(Effect.void))
-    })
+    return this.answered
+      ? Effect.void
+      : Effect.callback<void>((resume) => {
+          if (this.answered) return resume(Effect.void)
+          this.whenAnswered.push(() => resume(Effect.void))
+        })
   }
 
   private end(state: "released" | "lost"): void {

@@ -24,14 +24,17 @@ import * as timelines from "./timeline.js"
 const grace = Duration.seconds(1)
 const drain = Duration.seconds(2)
 
-const doChores = (core: Core): Effect.Effect<void> =>
-  Effect.suspend(() => Effect.forEach(core.chores.splice(0), core.calls.background, { discard: true }))
+const doChores = (core: Core): void => {
+  for (const chore of core.chores.splice(0)) core.calls.background(chore)
+}
 
 /** What synchronous code has asked for. */
 const work = (core: Core): Effect.Effect<never> =>
   core.worker.wait.pipe(
-    Effect.andThen(doChores(core)),
-    Effect.andThen(renewDue(core)),
+    Effect.map(() => {
+      doChores(core)
+      renewDue(core)
+    }),
     Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
     Effect.forever
   )
@@ -67,11 +70,10 @@ const close = (core: Core): Effect.Effect<void> =>
       yield* bounded(
         Effect.whileLoop({
           while: () => !isQuiet(),
-          body: () =>
-            Effect.andThen(
-              doChores(core),
-              Effect.suspend(() => (isQuiet() ? Effect.void : core.quiet.wait))
-            ),
+          body: () => {
+            doChores(core)
+            return isQuiet() ? Effect.void : core.quiet.wait
+          },
           step: () => {}
         }),
         drain
@@ -95,8 +97,14 @@ export const open = (
       clock,
       timeline,
       alarms,
-      calls: storageCalls.make(storage.guarantees.name, yield* Effect.context<never>(), clock, timeline, alarms, () =>
-        quiet.ring()
+      calls: storageCalls.make(
+        storage.guarantees.name,
+        yield* Effect.context<never>(),
+        yield* fibers.run,
+        clock,
+        timeline,
+        alarms,
+        () => quiet.ring()
       ),
       lines: new Lines(),
       signs: yield* signs.make(clock, alarms, timeline),

@@ -1,5 +1,4 @@
 /** Renews all holds of a layer, as many in one statement as there are. */
-import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { isRenewAnswer, odd } from "./answers.js"
@@ -23,58 +22,53 @@ const answered = (core: Core, answer: unknown): RenewAnswer =>
   isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
 
 /** One statement for all of these. `after` is told for each what came of it. */
-export const renew = (
-  core: Core,
-  holds: ReadonlyArray<Held>,
-  after?: (answer: RenewAnswer) => void
-): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    // Before the call: from here on the storage may have begun the new lease.
-    const start = core.timeline.now()
-    let limit = Number.POSITIVE_INFINITY
-    const requests = holds.map((hold) => {
-      hold.renewing = true
-      core.due.delete(hold)
-      limit = Math.min(limit, limitOf(hold, start))
-      const { holdId, key, lease } = hold.claimant
-      return { lockId: key, holdId, lease: Math.round(lease * 1000) }
-    })
-    const failed = (error: StorageError) => {
-      core.signs.renewalFailed(
-        holds.filter(({ state }) => state === "held"),
-        error
-      )
-      for (const hold of holds) {
-        hold.renewing = false
-        hold.renewFailed(error)
-        after?.(error)
-      }
-    }
-    let late = false
-    return core.calls.start("renew", core.storage.renew(requests), limit, {
-      answered: (answer) => {
-        if (late) return
-        if (answer._tag === "Failure") return failed(answer.failure)
-        const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Held> }>()
-        holds.forEach((hold, index) => {
-          const outcome = answered(core, answer.success[index])
-          hold.renewing = false
-          if (outcome._tag === "StorageError") {
-            const alike = failures.get(outcome.reason)
-            if (alike === undefined) failures.set(outcome.reason, { error: outcome, holds: [hold] })
-            else alike.holds.push(hold)
-            hold.renewFailed(outcome)
-          } else hold.renewed(start, outcome)
-          after?.(outcome)
-        })
-        for (const { error, holds } of failures.values()) core.signs.renewalFailed(holds, error)
-      },
-      overdue: (error) => {
-        late = true
-        failed(error)
-      }
-    })
+export const renew = (core: Core, holds: ReadonlyArray<Held>, after?: (answer: RenewAnswer) => void): void => {
+  // Before the call: from here on the storage may have begun the new lease.
+  const start = core.timeline.now()
+  let limit = Number.POSITIVE_INFINITY
+  const requests = holds.map((hold) => {
+    hold.renewing = true
+    core.due.delete(hold)
+    limit = Math.min(limit, limitOf(hold, start))
+    const { holdId, key, lease } = hold.claimant
+    return { lockId: key, holdId, lease: Math.round(lease * 1000) }
   })
+  const failed = (error: StorageError) => {
+    core.signs.renewalFailed(
+      holds.filter(({ state }) => state === "held"),
+      error
+    )
+    for (const hold of holds) {
+      hold.renewing = false
+      hold.renewFailed(error)
+      after?.(error)
+    }
+  }
+  let late = false
+  core.calls.start("renew", core.storage.renew(requests), limit, {
+    answered: (answer) => {
+      if (late) return
+      if (answer._tag === "Failure") return failed(answer.failure)
+      const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Held> }>()
+      holds.forEach((hold, index) => {
+        const outcome = answered(core, answer.success[index])
+        hold.renewing = false
+        if (outcome._tag === "StorageError") {
+          const alike = failures.get(outcome.reason)
+          if (alike === undefined) failures.set(outcome.reason, { error: outcome, holds: [hold] })
+          else alike.holds.push(hold)
+          hold.renewFailed(outcome)
+        } else hold.renewed(start, outcome)
+        after?.(outcome)
+      })
+      for (const { error, holds } of failures.values()) core.signs.renewalFailed(holds, error)
+    },
+    overdue: (error) => {
+      late = true
+      failed(error)
+    }
+  })
+}
 
 /** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
 const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
@@ -102,7 +96,6 @@ const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
   return chunks.filter((chunk) => chunk.some((hold) => due.has(hold)))
 }
 
-export const renewDue = (core: Core): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    core.due.size === 0 ? Effect.void : Effect.forEach(chunksOf(core), (chunk) => renew(core, chunk), { discard: true })
-  )
+export const renewDue = (core: Core): void => {
+  if (core.due.size > 0) for (const chunk of chunksOf(core)) renew(core, chunk)
+}

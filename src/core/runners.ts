@@ -25,7 +25,8 @@ export interface Job {
 
 class Runner {
   readonly bell = new Bell()
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined
+  isNew = true
   job: Job | undefined
   limit = Number.NaN
   /** Was told to end: the message may reach it when its call has ended, so it gets no other. */
@@ -34,6 +35,12 @@ class Runner {
   interrupt(): void {
     this.doomed = true
     if (this.fiber !== undefined) fibers.interrupt(this.fiber)
+  }
+
+  /** Its call may have ended by now, and others after it. */
+  runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.fiber = fiber
+    if (this.doomed) fibers.interrupt(fiber)
   }
 }
 
@@ -54,6 +61,7 @@ export class Runners {
 
   constructor(
     private readonly context: Context.Context<never>,
+    private readonly run: fibers.Run,
     private readonly clock: Clock.Clock,
     private readonly onIdle: () => void
   ) {}
@@ -66,24 +74,24 @@ export class Runners {
     return { busyRunners: this.busy.size, idleRunners: this.idle.length }
   }
 
-  /** Starts a job; the function interrupts it, if it is still running then. */
-  start(job: Job): Effect.Effect<() => void> {
-    return Effect.suspend(() => {
-      const runner = this.idle.pop() ?? new Runner()
-      runner.job = job
-      this.busy.add(runner)
-      const interrupt = () => {
-        if (runner.job === job) runner.interrupt()
-      }
-      runner.bell.ring()
-      if (runner.fiber !== undefined) return Effect.succeed(interrupt)
-      return Effect.map(fibers.forkDetach(withClock(Effect.interruptible(this.loop(runner)), this.clock)), (fiber) => {
-        runner.fiber = fiber
-        // Only an interruption ends a runner before its time.
-        fiber.addObserver((exit) => this.done(runner, exit, false))
-        return interrupt
-      })
-    })
+  /** Starts a job, which may have ended when this returns; the function interrupts it, if it is still running then. */
+  start(job: Job): () => void {
+    const runner = this.idle.pop() ?? new Runner()
+    runner.job = job
+    this.busy.add(runner)
+    runner.bell.ring()
+    if (runner.isNew) this.begin(runner)
+    return () => {
+      if (runner.job === job) runner.interrupt()
+    }
+  }
+
+  private begin(runner: Runner): void {
+    runner.isNew = false
+    const fiber = this.run.fork(withClock(Effect.interruptible(this.loop(runner)), this.clock))
+    runner.runsIn(fiber)
+    // Only an interruption ends a runner before its time.
+    fiber.addObserver((exit) => this.done(runner, exit, false))
   }
 
   /** Interrupts what runs, of one operation or of all. */

@@ -78,10 +78,10 @@ class HeldLock implements Lock {
   get renew(): Lock["renew"] {
     const renewal = Effect.suspend(() => {
       const result = Deferred.makeUnsafe<void, StorageError>()
-      const told = renew(this.hold.core, [this.hold], (answer) =>
+      renew(this.hold.core, [this.hold], (answer) =>
         Deferred.doneUnsafe(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void)
       )
-      return Effect.andThen(Effect.uninterruptible(told), Deferred.await(result))
+      return Deferred.await(result)
     })
     return this.check.pipe(Effect.andThen(renewal), Effect.andThen(this.check))
   }

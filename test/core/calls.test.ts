@@ -5,6 +5,7 @@ import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Result from "#effect/Result"
+import * as fibers from "#effect/fibers"
 import * as settling from "#harness/settling"
 import type { Alarms } from "../../src/core/alarms.js"
 import { type Answer, make } from "../../src/core/calls.js"
@@ -31,6 +32,7 @@ const setup = Effect.gen(function* () {
   const calls = make(
     "test",
     yield* Effect.context<never>(),
+    yield* fibers.run,
     yield* Effect.clockWith(Effect.succeed),
     { now: () => 5_000 } as Timeline,
     alarms,
@@ -40,10 +42,12 @@ const setup = Effect.gen(function* () {
   const answers: Array<Answer<unknown>> = []
   const overdue: Array<StorageError> = []
   const start = (self: Effect.Effect<unknown, any>, limit = 100, operation = "get") =>
-    calls.start(operation, self, limit, {
-      answered: (answer) => void answers.push(answer),
-      overdue: (error) => void overdue.push(error)
-    })
+    Effect.sync(() =>
+      calls.start(operation, self, limit, {
+        answered: (answer) => void answers.push(answer),
+        overdue: (error) => void overdue.push(error)
+      })
+    )
   const answerTo = (self: Effect.Effect<unknown, any>, operation = "other") =>
     Effect.gen(function* () {
       yield* start(self, 100, operation)
@@ -134,7 +138,7 @@ describe("a call", () => {
       yield* start(Effect.succeed(1))
       yield* settled
       assert.strictEqual(timers.size, 0)
-      yield* calls.start("get", Effect.never, 100, { answered: () => {} })
+      calls.start("get", Effect.never, 100, { answered: () => {} })
       for (const { ring } of timers) ring()
       yield* settled
       assert.isTrue(calls.isIdle())
@@ -161,7 +165,7 @@ describe("work in the background", () => {
       Effect.gen(function* () {
         const { calls, state } = yield* setup
         const gates = [yield* Deferred.make<void>(), yield* Deferred.make<void>()] as const
-        for (const gate of gates) yield* calls.background(Deferred.await(gate))
+        for (const gate of gates) calls.background(Deferred.await(gate))
         assert.deepStrictEqual([calls.counts().inBackground, calls.isIdle()], [2, false])
         yield* Deferred.succeed(gates[0], undefined)
         yield* settled
@@ -169,7 +173,7 @@ describe("work in the background", () => {
         yield* Deferred.succeed(gates[1], undefined)
         yield* settled
         assert.deepStrictEqual([calls.counts().inBackground, state.quiet, calls.isIdle()], [0, 1, true])
-        yield* calls.background(Effect.die("broken"))
+        calls.background(Effect.die("broken"))
         yield* settled
         assert.deepStrictEqual(
           lines.map(({ level, message }) => `${level} ${message}`),
@@ -182,7 +186,7 @@ describe("work in the background", () => {
   it.live("and calls end when it closes", () =>
     Effect.gen(function* () {
       const { answers, calls, start } = yield* setup
-      yield* calls.background(Effect.never)
+      calls.background(Effect.never)
       yield* start(Effect.never)
       yield* calls.close
       yield* settled

@@ -61,8 +61,7 @@ const setup = () => {
       recovered: () => void told.push([now, "recovered"])
     },
     calls: {
-      start: (_: string, __: unknown, limit: number, handler: Handler) =>
-        Effect.sync(() => void releases.push({ ...handler, limit }))
+      start: (_: string, __: unknown, limit: number, handler: Handler) => void releases.push({ ...handler, limit })
     },
     storage: { release: () => Effect.void },
     holds: new Set<unknown>(),

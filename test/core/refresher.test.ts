@@ -1,6 +1,5 @@
 /** Renewals by themselves: which holds share a statement, how long it may take, and what each is told of it. */
 import { assert, describe, it } from "#effect/vitest"
-import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import type { Held } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
@@ -27,17 +26,16 @@ const setup = () => {
     timeline: { now: () => now },
     storage: { guarantees: { name: "test" }, renew: (requests: unknown) => requests },
     calls: {
-      start: (operation: string, requests: unknown, limit: number, handler: Pick<Call, "answered" | "overdue">) =>
-        Effect.sync(() => {
-          assert.strictEqual(operation, "renew")
-          const all = requests as ReadonlyArray<{
-            readonly lockId: string
-            readonly holdId: string
-            readonly lease: number
-          }>
-          for (const { holdId, lockId } of all) assert.strictEqual(lockId, `lock of ${holdId}`)
-          calls.push({ ids: all.map(({ holdId }) => holdId), leases: all.map(({ lease }) => lease), limit, ...handler })
-        })
+      start: (operation: string, requests: unknown, limit: number, handler: Pick<Call, "answered" | "overdue">) => {
+        assert.strictEqual(operation, "renew")
+        const all = requests as ReadonlyArray<{
+          readonly lockId: string
+          readonly holdId: string
+          readonly lease: number
+        }>
+        for (const { holdId, lockId } of all) assert.strictEqual(lockId, `lock of ${holdId}`)
+        calls.push({ ids: all.map(({ holdId }) => holdId), leases: all.map(({ lease }) => lease), limit, ...handler })
+      }
     },
     signs: {
       renewalFailed: (holds: ReadonlyArray<Held>, { reason }: StorageError) =>
@@ -74,7 +72,7 @@ const setup = () => {
     return made
   }
   const chunks = () => {
-    Effect.runSync(renewDue(core as unknown as Core))
+    renewDue(core as unknown as Core)
     return calls.map(({ ids }) => ids)
   }
   return { core: core as unknown as Core, calls, told, failed, hold, due, chunks }
@@ -86,7 +84,7 @@ describe("a renewal", () => {
   it("may take an interval, ten seconds, or half of what is left, whichever is least; but 20 ms", () => {
     const limit = (options: { left?: number; refresh?: number }) => {
       const { calls, core, hold } = setup()
-      Effect.runSync(renew(core, [hold("a", options)]))
+      renew(core, [hold("a", options)])
       return calls[0]!.limit
     }
     assert.strictEqual(limit({}), 8_000)
@@ -98,7 +96,7 @@ describe("a renewal", () => {
   it("of several takes no longer than the most urgent may, asks for each its lease, and is under way", () => {
     const { calls, core, due } = setup()
     const holds = [due("a", { lease: 1.0004 }), due("b", { left: 4_000 })]
-    Effect.runSync(renew(core, holds))
+    renew(core, holds)
     assert.strictEqual(calls[0]!.limit, 2_000)
     assert.deepStrictEqual(calls[0]!.leases, [1000, 30_000_000])
     assert.deepStrictEqual(
@@ -112,12 +110,10 @@ describe("a renewal", () => {
     const { calls, core, failed, hold, told } = setup()
     const holds = ["a", "b", "c", "d", "e"].map((id) => hold(id))
     const after: Array<string> = []
-    Effect.runSync(
-      renew(
-        core,
-        holds,
-        (answer: RenewAnswer) => void after.push(answer._tag === "StorageError" ? answer.operation : answer._tag)
-      )
+    renew(
+      core,
+      holds,
+      (answer: RenewAnswer) => void after.push(answer._tag === "StorageError" ? answer.operation : answer._tag)
     )
     calls[0]!.answered(
       Result.succeed([
@@ -139,7 +135,7 @@ describe("a renewal", () => {
 
   it("that answers too few fails those without an answer", () => {
     const { calls, core, hold, told } = setup()
-    Effect.runSync(renew(core, [hold("a"), hold("b")]))
+    renew(core, [hold("a"), hold("b")])
     calls[0]!.answered(Result.succeed([renewed]))
     assert.deepStrictEqual(told, ["a Renewed 50000", "b Unknown"])
   })
@@ -148,7 +144,7 @@ describe("a renewal", () => {
     const { calls, core, failed, hold, told } = setup()
     const holds = [hold("a"), hold("b", { state: "released" })]
     let after = 0
-    Effect.runSync(renew(core, holds, () => after++))
+    renew(core, holds, () => after++)
     calls[0]!.answered(Result.fail(Faulty.failure("Connection", "no")))
     assert.deepStrictEqual(told, ["a Connection", "b Connection"])
     assert.deepStrictEqual(failed, [["a", "Connection"]])
@@ -158,7 +154,7 @@ describe("a renewal", () => {
   it("that is overdue has failed, whatever it answers then", () => {
     const { calls, core, hold, told } = setup()
     const one = hold("a")
-    Effect.runSync(renew(core, [one]))
+    renew(core, [one])
     calls[0]!.overdue(Faulty.failure("Timeout", "unknown"))
     assert.isFalse(one.renewing)
     calls[0]!.answered(Result.succeed([renewed]))

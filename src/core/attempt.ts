@@ -1,0 +1,73 @@
+/** One claim, in flight: what the storage answers, and what that tells of whoever claims. */
+import * as Result from "#effect/Result"
+import type { StorageError } from "../LockError.js"
+import type { ClaimOutcome } from "../LockRecord.js"
+import { odd } from "./answers.js"
+import type { Answer } from "./calls.js"
+import type { Claimant } from "./claimant.js"
+import type { Core } from "./core.js"
+import type { Line, Ticket } from "./line.js"
+
+/** An answer that is another's, or to another request, is none. */
+const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
+  answer._tag === "Success" &&
+  answer.success._tag === "Claimed" &&
+  !answer.success.record.holds.includes(claimant.holdId)
+    ? Result.fail(odd(core.storage.guarantees.name, "claim", answer.success))
+    : answer
+
+export class Attempt {
+  /** Also that there was none in time. */
+  answer: Answer<ClaimOutcome> | undefined
+  readonly start: number
+
+  constructor(
+    private readonly core: Core,
+    private readonly claimant: Claimant,
+    private readonly ticket: Ticket,
+    private readonly line: Line
+  ) {
+    this.start = core.timeline.now()
+  }
+
+  /** Starts it. Rings the bell of its ticket when there is an answer, which may be before this returns. */
+  run(limit: number): void {
+    const { claimant, core, line, start } = this
+    claimant.inflight++
+    line.asks(start)
+    core.calls.start(
+      "claim",
+      core.storage.claim({
+        lockId: claimant.key,
+        ownerId: claimant.ownerId,
+        holdId: claimant.holdId,
+        lease: Math.round(claimant.lease * 1000),
+        ownerLabel: claimant.ownerLabel
+      }),
+      limit,
+      this
+    )
+  }
+
+  /** Also if nobody waits for it any more. */
+  answered(told: Answer<ClaimOutcome>): void {
+    const { claimant, core } = this
+    const answer = ours(core, claimant, told)
+    if (answer._tag === "Success") claimant.mayHold ||= answer.success._tag === "Claimed"
+    else if (answer.failure.applied !== "no") claimant.unsure = core.timeline.now()
+    claimant.ended()
+    this.hear(answer)
+  }
+
+  overdue(error: StorageError): void {
+    this.hear(Result.fail(error))
+  }
+
+  private hear(answer: Answer<ClaimOutcome>): void {
+    if (this.answer === undefined) {
+      this.answer = answer
+      this.line.heard(this.core.timeline.now(), answer._tag === "Failure" ? answer.failure : undefined)
+    }
+    this.ticket.bell.ring()
+  }
+}
