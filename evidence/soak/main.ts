@@ -99,8 +99,8 @@ const canFail = async (): Promise<boolean> => {
     name: "alarm-left",
     what: "the alarm of `acquireTimeout` is left behind at every acquire",
     file: "src/core/acquire.ts",
-    replace: "    deadlineAlarm?.cancel()\n",
-    by: "    void deadlineAlarm\n"
+    replace: "    this.deadlineAlarm?.cancel()\n",
+    by: "    void this.deadlineAlarm\n"
   }
   return withMutant(fileURLToPath(new URL("../..", import.meta.url)), leak, (folder) => {
     const { status, stdout, stderr } = spawnSync(

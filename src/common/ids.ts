@@ -21,7 +21,7 @@ export const base64url = (bytes: Uint8Array): string => {
 const pool = new Uint8Array(256 * idBytes)
 let used = pool.length
 
-const randomId = (): string => {
+export const randomId = (): string => {
   if (used === pool.length) {
     globalThis.crypto.getRandomValues(pool)
     used = 0
@@ -29,9 +29,12 @@ const randomId = (): string => {
   return base64url(pool.subarray(used, (used += idBytes)))
 }
 
+/** What they come from unless somebody gives another source; then `randomId` is the same, without an effect. */
+export const randomIds: Effect.Effect<string> = Effect.sync(randomId)
+
 /** Where hold ids and default owner ids come from: 128 random bits, 22 characters base64url. */
 export const Ids: Context.Reference<Effect.Effect<string>> = Context.Reference("effect-storage-lock/StorageLock/Ids", {
-  defaultValue: () => Effect.sync(randomId)
+  defaultValue: () => randomIds
 })
 
 const maxUnits = 255

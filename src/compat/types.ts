@@ -16,6 +16,10 @@ export interface Parts {
 export interface Run {
   /** Which may have ended when this returns. */
   readonly fork: (self: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** The same for a fiber that goes on within `wake`, on Effect 3 as on Effect 4. */
+  readonly forkResident: (self: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Wakes a fiber of `forkResident`, which may have waited again when this returns. */
+  readonly wake: (signal: { readonly ring: () => void }) => void
   readonly sync: <A>(self: Effect.Effect<A>) => A
   /** Gives what interrupts it. */
   readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void

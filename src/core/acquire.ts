@@ -27,7 +27,7 @@ import { noAnswer } from "./calls.js"
 import { Claimant, type Place } from "./claimant.js"
 import { callLimit, chore, closedError, type Core } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
-import { Ids } from "../common/ids.js"
+import { randomId, randomIds } from "../common/ids.js"
 import { type Line, Ticket } from "./line.js"
 import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
@@ -429,14 +429,21 @@ class Acquiring {
 }
 
 /** Must be run uninterruptibly; is interruptible where it waits, by `restore`. */
-export const acquire = (core: Core, wanted: Wanted, restore: Restore): Effect.Effect<Acquired, Failure> =>
-  Effect.flatMap(Ids, (newId) =>
-    Effect.flatMap(newId, (holdId) =>
-      Effect.flatMap(wanted.ownerId === undefined ? newId : Effect.succeed(wanted.ownerId), (ownerId) =>
-        new Acquiring(core, wanted, restore, newId, holdId, ownerId).start()
-      )
-    )
+export const acquire = (
+  core: Core,
+  wanted: Wanted,
+  restore: Restore,
+  newId: Effect.Effect<string>
+): Effect.Effect<Acquired, Failure> => {
+  const start = (holdId: string, ownerId: string) =>
+    new Acquiring(core, wanted, restore, newId, holdId, ownerId).start()
+  if (newId === randomIds) return start(randomId(), wanted.ownerId ?? randomId())
+  return Effect.flatMap(newId, (holdId) =>
+    wanted.ownerId === undefined
+      ? Effect.flatMap(newId, (ownerId) => start(holdId, ownerId))
+      : start(holdId, wanted.ownerId)
   )
+}
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
   new Claimant(

@@ -79,8 +79,8 @@ export class Runners {
     const runner = this.idle.pop() ?? new Runner()
     runner.job = job
     this.busy.add(runner)
-    runner.bell.ring()
     if (runner.isNew) this.begin(runner)
+    else this.run.wake(runner.bell)
     return () => {
       if (runner.job === job) runner.interrupt()
     }
@@ -88,7 +88,8 @@ export class Runners {
 
   private begin(runner: Runner): void {
     runner.isNew = false
-    const fiber = this.run.fork(withClock(Effect.interruptible(this.loop(runner)), this.clock))
+    runner.bell.ring()
+    const fiber = this.run.forkResident(withClock(Effect.interruptible(this.loop(runner)), this.clock))
     runner.runsIn(fiber)
     // Only an interruption ends a runner before its time.
     fiber.addObserver((exit) => this.done(runner, exit, false))

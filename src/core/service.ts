@@ -31,7 +31,7 @@ import { acquire as acquireHold, type Wanted } from "./acquire.js"
 import type { Place } from "./claimant.js"
 import { callLimit, closedError } from "./core.js"
 import type { Hold } from "./hold.js"
-import { invalidOwner, publicId, storedId } from "../common/ids.js"
+import { Ids, invalidOwner, publicId, storedId } from "../common/ids.js"
 import { invalid } from "../common/input.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, placeOf, selfDeadlock } from "./nesting.js"
@@ -186,7 +186,9 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
         const want = wanted(wait, args, placeOf(fiber, scope))
         return want instanceof InvalidLockId || want instanceof InvalidOptions
           ? Effect.fail(want)
-          : open("acquire", acquireHold(core, want, restore))
+          : core.closed
+            ? closedError("acquire")
+            : acquireHold(core, want, restore, fibers.get(fiber, Ids))
       })
 
     const scoped =

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type { RuntimeFiber } from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
+import type * as Scheduler from "effect/Scheduler"
 import type { Run } from "../types.js"
 
 export type { Run } from "../types.js"
@@ -48,10 +49,40 @@ export const { disconnect } = Effect
 export const setContext = (context: Context.Context<never>, _clock: Clock.Clock): Effect.Effect<void> =>
   effect.FiberRef.set(effect.FiberRef.currentContext, context)
 
+/**
+ * The scheduler of fibers that go on within whoever wakes them. Only the first task after a ring is run at once; whatever else they do is scheduled as usual, and so is
+ * whatever their children do, which have this scheduler, too.
+ */
+class Residents implements Scheduler.Scheduler {
+  private wakes = false
+
+  constructor(private readonly scheduler: Scheduler.Scheduler) {}
+
+  shouldYield(fiber: RuntimeFiber<unknown, unknown>): number | false {
+    return this.scheduler.shouldYield(fiber)
+  }
+
+  scheduleTask(task: Scheduler.Task, priority: number, fiber?: RuntimeFiber<unknown, unknown>): void {
+    if (!this.wakes) return this.scheduler.scheduleTask(task, priority, fiber)
+    this.wakes = false
+    task()
+  }
+
+  wake(signal: { readonly ring: () => void }): void {
+    this.wakes = true
+    signal.ring()
+    this.wakes = false
+  }
+}
+
 export const run: Effect.Effect<Run> = Effect.map(Effect.runtime<never>(), (runtime): Run => {
   const runCallback = Runtime.runCallback(runtime)
+  const fork = Runtime.runFork(runtime)
+  const residents = new Residents(effect.FiberRefs.getOrDefault(runtime.fiberRefs, effect.FiberRef.currentScheduler))
   return {
-    fork: Runtime.runFork(runtime),
+    fork,
+    forkResident: (self) => fork(Effect.withScheduler(self, residents)),
+    wake: (signal) => residents.wake(signal),
     sync: Runtime.runSync(runtime),
     callback: (self, onExit) => runCallback(self, { onExit })
   }

@@ -59,8 +59,11 @@ export const setContext = (context: Context.Context<never>, clock: Clock.Clock):
 
 export const run: Effect.Effect<Run> = Effect.map(Effect.context<never>(), (context): Run => {
   const runCallback = Effect.runCallbackWith(context)
+  const fork = Effect.runForkWith(context)
   return {
-    fork: Effect.runForkWith(context),
+    fork,
+    forkResident: fork,
+    wake: (signal) => signal.ring(),
     sync: Effect.runSyncWith(context),
     callback: (self, onExit) => runCallback(self, { onExit })
   }
