@@ -277,8 +277,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "outage-is-contention",
     "who waits behind one that asks in vain is told that somebody has the lock",
     "core/acquire.ts",
-    "here === undefined ? line.outage(began, now) : undefined",
-    "here !== undefined ? line.outage(began, now) : undefined"
+    "here === undefined ? queue.outage(began, now) : undefined",
+    "here !== undefined ? queue.outage(began, now) : undefined"
   ),
   mutant(
     "forgotten-is-forced",
@@ -307,58 +307,58 @@ export const mutants: ReadonlyArray<Mutant> = [
     "hint-during-claim-lost",
     "a hint that comes while a claim is under way is forgotten",
     "core/acquire.ts",
-    "if (ticket.hinted || !line.mayGo(ticket)) return queued",
-    "if (!line.mayGo(ticket)) return queued"
+    "if (waiter.hinted || !queue.mayGo(waiter)) return queued",
+    "if (!queue.mayGo(waiter)) return queued"
   ),
-  mutant("hints-not-heard", "nobody listens for hints", "core/acquire.ts", "core.listen.ring()", "void core.listen"),
+  mutant("hints-not-heard", "nobody listens for hints", "core/acquire.ts", "core.listen.notify()", "void core.listen"),
   mutant(
     "hint-is-ownership",
     "whoever hears that the lock is free believes to have it",
     "core/acquire.ts",
-    "if (ticket.hinted || !line.mayGo(ticket)) return queued",
-    'if (ticket.hinted && holder !== undefined) return { _tag: "Held", hold: new Hold(core, this.claimant, this.wanted.options, holder, core.timeline.now(), core.timeline.now() + this.wanted.options.lease - this.wanted.options.margin) }\n    if (ticket.hinted || !line.mayGo(ticket)) return queued'
+    "if (waiter.hinted || !queue.mayGo(waiter)) return queued",
+    'if (waiter.hinted && holder !== undefined) return { _tag: "Held", hold: new Hold(core, this.claimant, this.wanted.options, holder, core.timeline.now(), core.timeline.now() + this.wanted.options.lease - this.wanted.options.margin) }\n    if (waiter.hinted || !queue.mayGo(waiter)) return queued'
   ),
   mutant(
     "waits-through-interruption",
     "who waits for an answer cannot be interrupted",
     "core/acquire.ts",
-    "Effect.as(this.restore(this.ticket.bell.waitWithin), state)",
-    "Effect.as(this.ticket.bell.waitWithin, state)"
+    "Effect.as(this.restore(this.waiter.signal.waitWithin), state)",
+    "Effect.as(this.waiter.signal.waitWithin, state)"
   ),
   mutant(
     "abandoned-is-forgotten",
     "a claim whose caller has left is not released",
     "core/acquire.ts",
-    "if (claimant.mayBeIn) chore(",
-    "if (false as boolean) chore("
+    "if (claimant.mayBeIn) addTask(",
+    "if (false as boolean) addTask("
   ),
   mutant(
-    "line-without-order",
+    "queue-without-order",
     "every waiter of a process asks the storage",
-    "core/line.ts",
-    "return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId",
-    "return this.tickets.has(ticket) || this.named?.ownerId === ticket.ownerId"
+    "core/lockQueue.ts",
+    "return this.isHead(waiter) || this.named?.ownerId === waiter.ownerId",
+    "return this.waiters.has(waiter) || this.named?.ownerId === waiter.ownerId"
   ),
   mutant(
     "head-does-not-hand-on",
-    "who leaves the head of the line tells nobody",
-    "core/line.ts",
-    "if (wasHead) this.tickets.first?.bell.ring()",
+    "who leaves the head of the queue tells nobody",
+    "core/lockQueue.ts",
+    "if (wasHead) this.waiters.first?.signal.notify()",
     "if (wasHead) return"
   ),
   mutant(
     "reentry-queues",
     "the owner that has the lock queues behind those who wait for it",
-    "core/line.ts",
-    "if (this.holders.size > 0) return this.holders.has(ticket.ownerId)",
-    "if (this.holders.size > 0) return this.isHead(ticket) && this.holders.has(ticket.ownerId)"
+    "core/lockQueue.ts",
+    "if (this.holders.size > 0) return this.holders.has(waiter.ownerId)",
+    "if (this.holders.size > 0) return this.isHead(waiter) && this.holders.has(waiter.ownerId)"
   ),
   mutant(
     "clock-read-twice",
     "what is due now seems to be later, by a second reading of the clock",
     "core/acquire.ts",
-    "const due = Math.min(this.latest, this.line.due(this.ticket, now))",
-    "const due = Math.min(this.latest, this.line.due(this.ticket, this.core.timeline.now()))"
+    "const due = Math.min(this.latest, this.queue.due(this.waiter, now))",
+    "const due = Math.min(this.latest, this.queue.due(this.waiter, this.core.timeline.now()))"
   ),
   mutant(
     "turn-never-comes",
@@ -371,7 +371,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "time-out-not-heard",
     "the end of `acquireTimeout` wakes nobody",
     "core/acquire.ts",
-    "this.expired = true\n      this.ticket.bell.ring()",
+    "this.expired = true\n      this.waiter.signal.notify()",
     "this.expired = true"
   ),
   mutant(
@@ -397,9 +397,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   mutant(
     "closing-leaves-fibers",
-    "closing the layer does not end the runners",
+    "closing the layer does not end the workers",
     "core/calls.ts",
-    "runners.interrupt(undefined)\n      runners.close()",
-    "runners.interrupt(undefined)"
+    "workers.interrupt(undefined)\n      workers.close()",
+    "workers.interrupt(undefined)"
   )
 ]

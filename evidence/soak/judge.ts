@@ -9,13 +9,13 @@ export interface Quiet {
 }
 
 /** Counts that are zero whenever nobody does anything. */
-export const none = ["holds", "due", "chores", "acquiring", "busyRunners", "inBackground"] as const
+export const none = ["holds", "due", "tasks", "acquiring", "busyWorkers", "inBackground"] as const
 
 /** What a heap may differ by from one moment to another though nothing is kept: code that is compiled, caches of the runtime. */
 const slack = 3 * 2 ** 20
 
-/** At least this many alarms are set for as long as a layer lives and is used. */
-const fewAlarms = 4
+/** At least this many timers are set for as long as a layer lives and is used. */
+const fewTimers = 4
 
 export const judge = (moments: ReadonlyArray<Quiet>): ReadonlyArray<string> => {
   const problems: Array<string> = []
@@ -23,9 +23,9 @@ export const judge = (moments: ReadonlyArray<Quiet>): ReadonlyArray<string> => {
     for (const name of none)
       if (counts[name] !== 0)
         problems.push(`${counts[name]} ${name} at the quiet moment ${index + 1}, where there should be none`)
-    if (counts.alarms > fewAlarms)
+    if (counts.timers > fewTimers)
       problems.push(
-        `${counts.alarms} alarms are set at the quiet moment ${index + 1}, where nothing is held and nobody waits: somebody does not cancel theirs`
+        `${counts.timers} timers are set at the quiet moment ${index + 1}, where nothing is held and nobody waits: somebody does not cancel theirs`
       )
   })
   // The first third is for what warms up.
@@ -41,7 +41,7 @@ export const judge = (moments: ReadonlyArray<Quiet>): ReadonlyArray<string> => {
       `the heap: from ${(least(half) / 2 ** 20).toFixed(1)} MB to ${(least(rest) / 2 ** 20).toFixed(1)} MB at its least, after collections`
     )
   }
-  for (const name of ["lines", "idleRunners"] as const) {
+  for (const name of ["queues", "idleWorkers"] as const) {
     if (last.counts[name] > Math.max(64, 2 * first.counts[name]))
       problems.push(`${name}: from ${first.counts[name]} to ${last.counts[name]}`)
   }

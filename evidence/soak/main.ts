@@ -4,7 +4,7 @@
  *   npm run soak                          both, a minute each
  *   npm run soak -- --seconds 300         for longer
  *   npm run soak -- --storage memory      one of them
- *   npm run soak -- --leak                whether it can fail: over a copy of the library that leaves an alarm behind at every acquire
+ *   npm run soak -- --leak                whether it can fail: over a copy of the library that leaves a timer behind at every acquire
  */
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
@@ -93,14 +93,14 @@ const soak = (name: string) =>
     })
   )
 
-/** Whether the soak can fail: over a copy of the library that leaves an alarm behind at every acquire. */
+/** Whether the soak can fail: over a copy of the library that leaves a timer behind at every acquire. */
 const canFail = async (): Promise<boolean> => {
   const leak = {
-    name: "alarm-left",
-    what: "the alarm of `acquireTimeout` is left behind at every acquire",
+    name: "timer-left",
+    what: "the timer of `acquireTimeout` is left behind at every acquire",
     file: "src/core/acquire.ts",
-    replace: "    this.deadlineAlarm?.cancel()\n",
-    by: "    void this.deadlineAlarm\n"
+    replace: "    this.deadlineTimer?.cancel()\n",
+    by: "    void this.deadlineTimer\n"
   }
   return withMutant(fileURLToPath(new URL("../..", import.meta.url)), leak, (folder) => {
     const { status, stdout, stderr } = spawnSync(
@@ -108,7 +108,7 @@ const canFail = async (): Promise<boolean> => {
       ["--expose-gc", "--import", "tsx", "evidence/soak/main.ts", "--storage", "memory", "--seconds", "12"],
       { cwd: folder, encoding: "utf8" }
     )
-    const caught = status === 1 && /GROWS: \d+ alarms are set/.test(stdout)
+    const caught = status === 1 && /GROWS: \d+ timers are set/.test(stdout)
     console.log(
       caught ? `the bug "${leak.what}" is caught` : `the bug "${leak.what}" is NOT caught:\n${stdout}${stderr}`
     )

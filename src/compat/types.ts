@@ -19,7 +19,7 @@ export interface Run {
   /** The same for a fiber that goes on within `wake`, on Effect 3 as on Effect 4. */
   readonly forkResident: (self: Effect.Effect<void>) => Fiber.Fiber<void>
   /** Wakes a fiber of `forkResident`, which may have waited again when this returns. */
-  readonly wake: (signal: { readonly ring: () => void }) => void
+  readonly wake: (signal: { readonly notify: () => void }) => void
   readonly sync: <A>(self: Effect.Effect<A>) => A
   /** Gives what interrupts it. */
   readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void

@@ -21,14 +21,14 @@ import { withClock } from "#effect/clocks"
 import { LockTimeout, StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
-import type { Alarm } from "./alarms.js"
+import type { Timer } from "./timers.js"
 import { Attempt } from "./attempt.js"
 import { noAnswer } from "./calls.js"
 import { Claimant, type Place } from "./claimant.js"
-import { callLimit, chore, closedError, type Core } from "./core.js"
+import { callLimit, addTask, closedError, type Core } from "./core.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { randomId, randomIds } from "../common/ids.js"
-import { type Line, Ticket } from "./line.js"
+import { type LockQueue, Waiter } from "./lockQueue.js"
 import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
@@ -115,8 +115,8 @@ const isExit = (way: Effect.Effect<Acquired, Failure>): way is Exit.Exit<Acquire
 
 class Acquiring {
   private readonly began: number
-  private readonly line: Line
-  private readonly ticket: Ticket
+  private readonly queue: LockQueue
+  private readonly waiter: Waiter
   private claimant: Claimant
   /** Who has little time must not spend it on letting others go first. */
   private readonly latest: number
@@ -135,9 +135,9 @@ class Acquiring {
   private holder: LockRecord | undefined
   /** Waits until the next poll; fails when there is none. */
   private poll: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
-  private deadlineAlarm: Alarm | undefined
-  private pauseAlarm: Alarm | undefined
-  private nestedAlarm: Alarm | undefined
+  private deadlineTimer: Timer | undefined
+  private pauseTimer: Timer | undefined
+  private nestedTimer: Timer | undefined
 
   constructor(
     private readonly core: Core,
@@ -151,18 +151,18 @@ class Acquiring {
     this.claimant = newClaimant(wanted, ownerId, holdId)
     this.began = core.timeline.now()
     this.latest = this.began + options.acquireTimeout / 2
-    this.line = core.lines.of(key)
-    this.ticket = new Ticket(ownerId, wanted.ownerId !== undefined)
+    this.queue = core.queues.of(key)
+    this.waiter = new Waiter(ownerId, wanted.ownerId !== undefined)
     const hasTimeout = options.acquireTimeout !== Number.POSITIVE_INFINITY
     this.patience = hasTimeout ? options.acquireTimeout : core.calls.hasAnswered() ? patienceOfTry : patienceOfFirstTry
     if (hasTimeout) this.endWithin(options.acquireTimeout, 0)
     else if (!wait) this.endWithin(this.patience, moreAfterStandstill)
-    const held = this.line.holderHere
-    if (wait && held !== undefined && isOwn(place, held) && !this.line.mayGo(this.ticket)) {
-      this.nestedAlarm = core.alarms.set(this.began + nestedMoment, () => warn(core, key, place))
+    const held = this.queue.holderHere
+    if (wait && held !== undefined && isOwn(place, held) && !this.queue.mayGo(this.waiter)) {
+      this.nestedTimer = core.timers.set(this.began + nestedMoment, () => warn(core, key, place))
     }
     core.acquiring++
-    this.awaitsTurn = wait && this.line.join(this.ticket, this.began)
+    this.awaitsTurn = wait && this.queue.join(this.waiter, this.began)
   }
 
   /** The whole way. Must be run uninterruptibly; is interruptible where it waits. */
@@ -207,40 +207,40 @@ class Acquiring {
   }
 
   private queued(): Step {
-    const { core, line, ticket, wanted } = this
+    const { core, queue, waiter, wanted } = this
     if (!wanted.wait) return awaitingTurn
-    if (!line.mayGo(ticket)) return this.untilRung(queued)
+    if (!queue.mayGo(waiter)) return this.untilNotified(queued)
     // Once for each time in the queue: to ask for a pause takes it.
-    if (!line.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
+    if (!queue.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
     return Effect.map(jitter, (part) => {
-      line.pausesUntil = core.timeline.now() + moment * part
+      queue.pausesUntil = core.timeline.now() + moment * part
       return this.afterQueue()
     })
   }
 
   private afterQueue(): State {
-    const until = Math.min(this.latest, this.line.pausesUntil)
+    const until = Math.min(this.latest, this.queue.pausesUntil)
     if (this.core.timeline.now() >= until) return awaitingTurn
-    this.ringAt(until)
+    this.notifyAt(until)
     return { _tag: "Pausing", until }
   }
 
   private pausing(state: Pausing): Step {
-    if (this.core.timeline.now() < state.until) return this.untilRung(state)
-    return this.line.mayGo(this.ticket) ? awaitingTurn : queued
+    if (this.core.timeline.now() < state.until) return this.untilNotified(state)
+    return this.queue.mayGo(this.waiter) ? awaitingTurn : queued
   }
 
   private awaitingTurn(): Step {
     if (!this.awaitsTurn) return this.ask()
-    if (this.isEarly()) return this.untilRung(awaitingTurn)
-    return this.line.mayGo(this.ticket) ? this.ask() : queued
+    if (this.isEarly()) return this.untilNotified(awaitingTurn)
+    return this.queue.mayGo(this.waiter) ? this.ask() : queued
   }
 
   private ask(): Step {
-    const { core, line, ticket, wanted } = this
+    const { core, queue, waiter, wanted } = this
     // From here on a hint is remembered, so that none can fall between the answer and the waiting.
-    ticket.hinted = false
-    const attempt = new Attempt(core, this.claimant, ticket, line)
+    waiter.hinted = false
+    const attempt = new Attempt(core, this.claimant, waiter, queue)
     attempt.run(callLimit(wanted.options.lease))
     return attempt.answer === undefined ? this.untilAnswered({ _tag: "Asking", attempt }) : this.answered(attempt)
   }
@@ -252,14 +252,14 @@ class Acquiring {
   private answered(attempt: Attempt): Step {
     const { start } = attempt
     const answer = attempt.answer!
-    // Of an answer that came at once, nobody has heard the ring. Whatever else may have rung is looked at from here on.
-    this.ticket.bell.silence()
+    // Of an answer that came at once, nobody has taken the signal. Whatever else there may have been a signal for is looked at from here on.
+    this.waiter.signal.clear()
     if (answer._tag === "Failure") return this.failed(answer.failure, start)
     return answer.success._tag === "Claimed" ? this.claimed(answer.success, start) : this.refused(answer.success)
   }
 
   private claimed({ record, validFor }: Extract<ClaimOutcome, { readonly _tag: "Claimed" }>, start: number): Step {
-    const { claimant, core, line, newId, wanted } = this
+    const { claimant, core, queue, newId, wanted } = this
     const { options } = wanted
     const deadline = deadlineOf(start, validFor, options)
     if (deadline > core.timeline.now()) {
@@ -269,7 +269,7 @@ class Acquiring {
     abandon(core, claimant)
     this.gaveBack = true
     const failure = tooSlow(core, options)
-    line.heard(core.timeline.now(), failure)
+    queue.heard(core.timeline.now(), failure)
     return Effect.flatMap(newId, (holdId) => {
       this.claimant = newClaimant(wanted, claimant.ownerId, holdId)
       return this.failed(failure, start)
@@ -277,20 +277,20 @@ class Acquiring {
   }
 
   private refused({ holder, retryAfter }: Extract<ClaimOutcome, { readonly _tag: "Held" }>): State {
-    const { core, line, ticket } = this
+    const { core, queue, waiter } = this
     this.failure = this.failingSince = undefined
     this.failures = 0
     this.holder = holder
-    line.held(holder)
+    queue.held(holder)
     if (!this.wanted.wait) return { _tag: "Gone", exit: Exit.succeed(Result.fail(holder)) }
-    core.listen.ring()
+    core.listen.notify()
     this.awaitsTurn = true
-    if (ticket.hinted || !line.mayGo(ticket)) return queued
-    if (retryAfter !== undefined) this.ringAt(core.timeline.now() + retryAfter / 1000)
+    if (waiter.hinted || !queue.mayGo(waiter)) return queued
+    if (retryAfter !== undefined) this.notifyAt(core.timeline.now() + retryAfter / 1000)
     return waiting
   }
 
-  /** For the next poll, or for one ring and then for the turn of this process. */
+  /** For the next poll, or for one signal and then for the turn of this process. */
   private waiting(): Step {
     const { core, restore, wanted } = this
     const { poll } = this
@@ -304,11 +304,11 @@ class Acquiring {
       onFailure: () => false,
       onSuccess: () => true
     })
-    const rung = Effect.as(
-      Effect.flatMap(this.ticket.bell.wait, () => this.untilTurn()),
+    const told = Effect.as(
+      Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn()),
       true
     )
-    return Effect.map(restore(Effect.raceFirst(polled, rung)), (more): State => {
+    return Effect.map(restore(Effect.raceFirst(polled, told)), (more): State => {
       this.awaitsTurn = false
       return more ? queued : gone(this.timedOut(core.timeline.now(), this.holder))
     })
@@ -330,26 +330,26 @@ class Acquiring {
     const pause = Math.min(1000, 20 * 2 ** this.failures++)
     return Effect.map(jitter, (part) => {
       const until = now + pause * part
-      this.ringAt(until)
+      this.notifyAt(until)
       return { _tag: "BackingOff", until }
     })
   }
 
   private backingOff(state: BackingOff): Step {
-    return this.core.timeline.now() < state.until ? this.untilRung(state) : queued
+    return this.core.timeline.now() < state.until ? this.untilNotified(state) : queued
   }
 
   private leave(exit: Exit.Exit<Acquired, Failure>): Effect.Effect<Acquired, Failure> {
-    const { claimant, core, gaveBack, line, ticket, wanted } = this
-    this.deadlineAlarm?.cancel()
-    this.pauseAlarm?.cancel()
-    this.nestedAlarm?.cancel()
+    const { claimant, core, gaveBack, queue, waiter, wanted } = this
+    this.deadlineTimer?.cancel()
+    this.pauseTimer?.cancel()
+    this.nestedTimer?.cancel()
     const holds = Exit.isSuccess(exit) && Result.isSuccess(exit.value)
     if (!holds) abandon(core, claimant)
-    line.leave(ticket)
-    core.lines.tidy(wanted.key, core.timeline.now())
+    queue.leave(waiter)
+    core.queues.tidy(wanted.key, core.timeline.now())
     core.acquiring--
-    core.quiet.ring()
+    core.quiet.notify()
     return holds
       ? exit
       : Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
@@ -362,14 +362,14 @@ class Acquiring {
 
   /** `LockTimeout` says that somebody has the lock. Of a storage that does not answer, nobody can say that. */
   private outOfTime(): Failure {
-    const { began, core, failure, line } = this
+    const { began, core, failure, queue } = this
     const { key, wait } = this.wanted
     const now = core.timeline.now()
     const here = wait ? holderHere(core, key) : undefined
     const outage =
-      failure ?? (here === undefined ? line.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
+      failure ?? (here === undefined ? queue.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
     return outage === undefined
-      ? this.timedOut(now, here ?? this.holder ?? line.holder)
+      ? this.timedOut(now, here ?? this.holder ?? queue.holder)
       : typeof outage === "number"
         ? noAnswer(core.storage.guarantees.name, "claim", outage)
         : outage
@@ -387,27 +387,27 @@ class Acquiring {
 
   /** `more`: in case that this process stood still, and could not hear the answer. */
   private endWithin(millis: number, more: number): void {
-    const { alarms, timeline } = this.core
+    const { timers, timeline } = this.core
     const due = timeline.now() + millis
-    this.deadlineAlarm = alarms.set(due, () => {
+    this.deadlineTimer = timers.set(due, () => {
       if (more > 0 && timeline.now() - due > stoodStill) return this.endWithin(more, 0)
       this.expired = true
-      this.ticket.bell.ring()
+      this.waiter.signal.notify()
     })
   }
 
-  private ringAt(due: number): void {
-    this.pauseAlarm?.cancel()
-    this.pauseAlarm = this.core.alarms.set(due, () => this.ticket.bell.ring())
+  private notifyAt(due: number): void {
+    this.pauseTimer?.cancel()
+    this.pauseTimer = this.core.timers.set(due, () => this.waiter.signal.notify())
   }
 
-  /** Whether it is not yet this process's turn. Then it will be rung for. */
+  /** Whether it is not yet this process's turn. Then there will be a signal. */
   private isEarly(): boolean {
     // Read once: what is due now must not seem to be later by the time of another reading.
     const now = this.core.timeline.now()
-    const due = Math.min(this.latest, this.line.due(this.ticket, now))
+    const due = Math.min(this.latest, this.queue.due(this.waiter, now))
     if (due <= now) return false
-    this.ringAt(due)
+    this.notifyAt(due)
     return true
   }
 
@@ -415,16 +415,16 @@ class Acquiring {
   private untilTurn(): Effect.Effect<void> {
     return this.verdict() !== undefined || !this.isEarly()
       ? Effect.void
-      : Effect.flatMap(this.ticket.bell.wait, () => this.untilTurn())
+      : Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn())
   }
 
-  private untilRung(state: State): Effect.Effect<State> {
-    return Effect.as(this.restore(this.ticket.bell.wait), state)
+  private untilNotified(state: State): Effect.Effect<State> {
+    return Effect.as(this.restore(this.waiter.signal.wait), state)
   }
 
   /** On Effect 4 the next step runs within what told the answer, as the last thing of it. */
   private untilAnswered(state: Asking): Effect.Effect<State> {
-    return Effect.as(this.restore(this.ticket.bell.waitWithin), state)
+    return Effect.as(this.restore(this.waiter.signal.waitWithin), state)
   }
 }
 
@@ -458,7 +458,7 @@ const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {
-  if (claimant.mayBeIn) chore(core, settle(core, claimant))
+  if (claimant.mayBeIn) addTask(core, settle(core, claimant))
 }
 
 /** The record of a hold of this process: then nobody need have asked the storage. */

@@ -6,7 +6,7 @@ import { odd } from "./answers.js"
 import type { Answer } from "./calls.js"
 import type { Claimant } from "./claimant.js"
 import type { Core } from "./core.js"
-import type { Line, Ticket } from "./line.js"
+import type { LockQueue, Waiter } from "./lockQueue.js"
 
 /** An answer that is another's, or to another request, is none. */
 const ours = (core: Core, claimant: Claimant, answer: Answer<ClaimOutcome>): Answer<ClaimOutcome> =>
@@ -24,17 +24,17 @@ export class Attempt {
   constructor(
     private readonly core: Core,
     private readonly claimant: Claimant,
-    private readonly ticket: Ticket,
-    private readonly line: Line
+    private readonly waiter: Waiter,
+    private readonly queue: LockQueue
   ) {
     this.start = core.timeline.now()
   }
 
-  /** Starts it. Rings the bell of its ticket when there is an answer, which may be before this returns. */
+  /** Starts it. Notifies its waiter when there is an answer, which may be before this returns. */
   run(limit: number): void {
-    const { claimant, core, line, start } = this
+    const { claimant, core, queue, start } = this
     claimant.inflight++
-    line.asks(start)
+    queue.asks(start)
     core.calls.start(
       "claim",
       core.storage.claim({
@@ -66,8 +66,8 @@ export class Attempt {
   private hear(answer: Answer<ClaimOutcome>): void {
     if (this.answer === undefined) {
       this.answer = answer
-      this.line.heard(this.core.timeline.now(), answer._tag === "Failure" ? answer.failure : undefined)
+      this.queue.heard(this.core.timeline.now(), answer._tag === "Failure" ? answer.failure : undefined)
     }
-    this.ticket.bell.ring()
+    this.waiter.signal.notify()
   }
 }

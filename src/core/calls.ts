@@ -13,9 +13,9 @@ import type * as Fiber from "#effect/Fiber"
 import { withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import { StorageError } from "../LockError.js"
-import type { Alarm, Alarms } from "./alarms.js"
+import type { Timer, Timers } from "./timers.js"
 import { faultOf, isStorageError, thrown } from "./answers.js"
-import { Runners } from "./runners.js"
+import { Workers } from "./workers.js"
 import type { Timeline } from "./timeline.js"
 
 export type Answer<A> = Result.Result<A, StorageError>
@@ -44,7 +44,7 @@ export interface Calls {
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => void
   readonly isIdle: () => boolean
-  readonly counts: () => Readonly<Record<"busyRunners" | "idleRunners" | "inBackground", number>>
+  readonly counts: () => Readonly<Record<"busyWorkers" | "idleWorkers" | "inBackground", number>>
   /** Whether the storage has ever answered: then it is connected. */
   readonly hasAnswered: () => boolean
   /** Interrupts the calls of an operation that still run, without waiting. */
@@ -68,10 +68,10 @@ export const make = (
   run: fibers.Run,
   clock: Clock.Clock,
   timeline: Timeline,
-  alarms: Alarms,
+  timers: Timers,
   onQuiet: () => void
 ): Calls => {
-  const runners = new Runners(context, run, clock, onQuiet)
+  const workers = new Workers(context, run, clock, onQuiet)
   let everAnswered = false
   const inBackground = new Set<Fiber.Fiber<void>>()
 
@@ -99,22 +99,22 @@ export const make = (
   }
 
   const start: Calls["start"] = (operation, self, limit, handler) => {
-    let alarm: Alarm | undefined = undefined
+    let timer: Timer | undefined = undefined
     let ended = false
-    const interrupt = runners.start({
+    const interrupt = workers.start({
       operation,
       self,
       limit,
       ended: (exit) => {
         ended = true
-        alarm?.cancel()
+        timer?.cancel()
         if (Exit.isSuccess(exit)) everAnswered = true
         handler.answered(answer(operation, limit, exit))
       }
     })
     if (ended) return
     // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
-    alarm = alarms.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
+    timer = timers.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
       handler.overdue?.(noAnswer(name, operation, limit))
       interrupt()
     })
@@ -152,14 +152,14 @@ export const make = (
         if (inBackground.size === 0) onQuiet()
       })
     },
-    counts: () => ({ ...runners.counts, inBackground: inBackground.size }),
-    isIdle: () => runners.isIdle && inBackground.size === 0,
+    counts: () => ({ ...workers.counts, inBackground: inBackground.size }),
+    isIdle: () => workers.isIdle && inBackground.size === 0,
     hasAnswered: () => everAnswered,
-    abort: (operation) => Effect.sync(() => runners.interrupt(operation)),
+    abort: (operation) => Effect.sync(() => workers.interrupt(operation)),
     close: Effect.sync(() => {
       for (const fiber of inBackground) fibers.interrupt(fiber)
-      runners.interrupt(undefined)
-      runners.close()
+      workers.interrupt(undefined)
+      workers.close()
     })
   }
 }

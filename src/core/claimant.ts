@@ -4,7 +4,7 @@ import type * as Scope from "#effect/Scope"
 import type { LostReason, StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
-import { Bell } from "./bell.js"
+import { Signal } from "./signal.js"
 import type { Resolved } from "./options.js"
 
 /** Where an acquire was called. */
@@ -32,7 +32,7 @@ export interface Enclosing {
 export class Claimant {
   /** Claims that have not ended. */
   inflight = 0
-  private bell: Bell | undefined
+  private signal: Signal | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
   unsure = Number.NEGATIVE_INFINITY
   /** On the timeline: when the lease of what it has or had ends, as far as is known. */
@@ -57,12 +57,12 @@ export class Claimant {
   /** A claim has ended. */
   ended(): void {
     this.inflight--
-    this.bell?.ring()
+    this.signal?.notify()
   }
 
   /** Waits for the end of the next claim that ends. Nearly nobody does. */
   get nextEnd(): Effect.Effect<void> {
-    return (this.bell ??= new Bell()).wait
+    return (this.signal ??= new Signal()).wait
   }
 }
 

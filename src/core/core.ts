@@ -3,11 +3,11 @@ import type * as Deferred from "#effect/Deferred"
 import type * as Effect from "#effect/Effect"
 import { StorageError } from "../LockError.js"
 import type * as Storage from "../Storage.js"
-import type { Alarms } from "./alarms.js"
-import type { Bell } from "./bell.js"
+import type { Timers } from "./timers.js"
+import type { Signal } from "./signal.js"
 import type { Calls } from "./calls.js"
 import type { Claimant, Held } from "./claimant.js"
-import type { Lines } from "./lines.js"
+import type { LockQueues } from "./lockQueues.js"
 import type { Signs } from "./signs.js"
 import type { Timeline } from "./timeline.js"
 
@@ -18,21 +18,21 @@ export interface Core {
   /** What all waiting goes by, whoever waits. */
   readonly clock: Clock.Clock
   readonly timeline: Timeline
-  readonly alarms: Alarms
+  readonly timers: Timers
   readonly calls: Calls
-  readonly lines: Lines
+  readonly queues: LockQueues
   readonly signs: Signs
   /** The holds of this process that are renewed. */
   readonly holds: Set<Held>
-  /** Work that synchronous code wants done; `worker` wakes the fiber that does it. */
+  /** Work that synchronous code wants done; `work` wakes the fiber that does it. */
   readonly due: Set<Held>
-  readonly chores: Array<Effect.Effect<void>>
-  readonly worker: Bell
-  /** Rung when a waiter first has to wait: only then is it worth to listen. */
-  readonly listen: Bell
-  /** Acquires under way, and a bell for when one, or the last call, has ended: closing waits for them. */
+  readonly tasks: Array<Effect.Effect<void>>
+  readonly work: Signal
+  /** Given when a waiter first has to wait: only then is it worth to listen. */
+  readonly listen: Signal
+  /** Acquires under way, and a signal for when one, or the last call, has ended: closing waits for them. */
   acquiring: number
-  readonly quiet: Bell
+  readonly quiet: Signal
   closed: boolean
   /** Done when it closes. */
   readonly closing: Deferred.Deferred<void>
@@ -56,7 +56,7 @@ export const closedError = (operation: string): StorageError =>
     message: "the StorageLock layer is closed"
   })
 
-export const chore = (core: Core, self: Effect.Effect<void>): void => {
-  core.chores.push(self)
-  core.worker.ring()
+export const addTask = (core: Core, self: Effect.Effect<void>): void => {
+  core.tasks.push(self)
+  core.work.notify()
 }

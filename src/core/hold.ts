@@ -9,9 +9,9 @@ import { inTurn } from "#effect/fibers"
 import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
-import type { Alarm } from "./alarms.js"
+import type { Timer } from "./timers.js"
 import type { Claimant, Held } from "./claimant.js"
-import { callLimit, chore, type Core, isUnsure } from "./core.js"
+import { callLimit, addTask, type Core, isUnsure } from "./core.js"
 import type { Resolved } from "./options.js"
 import { release, settle } from "./settling.js"
 
@@ -45,7 +45,7 @@ export class Hold implements Held {
   private readonly whenAnswered: Array<() => void> = []
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
-  private alarm: Alarm | undefined
+  private timer: Timer | undefined
   /** Done once the hold, being lost, was given back: its body may be ending until then. */
   readonly givenBack = new Outcome<void>()
   private owesRelease = false
@@ -65,7 +65,7 @@ export class Hold implements Held {
     this.latest = start + options.holdAtMost
     core.holds.add(this)
     this.deadline = deadline
-    core.lines.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
+    core.queues.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
     claimant.until = deadline + options.margin
     this.renewLater(start + options.refresh)
   }
@@ -156,11 +156,11 @@ export class Hold implements Held {
     this.owesRelease = true
     this.whenLost.done(Exit.fail(this.error))
     this.core.signs.lost(this, reason, this.error.detail)
-    this.core.lines.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
-    this.core.lines.tidy(this.claimant.key, this.core.timeline.now())
+    this.core.queues.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
+    this.core.queues.tidy(this.claimant.key, this.core.timeline.now())
     if (reason === "Closed") return
     const now = this.core.timeline.now()
-    this.core.alarms.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () =>
+    this.core.timers.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () =>
       this.giveBack()
     )
   }
@@ -169,7 +169,7 @@ export class Hold implements Held {
   giveBack(): void {
     if (!this.owesRelease) return
     this.owesRelease = false
-    chore(this.core, settle(this.core, this.claimant))
+    addTask(this.core, settle(this.core, this.claimant))
     this.givenBack.done(Exit.void)
   }
 
@@ -195,18 +195,18 @@ export class Hold implements Held {
     const settleOnce = () => {
       if (settles) return
       settles = true
-      chore(core, settle(core, claimant))
+      addTask(core, settle(core, claimant))
     }
-    const line = core.lines.of(claimant.key)
-    line.ending(claimant.ownerId)
-    line.asks(core.timeline.now())
+    const queue = core.queues.of(claimant.key)
+    queue.ending(claimant.ownerId)
+    queue.asks(core.timeline.now())
     let waiting = true
     const done = (failure: StorageError | undefined) => {
       if (!waiting) return
       waiting = false
-      line.heard(core.timeline.now(), failure)
-      core.lines.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
-      core.lines.tidy(claimant.key, core.timeline.now())
+      queue.heard(core.timeline.now(), failure)
+      core.queues.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
+      core.queues.tidy(claimant.key, core.timeline.now())
       this.answered = true
       for (const wake of this.whenAnswered) wake()
     }
@@ -236,7 +236,7 @@ export class Hold implements Held {
 
   private end(state: "released" | "lost"): void {
     this.state = state
-    this.alarm?.cancel()
+    this.timer?.cancel()
     this.core.holds.delete(this)
     this.core.due.delete(this)
   }
@@ -248,9 +248,9 @@ export class Hold implements Held {
 
   /** The deadline is watched apart from the renewal, which may hang. */
   private watch(): void {
-    this.alarm?.cancel()
+    this.timer?.cancel()
     const due = Math.min(this.renewAt, this.deadline, this.latest, this.halfway)
-    this.alarm = this.core.alarms.set(due, () => {
+    this.timer = this.core.timers.set(due, () => {
       if (this.state !== "held" || this.remaining() <= 0) return
       const now = this.core.timeline.now()
       if (now >= this.halfway) {
@@ -262,7 +262,7 @@ export class Hold implements Held {
         if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
         this.renewAt = Number.POSITIVE_INFINITY
         this.core.due.add(this)
-        this.core.worker.ring()
+        this.core.work.notify()
       }
       this.watch()
     })

@@ -4,7 +4,7 @@ import type { Core } from "./core.js"
 
 export type Counts = Readonly<
   Record<
-    "holds" | "due" | "chores" | "acquiring" | "lines" | "alarms" | "busyRunners" | "idleRunners" | "inBackground",
+    "holds" | "due" | "tasks" | "acquiring" | "queues" | "timers" | "busyWorkers" | "idleWorkers" | "inBackground",
     number
   >
 >
@@ -12,10 +12,10 @@ export type Counts = Readonly<
 const countsOf = (core: Core): Counts => ({
   holds: core.holds.size,
   due: core.due.size,
-  chores: core.chores.length,
+  tasks: core.tasks.length,
   acquiring: core.acquiring,
-  lines: core.lines.size,
-  alarms: core.alarms.pending(),
+  queues: core.queues.size,
+  timers: core.timers.pending(),
   ...core.calls.counts()
 })
 

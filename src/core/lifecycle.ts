@@ -7,15 +7,15 @@ import type * as Scope from "#effect/Scope"
 import { live, withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import type * as Storage from "../Storage.js"
-import * as alarmClock from "./alarms.js"
+import * as timerHeap from "./timers.js"
 import { guarded } from "./answers.js"
-import { Bell } from "./bell.js"
+import { Signal } from "./signal.js"
 import * as clocks from "../common/clocks.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
 import { listen } from "./hints.js"
 import { inspect, Inspector } from "./inspect.js"
-import { Lines } from "./lines.js"
+import { LockQueues } from "./lockQueues.js"
 import { renewDue } from "./refresher.js"
 import * as signs from "./signs.js"
 import * as timelines from "./timeline.js"
@@ -24,15 +24,15 @@ import * as timelines from "./timeline.js"
 const grace = Duration.seconds(1)
 const drain = Duration.seconds(2)
 
-const doChores = (core: Core): void => {
-  for (const chore of core.chores.splice(0)) core.calls.background(chore)
+const startTasks = (core: Core): void => {
+  for (const addTask of core.tasks.splice(0)) core.calls.background(addTask)
 }
 
 /** What synchronous code has asked for. */
 const work = (core: Core): Effect.Effect<never> =>
-  core.worker.wait.pipe(
+  core.work.wait.pipe(
     Effect.map(() => {
-      doChores(core)
+      startTasks(core)
       renewDue(core)
     }),
     Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: the refresher failed, and goes on", defect)),
@@ -53,7 +53,7 @@ const close = (core: Core): Effect.Effect<void> =>
   Effect.gen(function* () {
     core.closed = true
     yield* Deferred.succeed(core.closing, undefined)
-    core.lines.ringAll()
+    core.queues.notifyAll()
     // Nobody needs the answers of renewals any more.
     yield* core.calls.abort("renew")
     const holds = Array.from(core.holds)
@@ -65,13 +65,13 @@ const close = (core: Core): Effect.Effect<void> =>
       )
       for (const hold of holds) hold.giveBack()
     }
-    const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.chores.length === 0
+    const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.tasks.length === 0
     if (!isQuiet())
       yield* bounded(
         Effect.whileLoop({
           while: () => !isQuiet(),
           body: () => {
-            doChores(core)
+            startTasks(core)
             return isQuiet() ? Effect.void : core.quiet.wait
           },
           step: () => {}
@@ -89,37 +89,37 @@ export const open = (
   Effect.gen(function* () {
     const clock = yield* clocks.forStorage(storage.guarantees)
     const timeline = timelines.make(clock)
-    const alarms = alarmClock.make(timeline)
-    const quiet = new Bell()
+    const timers = timerHeap.make(timeline)
+    const quiet = new Signal()
     const core: Core = {
       storage: guarded(storage),
       namespace,
       clock,
       timeline,
-      alarms,
+      timers,
       calls: storageCalls.make(
         storage.guarantees.name,
         yield* Effect.context<never>(),
         yield* fibers.run,
         clock,
         timeline,
-        alarms,
-        () => quiet.ring()
+        timers,
+        () => quiet.notify()
       ),
-      lines: new Lines(),
-      signs: yield* signs.make(clock, alarms, timeline),
+      queues: new LockQueues(),
+      signs: yield* signs.make(clock, timers, timeline),
       holds: new Set(),
       due: new Set(),
-      chores: [],
-      worker: new Bell(),
-      listen: new Bell(),
+      tasks: [],
+      work: new Signal(),
+      listen: new Signal(),
       acquiring: 0,
       quiet,
       closed: false,
       closing: yield* Deferred.make<void>()
     }
     inspect(core, yield* Inspector)
-    const loops = yield* Effect.forEach([alarms.run, work(core)], (loop: Effect.Effect<void>) =>
+    const loops = yield* Effect.forEach([timers.run, work(core)], (loop: Effect.Effect<void>) =>
       fibers.forkDetach(withClock(Effect.interruptible(loop), clock))
     )
     const listening = yield* fibers.forkDetach(withClock(Effect.interruptible(listen(core)), clock))

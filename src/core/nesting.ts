@@ -11,7 +11,7 @@ import type * as Scope from "#effect/Scope"
 import { InvalidOptions } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import type { Enclosing, Held, Place } from "./claimant.js"
-import { type Core, chore } from "./core.js"
+import { type Core, addTask } from "./core.js"
 
 const EnclosingHolds: Context.Reference<{ readonly innermost: Enclosing | undefined }> = Context.Reference(
   "effect-storage-lock/StorageLock/EnclosingHolds",
@@ -76,7 +76,7 @@ export const warn = (core: Core, key: string, place: Place): void => {
     if (claimant.key !== key || claimant.place === undefined || !isOwn(place, claimant.place)) continue
     const info = LockInformation.fromRecord(record, claimant.lockId)
     const label = info.ownerLabel === "" ? "" : `${info.ownerLabel}, `
-    return chore(
+    return addTask(
       core,
       Effect.logWarning(
         `effect-storage-lock: an acquire of the lock ${JSON.stringify(claimant.lockId)} ${described(place)} has waited for ${moment / 1000} s, perhaps for itself: the lock was acquired ` +

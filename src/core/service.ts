@@ -247,7 +247,7 @@ export const make = (options: Options): Effect.Effect<Service, InvalidOptions, S
       for (const hold of Array.from(core.holds)) {
         if (hold.claimant.key === key && hold.record.token === token) hold.lose("Forced")
       }
-      core.lines.hint(key, core.timeline.now())
+      core.queues.hint(key, core.timeline.now())
     }
 
     const get: Service["get"] = (lockId) =>

@@ -40,7 +40,7 @@ const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.E
       // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.
       if (core.closed && (answered || !answer.failure.isRetryable)) return
       // What has deepened a hold of this process lives as long as that is renewed.
-      if (core.timeline.now() >= over && (answered || !core.lines.isHolder(claimant.key, claimant.ownerId))) return
+      if (core.timeline.now() >= over && (answered || !core.queues.isHolder(claimant.key, claimant.ownerId))) return
       pause = Math.min(pause, answered ? Math.max(longestPause, claimant.lease / looks) : longestPause)
       const rest = Effect.sleep(yield* Random.nextIntBetween(pause / 2, pause * 1.5))
       if (hurries) yield* rest

@@ -7,7 +7,7 @@ import * as Effect from "#effect/Effect"
 import { wallMillis } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import type { LostReason, StorageError } from "../LockError.js"
-import type { Alarms } from "./alarms.js"
+import type { Timers } from "./timers.js"
 import type { Claimant } from "./claimant.js"
 import { lostBecause } from "../common/lostBecause.js"
 import type { Timeline } from "./timeline.js"
@@ -98,7 +98,7 @@ class Topic {
     const now = this.signs.timeline.now()
     if (now < this.nextAt) {
       this.pause = Math.min(2 * this.pause, longestPause)
-      this.signs.alarms.set(this.nextAt, () => this.flush())
+      this.signs.timers.set(this.nextAt, () => this.flush())
       return
     }
     this.pause = firstPause
@@ -125,7 +125,7 @@ export class Signs {
   constructor(
     private readonly run: fibers.Run,
     private readonly clock: Clock.Clock,
-    readonly alarms: Alarms,
+    readonly timers: Timers,
     readonly timeline: Timeline
   ) {}
 
@@ -206,5 +206,5 @@ export class Signs {
 }
 
 /** With the loggers of the fiber that makes it. */
-export const make = (clock: Clock.Clock, alarms: Alarms, timeline: Timeline): Effect.Effect<Signs> =>
-  Effect.map(fibers.run, (run) => new Signs(run, clock, alarms, timeline))
+export const make = (clock: Clock.Clock, timers: Timers, timeline: Timeline): Effect.Effect<Signs> =>
+  Effect.map(fibers.run, (run) => new Signs(run, clock, timers, timeline))

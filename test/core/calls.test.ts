@@ -7,7 +7,7 @@ import * as Fiber from "#effect/Fiber"
 import * as Result from "#effect/Result"
 import * as fibers from "#effect/fibers"
 import * as settling from "#harness/settling"
-import type { Alarms } from "../../src/core/alarms.js"
+import type { Timers } from "../../src/core/timers.js"
 import { type Answer, make } from "../../src/core/calls.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import type { StorageError } from "../../src/LockError.js"
@@ -20,14 +20,14 @@ const settled = Effect.repeat(
 )
 
 const setup = Effect.gen(function* () {
-  const timers = new Set<{ readonly due: number; readonly ring: () => void }>()
-  const alarms = {
+  const waitingTimers = new Set<{ readonly due: number; readonly ring: () => void }>()
+  const timers = {
     set: (due: number, ring: () => void) => {
       const timer = { due, ring }
-      timers.add(timer)
-      return { cancel: () => void timers.delete(timer) }
+      waitingTimers.add(timer)
+      return { cancel: () => void waitingTimers.delete(timer) }
     }
-  } as unknown as Alarms
+  } as unknown as Timers
   const state = { quiet: 0 }
   const calls = make(
     "test",
@@ -35,7 +35,7 @@ const setup = Effect.gen(function* () {
     yield* fibers.run,
     yield* Effect.clockWith(Effect.succeed),
     { now: () => 5_000 } as Timeline,
-    alarms,
+    timers,
     () => void state.quiet++
   )
   yield* Effect.addFinalizer(() => calls.close)
@@ -54,7 +54,7 @@ const setup = Effect.gen(function* () {
       yield* settled
       return answers.pop()!
     })
-  return { calls, timers, state, answers, overdue, start, answerTo }
+  return { calls, waitingTimers, state, answers, overdue, start, answerTo }
 })
 
 describe("a call", () => {
@@ -109,37 +109,37 @@ describe("a call", () => {
 
   it.live("is overdue a little after its limit: a twentieth of it, but 20 ms; then it is interrupted", () =>
     Effect.gen(function* () {
-      const { answers, calls, overdue, start, timers } = yield* setup
+      const { answers, calls, overdue, start, waitingTimers } = yield* setup
       yield* start(Effect.never, 100)
       yield* start(Effect.never, 1_000)
       assert.deepStrictEqual(
-        [...timers].map(({ due }) => due),
+        [...waitingTimers].map(({ due }) => due),
         [5_120, 6_050]
       )
-      const [first] = timers
+      const [first] = waitingTimers
       first!.ring()
       assert.strictEqual(overdue[0]!.message, "no answer from test within 100 ms")
       yield* settled
-      assert.deepStrictEqual([answers.length, timers.size], [1, 1])
+      assert.deepStrictEqual([answers.length, waitingTimers.size], [1, 1])
       assert.isFalse(calls.isIdle())
       yield* calls.abort("other")
       yield* settled
       assert.strictEqual(answers.length, 1)
       yield* calls.abort("get")
       yield* settled
-      assert.deepStrictEqual([answers.length, timers.size], [2, 0])
+      assert.deepStrictEqual([answers.length, waitingTimers.size], [2, 0])
       assert.isTrue(calls.isIdle())
     })
   )
 
   it.live("that has ended by then has no limit, and needs nobody who is told that it is overdue", () =>
     Effect.gen(function* () {
-      const { calls, start, timers } = yield* setup
+      const { calls, start, waitingTimers } = yield* setup
       yield* start(Effect.succeed(1))
       yield* settled
-      assert.strictEqual(timers.size, 0)
+      assert.strictEqual(waitingTimers.size, 0)
       calls.start("get", Effect.never, 100, { answered: () => {} })
-      for (const { ring } of timers) ring()
+      for (const { ring } of waitingTimers) ring()
       yield* settled
       assert.isTrue(calls.isIdle())
     })
@@ -147,13 +147,13 @@ describe("a call", () => {
 
   it.live("that is asked is waited for, until it is overdue", () =>
     Effect.gen(function* () {
-      const { calls, timers } = yield* setup
+      const { calls, waitingTimers } = yield* setup
       assert.strictEqual(yield* calls.ask("other", Effect.succeed(7), 100), 7)
       const error = Faulty.failure("Timeout", "no")
       assert.strictEqual(yield* Effect.flip(calls.ask("other", Effect.fail(error), 100)), error)
       const fiber = yield* Effect.forkChild(Effect.flip(calls.ask("other", Effect.uninterruptible(Effect.never), 100)))
       yield* settled
-      for (const { ring } of timers) ring()
+      for (const { ring } of waitingTimers) ring()
       assert.strictEqual((yield* Fiber.join(fiber)).message, "no answer from test within 100 ms")
     })
   )

@@ -1,4 +1,4 @@
-/** However often a living layer is used, and however that ends, it keeps nothing of it: alarms, lines, workers, work in the background. */
+/** However often a living layer is used, and however that ends, it keeps nothing of it: timers, queues, workers, work in the background. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
@@ -126,14 +126,14 @@ describe(`after ${rounds} times`, () => {
               for (let i = 0; i < rounds; i++) yield* use(parts, i)
               // What is watched for is watched for a lease.
               yield* Effect.sleep("2 minutes")
-              const { alarms, busyRunners, chores, due, holds, idleRunners, inBackground, acquiring, lines } = counts()
+              const { timers, busyWorkers, tasks, due, holds, idleWorkers, inBackground, acquiring, queues } = counts()
               assert.deepStrictEqual(
-                { acquiring, busyRunners, chores, due, holds, inBackground },
-                { acquiring: 0, busyRunners: 0, chores: 0, due: 0, holds: 0, inBackground: 0 }
+                { acquiring, busyWorkers, tasks, due, holds, inBackground },
+                { acquiring: 0, busyWorkers: 0, tasks: 0, due: 0, holds: 0, inBackground: 0 }
               )
-              assert.isAtMost(alarms, 2)
-              assert.isAtMost(lines, 2)
-              assert.isAtMost(idleRunners, 64)
+              assert.isAtMost(timers, 2)
+              assert.isAtMost(queues, 2)
+              assert.isAtMost(idleWorkers, 64)
             })
           )
         )

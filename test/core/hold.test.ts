@@ -7,7 +7,7 @@ import { exitOf } from "#effect/fibers"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { deadlineOf, Hold } from "../../src/core/hold.js"
-import { Lines } from "../../src/core/lines.js"
+import { LockQueues } from "../../src/core/lockQueues.js"
 import type { Resolved } from "../../src/core/options.js"
 import type { LostReason, StorageError } from "../../src/LockError.js"
 import { type LockRecord, revokedHold } from "../../src/LockRecord.js"
@@ -28,7 +28,7 @@ const record: LockRecord = {
   data: ""
 }
 
-interface Timer {
+interface Pending {
   readonly due: number
   readonly ring: () => void
 }
@@ -40,20 +40,20 @@ interface Handler {
 
 const setup = () => {
   let now = 1_000
-  const timers = new Set<Timer>()
+  const waitingTimers = new Set<Pending>()
   const told: Array<ReadonlyArray<unknown>> = []
   const releases: Array<Handler & { readonly limit: number }> = []
   let rings = 0
   const parts = {
     timeline: { now: () => now },
-    alarms: {
+    timers: {
       set: (due: number, ring: () => void) => {
         const timer = { due, ring }
-        timers.add(timer)
-        return { cancel: () => void timers.delete(timer) }
+        waitingTimers.add(timer)
+        return { cancel: () => void waitingTimers.delete(timer) }
       }
     },
-    lines: new Lines(),
+    queues: new LockQueues(),
     signs: {
       lost: (_: unknown, reason: LostReason, detail: string | undefined) =>
         void told.push([now, "lost", reason, detail]),
@@ -66,8 +66,8 @@ const setup = () => {
     storage: { release: () => Effect.void },
     holds: new Set<unknown>(),
     due: new Set<unknown>(),
-    chores: [] as Array<unknown>,
-    worker: { ring: () => void rings++ }
+    tasks: [] as Array<unknown>,
+    work: { notify: () => void rings++ }
   }
   const core = parts as unknown as Core
   const hold = (own?: Partial<Resolved>, ownerId = "me") => {
@@ -79,9 +79,9 @@ const setup = () => {
   const until = (end: number) => {
     for (let rounds = 0; ; rounds++) {
       assert.isBelow(rounds, 1_000, "timers without end")
-      const [next] = [...timers].filter(({ due }) => due <= end).sort((a, b) => a.due - b.due)
+      const [next] = [...waitingTimers].filter(({ due }) => due <= end).sort((a, b) => a.due - b.due)
       if (next === undefined) break
-      timers.delete(next)
+      waitingTimers.delete(next)
       now = Math.max(now, next.due)
       next.ring()
     }
@@ -89,7 +89,7 @@ const setup = () => {
   }
   /** Time passes, and no timer rings. */
   const blockedUntil = (end: number) => void (now = end)
-  const dues = () => [...timers].map(({ due }) => due)
+  const dues = () => [...waitingTimers].map(({ due }) => due)
   return {
     ...parts,
     hold,
@@ -99,7 +99,7 @@ const setup = () => {
     told,
     releases,
     rings: () => rings,
-    line: () => core.lines.of("foo")
+    queue: () => core.queues.of("foo")
   }
 }
 
@@ -108,7 +108,7 @@ const renewed = (start: number, validFor = 30_000_000) =>
 
 describe("a hold is renewed", () => {
   it("begins held, until a margin before the end of its lease, and asks for its first renewal at its time", () => {
-    const { due, dues, hold, holds, line, rings, until } = setup()
+    const { due, dues, hold, holds, queue, rings, until } = setup()
     const one = hold()
     assert.deepStrictEqual(
       [one.state, one.renewing, one.token, one.leaseEnd, one.error],
@@ -117,7 +117,7 @@ describe("a hold is renewed", () => {
     assert.strictEqual(one.deadline, 29_500)
     assert.strictEqual(one.claimant.until, 31_000)
     assert.strictEqual(one.remaining(), 28_500)
-    assert.isTrue(holds.has(one) && line().isHolder("me"))
+    assert.isTrue(holds.has(one) && queue().isHolder("me"))
     assert.deepStrictEqual(dues(), [11_000])
     until(10_999)
     assert.strictEqual(due.size, 0)
@@ -217,7 +217,7 @@ describe("a hold is renewed", () => {
 
 describe("a hold is lost", () => {
   it("at its deadline, for its last failure, with nothing more to come but that it is given back a margin later", () => {
-    const { chores, due, dues, hold, holds, line, told, until } = setup()
+    const { tasks, due, dues, hold, holds, queue, told, until } = setup()
     const one = hold()
     until(29_000)
     one.renewFailed(Faulty.failure("Timeout", "no"))
@@ -231,14 +231,14 @@ describe("a hold is lost", () => {
       { lockId: "foo", ownerId: "me", token: 7, reason: "Expired", detail: "a Timeout made by the test" }
     )
     assert.strictEqual(one.failure("Released"), one.error)
-    assert.deepStrictEqual([one.remaining(), holds.size, due.size, line().isHolder("me")], [0, 0, 0, false])
+    assert.deepStrictEqual([one.remaining(), holds.size, due.size, queue().isHolder("me")], [0, 0, 0, false])
     assert.deepStrictEqual(dues(), [31_000])
     until(30_999)
-    assert.strictEqual(chores.length, 0)
+    assert.strictEqual(tasks.length, 0)
     until(31_000)
-    assert.strictEqual(chores.length, 1)
+    assert.strictEqual(tasks.length, 1)
     one.giveBack()
-    assert.strictEqual(chores.length, 1)
+    assert.strictEqual(tasks.length, 1)
     assert.deepStrictEqual(dues(), [])
   })
 
@@ -286,14 +286,14 @@ describe("a hold is lost", () => {
   })
 
   it("with its layer, which gives it back itself", () => {
-    const { chores, dues, hold } = setup()
+    const { tasks, dues, hold } = setup()
     const one = hold()
     one.giveBack()
-    assert.strictEqual(chores.length, 0, "what is held is not given back")
+    assert.strictEqual(tasks.length, 0, "what is held is not given back")
     one.lose("Closed")
     assert.deepStrictEqual(dues(), [])
     one.giveBack()
-    assert.strictEqual(chores.length, 1)
+    assert.strictEqual(tasks.length, 1)
   })
 
   it.effect("who waits for it, before or after, hears of it; and that it was given back", () =>
@@ -354,63 +354,63 @@ describe("a hold is given back", () => {
 
   it.effect("once, and whoever does it waits for the answer; nothing of it is left", () =>
     Effect.gen(function* () {
-      const { chores, dues, hold, holds, line, releases } = setup()
+      const { tasks, dues, hold, holds, queue, releases } = setup()
       const one = hold()
       const both = yield* Effect.forEach([1, 2], () => Effect.forkChild(one.release))
       yield* Effect.repeat(Effect.yieldNow, { times: 5 })
       assert.deepStrictEqual([one.state, holds.size, releases.length, releases[0]!.limit], ["released", 0, 1, 10_000])
-      assert.isTrue(line().isHolder("me"), "until the storage knows")
+      assert.isTrue(queue().isHolder("me"), "until the storage knows")
       for (const fiber of both) assert.isFalse(yield* ended(fiber))
       releases[0]!.answered(Result.succeed({ _tag: "Released", remaining: 0 }))
       for (const fiber of both) yield* Fiber.join(fiber)
       yield* one.release
-      assert.deepStrictEqual([releases.length, chores.length, dues().length, line().isHolder("me")], [1, 0, 0, false])
+      assert.deepStrictEqual([releases.length, tasks.length, dues().length, queue().isHolder("me")], [1, 0, 0, false])
     })
   )
 
   it.effect("and what is lost is not released again, but its debt is paid at once", () =>
     Effect.gen(function* () {
-      const { blockedUntil, chores, hold, releases } = setup()
+      const { blockedUntil, tasks, hold, releases } = setup()
       const one = hold()
       blockedUntil(29_500)
       yield* one.release
-      assert.deepStrictEqual([one.state, releases.length, chores.length], ["lost", 0, 1])
+      assert.deepStrictEqual([one.state, releases.length, tasks.length], ["lost", 0, 1])
       yield* one.release
-      assert.deepStrictEqual([releases.length, chores.length], [0, 1])
+      assert.deepStrictEqual([releases.length, tasks.length], [0, 1])
     })
   )
 
-  it.effect("a release that fails ends the hold, is known to the line, and is tried on in the background", () =>
+  it.effect("a release that fails ends the hold, is known to the queue, and is tried on in the background", () =>
     Effect.gen(function* () {
-      const { chores, hold, line, releases } = setup()
+      const { tasks, hold, queue, releases } = setup()
       const fiber = yield* Effect.forkChild(hold().release)
       yield* Effect.repeat(Effect.yieldNow, { times: 5 })
-      const kept = line()
+      const kept = queue()
       const error = Faulty.failure("Connection", "unknown")
       releases[0]!.answered(Result.fail(error))
       yield* Fiber.join(fiber)
       assert.strictEqual(kept.outage(1_000, 1_000), error)
-      assert.deepStrictEqual([chores.length, kept.isHolder("me")], [1, false])
+      assert.deepStrictEqual([tasks.length, kept.isHolder("me")], [1, false])
     })
   )
 
   it.effect("one that is answered while a claim of its own may yet arrive is followed up, too", () =>
     Effect.gen(function* () {
-      const { chores, hold, line, releases } = setup()
+      const { tasks, hold, queue, releases } = setup()
       const one = hold()
       one.claimant.unsure = 900
       const fiber = yield* Effect.forkChild(one.release)
       yield* Effect.repeat(Effect.yieldNow, { times: 5 })
-      const kept = line()
+      const kept = queue()
       releases[0]!.answered(Result.succeed({ _tag: "Released", remaining: 0 }))
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual([chores.length, kept.outage(1_000, 1_000)], [1, undefined])
+      assert.deepStrictEqual([tasks.length, kept.outage(1_000, 1_000)], [1, undefined])
     })
   )
 
   it.effect("one that is overdue ends it then, and its late answer ends nothing else", () =>
     Effect.gen(function* () {
-      const { chores, hold, line, releases } = setup()
+      const { tasks, hold, queue, releases } = setup()
       const one = hold()
       const deeper = hold()
       const fiber = yield* Effect.forkChild(one.release)
@@ -418,10 +418,10 @@ describe("a hold is given back", () => {
       const error = Faulty.failure("Timeout", "unknown")
       releases[0]!.overdue(error)
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual([chores.length, line().isHolder("me")], [1, true])
+      assert.deepStrictEqual([tasks.length, queue().isHolder("me")], [1, true])
       releases[0]!.answered(Result.fail(Faulty.failure("Connection", "unknown")))
-      assert.deepStrictEqual([chores.length, line().isHolder("me"), deeper.state], [1, true, "held"])
-      assert.strictEqual(line().outage(1_000, 1_000), error)
+      assert.deepStrictEqual([tasks.length, queue().isHolder("me"), deeper.state], [1, true, "held"])
+      assert.strictEqual(queue().outage(1_000, 1_000), error)
     })
   )
 })

@@ -1,7 +1,7 @@
 /** The lines that are logged, word by word, with hands on the clock: what goes in one line, how much is named, and how often. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
-import type { Alarms } from "../../src/core/alarms.js"
+import type { Timers } from "../../src/core/timers.js"
 import type { Claimant } from "../../src/core/claimant.js"
 import { make, type Signs, type Subject } from "../../src/core/signs.js"
 import type { Timeline } from "../../src/core/timeline.js"
@@ -21,20 +21,20 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
   heard((lines) =>
     Effect.gen(function* () {
       let now = 0
-      const timers: Array<{ readonly due: number; readonly ring: () => void }> = []
+      const waitingTimers: Array<{ readonly due: number; readonly ring: () => void }> = []
       const dues: Array<number> = []
-      const alarms = {
+      const timers = {
         set: (due: number, ring: () => void) => {
           dues.push(due)
-          timers.push({ due, ring })
+          waitingTimers.push({ due, ring })
         }
-      } as unknown as Alarms
-      const signs = yield* make(yield* Effect.clockWith(Effect.succeed), alarms, { now: () => now } as Timeline)
+      } as unknown as Timers
+      const signs = yield* make(yield* Effect.clockWith(Effect.succeed), timers, { now: () => now } as Timeline)
       const until = (end: number) => {
         now = end
-        for (const timer of timers.splice(0)) {
+        for (const timer of waitingTimers.splice(0)) {
           if (timer.due <= now) timer.ring()
-          else timers.push(timer)
+          else waitingTimers.push(timer)
         }
       }
       const said = Effect.andThen(

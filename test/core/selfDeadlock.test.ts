@@ -97,9 +97,9 @@ describe("a hold is one's own", () => {
 describe("who waits perhaps for itself", () => {
   const said = (holds: ReadonlyArray<Held>, at: Place) =>
     heard((lines) => {
-      const chores: Array<Effect.Effect<void>> = []
-      warn({ holds: new Set(holds), chores, worker: { ring: () => {} } } as unknown as Core, "a", at)
-      return Effect.map(Effect.all(chores), () => lines.map(({ level, message }) => `${level} ${message}`))
+      const tasks: Array<Effect.Effect<void>> = []
+      warn({ holds: new Set(holds), tasks, work: { notify: () => {} } } as unknown as Core, "a", at)
+      return Effect.map(Effect.all(tasks), () => lines.map(({ level, message }) => `${level} ${message}`))
     })
 
   it.effect("is told so once, of that lock, if it is still held by the same piece of work", () =>

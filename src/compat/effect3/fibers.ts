@@ -50,7 +50,7 @@ export const setContext = (context: Context.Context<never>, _clock: Clock.Clock)
   effect.FiberRef.set(effect.FiberRef.currentContext, context)
 
 /**
- * The scheduler of fibers that go on within whoever wakes them. Only the first task after a ring is run at once; whatever else they do is scheduled as usual, and so is
+ * The scheduler of fibers that go on within whoever wakes them. Only the first task after a signal is run at once; whatever else they do is scheduled as usual, and so is
  * whatever their children do, which have this scheduler, too.
  */
 class Residents implements Scheduler.Scheduler {
@@ -68,9 +68,9 @@ class Residents implements Scheduler.Scheduler {
     task()
   }
 
-  wake(signal: { readonly ring: () => void }): void {
+  wake(signal: { readonly notify: () => void }): void {
     this.wakes = true
-    signal.ring()
+    signal.notify()
     this.wakes = false
   }
 }

@@ -63,7 +63,7 @@ export const run: Effect.Effect<Run> = Effect.map(Effect.context<never>(), (cont
   return {
     fork,
     forkResident: fork,
-    wake: (signal) => signal.ring(),
+    wake: (signal) => signal.notify(),
     sync: Effect.runSyncWith(context),
     callback: (self, onExit) => runCallback(self, { onExit })
   }

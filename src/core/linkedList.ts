@@ -1,10 +1,10 @@
 /** First in, first out, and out of the middle: all at once, however long it is. (A `Set` looks past all that was deleted at its front to find its first.) */
-export interface Linked {
+export interface Links {
   before: this | undefined
   after: this | undefined
 }
 
-export class Queue<A extends Linked> {
+export class LinkedList<A extends Links> {
   first: A | undefined
   private last: A | undefined
   size = 0

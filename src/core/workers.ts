@@ -12,7 +12,7 @@ import { withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import { type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
-import { Bell } from "./bell.js"
+import { Signal } from "./signal.js"
 
 export interface Job {
   readonly operation: string
@@ -23,8 +23,8 @@ export interface Job {
   readonly ended: (exit: Exit.Exit<any, StorageError>) => void
 }
 
-class Runner {
-  readonly bell = new Bell()
+class Worker {
+  readonly signal = new Signal()
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
   isNew = true
   job: Job | undefined
@@ -53,9 +53,9 @@ const callsInARow = 256
 /** More than these end after their call. */
 const mostIdle = 64
 
-export class Runners {
-  private readonly idle: Array<Runner> = []
-  private readonly busy = new Set<Runner>()
+export class Workers {
+  private readonly idle: Array<Worker> = []
+  private readonly busy = new Set<Worker>()
   private closed = false
   private calls = 0
 
@@ -70,74 +70,74 @@ export class Runners {
     return this.busy.size === 0
   }
 
-  get counts(): { readonly busyRunners: number; readonly idleRunners: number } {
-    return { busyRunners: this.busy.size, idleRunners: this.idle.length }
+  get counts(): { readonly busyWorkers: number; readonly idleWorkers: number } {
+    return { busyWorkers: this.busy.size, idleWorkers: this.idle.length }
   }
 
   /** Starts a job, which may have ended when this returns; the function interrupts it, if it is still running then. */
   start(job: Job): () => void {
-    const runner = this.idle.pop() ?? new Runner()
-    runner.job = job
-    this.busy.add(runner)
-    if (runner.isNew) this.begin(runner)
-    else this.run.wake(runner.bell)
+    const worker = this.idle.pop() ?? new Worker()
+    worker.job = job
+    this.busy.add(worker)
+    if (worker.isNew) this.begin(worker)
+    else this.run.wake(worker.signal)
     return () => {
-      if (runner.job === job) runner.interrupt()
+      if (worker.job === job) worker.interrupt()
     }
   }
 
-  private begin(runner: Runner): void {
-    runner.isNew = false
-    runner.bell.ring()
-    const fiber = this.run.forkResident(withClock(Effect.interruptible(this.loop(runner)), this.clock))
-    runner.runsIn(fiber)
-    // Only an interruption ends a runner before its time.
-    fiber.addObserver((exit) => this.done(runner, exit, false))
+  private begin(worker: Worker): void {
+    worker.isNew = false
+    worker.signal.notify()
+    const fiber = this.run.forkResident(withClock(Effect.interruptible(this.loop(worker)), this.clock))
+    worker.runsIn(fiber)
+    // Only an interruption ends a worker before its time.
+    fiber.addObserver((exit) => this.done(worker, exit, false))
   }
 
   /** Interrupts what runs, of one operation or of all. */
   interrupt(operation: string | undefined): void {
-    for (const runner of this.busy) {
-      if (operation === undefined || runner.job?.operation === operation) runner.interrupt()
+    for (const worker of this.busy) {
+      if (operation === undefined || worker.job?.operation === operation) worker.interrupt()
     }
   }
 
   /** Lets the idle ones end, and the others after their call. */
   close(): void {
     this.closed = true
-    for (const runner of this.idle.splice(0)) runner.interrupt()
+    for (const worker of this.idle.splice(0)) worker.interrupt()
   }
 
-  private loop(runner: Runner): Effect.Effect<void> {
+  private loop(worker: Worker): Effect.Effect<void> {
     let more = true
     return Effect.whileLoop({
       while: () => more,
       body: () =>
-        Effect.flatMap(runner.bell.waitWithin, () => {
-          const { limit, self } = runner.job!
-          const call = limit === runner.limit ? self : Effect.andThen(this.setLimit(runner, limit), self)
+        Effect.flatMap(worker.signal.waitWithin, () => {
+          const { limit, self } = worker.job!
+          const call = limit === worker.limit ? self : Effect.andThen(this.setLimit(worker, limit), self)
           return Effect.exit(++this.calls % callsInARow === 0 ? Effect.andThen(fibers.eventLoop, call) : call)
         }),
       step: (exit) => {
-        more = this.done(runner, exit, true)
+        more = this.done(worker, exit, true)
       }
     })
   }
 
   /** `Effect.provideService` would cost more than the rest of a call, and would do it anew for each. */
-  private setLimit(runner: Runner, limit: number): Effect.Effect<void> {
-    runner.limit = limit
+  private setLimit(worker: Worker, limit: number): Effect.Effect<void> {
+    worker.limit = limit
     return fibers.setContext(Context.add(this.context, Storage.TimeLimit, Duration.millis(limit)), this.clock)
   }
 
-  /** Whether the runner goes on. */
-  private done(runner: Runner, exit: Exit.Exit<unknown, StorageError>, alive: boolean): boolean {
-    const { job } = runner
+  /** Whether the worker goes on. */
+  private done(worker: Worker, exit: Exit.Exit<unknown, StorageError>, alive: boolean): boolean {
+    const { job } = worker
     if (job === undefined) return false
-    runner.job = undefined
-    this.busy.delete(runner)
-    const keep = alive && !runner.doomed && !this.closed && this.idle.length < mostIdle
-    if (keep) this.idle.push(runner)
+    worker.job = undefined
+    this.busy.delete(worker)
+    const keep = alive && !worker.doomed && !this.closed && this.idle.length < mostIdle
+    if (keep) this.idle.push(worker)
     job.ended(exit)
     if (this.busy.size === 0) this.onIdle()
     return keep

@@ -1,32 +1,32 @@
 /**
  * The waiters of this process for one lock, first come, first served: only the head talks to the storage. An owner that holds the lock already, here
- * or as the last answer of the storage said, passes by the line: a reentry that queued behind a waiter for its own release would never end.
+ * or as the last answer of the storage said, skips the queue: a reentry that queued behind a waiter for its own release would never end.
  */
-import { Bell } from "./bell.js"
+import { Signal } from "./signal.js"
 import type { StorageError } from "../LockError.js"
 import type { Place } from "./claimant.js"
-import { Queue } from "./queue.js"
+import { LinkedList } from "./linkedList.js"
 import type { LockRecord } from "../LockRecord.js"
 import { Answers } from "./silence.js"
 import { Turns } from "./turns.js"
 
-export class Ticket {
-  readonly bell = new Bell()
+export class Waiter {
+  readonly signal = new Signal()
   /** Somebody said that trying again may pay. */
   hinted = false
   before: this | undefined
   after: this | undefined
-  /** `shared`: others may have this owner id, too. One that was made for this ticket nobody else has. */
+  /** `shared`: others may have this owner id, too. One that was made for this waiter nobody else has. */
   constructor(
     readonly ownerId: string,
     readonly shared = true
   ) {}
 }
 
-export class Line {
-  private readonly tickets = new Queue<Ticket>()
-  /** Those that may have to pass by the others, by owner. */
-  private readonly byOwner = new Map<string, Set<Ticket>>()
+export class LockQueue {
+  private readonly waiters = new LinkedList<Waiter>()
+  /** Those that may have to skip the others, by owner. */
+  private readonly byOwner = new Map<string, Set<Waiter>>()
   /** Owners that hold the lock in this process, and how often. */
   private readonly holders = new Map<string, number>()
   /** The holder that the storage last named to a waiter. */
@@ -37,7 +37,7 @@ export class Line {
   private streak = 0
   /** It was freed here while others here waited for it: it goes on to them, without regard to other processes for now. */
   private handsOn = false
-  /** Until when the first in line leaves the lock to others. The pause is the line's: who leaves it does not end it. */
+  /** Until when the first in the queue leaves the lock to others. The pause is the queue's: who leaves it does not end it. */
   pausesUntil = Number.NEGATIVE_INFINITY
   private readonly turns = new Turns()
   /** Where the hold of this process was acquired. */
@@ -46,7 +46,7 @@ export class Line {
   private readonly answers = new Answers()
 
   get isEmpty(): boolean {
-    return this.tickets.size === 0 && this.holders.size === 0
+    return this.waiters.size === 0 && this.holders.size === 0
   }
 
   get holder(): LockRecord | undefined {
@@ -54,37 +54,37 @@ export class Line {
   }
 
   /** Whether even its first claim must await the turn of this process: one that has just given the lock back would be faster than all who wait for it. */
-  join(ticket: Ticket, now: number): boolean {
+  join(waiter: Waiter, now: number): boolean {
     const away = this.isEmpty && this.turns.isAway(now)
     if (away) this.turns.begin(now)
-    this.tickets.add(ticket)
-    if (ticket.shared) {
-      const same = this.byOwner.get(ticket.ownerId)
-      if (same === undefined) this.byOwner.set(ticket.ownerId, new Set([ticket]))
-      else same.add(ticket)
+    this.waiters.add(waiter)
+    if (waiter.shared) {
+      const same = this.byOwner.get(waiter.ownerId)
+      if (same === undefined) this.byOwner.set(waiter.ownerId, new Set([waiter]))
+      else same.add(waiter)
     }
     return !away
   }
 
-  leave(ticket: Ticket): void {
-    const wasHead = this.isHead(ticket)
-    this.tickets.delete(ticket)
-    const same = this.byOwner.get(ticket.ownerId)
-    if (same?.delete(ticket) === true && same.size === 0) this.byOwner.delete(ticket.ownerId)
+  leave(waiter: Waiter): void {
+    const wasHead = this.isHead(waiter)
+    this.waiters.delete(waiter)
+    const same = this.byOwner.get(waiter.ownerId)
+    if (same?.delete(waiter) === true && same.size === 0) this.byOwner.delete(waiter.ownerId)
     // Nobody is left to hand it on to: whoever comes next awaits the turn of this process, as everybody who comes.
-    if (this.tickets.size === 0) this.handsOn = false
-    if (wasHead) this.tickets.first?.bell.ring()
+    if (this.waiters.size === 0) this.handsOn = false
+    if (wasHead) this.waiters.first?.signal.notify()
   }
 
-  /** Whether this ticket may ask the storage now. */
-  mayGo(ticket: Ticket): boolean {
-    if (this.holders.size > 0) return this.holders.has(ticket.ownerId)
-    return this.isHead(ticket) || this.named?.ownerId === ticket.ownerId
+  /** Whether this waiter may ask the storage now. */
+  mayGo(waiter: Waiter): boolean {
+    if (this.holders.size > 0) return this.holders.has(waiter.ownerId)
+    return this.isHead(waiter) || this.named?.ownerId === waiter.ownerId
   }
 
-  /** From when on this ticket, which may go, should ask. */
-  due(ticket: Ticket, now: number): number {
-    return this.handsOn || this.holders.size > 0 || this.named?.ownerId === ticket.ownerId ? now : this.turns.due(now)
+  /** From when on this waiter, which may go, should ask. */
+  due(waiter: Waiter, now: number): number {
+    return this.handsOn || this.holders.size > 0 || this.named?.ownerId === waiter.ownerId ? now : this.turns.due(now)
   }
 
   /** Where the hold was acquired that all here wait for. */
@@ -92,7 +92,7 @@ export class Line {
     return this.holders.size > 0 ? this.heldAt : undefined
   }
 
-  /** Whether there is anything to keep when nobody needs this line. */
+  /** Whether there is anything to keep when nobody needs this queue. */
   remembers(now: number): boolean {
     return this.turns.remembers(now)
   }
@@ -130,7 +130,7 @@ export class Line {
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
     this.turns.beaten()
-    if (holder !== undefined) this.ringOwner(holder.ownerId)
+    if (holder !== undefined) this.notifyOwner(holder.ownerId)
   }
 
   claimed(ownerId: string, now: number, place?: Place): void {
@@ -141,9 +141,9 @@ export class Line {
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
     // Who only tries has not waited, though others may.
-    if (this.holders.size === 0 && this.tickets.first?.ownerId === ownerId) this.turns.won()
+    if (this.holders.size === 0 && this.waiters.first?.ownerId === ownerId) this.turns.won()
     this.holders.set(ownerId, (this.holders.get(ownerId) ?? 0) + 1)
-    this.ringOwner(ownerId)
+    this.notifyOwner(ownerId)
   }
 
   /** A hold of this process is about to be given back. */
@@ -159,7 +159,7 @@ export class Line {
     if (this.holders.size > 0) return
     this.heldAt = undefined
     this.freedHere = true
-    this.handsOn = this.tickets.size > 0
+    this.handsOn = this.waiters.size > 0
     this.turns.begin(now)
     this.hint()
   }
@@ -172,25 +172,25 @@ export class Line {
 
   /** Those who may ask the storage should do so soon. */
   hint(): void {
-    const head = this.tickets.first
+    const head = this.waiters.first
     if (head !== undefined) tell(head)
     if (this.named !== undefined) this.byOwner.get(this.named.ownerId)?.forEach(tell)
   }
 
-  ringAll(): void {
-    for (let ticket = this.tickets.first; ticket !== undefined; ticket = ticket.after) ticket.bell.ring()
+  notifyAll(): void {
+    for (let waiter = this.waiters.first; waiter !== undefined; waiter = waiter.after) waiter.signal.notify()
   }
 
-  private isHead(ticket: Ticket): boolean {
-    return this.tickets.first === ticket
+  private isHead(waiter: Waiter): boolean {
+    return this.waiters.first === waiter
   }
 
-  private ringOwner(ownerId: string): void {
-    this.byOwner.get(ownerId)?.forEach((ticket) => ticket.bell.ring())
+  private notifyOwner(ownerId: string): void {
+    this.byOwner.get(ownerId)?.forEach((waiter) => waiter.signal.notify())
   }
 }
 
-const tell = (ticket: Ticket): void => {
-  ticket.hinted = true
-  ticket.bell.ring()
+const tell = (waiter: Waiter): void => {
+  waiter.hinted = true
+  waiter.signal.notify()
 }

@@ -8,7 +8,7 @@ import * as TestClock from "#effect/testing/TestClock"
 import { withClock } from "#effect/clocks"
 import { sleepsForEach } from "#harness/settling"
 import * as FastCheck from "fast-check"
-import * as Alarms from "../../src/core/alarms.js"
+import * as Timers from "../../src/core/timers.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import * as timelines from "../../src/core/timeline.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
@@ -17,13 +17,13 @@ import * as Process from "../support/process.js"
 
 const running = Effect.gen(function* () {
   const timeline: Timeline = timelines.make(yield* Effect.clockWith(Effect.succeed))
-  const alarms = Alarms.make(timeline)
-  yield* Effect.forkScoped(alarms.run)
+  const timers = Timers.make(timeline)
+  yield* Effect.forkScoped(timers.run)
   yield* Effect.yieldNow
-  return { timeline, alarms }
+  return { timeline, timers }
 })
 
-describe("alarms", () => {
+describe("timers", () => {
   const plans = FastCheck.sample(
     FastCheck.array(FastCheck.record({ due: FastCheck.integer({ min: 0, max: 400 }), cancel: FastCheck.boolean() }), {
       maxLength: 200
@@ -33,10 +33,10 @@ describe("alarms", () => {
   for (const [index, plan] of plans.entries()) {
     it.effect(`ring once each, in order of time, never early, and not when cancelled (plan ${index})`, () =>
       Effect.gen(function* () {
-        const { alarms, timeline } = yield* running
+        const { timers, timeline } = yield* running
         const start = timeline.now()
         const rung: Array<readonly [due: number, at: number]> = []
-        const set = plan.map(({ due }) => alarms.set(start + due, () => rung.push([due, timeline.now() - start])))
+        const set = plan.map(({ due }) => timers.set(start + due, () => rung.push([due, timeline.now() - start])))
         plan.forEach(({ cancel }, i) => {
           if (cancel) set[i]!.cancel()
         })
@@ -56,15 +56,15 @@ describe("alarms", () => {
 
   it.effect("one set while the fiber sleeps for a later one rings in time; one set in a callback too", () =>
     Effect.gen(function* () {
-      const { alarms, timeline } = yield* running
+      const { timers, timeline } = yield* running
       const start = timeline.now()
       const rung: Array<number> = []
       const note = () => rung.push(timeline.now() - start)
-      alarms.set(start + 900, note)
+      timers.set(start + 900, note)
       yield* TestClock.adjust("100 millis")
-      alarms.set(start + 150, () => {
+      timers.set(start + 150, () => {
         note()
-        alarms.set(start + 170, note)
+        timers.set(start + 170, note)
       })
       yield* TestClock.adjust("2 seconds")
       assert.deepStrictEqual(rung, [150, 170, 900])
@@ -73,12 +73,12 @@ describe("alarms", () => {
 
   it.effect("a callback that throws stops nothing", () =>
     Effect.gen(function* () {
-      const { alarms, timeline } = yield* running
+      const { timers, timeline } = yield* running
       let rung = false
-      alarms.set(timeline.now() + 10, () => {
+      timers.set(timeline.now() + 10, () => {
         throw new Error("made by the test")
       })
-      alarms.set(timeline.now() + 20, () => {
+      timers.set(timeline.now() + 20, () => {
         rung = true
       })
       yield* TestClock.adjust("30 millis")
@@ -88,9 +88,9 @@ describe("alarms", () => {
 
   it.effect("the cancelled do not pile up", () =>
     Effect.gen(function* () {
-      const { alarms, timeline } = yield* running
+      const { timers, timeline } = yield* running
       const before = process.memoryUsage().heapUsed
-      for (let i = 0; i < 500_000; i++) alarms.set(timeline.now() + 3_600_000, () => {}).cancel()
+      for (let i = 0; i < 500_000; i++) timers.set(timeline.now() + 3_600_000, () => {}).cancel()
       // Half a million entries would be some 40 MB.
       assert.isBelow(process.memoryUsage().heapUsed - before, 30_000_000)
     })
@@ -142,9 +142,9 @@ describe("alarms", () => {
         }
       })
       const timeline = timelines.make(clock)
-      const alarms = Alarms.make(timeline)
-      yield* Effect.forkScoped(withClock(alarms.run, clock))
-      alarms.set(timeline.now() + 3_600_000, () => {})
+      const timers = Timers.make(timeline)
+      yield* Effect.forkScoped(withClock(timers.run, clock))
+      timers.set(timeline.now() + 3_600_000, () => {})
       yield* Deferred.await(woken)
       assert.isAtMost(Math.max(...longest), 1000)
     }).pipe(Effect.scoped)

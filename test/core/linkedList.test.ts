@@ -1,8 +1,8 @@
-/** The queue of those who wait, and the two clocks of a process, at their edges. */
+/** The list of those who wait, and the two clocks of a process, at their edges. */
 import { assert, describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
 import * as clocks from "#effect/clocks"
-import { Queue } from "../../src/core/queue.js"
+import { LinkedList } from "../../src/core/linkedList.js"
 import * as Timeline from "../../src/core/timeline.js"
 
 class Item {
@@ -11,43 +11,43 @@ class Item {
   constructor(readonly name: string) {}
 }
 
-describe("a queue", () => {
+describe("a linked list", () => {
   const setup = () => {
-    const queue = new Queue<Item>()
+    const list = new LinkedList<Item>()
     const [a, b, c] = ["a", "b", "c"].map((name) => new Item(name)) as [Item, Item, Item]
-    for (const item of [a, b, c]) queue.add(item)
+    for (const item of [a, b, c]) list.add(item)
     const names = () => {
       const all: Array<string> = []
-      for (let item = queue.first; item !== undefined; item = item.after) all.push(item.name)
-      return [...all, queue.size]
+      for (let item = list.first; item !== undefined; item = item.after) all.push(item.name)
+      return [...all, list.size]
     }
-    return { queue, a, b, c, names }
+    return { list, a, b, c, names }
   }
 
   it("keeps each once, in the order in which they came", () => {
-    const { a, b, c, names, queue } = setup()
-    for (const item of [a, b, c]) queue.add(item)
+    const { a, b, c, names, list } = setup()
+    for (const item of [a, b, c]) list.add(item)
     assert.deepStrictEqual(names(), ["a", "b", "c", 3])
     assert.deepStrictEqual(
-      [a, b, c, new Item("d")].map((item) => queue.has(item)),
+      [a, b, c, new Item("d")].map((item) => list.has(item)),
       [true, true, true, false]
     )
   })
 
   it("lets go of the first, the last and any other, once", () => {
-    const { a, b, c, names, queue } = setup()
-    queue.delete(b)
-    queue.delete(b)
+    const { a, b, c, names, list } = setup()
+    list.delete(b)
+    list.delete(b)
     assert.deepStrictEqual(names(), ["a", "c", 2])
-    queue.delete(c)
-    queue.add(b)
+    list.delete(c)
+    list.add(b)
     assert.deepStrictEqual(names(), ["a", "b", 2])
-    queue.delete(a)
-    queue.delete(new Item("never in it"))
+    list.delete(a)
+    list.delete(new Item("never in it"))
     assert.deepStrictEqual(names(), ["b", 1])
-    queue.delete(b)
+    list.delete(b)
     assert.deepStrictEqual(names(), [0])
-    queue.add(c)
+    list.add(c)
     assert.deepStrictEqual(names(), ["c", 1])
   })
 })

@@ -4,17 +4,17 @@
  */
 import * as Effect from "#effect/Effect"
 import { beforeSleep } from "#effect/fibers"
-import { Bell } from "./bell.js"
+import { Signal } from "./signal.js"
 import type { Timeline } from "./timeline.js"
 
-export interface Alarm {
+export interface Timer {
   readonly cancel: () => void
 }
 
-export interface Alarms {
-  /** Calls `ring` once the timeline has reached `due`. */
-  readonly set: (due: number, ring: () => void) => Alarm
-  /** How many are set, and neither rung nor cancelled. */
+export interface Timers {
+  /** Calls `callback` once the timeline has reached `due`. */
+  readonly set: (due: number, callback: () => void) => Timer
+  /** How many are set, and neither due nor cancelled. */
   readonly pending: () => number
   /** Never ends. */
   readonly run: Effect.Effect<never>
@@ -22,7 +22,7 @@ export interface Alarms {
 
 interface Entry {
   readonly due: number
-  ring: (() => void) | undefined
+  callback: (() => void) | undefined
 }
 
 /**
@@ -31,14 +31,14 @@ interface Entry {
  */
 const longestSleep = 1000
 
-export const make = (timeline: Timeline): Alarms => {
+export const make = (timeline: Timeline): Timers => {
   let heap: Array<Entry> = []
   let cancelled = 0
   let wakeAt = Number.POSITIVE_INFINITY
   let used = false
   let jumps = 0
   let setting = false
-  const bell = new Bell()
+  const signal = new Signal()
 
   const up = (index: number): void => {
     const entry = heap[index]!
@@ -79,40 +79,40 @@ export const make = (timeline: Timeline): Alarms => {
     up(heap.length - 1)
   }
 
-  /** Most alarms are cancelled long before they are due; they must not pile up. */
+  /** Most timers are cancelled long before they are due; they must not pile up. */
   const compact = (): void => {
-    const live = heap.filter((entry) => entry.ring !== undefined)
+    const live = heap.filter((entry) => entry.callback !== undefined)
     heap = []
     cancelled = 0
     live.forEach(push)
   }
 
-  const ringDue = (): number => {
+  const runDue = (): number => {
     let now = timeline.now()
-    // Who sets an alarm has not finished what it does.
+    // Who sets a timer has not finished what it does.
     if (setting) return now
-    while (heap.length > 0 && (heap[0]!.ring === undefined || heap[0]!.due <= now)) {
-      const { ring } = pop()
-      if (ring === undefined) cancelled--
+    while (heap.length > 0 && (heap[0]!.callback === undefined || heap[0]!.due <= now)) {
+      const { callback } = pop()
+      if (callback === undefined) cancelled--
       else {
-        ring()
+        callback()
         now = timeline.now()
       }
     }
     return now
   }
 
-  /** No sleep is spent on what is set and cancelled again while what was just rung for is done. */
+  /** No sleep is spent on what is set and cancelled again while what was just called is done. */
   const settled = timeline.isMovedByHand
     ? Effect.suspend(() => {
-        ringDue()
-        return Effect.map(beforeSleep, () => bell.silence())
+        runDue()
+        return Effect.map(beforeSleep, () => signal.clear())
       })
     : Effect.void
 
   return {
-    set: (due, ring) => {
-      const entry: Entry = { due, ring }
+    set: (due, callback) => {
+      const entry: Entry = { due, callback }
       push(entry)
       used = true
       // After a jump the sleep goes on by a clock that stood still meanwhile.
@@ -121,13 +121,13 @@ export const make = (timeline: Timeline): Alarms => {
         wakeAt = Math.min(due, wakeAt)
         // On Effect 4 the next sleep begins within: so a test clock that is moved right after this knows of it.
         setting = true
-        bell.ring()
+        signal.notify()
         setting = false
       }
       return {
         cancel: () => {
-          if (entry.ring === undefined) return
-          entry.ring = undefined
+          if (entry.callback === undefined) return
+          entry.callback = undefined
           if (++cancelled > 64 && cancelled > heap.length / 2) compact()
         }
       }
@@ -136,9 +136,9 @@ export const make = (timeline: Timeline): Alarms => {
     run: settled
       .pipe(
         Effect.flatMap(() => {
-          const now = ringDue()
+          const now = runDue()
           jumps = timeline.jumps()
-          // After a use it stays awake for a while though nothing is due, so that the next alarm, which is seldom nearer, need not wake it.
+          // After a use it stays awake for a while though nothing is due, so that the next timer, which is seldom nearer, need not wake it.
           const idle = heap.length === 0 && (!used || timeline.isMovedByHand)
           used = false
           const longest = timeline.isMovedByHand ? Number.POSITIVE_INFINITY : longestSleep
@@ -147,12 +147,12 @@ export const make = (timeline: Timeline): Alarms => {
             : Math.min(longest, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
           wakeAt = now + wait
           return idle
-            ? bell.waitWithin
-            : Effect.raceFirst(wait > 0 ? Effect.sleep(Math.ceil(wait)) : Effect.yieldNow, bell.waitWithin)
+            ? signal.waitWithin
+            : Effect.raceFirst(wait > 0 ? Effect.sleep(Math.ceil(wait)) : Effect.yieldNow, signal.waitWithin)
         })
       )
       .pipe(
-        Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: an alarm failed", defect)),
+        Effect.catchDefect((defect) => Effect.logError("effect-storage-lock: a timer failed", defect)),
         Effect.forever
       )
   }
