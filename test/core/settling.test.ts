@@ -57,7 +57,7 @@ const over = (
               return self
             }
           },
-          lines: { isHolder: (key: string, owner: string) => key === "foo" && owner === holds.by },
+          queues: { isHolder: (key: string, owner: string) => key === "foo" && owner === holds.by },
           signs: {
             wallClock: () => 0,
             unreleased: () => void told.push(`unreleased ${Math.round(now())}`),
