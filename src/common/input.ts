@@ -42,12 +42,33 @@ export const textFault = (text: unknown): string | undefined =>
           ? "a string with a lone surrogate"
           : undefined
 
+const units: ReadonlySet<string> = new Set([
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+])
+
+/** Effect 4 takes an object of parts, too, and passes over names that it does not know: `{ second: 5 }` is zero. */
+const hasParts = (value: object): boolean => {
+  const parts = Object.entries(value).filter(([, part]) => part !== undefined)
+  return parts.length > 0 && parts.every(([unit, part]) => units.has(unit) && (part as number) >= 0)
+}
+
 /** Milliseconds, or `undefined` for what is no duration. `Duration.fromInputUnsafe` makes zero of NaN and of what is negative: here they are nonsense. */
 const millisOf = (value: unknown): number | undefined => {
   if (typeof value === "number" && !(value >= 0)) return undefined
   if (typeof value === "bigint" && value < 0n) return undefined
   if (typeof value === "string" && value.trim().startsWith("-")) return undefined
-  if (Array.isArray(value) && !value.every((part) => part >= 0)) return undefined
+  if (Array.isArray(value)) {
+    if (!value.every((part) => part >= 0)) return undefined
+  } else if (typeof value === "object" && value !== null && !Duration.isDuration(value) && !hasParts(value)) {
+    return undefined
+  }
   return Option.getOrUndefined(Option.map(Duration.fromInput(value as Duration.Input), Duration.toMillis))
 }
 

@@ -64,7 +64,27 @@ describe("a duration", () => {
   })
 
   it("is none where it is nonsense, which Effect would take for zero", () => {
-    for (const value of [Number.NaN, -1, -1n, "-1 seconds", "  -1 seconds", [-1, 0], [0, -1], "soon", null, {}, true])
+    const parts = [
+      {},
+      { second: 5 },
+      { seconds: 5, minute: 1 },
+      { seconds: -1 },
+      { seconds: Number.NaN },
+      { hours: undefined }
+    ]
+    for (const value of [
+      Number.NaN,
+      -1,
+      -1n,
+      "-1 seconds",
+      "  -1 seconds",
+      [-1, 0],
+      [0, -1],
+      "soon",
+      null,
+      true,
+      ...parts
+    ])
       assert.instanceOf(millis(value), InvalidOptions, String(value))
   })
 
