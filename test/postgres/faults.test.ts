@@ -195,6 +195,13 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         const admin = yield* connected(url)
         const locker = yield* connected(url)
         yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
+        const waiting = Effect.map(
+          ask(
+            admin,
+            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+          ),
+          ([{ n }]) => n as number
+        )
         let most = 0
         for (let round = 0; round < 12; round++) {
           yield* Effect.forEach(
@@ -203,15 +210,16 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
               Effect.exit(Effect.provideService(claim(storage, id, "me"), Storage.TimeLimit, Duration.millis(150))),
             { concurrency: 4 }
           )
-          const [{ n }] = yield* ask(
-            admin,
-            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-          )
-          most = Math.max(most, n)
+          most = Math.max(most, yield* waiting)
         }
         assert.isAtLeast(most, 1)
-        // Those that are given up are stopped: not even so many again as the pool has.
-        assert.isAtMost(most, size)
+        // Those that are given up are stopped, or left to themselves: at most so many again as the pool has, where the server is slow to stop them.
+        assert.isAtMost(most, 2 * size)
+        yield* waiting.pipe(
+          Effect.delay("20 millis"),
+          Effect.repeat({ until: (n) => n === 0 }),
+          Effect.timeout("1 minute")
+        )
         yield* ask(locker, "COMMIT")
         assert.strictEqual((yield* Effect.retry(claim(storage, "b", "me"), { times: 20 }))._tag, "Claimed")
       })
