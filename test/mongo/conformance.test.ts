@@ -2,31 +2,18 @@
  * MongoStorage keeps every promise: by compare-and-set on mongo-java-server, which speaks the protocol and knows no update pipelines; and in every way on a real
  * MongoDB, if `EFFECT_STORAGE_LOCK_MONGO_URL` names one. There is none to be fetched, so without it the pipelines are only evaluated, in `mongoPipelines.test.ts`.
  */
-import { afterAll, beforeAll, describe, it } from "#effect/vitest"
+import { describe, it } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "#effect/Scope"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Mongo from "../harness/mongo.js"
 import * as Proxy from "../harness/proxy.js"
+import { resource } from "../harness/resource.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
-
-/** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
-  const scope = Effect.runSync(Scope.make())
-  let made: Option.Option<A> = Option.none()
-  beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  return () => Option.getOrThrow(made)
-}
 
 const shiftClient = Conformance.shiftDate
 

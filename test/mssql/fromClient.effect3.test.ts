@@ -15,6 +15,7 @@ import { describeServer } from "../harness/server.js"
 import * as Tds from "../harness/tds.js"
 import * as Locks from "../harness/tdsLocks.js"
 import { claim, refused } from "../support/tdsStorage.js"
+import { rolledBack } from "../support/rolledBack.js"
 
 const clientOf = (url: string, maxConnections: number) => {
   const { authentication, options, server } = Mssql.config(url)
@@ -46,18 +47,7 @@ await describeServer(
         hooks: {
           shiftClient: Conformance.shiftDate,
           inTransaction: (effect) =>
-            Effect.suspend(() => {
-              const sql = Context.get(client(), MssqlClient.MssqlClient)
-              return effect.pipe(
-                Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-                sql.withTransaction,
-                Effect.catchIf(
-                  (error): error is { readonly rolledBackWith: any } =>
-                    typeof error === "object" && error !== null && "rolledBackWith" in error,
-                  ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
-                )
-              )
-            })
+            Effect.suspend(() => rolledBack(Context.get(client(), MssqlClient.MssqlClient).withTransaction, effect))
         }
       })
     })

@@ -16,6 +16,7 @@ import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import * as Failover from "../support/mysqlFailover.js"
 import { claim, hold } from "../support/mysqlFailover.js"
+import { rolledBack } from "../support/rolledBack.js"
 
 const shiftClient = Conformance.shiftDate
 
@@ -36,18 +37,7 @@ await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8")
       hooks: {
         shiftClient,
         inTransaction: (effect) =>
-          Effect.suspend(() => {
-            const sql = Context.get(client(), MysqlClient.MysqlClient)
-            return effect.pipe(
-              Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-              sql.withTransaction,
-              Effect.catchIf(
-                (error): error is { readonly rolledBackWith: any } =>
-                  typeof error === "object" && error !== null && "rolledBackWith" in error,
-                ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
-              )
-            )
-          })
+          Effect.suspend(() => rolledBack(Context.get(client(), MysqlClient.MysqlClient).withTransaction, effect))
       }
     })
   })

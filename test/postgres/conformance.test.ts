@@ -1,32 +1,20 @@
 /** PostgreSQL keeps every promise: over a pool of its own, over the program's client, and over compare-and-set. */
 import { PgClient } from "@effect/sql-pg"
-import { afterAll, beforeAll, describe } from "#effect/vitest"
+import { describe } from "#effect/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "#effect/Scope"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Postgres from "../harness/postgres.js"
 import * as Shared from "../harness/shared.js"
 import * as Proxy from "../harness/proxy.js"
+import { resource } from "../harness/resource.js"
 import { describeServer } from "../harness/server.js"
 import * as NotifyQueue from "../support/notifyQueue.js"
-
-/** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
-  const scope = Effect.runSync(Scope.make())
-  let made: Option.Option<A> = Option.none()
-  beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  return () => Option.getOrThrow(made)
-}
+import { rolledBack } from "../support/rolledBack.js"
 
 const shiftClient = Conformance.shiftDate
 
@@ -70,18 +58,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
       hooks: {
         shiftClient,
         inTransaction: (effect) =>
-          Effect.suspend(() => {
-            const sql = Context.get(client(), PgClient.PgClient)
-            return effect.pipe(
-              Effect.flatMap((value) => Effect.fail({ rolledBackWith: value })),
-              sql.withTransaction,
-              Effect.catchIf(
-                (error): error is { readonly rolledBackWith: any } =>
-                  typeof error === "object" && error !== null && "rolledBackWith" in error,
-                ({ rolledBackWith }) => Effect.succeed(rolledBackWith)
-              )
-            )
-          })
+          Effect.suspend(() => rolledBack(Context.get(client(), PgClient.PgClient).withTransaction, effect))
       }
     })
   })

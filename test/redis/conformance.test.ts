@@ -1,30 +1,16 @@
 /** Redis keeps every promise: over a connection of its own, by the program's client, and over compare-and-set. Valkey and a Cluster: `redisReleases.test.ts`. */
-import { afterAll, beforeAll } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "#effect/Scope"
 import { Redis as Client } from "ioredis"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Proxy from "../harness/proxy.js"
 import * as Redis from "../harness/redis.js"
+import { resource } from "../harness/resource.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
-
-/** What a suite needs is made when it runs, and goes when it has run. */
-const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
-  const scope = Effect.runSync(Scope.make())
-  let made: Option.Option<A> = Option.none()
-  beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-  return () => Option.getOrThrow(made)
-}
 
 const shiftClient = Conformance.shiftDate
 

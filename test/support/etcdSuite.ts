@@ -1,26 +1,16 @@
 /** The whole conformance suite on one server of etcd, over a link that fails. */
-import { afterAll, beforeAll } from "#effect/vitest"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
-import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Scope from "#effect/Scope"
+import type * as Scope from "#effect/Scope"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Etcd from "../harness/etcd.js"
 import * as Proxy from "../harness/proxy.js"
+import * as shared from "../harness/resource.js"
 
-/** What a suite needs is made when it runs, and goes when it has run. */
-export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => {
-  const scope = Effect.runSync(Scope.make())
-  let made: Option.Option<A> = Option.none()
-  beforeAll(async () => {
-    made = Option.some(await Effect.runPromise(Scope.provide(make, scope)))
-  })
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
-  return () => Option.getOrThrow(made)
-}
+/** A server of etcd ends within a minute. */
+export const resource = <A, E>(make: Effect.Effect<A, E, Scope.Scope>): (() => A) => shared.resource(make, 60_000)
 
 /** The alarm of a full database, raised by hand: etcd refuses the same as if it were full. */
 export const refuseWrites =
