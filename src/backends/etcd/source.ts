@@ -117,7 +117,8 @@ const asking = (ask: (operation: string) => Effect.Effect<Reach, StorageError>):
   const one = Semaphore.makeUnsafe(1)
   let last: { readonly began: number; readonly reach: Reach } | undefined
   const anew = (operation: string) =>
-    Effect.suspend(() => {
+    // Those who come in the same turn are told by this question, too: it begins after the last of them.
+    Effect.flatMap(Effect.yieldNow, () => {
       const began = performance.now()
       return Effect.map(ask(operation), (reach) => {
         last = { began, reach }
