@@ -9,6 +9,7 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { buildSync } from "esbuild"
 import * as Etcd from "../test/harness/etcd.js"
 import * as Mongo from "../test/harness/mongo.js"
 import * as Mysql from "../test/harness/mysql.js"
@@ -134,6 +135,20 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   }
   if (consumer.runs) {
     step(`${title}: runs`, () => run(process.execPath, ["nodenext/main.js"], project, consumer.env))
+    step(`${title}: is bundled without a warning, its driver left outside, and runs`, () => {
+      const { warnings } = buildSync({
+        absWorkingDir: project,
+        entryPoints: ["main.ts"],
+        outfile: "bundled.mjs",
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        external: [...consumer.needs],
+        logLevel: "silent"
+      })
+      if (warnings.length > 0) throw new Error(warnings.map(({ text }) => text).join("\n"))
+      run(process.execPath, ["bundled.mjs"], project, consumer.env)
+    })
   }
 }
 
