@@ -41,6 +41,7 @@ export class Hold implements Held {
   renewing = false
   error: LockLost | undefined
   private readonly whenLost = new Outcome<never, LockLost>()
+  private guards: Set<(error: LockLost) => void> | undefined
   private answered = false
   private readonly whenAnswered: Array<() => void> = []
   private lastFailure: StorageError | undefined
@@ -97,6 +98,13 @@ export class Hold implements Held {
     return this.whenLost.wait
   }
 
+  /** Tells of the loss, at once if it is lost already; returns what takes that back. */
+  onLost(tell: (error: LockLost) => void): () => void {
+    if (this.error !== undefined) tell(this.error)
+    else (this.guards ??= new Set()).add(tell)
+    return () => void this.guards?.delete(tell)
+  }
+
   failure(reason: LostReason = "Released", detail?: string): LockLost {
     const { lockId, ownerId } = this.claimant
     return this.error ?? new LockLost({ lockId, ownerId, token: this.record.token, reason, detail })
@@ -150,19 +158,21 @@ export class Hold implements Held {
   /** Final, even if the storage would still renew it. */
   lose(reason: LostReason, detail = reason === "Expired" ? this.lastFailure?.message : undefined): void {
     if (this.state !== "held") return
+    const { claimant, core } = this
     this.end("lost")
     this.error = this.failure(reason, detail)
     // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
     this.owesRelease = true
+    core.signs.lost(this, reason, this.error.detail)
+    core.queues.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
+    core.queues.tidy(claimant.key, core.timeline.now())
+    if (reason !== "Closed") {
+      const now = core.timeline.now()
+      const end = reason === "HeldTooLong" ? Math.max(now, this.deadline) : now
+      core.timers.set(end + this.options.margin, () => this.giveBack())
+    }
     this.whenLost.done(Exit.fail(this.error))
-    this.core.signs.lost(this, reason, this.error.detail)
-    this.core.queues.of(this.claimant.key).ended(this.claimant.ownerId, this.core.timeline.now())
-    this.core.queues.tidy(this.claimant.key, this.core.timeline.now())
-    if (reason === "Closed") return
-    const now = this.core.timeline.now()
-    this.core.timers.set((reason === "HeldTooLong" ? Math.max(now, this.deadline) : now) + this.options.margin, () =>
-      this.giveBack()
-    )
+    this.guards?.forEach((tell) => tell(this.error!))
   }
 
   /** Gives back what was lost, once its body has ended or had time to. */

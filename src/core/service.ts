@@ -91,7 +91,7 @@ class HeldLock implements Lock {
       // Not only a race: when its caller is interrupted, a race leaves behind what it raced, and the lock would be released while the body still ends.
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(fibers.fork(restore(self)), (body) =>
-          Effect.flatMap(Effect.exit(restore(Effect.raceFirst(Fiber.await(body), this.hold.lost))), (first) =>
+          Effect.flatMap(Effect.exit(restore(this.endOf(body))), (first) =>
             Exit.isSuccess(first)
               ? this.ended(body, first.value)
               : Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>
@@ -106,6 +106,19 @@ class HeldLock implements Lock {
         )
       )
     )
+
+  /** Of a body, or the loss of the lock, whichever is first. A race would make two fibers more. */
+  private endOf<A, E>(body: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>, LockLost> {
+    return Effect.callback((resume) => {
+      // In a turn of its own: it may be the body itself that notices, and it cannot be interrupted within.
+      const forget = this.hold.onLost((error) => resume(fibers.inTurn(Effect.fail(error))))
+      body.addObserver((exit) => {
+        forget()
+        resume(Effect.succeed(exit))
+      })
+      return Effect.sync(forget)
+    })
+  }
 
   /** The end of a body that was not stopped. */
   private ended<A, E>(body: Fiber.Fiber<A, E>, exit: Exit.Exit<A, E>): Effect.Effect<A, E | LockLost> {
