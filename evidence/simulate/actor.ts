@@ -61,14 +61,15 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
     const lockId = `lock${action.lock}`
     let body: string | undefined
 
-    const look = (lock: Lock) => {
+    const look = (lock: Lock, body: boolean) => {
       const left = lock.unsafeRemainingMillis()
       record({
         type: "look",
         t: world.now,
         p,
         hold: lock.holdId,
-        until: left > 0 ? machine.trueTimeIn(left) : world.now
+        until: left > 0 ? machine.trueTimeIn(left) : world.now,
+        body
       })
       return left > 0
     }
@@ -92,9 +93,9 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
           token: lock.token,
           until: machine.trueTimeIn(Math.max(0, left))
         })
-        stage.resource.enter(lockId, lock.holdId, machine, () => look(lock))
+        stage.resource.enter(lockId, lock.holdId, machine, () => look(lock, false))
         for (let i = 0; i < action.looks; i++) {
-          if (look(lock)) resource.write(stage, lockId, lock)
+          if (look(lock, true)) resource.write(stage, lockId, lock)
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
@@ -111,7 +112,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
             )
           }
         }
-        look(lock)
+        look(lock, true)
         if (action.releasesEarly) {
           ended(lock)
           yield* lock.release
@@ -190,7 +191,8 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       owner: action.owner,
       wait,
       timeout: wait ? action.timeout : undefined,
-      within
+      within,
+      guarded: action.kind !== "acquire" && action.kind !== "try"
     })
     return use().pipe(
       Effect.onExit((exit) =>

@@ -32,6 +32,7 @@ export const properties: Readonly<Record<string, Property>> = {
   calm: service.calm,
   swift: service.swift,
   result: service.result,
+  stopped: service.stopped,
   prompt: service.prompt,
   order: service.order,
   progress: service.progress,

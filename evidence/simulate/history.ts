@@ -12,6 +12,8 @@ export type Event =
       readonly wait: boolean
       readonly timeout: number | undefined
       readonly within: number | undefined
+      /** The loss of the lock stops its body. */
+      readonly guarded?: boolean | undefined
     }
   /** It has the lock, and is told that it has it until `until`. */
   | {
@@ -25,8 +27,15 @@ export type Event =
       readonly token: number
       readonly until: number
     }
-  /** It asked how long it surely has the lock. */
-  | { readonly type: "look"; readonly t: number; readonly p: string; readonly hold: string; readonly until: number }
+  /** It asked how long it surely has the lock. `body`: it was the body itself that asked, in the midst of its work. */
+  | {
+      readonly type: "look"
+      readonly t: number
+      readonly p: string
+      readonly hold: string
+      readonly until: number
+      readonly body?: boolean | undefined
+    }
   /** Its body is over; the release begins. */
   | { readonly type: "end"; readonly t: number; readonly p: string; readonly hold: string }
   | { readonly type: "lost"; readonly t: number; readonly p: string; readonly hold: string; readonly reason: string }

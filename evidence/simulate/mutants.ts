@@ -385,8 +385,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "lost-at-once-given-back",
     "a lost hold is released at its deadline, while its body ends",
     "core/hold.ts",
-    'if (reason === "Closed") return\n    const now',
-    'return reason === "Closed" ? undefined : this.giveBack()\n    const now'
+    "core.timers.set(end + this.options.margin, () => this.giveBack())",
+    "this.giveBack()"
   ),
   mutant(
     "loss-not-told",
@@ -394,6 +394,13 @@ export const mutants: ReadonlyArray<Mutant> = [
     "core/hold.ts",
     "this.whenLost.done(Exit.fail(this.error))",
     "void this.whenLost"
+  ),
+  mutant(
+    "body-outlives-loss",
+    "a guarded body is not stopped when its lock is lost",
+    "core/hold.ts",
+    "this.guards?.forEach((tell) => tell(this.error!))",
+    "void this.guards"
   ),
   mutant(
     "closing-leaves-fibers",

@@ -84,6 +84,22 @@ export const result: Property = function* (history, _rules, facts) {
   }
 }
 
+/** The loss of a lock stops the body that has it, where that was asked for. */
+export const stopped: Property = function* (history, rules, facts) {
+  const guarded = new Set<number>()
+  const lost = new Map<string, number>()
+  for (const [index, event] of history.entries()) {
+    if (event.type === "want" && event.guarded === true) guarded.add(event.n)
+    if (event.type === "lost") lost.set(event.hold, event.t)
+    if (event.type !== "look" || event.body !== true) continue
+    const since = lost.get(event.hold)
+    const hold = facts.holds.get(event.hold)
+    if (since === undefined || hold === undefined || !guarded.has(hold.got.n)) continue
+    const due = facts.excuse(event.p, since, since + 3) + (rules.slack ?? 0)
+    if (event.t > due) yield [index, `the body of ${event.hold} goes on after its loss at ${since.toFixed(1)}`]
+  }
+}
+
 const wasTold = (history: ReadonlyArray<Of<"lost"> | { readonly type: string }>, hold: string, by: number): boolean =>
   history.some((event) => event.type === "lost" && (event as Of<"lost">).hold === hold && (event as Of<"lost">).t <= by)
 

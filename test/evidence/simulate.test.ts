@@ -261,6 +261,16 @@ const bad: ReadonlyArray<readonly [property: string, what: string, history: Hist
     "the failure of a release stands in for the result",
     [want(1, 0), got(1, 1, "x", 5, 900), end(5, 1), done(6, 1, "ok", "StorageError Timeout")]
   ],
+  [
+    "stopped",
+    "a body goes on though its lock is lost",
+    [
+      want(1, 0, { guarded: true }),
+      got(1, 1, "x", 5, 900),
+      { type: "lost", t: 20, p: "p1", hold: "h1", reason: "Forced" },
+      { type: "look", t: 40, p: "p1", hold: "h1", until: 40, body: true }
+    ]
+  ],
   ["result", "something dies", [want(1, 0), done(6, 1, undefined, "died: oops")]],
   [
     "prompt",
