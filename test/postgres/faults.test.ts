@@ -9,6 +9,7 @@ import * as Net from "node:net"
 import Pg from "pg"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as Storage from "../../src/Storage.js"
+import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import { ask, connected } from "../support/pgClient.js"
@@ -225,6 +226,39 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       })
     )
   }
+
+  it.live("a statement that reaches the server after it was given up is stopped there", () =>
+    Effect.gen(function* () {
+      const url = yield* server.freshDatabase
+      const proxy = yield* Proxy.make(server)
+      const { storage } = yield* PostgresStorage.make({
+        url: Redacted.make(proxy.url(url)),
+        pooler: true,
+        notify: false
+      })
+      yield* claim(storage, "a", "me")
+      const admin = yield* connected(url)
+      const locker = yield* connected(url)
+      yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
+      const waiting = Effect.map(
+        ask(
+          admin,
+          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ),
+        ([{ n }]) => n as number
+      ).pipe(Effect.delay("20 millis"))
+      // Nor can the server be asked to stop it, until it has begun.
+      yield* proxy.hang(true)
+      yield* proxy.refuse(true)
+      const limited = Effect.provideService(claim(storage, "b", "me"), Storage.TimeLimit, Duration.millis(150))
+      assert.strictEqual((yield* Effect.flip(limited)).reason, "Timeout")
+      yield* proxy.hang(false)
+      yield* Effect.repeat(waiting, { until: (n) => n === 1 }).pipe(Effect.timeout("1 minute"))
+      yield* proxy.refuse(false)
+      yield* Effect.repeat(waiting, { until: (n) => n === 0 }).pipe(Effect.timeout("1 minute"))
+      yield* ask(locker, "COMMIT")
+    })
+  )
 
   it.live("rows that row-level security hides do not look free", () =>
     Effect.gen(function* () {

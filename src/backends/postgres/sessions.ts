@@ -51,6 +51,9 @@ const quietly = (act: () => void): void => {
   }
 }
 
+/** When the server is asked again, in milliseconds after the first answer was due. */
+const stopAgain = [0, 1_000, 5_000, 20_000]
+
 export const make = ({ canStop, longest, spare }: Options): shared.Sessions<Pg.PoolClient> => {
   const drop = (client: Pg.PoolClient) => quietly(() => client.release(true))
   return shared.make({
@@ -62,6 +65,9 @@ export const make = ({ canStop, longest, spare }: Options): shared.Sessions<Pg.P
     },
     leave: (client, _, gone) => {
       drop(client)
+      // A request that comes before the session has begun its statement stops nothing.
+      if (canStop(client))
+        for (const millis of stopAgain) setTimeout(() => quietly(() => cancel(client)), millis).unref()
       setTimeout(gone, longest).unref()
     },
     drop
