@@ -406,7 +406,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "closing-leaves-fibers",
     "closing the layer does not end the workers",
     "core/calls.ts",
-    "workers.interrupt(undefined)\n      workers.close()",
-    "workers.interrupt(undefined)"
+    "direct.stop(undefined)\n      workers.close()",
+    "direct.stop(undefined)"
   )
 ]

@@ -5,7 +5,7 @@ import type { ClaimOutcome } from "../LockRecord.js"
 import { odd } from "./answers.js"
 import type { Answer } from "./calls.js"
 import type { Claimant } from "./claimant.js"
-import type { Core } from "./core.js"
+import { type Core, startClaim } from "./core.js"
 import type { LockQueue, Waiter } from "./lockQueue.js"
 
 /** An answer that is another's, or to another request, is none. */
@@ -35,15 +35,15 @@ export class Attempt {
     const { claimant, core, queue, start } = this
     claimant.inflight++
     queue.asks(start)
-    core.calls.start(
-      "claim",
-      core.storage.claim({
+    startClaim(
+      core,
+      {
         lockId: claimant.key,
         ownerId: claimant.ownerId,
         holdId: claimant.holdId,
         lease: Math.round(claimant.lease * 1000),
         ownerLabel: claimant.ownerLabel
-      }),
+      },
       limit,
       this
     )

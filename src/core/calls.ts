@@ -15,6 +15,7 @@ import * as fibers from "#effect/fibers"
 import { StorageError } from "../LockError.js"
 import type { Timer, Timers } from "./timers.js"
 import { faultOf, isStorageError, thrown } from "./answers.js"
+import { type Ask, DirectCalls } from "./directCalls.js"
 import { Workers } from "./workers.js"
 import type { Timeline } from "./timeline.js"
 
@@ -35,6 +36,8 @@ export interface Calls {
     limit: number,
     handler: Handler<A>
   ) => void
+  /** The same, of a storage that answers by a callback. */
+  readonly startDirect: <A>(operation: string, ask: Ask<A>, limit: number, handler: Handler<A>) => void
   /** Starts it and waits for it, interruptibly, for as long as `limit`. */
   readonly ask: <A>(
     operation: string,
@@ -44,7 +47,7 @@ export interface Calls {
   /** Runs something to its end that nobody waits for. */
   readonly background: (self: Effect.Effect<void>) => void
   readonly isIdle: () => boolean
-  readonly counts: () => Readonly<Record<"busyWorkers" | "idleWorkers" | "inBackground", number>>
+  readonly counts: () => Readonly<Record<"busyWorkers" | "idleWorkers" | "direct" | "inBackground", number>>
   /** Whether the storage has ever answered: then it is connected. */
   readonly hasAnswered: () => boolean
   /** Interrupts the calls of an operation that still run, without waiting. */
@@ -72,6 +75,11 @@ export const make = (
   onQuiet: () => void
 ): Calls => {
   const workers = new Workers(context, run, clock, onQuiet)
+  const direct = new DirectCalls(
+    (operation, self, limit, ended) => workers.start({ operation, self, limit, ended }),
+    (operation, limit) => noAnswer(name, operation, limit),
+    onQuiet
+  )
   let everAnswered = false
   const inBackground = new Set<Fiber.Fiber<void>>()
 
@@ -98,19 +106,20 @@ export const make = (
     }
   }
 
-  const start: Calls["start"] = (operation, self, limit, handler) => {
+  /** `begin` starts it, and returns what stops it. */
+  const bounded = <A>(
+    operation: string,
+    limit: number,
+    handler: Handler<A>,
+    begin: (ended: (exit: Exit.Exit<A, StorageError>) => void) => () => void
+  ): void => {
     let timer: Timer | undefined = undefined
     let ended = false
-    const interrupt = workers.start({
-      operation,
-      self,
-      limit,
-      ended: (exit) => {
-        ended = true
-        timer?.cancel()
-        if (Exit.isSuccess(exit)) everAnswered = true
-        handler.answered(answer(operation, limit, exit))
-      }
+    const interrupt = begin((exit) => {
+      ended = true
+      timer?.cancel()
+      if (Exit.isSuccess(exit)) everAnswered = true
+      handler.answered(answer(operation, limit, exit))
     })
     if (ended) return
     // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
@@ -120,8 +129,13 @@ export const make = (
     })
   }
 
+  const start: Calls["start"] = (operation, self, limit, handler) =>
+    bounded(operation, limit, handler, (ended) => workers.start({ operation, self, limit, ended }))
+
   return {
     start,
+    startDirect: (operation, ask, limit, handler) =>
+      bounded(operation, limit, handler, (ended) => direct.start(operation, ask, limit, ended)),
     ask: <A>(operation: string, self: Effect.Effect<A, StorageError>, limit: number) =>
       Effect.suspend(() => {
         const result = Deferred.makeUnsafe<A, StorageError>()
@@ -152,13 +166,18 @@ export const make = (
         if (inBackground.size === 0) onQuiet()
       })
     },
-    counts: () => ({ ...workers.counts, inBackground: inBackground.size }),
-    isIdle: () => workers.isIdle && inBackground.size === 0,
+    counts: () => ({ ...workers.counts, direct: direct.size, inBackground: inBackground.size }),
+    isIdle: () => workers.isIdle && direct.size === 0 && inBackground.size === 0,
     hasAnswered: () => everAnswered,
-    abort: (operation) => Effect.sync(() => workers.interrupt(operation)),
+    abort: (operation) =>
+      Effect.sync(() => {
+        workers.interrupt(operation)
+        direct.stop(operation)
+      }),
     close: Effect.sync(() => {
       for (const fiber of inBackground) fibers.interrupt(fiber)
       workers.interrupt(undefined)
+      direct.stop(undefined)
       workers.close()
     })
   }

@@ -1,11 +1,13 @@
 import type * as Clock from "effect/Clock"
 import type * as Deferred from "#effect/Deferred"
 import type * as Effect from "#effect/Effect"
+import type { Direct } from "../common/direct.js"
 import { StorageError } from "../LockError.js"
+import type { Claim, ClaimOutcome, Release, ReleaseOutcome } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
 import type { Timers } from "./timers.js"
 import type { Signal } from "./signal.js"
-import type { Calls } from "./calls.js"
+import type { Calls, Handler } from "./calls.js"
 import type { Claimant, Held } from "./claimant.js"
 import type { LockQueues } from "./lockQueues.js"
 import type { Signs } from "./signs.js"
@@ -14,6 +16,8 @@ import type { Timeline } from "./timeline.js"
 /** What the parts of one layer share. */
 export interface Core {
   readonly storage: Storage.Service
+  /** The shorter way to it, if it has one. */
+  readonly direct: Direct | undefined
   readonly namespace: string | undefined
   /** What all waiting goes by, whoever waits. */
   readonly clock: Clock.Clock
@@ -36,6 +40,20 @@ export interface Core {
   closed: boolean
   /** Done when it closes. */
   readonly closing: Deferred.Deferred<void>
+}
+
+/** Asks the storage for a hold. */
+export const startClaim = (core: Core, request: Claim, limit: number, handler: Handler<ClaimOutcome>): void => {
+  const { calls, direct, storage } = core
+  if (direct === undefined) return calls.start("claim", storage.claim(request), limit, handler)
+  calls.startDirect("claim", (millis, done) => direct.claim(request, millis, done), limit, handler)
+}
+
+/** Gives one back. */
+export const startRelease = (core: Core, request: Release, limit: number, handler: Handler<ReleaseOutcome>): void => {
+  const { calls, direct, storage } = core
+  if (direct === undefined) return calls.start("release", storage.release(request), limit, handler)
+  calls.startDirect("release", (millis, done) => direct.release(request, millis, done), limit, handler)
 }
 
 /** No call to the storage is waited for longer, in milliseconds. */

@@ -11,9 +11,9 @@ import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
 import type { Timer } from "./timers.js"
 import type { Claimant, Held } from "./claimant.js"
-import { callLimit, addTask, type Core, isUnsure } from "./core.js"
+import { callLimit, addTask, type Core, isUnsure, startRelease } from "./core.js"
 import type { Resolved } from "./options.js"
-import { release, settle } from "./settling.js"
+import { settle } from "./settling.js"
 
 /** A Deferred that is made only when somebody waits for it: most holds live and die with nobody asking. */
 class Outcome<A, E = never> {
@@ -220,7 +220,7 @@ export class Hold implements Held {
       this.answered = true
       for (const wake of this.whenAnswered) wake()
     }
-    core.calls.start("release", release(core, claimant), callLimit(this.options.lease), {
+    startRelease(core, { lockId: claimant.key, holdId: claimant.holdId }, callLimit(this.options.lease), {
       answered: (answer) => {
         if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
         done(answer._tag === "Failure" ? answer.failure : undefined)

@@ -4,7 +4,16 @@ import type { Core } from "./core.js"
 
 export type Counts = Readonly<
   Record<
-    "holds" | "due" | "tasks" | "acquiring" | "queues" | "timers" | "busyWorkers" | "idleWorkers" | "inBackground",
+    | "holds"
+    | "due"
+    | "tasks"
+    | "acquiring"
+    | "queues"
+    | "timers"
+    | "busyWorkers"
+    | "idleWorkers"
+    | "direct"
+    | "inBackground",
     number
   >
 >

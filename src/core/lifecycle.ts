@@ -11,6 +11,7 @@ import * as timerHeap from "./timers.js"
 import { guarded } from "./answers.js"
 import { Signal } from "./signal.js"
 import * as clocks from "../common/clocks.js"
+import * as direct from "../common/direct.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
 import { listen } from "./hints.js"
@@ -93,6 +94,7 @@ export const open = (
     const quiet = new Signal()
     const core: Core = {
       storage: guarded(storage),
+      direct: direct.of(storage),
       namespace,
       clock,
       timeline,

@@ -6,7 +6,7 @@ import type { Claimant } from "./claimant.js"
 import { callLimit, type Core, isUnsure } from "./core.js"
 import { Unreleased } from "./unreleased.js"
 
-export const release = (core: Core, { holdId, key }: Claimant) => core.storage.release({ lockId: key, holdId })
+const release = (core: Core, { holdId, key }: Claimant) => core.storage.release({ lockId: key, holdId })
 
 /** Between releases that fail, and between those that only look whether a lost claim has arrived meanwhile; the second as a part of the lease. In milliseconds. */
 const longestPause = 2000

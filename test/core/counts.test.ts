@@ -126,10 +126,11 @@ describe(`after ${rounds} times`, () => {
               for (let i = 0; i < rounds; i++) yield* use(parts, i)
               // What is watched for is watched for a lease.
               yield* Effect.sleep("2 minutes")
-              const { timers, busyWorkers, tasks, due, holds, idleWorkers, inBackground, acquiring, queues } = counts()
+              const { timers, busyWorkers, tasks, due, holds, idleWorkers, direct, inBackground, acquiring, queues } =
+                counts()
               assert.deepStrictEqual(
-                { acquiring, busyWorkers, tasks, due, holds, inBackground },
-                { acquiring: 0, busyWorkers: 0, tasks: 0, due: 0, holds: 0, inBackground: 0 }
+                { acquiring, busyWorkers, tasks, due, direct, holds, inBackground },
+                { acquiring: 0, busyWorkers: 0, tasks: 0, due: 0, direct: 0, holds: 0, inBackground: 0 }
               )
               assert.isAtMost(timers, 2)
               assert.isAtMost(queues, 2)

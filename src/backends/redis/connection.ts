@@ -63,16 +63,21 @@ const longestTimer = 2 ** 31 - 1
 const ignore = () => {}
 
 /** What was read of an answer, or a `StorageError` where its shape is none that we know. */
-export const read = <A>(operation: string, evaluate: () => A): Effect.Effect<A, StorageError> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(evaluate())
-    } catch (error) {
-      return Effect.fail(errors.fromDriver(error, { operation, phase: "executing", writesOnce: false }))
-    }
-  })
+export const readNow = <A>(
+  operation: string,
+  read: () => Effect.Effect<A, StorageError>
+): Effect.Effect<A, StorageError> => {
+  try {
+    return read()
+  } catch (error) {
+    return Effect.fail(errors.fromDriver(error, { operation, phase: "executing", writesOnce: false }))
+  }
+}
 
-export const settled = (answer: Answer): Effect.Effect<unknown, StorageError> =>
+export const read = <A>(operation: string, evaluate: () => A): Effect.Effect<A, StorageError> =>
+  Effect.suspend(() => readNow(operation, () => Effect.succeed(evaluate())))
+
+const settled = (answer: Answer): Effect.Effect<unknown, StorageError> =>
   Result.isSuccess(answer) ? Effect.succeed(answer.success) : Effect.fail(answer.failure)
 
 export const make = (wire: Wire): Connection => {

@@ -1,7 +1,9 @@
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as Result from "#effect/Result"
 import * as Stream from "#effect/Stream"
+import * as direct from "../../common/direct.js"
 import { freeFor } from "../../common/freeFor.js"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
@@ -10,7 +12,7 @@ import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
 import type * as Notices from "../shared/notices.js"
 import type { Ports } from "../shared/layers.js"
-import { type Call, type Connection, read as readReply, type Replicas, settled } from "./connection.js"
+import { type Call, type Connection, read as readReply, readNow, type Replicas } from "./connection.js"
 import * as errors from "./errors.js"
 import * as Grouping from "./grouping.js"
 import * as replies from "./replies.js"
@@ -102,36 +104,50 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     reply: unknown,
     understand: (answer: ReadonlyArray<unknown>) => A
   ): Effect.Effect<A, StorageError> =>
-    Effect.flatMap(
-      readReply(operation, () => replies.list(reply)),
-      (answer) =>
-        answer[0] === "newer"
-          ? newer(operation, lockId, answer[1])
-          : answer[0] === "foreign"
-            ? errors.schema(
-                operation,
-                `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
-              )
-            : readReply(operation, () => understand(answer))
-    )
+    readNow(operation, () => {
+      const answer = replies.list(reply)
+      if (answer[0] === "newer") return Effect.fail(newer(operation, lockId, answer[1]))
+      if (answer[0] === "foreign")
+        return Effect.fail(
+          errors.schema(
+            operation,
+            `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
+          )
+        )
+      return Effect.succeed(understand(answer))
+    })
+
+  interface Asked<A> {
+    readonly lockId: string
+    readonly args: ReadonlyArray<string>
+    readonly concerns: ((reply: unknown) => boolean) | undefined
+    readonly understand: (answer: ReadonlyArray<unknown>) => A
+  }
 
   const ask = <A>(
     operation: "claim" | "release" | "revoke",
-    lockId: string,
-    args: ReadonlyArray<string>,
-    concerns: ((reply: unknown) => boolean) | undefined,
-    understand: (answer: ReadonlyArray<unknown>) => A
+    { args, concerns, lockId, understand }: Asked<A>
   ): Effect.Effect<A, StorageError> =>
-    Effect.flatMap(
-      group === undefined || operation === "revoke"
-        ? run(operation, scripts[operation], [keyOf(lockId)], args, concerns)
-        : within(operation, (call) =>
-            Effect.callback<unknown, StorageError>((resume) =>
-              group({ call, word: operation, key: keyOf(lockId), args }, (answer) => resume(settled(answer)))
-            )
-          ),
-      (reply) => understood(operation, lockId, reply, understand)
+    Effect.flatMap(run(operation, scripts[operation], [keyOf(lockId)], args, concerns), (reply) =>
+      understood(operation, lockId, reply, understand)
     )
+
+  /** By a callback, and with others where there are any. */
+  const asking =
+    <Request, A>(operation: "claim" | "release", of: (request: Request) => Asked<A>): direct.Ask<Request, A> =>
+    (request, limit, done) => {
+      const asked = of(request)
+      if (group === undefined) return done(ask(operation, asked))
+      const { args, lockId, understand } = asked
+      const call = { operation, millis: Math.min(settings.operationTimeout, limit) }
+      group({ call, word: operation, key: keyOf(lockId), args }, (answer) =>
+        done(
+          Result.isSuccess(answer)
+            ? understood(operation, lockId, answer.success, understand)
+            : Effect.fail(answer.failure)
+        )
+      )
+    }
 
   const renewed = (request: LockRecord.Renew, now: number, answer: ReadonlyArray<unknown>): Storage.RenewAnswer => {
     switch (answer[0]) {
@@ -263,48 +279,50 @@ export const make = (connection: Connection, settings: Settings): Ports => {
       }
     )
 
+  const claim = asking(
+    "claim",
+    ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Asked<LockRecord.ClaimOutcome> => ({
+      lockId,
+      args: [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
+      concerns: says("claimed"),
+      understand: (answer) => {
+        const record = replies.recordOf(lockId, answer, 2)
+        const left = record.leaseExpireTime - replies.integer(answer[1])
+        if (answer[0] === "claimed") return { _tag: "Claimed", record, validFor: left }
+        if (answer[0] === "held") return { _tag: "Held", holder: record, retryAfter: left }
+        throw new replies.OddReply("the server's answer to a claim is none that is known")
+      }
+    })
+  )
+
+  const release = asking("release", ({ holdId, lockId }: LockRecord.Release): Asked<LockRecord.ReleaseOutcome> => ({
+    lockId,
+    args: [holdId, channel, lockId],
+    concerns: undefined,
+    understand: ([word, holds, unheard]) => {
+      if (word === "none") return { _tag: "NotHeld" }
+      const remaining = replies.countOf(holds)
+      if (remaining === 0) heard(unheard)
+      return { _tag: "Released", remaining }
+    }
+  }))
+
   const storage = Storage.Storage.of({
-    claim: ({ holdId, lease, lockId, ownerId, ownerLabel }) =>
-      ask(
-        "claim",
-        lockId,
-        [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
-        says("claimed"),
-        ([word, now, ...fields]): LockRecord.ClaimOutcome => {
-          const record = replies.recordOf(lockId, fields, 0)
-          const left = record.leaseExpireTime - replies.integer(now)
-          if (word === "claimed") return { _tag: "Claimed", record, validFor: left }
-          if (word === "held") return { _tag: "Held", holder: record, retryAfter: left }
-          throw new replies.OddReply("the server's answer to a claim is none that is known")
-        }
-      ),
+    claim: direct.effectOf(claim),
     renew: (requests) => (requests.length === 0 ? Effect.succeed([]) : renewAll(requests)),
-    release: ({ holdId, lockId }) =>
-      ask(
-        "release",
-        lockId,
-        [holdId, channel, lockId],
-        undefined,
-        ([word, holds, unheard]): LockRecord.ReleaseOutcome => {
-          if (word === "none") return { _tag: "NotHeld" }
-          const remaining = replies.countOf(holds)
-          if (remaining === 0) heard(unheard)
-          return { _tag: "Released", remaining }
-        }
-      ),
+    release: direct.effectOf(release),
     revoke: ({ lockId, token, when }) =>
-      ask(
-        "revoke",
+      ask("revoke", {
         lockId,
-        [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
-        says("done"),
-        ([word, , unheard]): LockRecord.RevokeOutcome => {
+        args: [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
+        concerns: says("done"),
+        understand: ([word, , unheard]): LockRecord.RevokeOutcome => {
           if (word === "none") return { _tag: "NotHeld" }
           replies.text(unheard)
           if (when === "now") heard(unheard)
           return { _tag: "Revoked" }
         }
-      ),
+      }),
     get: (lockId) =>
       Effect.flatMap(read("get", lockId), (found) => {
         if (found === undefined) return Effect.succeedNone
@@ -364,5 +382,5 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     guarantees: { ...unclocked, name: "RedisStorage.versioned" }
   })
 
-  return { storage, versioned }
+  return { storage: direct.offer(storage, { claim, release }), versioned }
 }

@@ -2,8 +2,10 @@
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as Result from "#effect/Result"
 import type * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
+import * as direct from "../../common/direct.js"
 import { freeFor } from "../../common/freeFor.js"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
@@ -83,18 +85,22 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       cause
     })
 
-  const readBy = <A>(
+  type Read<A> = (rows: ReadonlyArray<Row>) => Effect.Effect<A, StorageError>
+
+  const understood = <A>(
     operation: string,
-    rows: Effect.Effect<ReadonlyArray<Row>, StorageError>,
-    read: (rows: ReadonlyArray<Row>) => Effect.Effect<A, StorageError>
-  ): Effect.Effect<A, StorageError> =>
-    Effect.flatMap(rows, (rows): Effect.Effect<A, StorageError> => {
-      try {
-        return read(rows)
-      } catch (cause) {
-        return odd(operation, cause)
-      }
-    })
+    rows: ReadonlyArray<Row>,
+    read: Read<A>
+  ): Effect.Effect<A, StorageError> => {
+    try {
+      return read(rows)
+    } catch (cause) {
+      return odd(operation, cause)
+    }
+  }
+
+  const readBy = <A>(operation: string, rows: Effect.Effect<ReadonlyArray<Row>, StorageError>, read: Read<A>) =>
+    Effect.flatMap(rows, (rows) => understood(operation, rows, read))
 
   type Execute = (millis: number, done: (result: Answer) => void) => void
 
@@ -130,6 +136,32 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         error.reason === "Conflict" ? again(execute, error, until) : error
       )
     })
+
+  /** The same by a callback. */
+  const asking =
+    <Request, A>(
+      operation: string,
+      send: (request: Request, millis: number, done: (answer: Answer) => void) => void,
+      read: (request: Request, rows: ReadonlyArray<Row>) => Effect.Effect<A, StorageError>
+    ): direct.Ask<Request, A> =>
+    (request, limit, done) => {
+      const millis = Math.min(settings.operationTimeout, limit)
+      const until = performance.now() + millis
+      const understand: Read<A> = (rows) => read(request, rows)
+      send(request, millis, (answer) =>
+        done(
+          Result.isSuccess(answer)
+            ? understood(operation, answer.success, understand)
+            : answer.failure.reason === "Conflict"
+              ? readBy(
+                  operation,
+                  again((millis, done) => send(request, millis, done), answer.failure, until),
+                  understand
+                )
+              : Effect.fail(answer.failure)
+        )
+      )
+    }
 
   const run = (operation: string, query: Query<S>) =>
     executed((millis, done) => executor.run(operation, query, millis, done))
@@ -201,17 +233,18 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     )
   }
 
-  /** The state of holds after a write, or none where there was nothing to write to. */
-  const written = (
+  /** What a write comes to: by the holds that are left, or none where there was nothing to write to. */
+  const written = <A>(
     operation: string,
     lockId: string,
-    rows: ReadonlyArray<Row>
-  ): Effect.Effect<ReadonlyArray<string> | undefined, StorageError> => {
+    rows: ReadonlyArray<Row>,
+    outcome: (holds: ReadonlyArray<string> | undefined) => A
+  ): Effect.Effect<A, StorageError> => {
     const row = rows[0]
-    if (row === undefined) return Effect.succeed(undefined)
-    if (row.holds !== null) return Effect.succeed(holdsOf(text(row.holds)))
+    if (row === undefined) return Effect.succeed(outcome(undefined))
+    if (row.holds !== null) return Effect.succeed(outcome(holdsOf(text(row.holds))))
     return row.info === null
-      ? Effect.as(unlessHidden(operation), undefined)
+      ? Effect.as(unlessHidden(operation), outcome(undefined))
       : newer(operation, lockId, Number(row.info))
   }
 
@@ -234,33 +267,30 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
       return integer(row.seen) < pageSize ? Effect.succeed(sum) : purge(micros, text(row.last), sum)
     })
 
+  const claim = asking("claim", claims, (request, rows) => claimed(request, rows[0]))
+
+  const release = asking("release", releases, ({ lockId }: LockRecord.Release, rows) =>
+    written("release", lockId, rows, (holds): LockRecord.ReleaseOutcome =>
+      holds === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holds.length }
+    )
+  )
+
   const storage = Storage.Storage.of({
-    claim: (request) =>
-      readBy(
-        "claim",
-        executed((millis, done) => claims(request, millis, done)),
-        (rows) => claimed(request, rows[0])
-      ),
+    claim: direct.effectOf(claim),
     renew: (requests) =>
       requests.length === 0
         ? Effect.succeed([])
         : readBy("renew", run("renew", dialect.renew(requests)), (rows) => renewed(requests, rows)),
-    release: (request) =>
-      readBy(
-        "release",
-        executed((millis, done) => releases(request, millis, done)),
-        (rows) => written("release", request.lockId, rows)
-      ).pipe(
-        Effect.map((holds): LockRecord.ReleaseOutcome =>
-          holds === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holds.length }
-        )
-      ),
+    release: direct.effectOf(release),
     revoke: ({ lockId, token, when }) =>
       readBy(
         "revoke",
         run("revoke", dialect.revoke(lockId, token, when === "now" ? "" : `,${LockRecord.revokedHold}`)),
-        (rows) => written("revoke", lockId, rows)
-      ).pipe(Effect.map((holds): LockRecord.RevokeOutcome => ({ _tag: holds === undefined ? "NotHeld" : "Revoked" }))),
+        (rows) =>
+          written("revoke", lockId, rows, (holds): LockRecord.RevokeOutcome => ({
+            _tag: holds === undefined ? "NotHeld" : "Revoked"
+          }))
+      ),
     get: (lockId) =>
       readBy("get", run("get", dialect.get(lockId)), (rows) => {
         const row = rows[0]
@@ -312,5 +342,5 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     guarantees: { ...unclocked, name: `${guarantees.name}.versioned` }
   })
 
-  return { storage, versioned }
+  return { storage: direct.offer(storage, { claim, release }), versioned }
 }

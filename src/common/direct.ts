@@ -1,0 +1,40 @@
+/**
+ * A shorter way to the storages of this library: by a callback, so that no fiber stands between them and the core. What they are asked, and what they answer, is the same; a storage that
+ * wraps another is asked by its effects, which are all that it has.
+ */
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type { StorageError } from "../LockError.js"
+import type * as LockRecord from "../LockRecord.js"
+import * as Storage from "../Storage.js"
+
+/**
+ * Answers once, within `millis`, and not later than that by much; nobody can stop it. An answer that is not known yet, for something must be done first, is an effect that does it.
+ */
+export type Ask<Request, A> = (
+  request: Request,
+  millis: number,
+  done: (answer: Effect.Effect<A, StorageError>) => void
+) => void
+
+export interface Direct {
+  readonly claim: Ask<LockRecord.Claim, LockRecord.ClaimOutcome>
+  readonly release: Ask<LockRecord.Release, LockRecord.ReleaseOutcome>
+}
+
+const ways = new WeakMap<Storage.Service, Direct>()
+
+export const offer = (storage: Storage.Service, direct: Direct): Storage.Service => {
+  ways.set(storage, direct)
+  return storage
+}
+
+export const of = (storage: Storage.Service): Direct | undefined => ways.get(storage)
+
+/** The same as the port has it. */
+export const effectOf =
+  <Request, A>(ask: Ask<Request, A>) =>
+  (request: Request): Effect.Effect<A, StorageError> =>
+    Effect.flatMap(Storage.TimeLimit, (limit) =>
+      Effect.callback<A, StorageError>((resume) => ask(request, Duration.toMillis(limit), resume))
+    )
