@@ -45,7 +45,7 @@ const program = Effect.gen(function* () {
   const locks = yield* StorageLock.StorageLock
   console.log(`hand-overs within one process, ${seconds} s each, after as long to warm up`)
   for (const fibers of sizes) {
-    const semaphore = yield* Semaphore.make(1)
+    const semaphore = Semaphore.makeUnsafe(1)
     const lock = (body: Effect.Effect<void>) => locks.withLock(() => body, "queue")
     yield* measure(fibers, lock)
     const ours = yield* measure(fibers, lock)

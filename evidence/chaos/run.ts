@@ -120,7 +120,7 @@ export const run = (
         rng,
         log,
         now,
-        server: yield* Semaphore.make(1)
+        server: Semaphore.makeUnsafe(1)
       })
       for (const { name } of kinds) tally.faults.set(name, { count: 0, longest: 0, beyond: 0 })
       const nextKind = roundRobin(kinds, rng)

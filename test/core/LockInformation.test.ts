@@ -1,9 +1,9 @@
 /** Who holds a lock, as a value that can be sent, and in the same words wherever it is told. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Option from "#effect/Option"
-import * as Schema from "#effect/Schema"
+import * as Schema from "#harness/Schema"
 import * as Schedule from "#effect/Schedule"
 import * as LockError from "../../src/LockError.js"
 import * as LockInformation from "../../src/LockInformation.js"

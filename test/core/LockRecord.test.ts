@@ -1,5 +1,5 @@
 /** What `step` does that no storage is asked about by the conformance kit. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as LockRecord from "../../src/LockRecord.js"
 
 const claim = (holdId: string, ownerId = "ada"): LockRecord.Claim => ({ lockId: "a", ownerId, holdId, lease: 1_000 })

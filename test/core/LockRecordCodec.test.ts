@@ -1,7 +1,7 @@
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
-import * as Schema from "#effect/Schema"
+import * as Schema from "#harness/Schema"
 import * as LockRecord from "../../src/LockRecord.js"
 
 const claim = { _tag: "Claim", lockId: "foo", ownerId: "me", holdId: "h".repeat(22), lease: 30_000_000 } as const

@@ -1,5 +1,5 @@
 /** What is an answer and what is none, by its shape alone; and what is said of one that is none. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"

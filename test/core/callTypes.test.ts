@@ -1,5 +1,5 @@
 /** What `withLock` and its like give, to the letter: looked at by the compiler, and called once. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

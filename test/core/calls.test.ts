@@ -1,5 +1,5 @@
 /** Calls to a storage by themselves: what they end in, when they are overdue, and what runs on in the background. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"

@@ -1,10 +1,10 @@
 /** A lock over a storage that lives in real time is not fooled by a program's clock that stands still. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as logs from "#harness/logs"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -1,5 +1,5 @@
 /** What the adapter asks of its store, write by write: with the store's clock, and without any. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"

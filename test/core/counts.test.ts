@@ -1,5 +1,5 @@
 /** However often a living layer is used, and however that ends, it keeps nothing of it: timers, queues, workers, work in the background. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import { type Counts, Inspector } from "../../src/core/inspect.js"

@@ -1,10 +1,10 @@
 /** Storages that are asked by a callback: what the core makes of their answers, of none, and of too many. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Scope from "#effect/Scope"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as settling from "#harness/settling"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as direct from "../../src/common/direct.js"

@@ -1,5 +1,5 @@
 /** A storage that answers at once must not keep the process from everything else. */
-import { expect, it } from "#effect/vitest"
+import { expect, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Process from "../support/process.js"

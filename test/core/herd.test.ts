@@ -1,9 +1,9 @@
 /** How many requests contending processes make, how fair they are, and how fast: in virtual time, with latencies drawn from a seed. */
-import { expect, it } from "#effect/vitest"
+import { expect, it } from "#harness/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"
 import * as PubSub from "effect/PubSub"
-import * as Random from "#effect/Random"
+import * as Random from "#harness/Random"
 import * as Stream from "#effect/Stream"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"

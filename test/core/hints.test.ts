@@ -1,11 +1,11 @@
 /** Waiters that do not poll: what wakes them, and who passes by whom. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as fibers from "#effect/fibers"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"

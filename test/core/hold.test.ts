@@ -1,5 +1,5 @@
 /** A hold by itself, in a core whose time, timers and calls the test has in its hands: when it renews, when it warns, when it ends, and what it leaves. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Fiber from "#effect/Fiber"

@@ -1,5 +1,5 @@
 /** What need not take time takes none. In virtual time, which passes only where somebody waits for it. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

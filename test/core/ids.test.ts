@@ -1,4 +1,4 @@
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as ids from "../../src/common/ids.js"
 import { InvalidLockId } from "../../src/LockError.js"

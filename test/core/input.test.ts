@@ -1,5 +1,5 @@
 /** What is said of a value that cannot be taken, and which can. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"

@@ -1,5 +1,5 @@
 /** The list of those who wait, and the two clocks of a process, at their edges. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as clocks from "#effect/clocks"
 import { LinkedList } from "../../src/core/linkedList.js"

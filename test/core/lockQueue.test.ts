@@ -1,5 +1,5 @@
 /** The queue of one process for one lock: who may ask, who passes by, and when other processes are let in. */
-import { describe, expect, it } from "#effect/vitest"
+import { describe, expect, it } from "#harness/vitest"
 import { LockQueue, Waiter } from "../../src/core/lockQueue.js"
 import { LockQueues } from "../../src/core/lockQueues.js"
 import { LinkedList } from "../../src/core/linkedList.js"

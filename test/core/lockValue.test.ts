@@ -1,5 +1,5 @@
 /** A lock as a value, and the service without a layer. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Option from "#effect/Option"

@@ -1,5 +1,5 @@
 /** The lines that are logged, word by word, with hands on the clock: what goes in one line, how much is named, and how often. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import type { Timers } from "../../src/core/timers.js"
 import type { Claimant } from "../../src/core/claimant.js"

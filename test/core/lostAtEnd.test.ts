@@ -1,10 +1,10 @@
 /** What a body ends in whose hold was over at its end, or that lasts for longer than it may. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as fibers from "#effect/fibers"
 import { withClock } from "#effect/clocks"
 import { LockLost } from "../../src/LockError.js"

@@ -1,5 +1,5 @@
 /** Hundreds of holds with leases of all lengths: each is renewed in its own time, whatever goes wrong with the statements that they share. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

@@ -2,7 +2,7 @@
  * `work.pipe(StorageLock.withLock)`, without an id. The compiler lets it pass: by the one signature of both forms, whether an id must follow is decided by what stands first, and where a function is
  * only handed on, TypeScript does not count what is decided so late.
  */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"

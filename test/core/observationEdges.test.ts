@@ -1,5 +1,5 @@
 /** What is kept of observed locks, at its edges: how much, for how long, and of whom. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { make } from "../../src/common/observation.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 

@@ -1,10 +1,10 @@
 /** A storage is other people's code: one that throws, or answers with something that is no answer, fails that one call, with a typed error, and nothing else. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as Fiber from "#effect/Fiber"
 import { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"

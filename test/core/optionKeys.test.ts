@@ -1,5 +1,5 @@
 /** A misspelt option must not be taken for one that was left out. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type { InvalidOptions } from "../../src/LockError.js"

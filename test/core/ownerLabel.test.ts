@@ -1,5 +1,5 @@
 /** Who a holder is, for people, and that it decides nothing: fibers of one process that give no owner id exclude each other. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"

@@ -1,5 +1,5 @@
 /** Renewals by themselves: which holds share a statement, how long it may take, and what each is told of it. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Result from "#effect/Result"
 import type { Held } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"

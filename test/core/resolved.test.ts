@@ -1,9 +1,9 @@
 /** What options come to, and what is said of those that make no sense, word for word. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Schedule from "#effect/Schedule"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import { wallMillis } from "#effect/clocks"
 import { callLimit, closedError, type Core, isUnsure } from "../../src/core/core.js"
 import type { Claimant } from "../../src/core/claimant.js"

@@ -1,5 +1,5 @@
 /** What is judged of the places of an acquire and of a hold, and every word that is said of it. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"

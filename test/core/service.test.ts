@@ -1,5 +1,5 @@
 /** What the service itself decides: what it refuses, and which holds of this process an operator's word ends. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Stream from "#effect/Stream"
 import type { InvalidOptions, StorageError } from "../../src/LockError.js"

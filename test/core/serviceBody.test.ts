@@ -1,5 +1,5 @@
 /** The service takes what its accessors take. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import type { InvalidOptions } from "../../src/LockError.js"

@@ -1,5 +1,5 @@
 /** How what may be at the storage is given back for certain: when it is asked, how often, and when nobody asks any more. In virtual time. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Clock from "effect/Clock"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"

@@ -1,7 +1,7 @@
 /** What is logged of holds, in virtual time. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import * as Fiber from "#effect/Fiber"
 import type { StorageError } from "../../src/LockError.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"

@@ -1,5 +1,5 @@
 /** What time it is, and by whose clock. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import type * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"
 import { live, withClock } from "#effect/clocks"

@@ -1,5 +1,5 @@
 /** This process's time: the monotonic clock, or the wall clock where that moved further. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as clocks from "#effect/clocks"
 import * as Timeline from "../../src/core/timeline.js"

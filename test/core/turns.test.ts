@@ -1,5 +1,5 @@
 /** The queue by itself, to the millisecond: what it makes of hints, wins and silence, whom it wakes, and what it forgets. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { LockQueue, Waiter } from "../../src/core/lockQueue.js"
 import { LockQueues } from "../../src/core/lockQueues.js"
 import type { LockRecord } from "../../src/LockRecord.js"

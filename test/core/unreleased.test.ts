@@ -1,5 +1,5 @@
 /** A release that fails, with hands on the clock: when it is told, until when the lock may be kept from others, and when it is well again. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import type { Subject } from "../../src/core/signs.js"

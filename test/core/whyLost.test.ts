@@ -1,8 +1,8 @@
 /** Why a hold is gone is judged by the record that the storage shows in its place, and by nothing else. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import type { LostReason } from "../../src/LockError.js"
 import { type LockRecord, revokedHold } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"

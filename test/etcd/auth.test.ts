@@ -1,5 +1,5 @@
 /** etcd that asks who one is: by name and password, with the least rights, and with tokens that end. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

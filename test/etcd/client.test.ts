@@ -1,5 +1,5 @@
 /** Connections to etcd, by a driver that misbehaves as no server can make it. */
-import { assert, describe, it, vi } from "#effect/vitest"
+import { assert, describe, it, vi } from "#harness/vitest"
 import type * as Grpc from "@grpc/grpc-js"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"

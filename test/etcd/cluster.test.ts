@@ -1,5 +1,5 @@
 /** etcd as it is run in earnest: a cluster whose leader dies or stands still, encrypted links, and several processes. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"

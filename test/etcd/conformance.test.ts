@@ -1,6 +1,6 @@
 /** etcd keeps every promise: over a link that fails, over the program's channel, and over compare-and-set alone. Other releases: `etcdReleases.test.ts`. */
 import * as Grpc from "@grpc/grpc-js"
-import { describe } from "#effect/vitest"
+import { describe } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** What the conformance kit does not see of etcd: trips, keys, options, errors, wake-ups, and how leases are observed. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"

@@ -1,5 +1,5 @@
 /** etcd that has reached its quota: what it still does, and what becomes of holds. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"

@@ -1,5 +1,5 @@
 /** Which etcd it is that answers: another cluster behind the name, a store that was emptied, restored or cut down by hand, a member that cannot serve. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** Every state of a few small worlds is visited and keeps its promises; and the same search finds what is broken on purpose. */
-import { describe, expect, it } from "#effect/vitest"
+import { describe, expect, it } from "#harness/vitest"
 import { small } from "../../evidence/search/bounds.js"
 import { subject } from "../../evidence/search/model.js"
 import { moveNames } from "../../evidence/search/moves.js"

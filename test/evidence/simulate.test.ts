@@ -1,4 +1,4 @@
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { check, properties } from "../../evidence/simulate/checker.js"

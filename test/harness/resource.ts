@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from "#effect/vitest"
+import { afterAll, beforeAll } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Option from "#effect/Option"

@@ -1,5 +1,5 @@
 /** The smaller port of every storage keeps its promises, and the cases can fail: each broken store is caught by its rule. */
-import { describe, expect, it } from "#effect/vitest"
+import { describe, expect, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

@@ -2,7 +2,7 @@
  * MongoStorage keeps every promise: by compare-and-set on mongo-java-server, which speaks the protocol and knows no update pipelines; and in every way on a real
  * MongoDB, if `EFFECT_STORAGE_LOCK_MONGO_URL` names one. There is none to be fetched, so without it the pipelines are only evaluated, in `mongoPipelines.test.ts`.
  */
-import { describe, it } from "#effect/vitest"
+import { describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"

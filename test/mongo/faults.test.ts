@@ -1,5 +1,5 @@
 /** What becomes of MongoStorage when things go wrong around it: failovers, logins and certificates that change, collections that go away, answers and documents of odd shape. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

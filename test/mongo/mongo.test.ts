@@ -1,5 +1,5 @@
 /** What the conformance kit does not see of MongoStorage, on a server of its protocol. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"

@@ -2,7 +2,7 @@
  * The update pipelines for MongoDB, evaluated in JavaScript by `mingo` with a clock that is moved: they agree with `LockRecord.step`, and with the whole conformance
  * kit. How a MongoDB evaluates them is not shown here: see `conformance.mongo.test.ts`.
  */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

@@ -2,7 +2,7 @@
  * What only a real MongoDB can show: its own evaluation of the pipelines, its change streams, its collations. Runs if `EFFECT_STORAGE_LOCK_MONGO_URL` names one; of another server
  * of the protocol, what is promised there, too.
  */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** What MongoStorage refuses before it does anything, what it finds out at start, and what it makes of the driver's errors. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
@@ -71,7 +71,7 @@ describe("options", () => {
 
   it.effect("layerConfig reads the URL as a secret", () =>
     Effect.gen(function* () {
-      const Config = yield* Effect.promise(() => import("#effect/Config"))
+      const Config = yield* Effect.promise(() => import("#harness/Config"))
       const exit = yield* Effect.exit(
         Effect.scoped(Layer.build(MongoStorage.layerConfig({ url: Config.Redacted("MONGODB_URL") })))
       ).pipe(Effect.provide(configs.from({ MONGODB_URL: `mongodb://app:${secret}@host` })))

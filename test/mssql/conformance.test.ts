@@ -1,5 +1,5 @@
 /** SQL Server keeps every promise: over a pool of its own, and over compare-and-set; whatever the database is set to. */
-import { describe } from "#effect/vitest"
+import { describe } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** Faults that people met, shown by what stands where a SQL Server should: it speaks the driver's protocol, and runs no SQL. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

@@ -1,6 +1,6 @@
 /** SQL Server over the program's client of Effect 3. There is none of Effect 4. */
 import { MssqlClient } from "@effect/sql-mssql"
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"

@@ -1,5 +1,5 @@
 /** What of SQL Server can be known without one: the batches and their parameters, errors, options, and a server that hangs or is not there. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as Exit from "#effect/Exit"

@@ -1,5 +1,5 @@
 /** What the kit does not see of SQL Server. Runs where the environment names a server. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"

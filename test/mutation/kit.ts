@@ -1,5 +1,5 @@
 /** The memory storage and the adapter by a clock that is moved: the conformance kit in seconds, for mutants. */
-import { describe } from "#effect/vitest"
+import { describe } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

@@ -1,5 +1,5 @@
 /** A few schedules of the simulation, for mutants: those that a single schedule in a hundred shows are found here, the rest by `npm run simulate`. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { generate } from "../../evidence/simulate/plan.js"
 import { run } from "../../evidence/simulate/run.js"
 

@@ -1,5 +1,5 @@
 /** MySQL 8.0 keeps every promise: over a pool of its own, and over compare-and-set. Over the program's client: `fromClient.test.ts`. Its relatives: `mariadb.test.ts`, `others.test.ts`. */
-import { describe } from "#effect/vitest"
+import { describe } from "#harness/vitest"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"

@@ -1,7 +1,7 @@
 /** What becomes of MysqlStorage when its connections do not serve; what it refuses; and locks of processes over it. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
-import * as Config from "#effect/Config"
+import * as Config from "#harness/Config"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"

@@ -1,5 +1,5 @@
 /** Errors of the driver are told apart by their numbers and codes, never by their text. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as errors from "../../src/backends/mysql/errors.js"
 
 const server = (errno: number) =>

@@ -1,5 +1,5 @@
 /** Faults that people met, on MySQL and MariaDB: each must harm no more than what it hits, and be told. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Duration from "#effect/Duration"
 import * as Cause from "#effect/Cause"

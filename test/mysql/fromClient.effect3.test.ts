@@ -1,6 +1,6 @@
 /** MySQL and MariaDB over the program's client of Effect 3. There is none of Effect 4. */
 import { MysqlClient } from "@effect/sql-mysql2"
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

@@ -1,5 +1,5 @@
 /** Claims and releases that travel together, on each kind of server that can leave out a locked row. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** What the conformance kit does not see of MysqlStorage, on each kind of server that has packets of its own. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

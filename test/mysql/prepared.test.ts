@@ -1,5 +1,5 @@
 /** What a session of our own prepares, and what becomes of it where that cannot be. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"

@@ -1,5 +1,5 @@
 /** TLS with real servers and real certificates: what a URL asks for is what there is, or it is refused; and what is said of it. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { execFileSync } from "node:child_process"

@@ -1,6 +1,6 @@
 /** PostgreSQL keeps every promise: over a pool of its own, over the program's client, and over compare-and-set. */
 import { PgClient } from "@effect/sql-pg"
-import { describe } from "#effect/vitest"
+import { describe } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

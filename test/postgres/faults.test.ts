@@ -1,5 +1,5 @@
 /** Faults that people met: each must harm no more than what it hits, and be told. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

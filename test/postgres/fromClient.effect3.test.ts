@@ -1,6 +1,6 @@
 /** What only the client of Effect 3 for PostgreSQL can be told: by which functions of `pg` it reads values. */
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"

@@ -1,6 +1,6 @@
 /** Locks, and the fence, on the client of Effect's own that a program has. */
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

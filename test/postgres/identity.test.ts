@@ -1,5 +1,5 @@
 /** What becomes of locks when their table is emptied, made anew, restored, moved, or found elsewhere by a later connection. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"

@@ -1,5 +1,5 @@
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"

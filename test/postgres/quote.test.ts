@@ -1,5 +1,5 @@
 /** Names and texts are quoted as `pg` does it. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as FastCheck from "fast-check"
 import Pg from "pg"
 import * as quote from "../../src/backends/postgres/quote.js"

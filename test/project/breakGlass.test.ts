@@ -1,5 +1,5 @@
 /** What docs/break-glass.md tells an operator to type does what it says, word for word. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import Sqlite from "better-sqlite3"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

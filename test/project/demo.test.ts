@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "#harness/vitest"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -1,7 +1,7 @@
 /** Every example runs as its reader would run it, ends by itself, and prints what its table says. */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqliteClient } from "@effect/sql-sqlite-node"
-import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

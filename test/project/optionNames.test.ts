@@ -1,5 +1,5 @@
 /** A misspelt option must not be taken for one that was left out, wherever options are given. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"

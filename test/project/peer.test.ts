@@ -1,5 +1,5 @@
 /** What is said where a driver is not installed. That it is so in a program, `npm run package:check` shows. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import { createRequire } from "node:module"

@@ -1,5 +1,5 @@
 /** Whatever code the documentation shows compiles, as a reader would paste it, on both majors of Effect; and its links lead somewhere. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"

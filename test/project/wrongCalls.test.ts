@@ -1,5 +1,5 @@
 /** A wrong call is told in few words, at the place of the fault. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import Ts from "typescript"

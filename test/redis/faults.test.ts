@@ -1,5 +1,5 @@
 /** What a connection must be before it serves, what a server refuses, forgets or half allows, and drivers that give up. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"

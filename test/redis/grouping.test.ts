@@ -1,5 +1,5 @@
 /** Claims and releases of one turn of the event loop travel together, and none of them can fail or change another. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "#effect/Result"

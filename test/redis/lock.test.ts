@@ -1,5 +1,5 @@
 /** What a lock promises, kept on a real Redis: over restarts, with replicas, under Sentinel, and between processes. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

@@ -1,5 +1,5 @@
 /** The whole suite on Valkey and on a Cluster. */
-import { afterAll, assert, beforeAll, it } from "#effect/vitest"
+import { afterAll, assert, beforeAll, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"

@@ -1,5 +1,5 @@
 /** TLS with a real server and real certificates: what works, what is refused, and what is said of it. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "#effect/Stream"

@@ -1,6 +1,6 @@
 /** The fence of PostgreSQL, on the client of either major of Effect. */
 import { PgClient } from "@effect/sql-pg"
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

@@ -1,5 +1,5 @@
 /** What the fence says to each kind of database, and what it refuses, without one. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import type * as SqlClient from "#effect/sql/SqlClient"

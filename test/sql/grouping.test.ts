@@ -1,7 +1,7 @@
 /** Claims and releases that wait for a connection travel together, and none of them knows. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
-import * as Result from "#effect/Result"
+import * as Result from "#harness/Result"
 import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "#effect/Stream"

@@ -1,5 +1,5 @@
 /** The pool of the SQL backends, and what an operation does on its connections, with connections that are made by hand. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as fibers from "#effect/fibers"

@@ -1,5 +1,5 @@
 /** What a row of a SQL table is taken for, and what is said in the same words by all SQL backends. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import * as errors from "../../src/backends/sql/errors.js"

@@ -1,6 +1,6 @@
 /** SQLite keeps every promise, by its own statements and over compare-and-set. Each build of a layer is a connection of its own to one file. */
 import Database from "better-sqlite3"
-import { afterAll } from "#effect/vitest"
+import { afterAll } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Fs from "node:fs"

@@ -1,5 +1,5 @@
 /** A full disk: a file system of one megabyte, where the operating system lets an ordinary user mount one. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmdirSync } from "node:fs"
 import { tmpdir } from "node:os"

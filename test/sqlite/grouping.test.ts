@@ -1,5 +1,5 @@
 /** Writes of one turn of the event loop commit together, and none of them can fail or change another. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import Sqlite from "better-sqlite3"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

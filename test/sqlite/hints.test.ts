@@ -1,9 +1,9 @@
 /** A file that cannot be watched: waiters poll, and the log says so. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Stream from "#effect/Stream"
-import * as TestClock from "#effect/testing/TestClock"
+import * as TestClock from "#harness/testing/TestClock"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"

@@ -1,5 +1,5 @@
 /** The file at the path is the storage: one that was deleted or replaced under a holder ends its holds. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import Sqlite from "better-sqlite3"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"

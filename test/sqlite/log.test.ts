@@ -1,5 +1,5 @@
 /** The log of a SQLite file (`-wal`, `-shm`) that is deleted under a holder, before another process takes its lock. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import Sqlite from "better-sqlite3"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "#effect/vitest"
+import { afterAll, beforeAll, describe, expect, it } from "#harness/vitest"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"

@@ -1,5 +1,5 @@
 /** What the write of a claim judges for itself, when another connection came between its read and it. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Stream from "#effect/Stream"
 import { mkdtempSync, rmSync } from "node:fs"

@@ -1,5 +1,5 @@
 /** What a fence in a SQL database promises, by tests over the client that is given. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as SqlClient from "#effect/sql/SqlClient"

@@ -1,5 +1,5 @@
 /** What a failover does to MySQL and MariaDB, as far as one server can show it, and what the storage does then: whatever pool or client it stands on. */
-import { assert } from "#effect/vitest"
+import { assert } from "#harness/vitest"
 import * as Array from "effect/Array"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

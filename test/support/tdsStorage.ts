@@ -1,5 +1,5 @@
 /** A MssqlStorage over what stands where a SQL Server should. */
-import { assert } from "#effect/vitest"
+import { assert } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"

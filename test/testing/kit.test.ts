@@ -1,7 +1,7 @@
 /** The kit can fail: each of these storages breaks one rule, and the cases of that rule catch it. */
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
-import { describe, expect, it } from "#effect/vitest"
+import { describe, expect, it } from "#harness/vitest"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Layer from "#effect/Layer"

@@ -20,11 +20,3 @@ export const fail = <E>(failure: E): Result<never, E> => ({ _tag: "Failure", fai
 export const isSuccess = <A, E>(self: Result<A, E>): self is Success<A, E> => self._tag === "Success"
 
 export const isFailure = <A, E>(self: Result<A, E>): self is Failure<A, E> => self._tag === "Failure"
-
-export const getOrThrow = <A, E>(self: Result<A, E>): A => {
-  if (self._tag === "Failure") throw self.failure
-  return self.success
-}
-
-export const flip = <A, E>(self: Result<A, E>): Result<E, A> =>
-  self._tag === "Success" ? fail(self.success) : succeed(self.failure)

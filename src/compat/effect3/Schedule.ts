@@ -25,8 +25,3 @@ export const modifyDelay =
 /** One step: waits for its delay. Fails when the schedule is over. */
 export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) =>
   Effect.map(Schedule.driver(self), (driver) => (input: I) => driver.next(input))
-
-export const addDelay =
-  (more: () => Effect.Effect<Duration.DurationInput>) =>
-  <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
-    Schedule.addDelayEffect(self, more)

@@ -12,10 +12,4 @@ export const fromJsonString = Schema.parseJson
 
 export const Defect = (): typeof Schema.Defect => Schema.Defect
 
-export const decodeEffect = Schema.decode
-
-export const decodeUnknownEffect = Schema.decodeUnknown
-
-export const encodeEffect = Schema.encode
-
 export const DateTimeUtcFromString = Schema.DateTimeUtc
