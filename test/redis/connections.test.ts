@@ -469,6 +469,10 @@ await describeServer("the connections of RedisStorage", Redis.own, (server) => {
       ]) {
         assert.strictEqual((yield* Effect.flip(RedisStorage.makeFromClient(options as any)))._tag, "InvalidOptions")
       }
+      // It would not be obeyed there.
+      const wait = { replicas: 1, timeout: "1 second" }
+      const versioned = RedisStorage.layerVersioned({ ...base, wait } as any)
+      assert.deepInclude(yield* Effect.flip(Layer.build(versioned)), { _tag: "InvalidOptions", field: "wait" })
       assert.strictEqual(proxy.accepted(), 0)
     })
   )

@@ -486,6 +486,23 @@ describe("SqliteStorage", () => {
     })
   })
 
+  it.live("both ports of one connection see one record, and close with their scope", () =>
+    Effect.gen(function* () {
+      const filename = newFile()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { storage, versioned } = yield* SqliteStorage.make({ filename })
+          yield* storage.claim(claim("a", "me", "h"))
+          const record = yield* versioned.get("a")
+          expect(Option.isSome(record) && record.value.ownerId).toBe("me")
+        })
+      )
+      expect(openFiles(filename)).toEqual([])
+      const error = yield* Effect.flip(Effect.scoped(SqliteStorage.make({ filename, tabel: "t" } as never)))
+      expect(error._tag).toBe("InvalidOptions")
+    })
+  )
+
   it.live("options come from the configuration, and a bad value is an error of its own", () =>
     Effect.gen(function* () {
       const configured = SqliteStorage.layerConfig({ filename: Config.String("LOCK_FILE"), table: Config.succeed("t") })

@@ -219,6 +219,14 @@ export const layerConfig = (
 export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
   storageOf(makeFromClient(options))
 
+/** Of types it has none, but who has no types may give it. */
+const without = <A extends object>(options: A): Effect.Effect<A, InvalidOptions> => {
+  const { wait } = options as { readonly wait?: unknown }
+  return wait === undefined
+    ? Effect.succeed(options)
+    : Effect.fail(invalid("wait", wait, "left out: only the lock storage waits for replicas"))
+}
+
 /**
  * The compare-and-set store at a URL, over the same records as `layer`.
  *
@@ -227,7 +235,8 @@ export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Sto
  */
 export const layerVersioned = (
   options: Omit<Options, "wait">
-): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  versionedOf(Effect.flatMap(without(options), make))
 
 /**
  * The compare-and-set store on the program's client, over the same records as `layerFromClient`.
@@ -237,4 +246,5 @@ export const layerVersioned = (
  */
 export const layerVersionedFromClient = (
   options: Omit<ClientOptions, "wait">
-): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(makeFromClient(options))
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  versionedOf(Effect.flatMap(without(options), makeFromClient))

@@ -16,14 +16,11 @@
  */
 import "#effect/major"
 import * as Config from "#effect/Config"
-import type * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
-import type * as Stream from "#effect/Stream"
-import { inRealTime } from "../../common/clocks.js"
+import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/peer.js"
-import type { Handle } from "./handle.js"
 import type { Options } from "./options.js"
 import * as resolved from "./options.js"
 import * as statements from "./statements.js"
@@ -31,10 +28,11 @@ import * as native from "./storage.js"
 import * as versioned from "./versioned.js"
 import * as wakeUps from "./wakeUps.js"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as Storage from "../../Storage.js"
-import * as VersionedStore from "../../VersionedStore.js"
+import type * as Storage from "../../Storage.js"
+import type * as VersionedStore from "../../VersionedStore.js"
 
 export type { Options } from "./options.js"
+export type { Ports } from "../shared/layers.js"
 
 /**
  * The statement that `setup` runs, for your own migrations. It may run in a transaction. The layer itself switches the file to WAL mode.
@@ -54,27 +52,24 @@ export type { Options } from "./options.js"
 export const ddl = (options: { readonly table?: string | undefined } = {}): string =>
   `-- effect-storage-lock, SQLite, format 1\n${statements.createTable(resolved.tableOrThrow(options))};\n`
 
-const open = <A>(
-  options: Options,
-  make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
-): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> =>
-  Effect.suspend((): Effect.Effect<A, StorageError | InvalidOptions, Scope.Scope> => {
+/**
+ * Both ports, over a connection of their own that closes with the scope.
+ *
+ * @since 0.5.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
+  Effect.gen(function* () {
     const checked = resolved.resolve(options)
-    if (checked instanceof InvalidOptions) return checked
-    return Effect.gen(function* () {
-      const connection = yield* peer("SqliteStorage", ["better-sqlite3"], () => import("./connection.js"))
-      const handle = yield* connection.open(checked, native.guarantees.name)
-      return make(handle, checked.table, wakeUps.make(handle, checked.filename, native.guarantees.name))
-    })
+    if (checked instanceof InvalidOptions) return yield* checked
+    const connection = yield* peer("SqliteStorage", ["better-sqlite3"], () => import("./connection.js"))
+    const handle = yield* connection.open(checked, native.guarantees.name)
+    const hints = wakeUps.make(handle, checked.filename, native.guarantees.name)
+    return {
+      storage: native.make(handle, checked.table, hints),
+      versioned: versioned.make(handle, checked.table, hints)
+    }
   })
-
-const layerOf =
-  <I, S, A extends S>(
-    tag: Context.Service<I, S>,
-    make: (handle: Handle, table: string, wakeUps: Stream.Stream<string>) => A
-  ) =>
-  (options: Options): Layer.Layer<I, StorageError | InvalidOptions> =>
-    Layer.effect(tag, inRealTime(open(options, make)))
 
 /**
  * A lock storage in a SQLite file, with one connection of its own for the life of the layer.
@@ -99,10 +94,8 @@ const layerOf =
  * @since 0.1.0
  * @category layers
  */
-export const layer: (options: Options) => Layer.Layer<Storage.Storage, StorageError | InvalidOptions> = layerOf(
-  Storage.Storage,
-  native.make
-)
+export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
+  storageOf(make(options))
 
 /**
  * As `layer`, with options from the program's configuration.
@@ -129,9 +122,6 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerVersioned: (
+export const layerVersioned = (
   options: Options
-) => Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> = layerOf(
-  VersionedStore.VersionedStore,
-  versioned.make
-)
+): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
