@@ -4,15 +4,16 @@ import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
-import * as TestClock from "#harness/testing/TestClock"
-import { withClock } from "#effect/clocks"
-import { sleepsForEach } from "#harness/settling"
+import * as TestClock from "#effect/testing/TestClock"
+import * as clocks from "#effect/clocks"
+import { sleepsForEach, turns } from "#harness/settling"
 import * as FastCheck from "fast-check"
 import * as Timers from "../../src/core/timers.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import * as timelines from "../../src/core/timeline.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
+import { heard } from "../support/logged.js"
 import * as Process from "../support/process.js"
 
 const running = Effect.gen(function* () {
@@ -116,7 +117,7 @@ describe("timers", () => {
         yield* lock.check
         const other = yield* Process.make(yield* MemoryStorage.make(), options)
         assert.isTrue(Option.isSome(yield* other.locks.tryAcquire("lock")))
-      }).pipe(Effect.scoped, (self) => withClock(self, counted))
+      }).pipe(Effect.scoped, (self) => clocks.withClock(self, counted))
       return sleeps
     })
 
@@ -143,10 +144,157 @@ describe("timers", () => {
       })
       const timeline = timelines.make(clock)
       const timers = Timers.make(timeline)
-      yield* Effect.forkScoped(withClock(timers.run, clock))
+      yield* Effect.forkScoped(clocks.withClock(timers.run, clock))
       timers.set(timeline.now() + 3_600_000, () => {})
       yield* Deferred.await(woken)
       assert.isAtMost(Math.max(...longest), 1000)
     }).pipe(Effect.scoped)
   )
 })
+
+const settled = Effect.repeat(
+  Effect.promise(() => new Promise((resolve) => setImmediate(resolve))),
+  { times: turns }
+)
+
+/** Timers whose sleeps end when the test says so. */
+const byHand = Effect.gen(function* () {
+  const sleeps: Array<number> = []
+  const state = { now: 0, jumps: 0 }
+  let wake = () => {}
+  const clock = clocks.make({
+    wallMillis: () => state.now,
+    monotonicNanos: () => BigInt(Math.round(state.now * 1e6)),
+    sleep: (duration) =>
+      Effect.callback<void>((resume) => {
+        sleeps.push(Duration.toMillis(duration))
+        wake = () => resume(Effect.void)
+        return Effect.sync(() => {
+          wake = () => {}
+        })
+      })
+  })
+  const timers = Timers.make({ now: () => state.now, jumps: () => state.jumps, isMovedByHand: false })
+  yield* Effect.forkScoped(clocks.withClock(timers.run, clock))
+  yield* settled
+  /** Time goes on, and the sleep of before ends. */
+  const awakeAt = (now: number) =>
+    Effect.suspend(() => {
+      state.now = now
+      wake()
+      return settled
+    })
+  return { timers, sleeps, state, awakeAt }
+})
+
+describe("the sleep between timers", () => {
+  it.live(
+    "is none before the first, and none after the last, but one of a second if timers have come and gone meanwhile",
+    () =>
+      Effect.gen(function* () {
+        const { awakeAt, sleeps, timers } = yield* byHand
+        assert.deepStrictEqual(sleeps, [])
+        timers.set(10, () => {})
+        yield* settled
+        assert.deepStrictEqual(sleeps, [10])
+        yield* awakeAt(10)
+        assert.deepStrictEqual(sleeps, [10])
+        timers.set(30, () => {})
+        yield* settled
+        assert.deepStrictEqual(sleeps, [10, 20])
+        timers.set(600, () => {}).cancel()
+        yield* awakeAt(30)
+        assert.deepStrictEqual(sleeps, [10, 20, 1000], "the next timer is seldom nearer")
+        yield* awakeAt(1030)
+        assert.deepStrictEqual(sleeps, [10, 20, 1000])
+      }).pipe(Effect.scoped)
+  )
+
+  it.live("is ended by a timer that is due sooner, and by no other", () =>
+    Effect.gen(function* () {
+      const { sleeps, timers } = yield* byHand
+      timers.set(500, () => {})
+      yield* settled
+      for (const due of [500, 501, 3_600_000]) timers.set(due, () => {})
+      yield* settled
+      assert.deepStrictEqual(sleeps, [500])
+      timers.set(499.2, () => {})
+      yield* settled
+      assert.deepStrictEqual(sleeps, [500, 500], "of whole milliseconds: never early")
+      timers.set(30, () => {})
+      yield* settled
+      assert.deepStrictEqual(sleeps, [500, 500, 30])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is ended by any timer after a suspend: it goes on by a clock that stood still", () =>
+    Effect.gen(function* () {
+      const { awakeAt, sleeps, state, timers } = yield* byHand
+      timers.set(3_600_000, () => {})
+      yield* settled
+      assert.deepStrictEqual(sleeps, [1000])
+      state.now = 900
+      state.jumps = 1
+      let rung = false
+      timers.set(1100, () => {
+        rung = true
+      })
+      yield* settled
+      assert.deepStrictEqual(sleeps, [1000, 200])
+      yield* awakeAt(1100)
+      assert.isTrue(rung)
+      assert.deepStrictEqual(sleeps, [1000, 200, 1000])
+      timers.set(2200, () => {})
+      yield* settled
+      assert.deepStrictEqual(sleeps, [1000, 200, 1000], "of one suspend, once")
+    }).pipe(Effect.scoped)
+  )
+})
+
+it.live("of hundreds of timers, each rings in its turn, whichever are cancelled meanwhile", () =>
+  Effect.gen(function* () {
+    const { awakeAt, state, timers } = yield* byHand
+    let seed = 7
+    const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below
+    const rung: Array<readonly [due: number, at: number]> = []
+    const expected: Array<number> = []
+    const cancelled: Array<Timers.Timer> = []
+    for (let i = 0; i < 600; i++) {
+      const due = 1 + random(500)
+      const timer = timers.set(due, () => rung.push([due, state.now]))
+      if (i % 3 === 0) expected.push(due)
+      else cancelled.push(timer)
+    }
+    assert.strictEqual(timers.pending(), 600)
+    // Twice each: only the first counts.
+    for (const timer of cancelled) {
+      timer.cancel()
+      timer.cancel()
+    }
+    assert.strictEqual(timers.pending(), 200)
+    for (let now = 1; now <= 500; now++) {
+      state.now = now
+      if (expected.includes(now)) yield* awakeAt(now)
+    }
+    assert.deepStrictEqual(
+      rung,
+      expected.sort((a, b) => a - b).map((due) => [due, due] as const)
+    )
+    assert.strictEqual(timers.pending(), 0)
+  }).pipe(Effect.scoped)
+)
+
+it.live("a callback that throws is told of", () =>
+  heard((lines) =>
+    Effect.gen(function* () {
+      const { awakeAt, timers } = yield* byHand
+      timers.set(10, () => {
+        throw new Error("made by the test")
+      })
+      yield* awakeAt(10)
+      assert.lengthOf(lines, 1)
+      assert.deepInclude(lines[0], { level: "Error" })
+      assert.match(lines[0]!.message, /^effect-storage-lock: a timer failed .*made by the test/)
+    }).pipe(Effect.scoped)
+  )
+)
