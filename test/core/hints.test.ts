@@ -9,6 +9,7 @@ import * as TestClock from "#harness/testing/TestClock"
 import * as fibers from "#effect/fibers"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
+import { heard } from "../support/logged.js"
 import * as Process from "../support/process.js"
 
 const options = { retry: Schedule.spaced("10 hours"), leaseExpireAfter: "1 hour" } as const
@@ -67,6 +68,45 @@ describe("a waiter that does not poll", () => {
       yield* PubSub.publish(hints, "all")
       yield* TestClock.adjust("1 second")
       for (const waiter of waiters) assert.isTrue(yield* isDone(waiter))
+    })
+  )
+})
+
+describe("hints that end", () => {
+  const reports = (wakeUps: Stream.Stream<string>) =>
+    heard(
+      (lines) =>
+        Effect.gen(function* () {
+          const memory = yield* MemoryStorage.make()
+          const [a, b] = [
+            yield* Process.make(memory, options),
+            yield* Process.make({ ...memory, wakeUps }, { retry: Schedule.spaced("10 seconds") })
+          ]
+          const lock = yield* a.locks.acquire("x")
+          const waiter = yield* Effect.forkChild(b.locks.acquire("x"))
+          yield* TestClock.adjust("1 second")
+          yield* lock.release
+          yield* TestClock.adjust("1 second")
+          assert.isFalse(yield* isDone(waiter))
+          yield* TestClock.adjust("10 seconds")
+          assert.isTrue(yield* isDone(waiter), "it polls on")
+          yield* b.close
+          return lines.map(({ level, message }) => `${level} ${message}`)
+        }),
+      "Warning"
+    )
+
+  it.effect("by a defect are told of, once, and waiters poll", () =>
+    Effect.gen(function* () {
+      const [line, ...more] = yield* reports(Stream.fromEffect(Effect.die(new Error("made by the test"))))
+      assert.match(line!, /^Warning effect-storage-lock: no more wake-ups, waiters only poll .*made by the test/)
+      assert.deepStrictEqual(more, [])
+    })
+  )
+
+  it.effect("with the layer, or of themselves, are nothing to tell of", () =>
+    Effect.gen(function* () {
+      for (const wakeUps of [Stream.never, Stream.empty]) assert.deepStrictEqual(yield* reports(wakeUps), [])
     })
   )
 })

@@ -3,6 +3,8 @@ import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
+import { hostname } from "node:os"
+import { nameOf, thisProcess } from "../../src/core/thisProcess.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Process from "../support/process.js"
 
@@ -67,6 +69,12 @@ describe("without an owner id", () => {
 })
 
 describe("the label of an owner", () => {
+  it("is what the platform tells of the process: host and id, the id alone, or nothing", () => {
+    assert.strictEqual(thisProcess, `${hostname()} pid ${process.pid}`)
+    assert.strictEqual(nameOf({ process: { pid: 7 } }), "pid 7")
+    for (const platform of [{}, { process: undefined }, { process: {} }]) assert.strictEqual(nameOf(platform), "")
+  })
+
   it.live(
     "is shown in LockTimeout, get, list and info; by default it is the process; that of one acquire goes first",
     () =>

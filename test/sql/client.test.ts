@@ -8,7 +8,6 @@ import type * as SqlConnection from "#effect/sql/SqlConnection"
 import type { SqlError } from "#effect/sql/SqlError"
 import * as clientExecutor from "../../src/backends/sql/clientExecutor.js"
 import type { Answer, Query } from "../../src/backends/sql/executor.js"
-import type { StorageError } from "../../src/LockError.js"
 import * as Faulty from "../support/faulty.js"
 
 type Client = SqlClient.SqlClient & { readonly config: object }
@@ -44,9 +43,9 @@ const setup = (parts: {
       seen.executed.push([on, asked, millis])
       return (parts.executing ?? Effect.succeed([{ n: 1 }])) as Effect.Effect<ReadonlyArray<unknown>, SqlError>
     },
-    fromDriver: (operation, error, phase) => told("driver", operation, (error as Error).message, phase) as StorageError,
-    noConnection: (operation, millis) => told("no connection", operation, millis) as StorageError,
-    noAnswer: (operation, millis) => told("no answer", operation, millis) as StorageError
+    fromDriver: (operation, error, phase) => told("driver", operation, (error as Error).message, phase),
+    noConnection: (operation, millis) => told("no connection", operation, millis),
+    noAnswer: (operation, millis) => told("no answer", operation, millis)
   })
   const answers: Array<Answer> = []
   const run = (millis: number) =>
