@@ -141,6 +141,22 @@ describe("a reentry in line", () => {
     })
   )
 
+  it.effect("passes by a stranger that came before it, as soon as its owner has the lock", () =>
+    Effect.gen(function* () {
+      const { a } = yield* processes()
+      const first = yield* a.acquire("x")
+      const waiters = [
+        yield* Effect.forkChild(a.acquire("x", "me")),
+        yield* Effect.forkChild(a.acquire("x")),
+        yield* Effect.forkChild(a.acquire("x", "me"))
+      ]
+      yield* TestClock.adjust("1 second")
+      yield* first.release
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Effect.forEach(waiters, isDone), [true, false, true])
+    })
+  )
+
   it.effect("behind a stranger that waits for its owner ends", () =>
     Effect.gen(function* () {
       const { a } = yield* processes()
