@@ -179,6 +179,24 @@ describe("an acquire", () => {
         )
     ))
 
+  it("and says so though the storage is silent to the holder, who asks for it again", () =>
+    over(
+      (index, request) => (index === 0 ? Effect.succeed(claimed(request)) : Effect.never),
+      (setup) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            yield* setup.locks.acquire("foo", "foo's")
+            const again = yield* Effect.forkChild(Effect.exit(setup.locks.acquire("foo", "foo's")))
+            yield* Effect.sleep("100 millis")
+            assert.strictEqual(setup.claims.length, 2)
+            const error = yield* acquire(setup, { acquireTimeout: "500 millis" })
+            assert(error._tag === "LockTimeout")
+            assert.strictEqual(error.heldBy?.ownerId, "foo's")
+            yield* Fiber.interrupt(again)
+          })
+        )
+    ))
+
   it("fails after a third of a lease without an answer, whether the storage lets itself be interrupted or not", () =>
     over(
       (index) =>
@@ -511,6 +529,20 @@ describe("a lock that goes from hand to hand in this process", () => {
         })
     ))
 
+  it("is had by nobody in a pause, and a time-out says so", () =>
+    over(
+      (_, request) => Effect.succeed(claimed(request)),
+      (setup) =>
+        Effect.gen(function* () {
+          const fibers = yield* goRound(setup, 10)
+          yield* Effect.sleep("185 millis")
+          const error = yield* acquire(setup, { acquireTimeout: "5 millis" })
+          assert(error._tag === "LockTimeout")
+          assert.isUndefined(error.heldBy)
+          yield* Effect.forEach(fibers, Fiber.join)
+        })
+    ))
+
   it("is waited for no longer when the layer closes in a pause", () =>
     over(
       (_, request) => Effect.succeed(claimed(request)),
@@ -561,6 +593,73 @@ describe("a process that has met others", () => {
         yield* won(setup)
         yield* again(setup, { acquireTimeout: "100 millis" })
         assert.strictEqual(setup.claims[4]![0], 180)
+      })
+    ))
+
+  /** It has won twice after three hints each, and waits for somebody else: three hints more, and it is next. The first of them has come. */
+  const third = (body: (setup: Setup, waiter: Fiber.Fiber<Exit.Exit<unknown, unknown>>) => Effect.Effect<unknown, unknown>) => {
+    let isFree = false
+    return over(
+      (_, request) => (isFree ? Effect.succeed(claimed(request)) : held()),
+      (setup) =>
+        Effect.gen(function* () {
+          for (const _ of [1, 2]) {
+            const winner = yield* Effect.forkChild(setup.locks.withLock(() => Effect.sleep("10 millis"), "foo", "me"))
+            for (const hint of [1, 2, 3]) {
+              yield* Effect.sleep("40 millis")
+              isFree = hint === 3
+              yield* setup.hint
+            }
+            yield* Fiber.join(winner)
+            isFree = false
+          }
+          const waiter = yield* Effect.forkChild(again(setup))
+          yield* Effect.sleep("300 millis")
+          isFree = true
+          setup.claims.length = 0
+          yield* setup.hint
+          yield* Effect.sleep("40 millis")
+          assert.deepStrictEqual(setup.claims, [], "others have waited for longer")
+          yield* body(setup, waiter)
+        }),
+      { retry: Schedule.spaced("10 seconds") }
+    )
+  }
+
+  it("that waits leaves the lock to those who have waited for longer: so many hints", () =>
+    third((setup, waiter) =>
+      Effect.gen(function* () {
+        yield* setup.hint
+        yield* Effect.sleep("40 millis")
+        assert.deepStrictEqual(setup.claims, [])
+        const now = yield* setup.since
+        yield* setup.hint
+        yield* Fiber.join(waiter)
+        assert.deepStrictEqual(
+          setup.claims.map(([at]) => at),
+          [now]
+        )
+      })
+    ))
+
+  it("or so long as that takes, if they do not come", () =>
+    third((setup, waiter) =>
+      Effect.gen(function* () {
+        const now = yield* setup.since
+        yield* Fiber.join(waiter)
+        // Two are wanting, of 100 ms at most each, and 40 ms are over.
+        const took = setup.claims[0]![0] - now
+        assert.isTrue(took >= 158 && took <= 162, String(took))
+      })
+    ))
+
+  it("and is waited for no longer than the layer is open", () =>
+    third((setup, waiter) =>
+      Effect.gen(function* () {
+        const now = yield* setup.since
+        yield* setup.close
+        assert.isTrue(Exit.isFailure(yield* Fiber.join(waiter)))
+        assert.deepStrictEqual([yield* setup.since, setup.claims], [now, []])
       })
     ))
 
