@@ -8,6 +8,8 @@ import * as TestClock from "#effect/testing/TestClock"
 import * as clocks from "#effect/clocks"
 import { sleepsForEach, turns } from "#harness/settling"
 import * as FastCheck from "fast-check"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Timers from "../../src/core/timers.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import * as timelines from "../../src/core/timeline.js"
@@ -87,13 +89,24 @@ describe("timers", () => {
     })
   )
 
-  it.effect("the cancelled do not pile up", () =>
+  /** What is kept, without what the next collection of garbage takes. */
+  const kept = () => {
+    setFlagsFromString("--expose-gc")
+    const collect = runInNewContext("gc") as () => void
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+
+  it.effect("the cancelled do not pile up, beside few that live or many", () =>
     Effect.gen(function* () {
       const { timers, timeline } = yield* running
-      const before = process.memoryUsage().heapUsed
-      for (let i = 0; i < 500_000; i++) timers.set(timeline.now() + 3_600_000, () => {}).cancel()
-      // Half a million entries would be some 40 MB.
-      assert.isBelow(process.memoryUsage().heapUsed - before, 30_000_000)
+      for (const live of [1, 200]) {
+        for (let i = 0; i < live; i++) timers.set(timeline.now() + 3_600_000, () => {})
+        const before = kept()
+        for (let i = 0; i < 200_000; i++) timers.set(timeline.now() + 3_600_000, () => {}).cancel()
+        // They would be some 8 MB.
+        assert.isBelow(kept() - before, 2_000_000)
+      }
     })
   )
 
@@ -158,41 +171,42 @@ const settled = Effect.repeat(
 )
 
 /** Timers whose sleeps end when the test says so. */
-const byHand = Effect.gen(function* () {
-  const sleeps: Array<number> = []
-  const state = { now: 0, jumps: 0 }
-  let wake = () => {}
-  const clock = clocks.make({
-    wallMillis: () => state.now,
-    monotonicNanos: () => BigInt(Math.round(state.now * 1e6)),
-    sleep: (duration) =>
-      Effect.callback<void>((resume) => {
-        sleeps.push(Duration.toMillis(duration))
-        wake = () => resume(Effect.void)
-        return Effect.sync(() => {
-          wake = () => {}
+const byHand = (isMovedByHand = false) =>
+  Effect.gen(function* () {
+    const sleeps: Array<number> = []
+    const state = { now: 0, jumps: 0 }
+    let wake = () => {}
+    const clock = clocks.make({
+      wallMillis: () => state.now,
+      monotonicNanos: () => BigInt(Math.round(state.now * 1e6)),
+      sleep: (duration) =>
+        Effect.callback<void>((resume) => {
+          sleeps.push(Duration.toMillis(duration))
+          wake = () => resume(Effect.void)
+          return Effect.sync(() => {
+            wake = () => {}
+          })
         })
-      })
-  })
-  const timers = Timers.make({ now: () => state.now, jumps: () => state.jumps, isMovedByHand: false })
-  yield* Effect.forkScoped(clocks.withClock(timers.run, clock))
-  yield* settled
-  /** Time goes on, and the sleep of before ends. */
-  const awakeAt = (now: number) =>
-    Effect.suspend(() => {
-      state.now = now
-      wake()
-      return settled
     })
-  return { timers, sleeps, state, awakeAt }
-})
+    const timers = Timers.make({ now: () => state.now, jumps: () => state.jumps, isMovedByHand })
+    yield* Effect.forkScoped(clocks.withClock(timers.run, clock))
+    yield* settled
+    /** Time goes on, and the sleep of before ends. */
+    const awakeAt = (now: number) =>
+      Effect.suspend(() => {
+        state.now = now
+        wake()
+        return settled
+      })
+    return { timers, sleeps, state, awakeAt }
+  })
 
 describe("the sleep between timers", () => {
   it.live(
     "is none before the first, and none after the last, but one of a second if timers have come and gone meanwhile",
     () =>
       Effect.gen(function* () {
-        const { awakeAt, sleeps, timers } = yield* byHand
+        const { awakeAt, sleeps, timers } = yield* byHand()
         assert.deepStrictEqual(sleeps, [])
         timers.set(10, () => {})
         yield* settled
@@ -212,7 +226,7 @@ describe("the sleep between timers", () => {
 
   it.live("is ended by a timer that is due sooner, and by no other", () =>
     Effect.gen(function* () {
-      const { sleeps, timers } = yield* byHand
+      const { sleeps, timers } = yield* byHand()
       timers.set(500, () => {})
       yield* settled
       for (const due of [500, 501, 3_600_000]) timers.set(due, () => {})
@@ -227,9 +241,21 @@ describe("the sleep between timers", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("under a test clock is one for all that is set at once, since each costs milliseconds of real time", () =>
+    Effect.gen(function* () {
+      const { sleeps, timers } = yield* byHand(true)
+      for (const due of [100, 50, 20]) {
+        timers.set(due, () => {})
+        for (let i = 0; i < 10; i++) yield* Effect.promise(() => Promise.resolve())
+      }
+      yield* settled
+      assert.deepStrictEqual(sleeps, [20])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is ended by any timer after a suspend: it goes on by a clock that stood still", () =>
     Effect.gen(function* () {
-      const { awakeAt, sleeps, state, timers } = yield* byHand
+      const { awakeAt, sleeps, state, timers } = yield* byHand()
       timers.set(3_600_000, () => {})
       yield* settled
       assert.deepStrictEqual(sleeps, [1000])
@@ -253,7 +279,7 @@ describe("the sleep between timers", () => {
 
 it.live("of hundreds of timers, each rings in its turn, whichever are cancelled meanwhile", () =>
   Effect.gen(function* () {
-    const { awakeAt, state, timers } = yield* byHand
+    const { awakeAt, state, timers } = yield* byHand()
     let seed = 7
     const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below
     const rung: Array<readonly [due: number, at: number]> = []
@@ -287,7 +313,7 @@ it.live("of hundreds of timers, each rings in its turn, whichever are cancelled 
 it.live("a callback that throws is told of", () =>
   heard((lines) =>
     Effect.gen(function* () {
-      const { awakeAt, timers } = yield* byHand
+      const { awakeAt, timers } = yield* byHand()
       timers.set(10, () => {
         throw new Error("made by the test")
       })

@@ -130,6 +130,18 @@ describe("an interruption", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("that comes in the moment in which its call ends leaves no worker that is about to end", () =>
+    Effect.gen(function* () {
+      const { counts, start, workers } = yield* setup
+      start(Effect.sync(() => workers.interrupt("get")))
+      yield* settled
+      assert.deepStrictEqual(counts(), [0, 0])
+      const next = start(Effect.void)
+      yield* settled
+      assert.deepStrictEqual([outcomes(next), counts()], [["Success"], [0, 1]])
+    }).pipe(Effect.scoped)
+  )
+
   it.live("of a call that has ended does no harm to the next one of its worker", () =>
     Effect.gen(function* () {
       const { counts, gated, start } = yield* setup
