@@ -1,5 +1,6 @@
 /** Which options there are, where each may be given, and which is meant by a name that is none. */
-import { assert, describe, it } from "#harness/vitest"
+import { assert, describe, it } from "#effect/vitest"
+import { unknownName } from "../../src/common/optionNames.js"
 import { invalidNames } from "../../src/core/optionNames.js"
 
 const both = [
@@ -74,3 +75,33 @@ for (const place of ["layer", "acquire"] as const)
       assert.isBelow(performance.now() - started, 5_000)
     })
   })
+
+describe("of what is neither the layer's nor an acquire's", () => {
+  const names = { table: true, operationTimeout: true } as const
+  const message = (options: unknown, within?: string) => unknownName(options, names, within)?.message
+
+  it("options are taken that there are, though they be undefined", () => {
+    for (const options of [{}, { table: "locks" }, { table: undefined, operationTimeout: 1 }])
+      for (const within of [undefined, "tls"]) assert.isUndefined(message(options, within))
+  })
+
+  it("others are refused, with the one that may be meant", () => {
+    assert.strictEqual(
+      message({ table: 1, tabel: 2 }),
+      "tabel must be the name of an option (did you mean table?), but is unknown"
+    )
+    assert.strictEqual(
+      message({ timeout: 1 }, "tls"),
+      "tls.timeout must be the name of an option (did you mean tls.operationTimeout?), but is unknown"
+    )
+    // What every object has is no option.
+    assert.include(message({ toString: 1 }), "toString must be the name of an option")
+  })
+
+  it("what is no object at all is refused as such", () => {
+    for (const options of [undefined, null, 7, "text", [], () => {}]) {
+      assert.match(message(options)!, /^options must be an object, but is /)
+      assert.match(message(options, "tls")!, /^tls must be an object, but is /)
+    }
+  })
+})

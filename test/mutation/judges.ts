@@ -2,6 +2,7 @@
 import "../core/ids.test.js"
 import "../core/input.test.js"
 import "../core/time.test.js"
+import "../core/jitter.test.js"
 import "../core/LockRecord.test.js"
 import "../core/timeline.test.js"
 import "../core/signal.test.js"
