@@ -1,5 +1,5 @@
 /** One claim by itself: what it asks for, and which of its answers count, for its waiter and for those who queue behind it. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import type { Answer, Handler } from "../../src/core/calls.js"

@@ -1,5 +1,5 @@
 /** Delays of which each is a part, drawn anew. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"

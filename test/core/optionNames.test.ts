@@ -1,5 +1,5 @@
 /** Which options there are, where each may be given, and which is meant by a name that is none. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { unknownName } from "../../src/common/optionNames.js"
 import { invalidNames } from "../../src/core/optionNames.js"
 

@@ -1,5 +1,5 @@
 /** How synchronous code wakes a fiber: no signal is lost, and none is heard twice. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import { turns } from "#harness/settling"

@@ -1,5 +1,5 @@
 /** A process that stood still could not hear the answer of the storage: who only tries gives it a moment more, once. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"

@@ -1,5 +1,5 @@
 /** Fibers that run calls, one at a time each: who is kept for the next call, who ends, and that an interruption hits no other call. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"

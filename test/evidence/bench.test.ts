@@ -1,4 +1,4 @@
-import { describe, expect, it } from "#effect/vitest"
+import { describe, expect, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -1,5 +1,5 @@
 /** Queries on the program's own client, with connections that are made by hand: when one is out of time, what it is told, and that the connection goes back. */
-import { assert, describe, it } from "#effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
