@@ -8,7 +8,7 @@
  *
  * **What it does not promise.** A replica that is promoted without the last transactions of its source has forgotten the last claims. Then two owners may
  * hold one lock until the first one's lease ends. Fencing tokens still grow, if the promotion takes longer than the difference of the clocks. In a Galera
- * cluster, connect all processes to one node. There are no wake-ups: waiters poll.
+ * cluster, connect all processes to one node. On it, and on TiDB, there are no wake-ups: waiters poll.
  *
  * @since 0.1.0
  */
@@ -26,15 +26,14 @@ import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as shared from "../shared/options.js"
-import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
 import * as givenPool from "./givenPool.js"
-import { type CommonOptions, open, type TableOptions } from "./make.js"
+import { type CommonOptions, notifyOf, open, own, type SharedOptions, type TableOptions } from "./make.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
 
-export type { CommonOptions, TableOptions } from "./make.js"
+export type { CommonOptions, NotifyUrl, SharedOptions, TableOptions } from "./make.js"
 export type { Ports } from "../shared/layers.js"
 
 // On the program's client of Effect, where there is one for MySQL.
@@ -70,13 +69,20 @@ export interface Options extends CommonOptions {
   readonly tls?: Present<TlsOptions> | undefined
   /** The size of the pool, which serves locks alone. Default 4. */
   readonly poolSize?: number | undefined
+  /**
+   * Wakes waiters when a lock is freed: whoever waits sleeps in a session of its own, which is opened when somebody first has to wait, and whoever frees the lock ends that sleep by KILL QUERY. No right is
+   * needed if all processes use one user. `false`: neither, waiters poll. Default `true`.
+   *
+   * @since 0.5.0
+   */
+  readonly notify?: boolean | undefined
 }
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface PoolOptions extends CommonOptions {
+export interface PoolOptions extends SharedOptions {
   /** The program's pool, of `mysql2` or `mysql2/promise`, made with `multipleStatements: true`. Stays open when the layer closes. */
   readonly pool: Mysql.Pool | MysqlPromise.Pool
 }
@@ -89,11 +95,13 @@ export interface PoolOptions extends CommonOptions {
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    const common = yield* internal.common(options, { url: true, tls: true, poolSize: true })
-    const own = yield* peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
-    const source = yield* valid(own.source(options.url, options.tls))
+    const common = yield* internal.common(options, { url: true, tls: true, poolSize: true, notify: true })
+    const driver = yield* own
+    const source = yield* valid(driver.source(options.url, options.tls))
     const poolSize = yield* valid(shared.poolSize(options.poolSize))
-    return yield* open(yield* own.make({ source, poolSize, operationTimeout: common.operationTimeout }), common)
+    const notify = yield* notifyOf(options.notify, source)
+    const executor = yield* driver.make({ source, poolSize, operationTimeout: common.operationTimeout })
+    return yield* open(executor, common, notify)
   })
 
 /**
@@ -102,10 +110,11 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category constructors
  */
-export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions> =>
+export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    const common = yield* internal.common(options, { pool: true })
-    return yield* open(yield* valid(givenPool.make(options.pool)), common)
+    const common = yield* internal.common(options, { pool: true, notify: true })
+    const executor = yield* valid(givenPool.make(options.pool))
+    return yield* open(executor, common, yield* notifyOf(options.notify, undefined))
   })
 
 /**

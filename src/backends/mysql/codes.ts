@@ -26,7 +26,7 @@ const byNumber = new Map<number, StorageErrorReason>([
   ...numbered("Conflict", [1020, 1062, 1213, 3101, 8002, 8005, 8022, 8028, 9007]),
   ...numbered(
     "Permission",
-    [1044, 1045, 1130, 1142, 1143, 1227, 1251, 1410, 1698, 1820, 1862, 3118, 3159, 3878, 3955, 4151]
+    [1044, 1045, 1095, 1130, 1142, 1143, 1227, 1251, 1410, 1698, 1820, 1862, 3118, 3159, 3878, 3955, 4151]
   ),
   ...numbered("Schema", [1046, 1049, 1054, 1060, 1064, 1101, 1136, 1146, 1264, 1292, 1305, 1364, 1366, 1406])
 ])
@@ -66,7 +66,7 @@ const passing = new Set([...noRoom, ...wrongServer, 1037, 1038])
  * After these the transaction is over or can be rolled back, and the connection is as good as before. After any other error it is not used again: of a server that cannot write, above all.
  */
 const harmless = new Set([
-  1020, 1021, 1062, 1114, 1142, 1146, 1197, 1205, 1206, 1213, 1317, 1969, 3024, 8002, 8022, 9007
+  1020, 1021, 1062, 1094, 1095, 1114, 1142, 1146, 1197, 1205, 1206, 1213, 1317, 1969, 3024, 8002, 8022, 9007
 ])
 
 /** The session ended, or the server says itself that it does not know: it may have committed all the same. */

@@ -17,27 +17,35 @@ export interface Source {
   readonly now: Effect.Effect<Target, StorageError>
 }
 
-const combined = (target: Target, options: unknown): Target | InvalidOptions => {
+const combined = (target: Target, options: unknown, within: string): Target | InvalidOptions => {
   const fault = tls.fault(options)
   if (fault !== undefined) return fault
   return target.ssl === undefined
     ? { ...target, ssl: tls.ofOptions(options as tls.TlsOptions) }
-    : new InvalidOptions({ field: "tls", kind: "given beside a URL that asks for TLS, too", rule: "said in one place" })
+    : new InvalidOptions({
+        field: `${within}tls`,
+        kind: "given beside a URL that asks for TLS, too",
+        rule: "said in one place"
+      })
 }
 
-const resolve = (address: unknown, options: unknown): Target | InvalidOptions => {
-  const target = url("url", address)
-  return target instanceof InvalidOptions || options === undefined ? target : combined(target, options)
+const resolve = (address: unknown, options: unknown, within: string): Target | InvalidOptions => {
+  const target = url(`${within}url`, address)
+  return target instanceof InvalidOptions || options === undefined ? target : combined(target, options, within)
 }
 
-/** A value that is given is checked at once; one that is asked, whenever it is asked. */
-export const source = (address: Present<unknown>, options: Present<unknown> | undefined): Source | InvalidOptions => {
+/** A value that is given is checked at once; one that is asked, whenever it is asked. `within`: of which option they are parts. */
+export const source = (
+  address: Present<unknown>,
+  options: Present<unknown> | undefined,
+  within = ""
+): Source | InvalidOptions => {
   if (isFixed(address) && isFixed(options)) {
-    const fixed = resolve(address, options)
+    const fixed = resolve(address, options, within)
     return fixed instanceof InvalidOptions ? fixed : { fixed, now: Effect.succeed(fixed) }
   }
   if (isFixed(address)) {
-    const known = url("url", address)
+    const known = url(`${within}url`, address)
     if (known instanceof InvalidOptions) return known
   }
   if (options !== undefined && isFixed(options)) {
@@ -48,7 +56,7 @@ export const source = (address: Present<unknown>, options: Present<unknown> | un
   return {
     fixed: undefined,
     now: Effect.flatMap(asked, ([address, options]) => {
-      const target = resolve(address, options)
+      const target = resolve(address, options, within)
       return target instanceof InvalidOptions
         ? errors.unfit(`what was asked for a new connection cannot be used: ${target.message}`)
         : Effect.succeed(target)

@@ -6,6 +6,8 @@ import { hex } from "./packet.js"
 type Column = (typeof columnNames)[number]
 
 export const t = "@esl_t"
+/** The server's own clock. `UTC_TIMESTAMP` is frozen for a statement, and knows no time zone. */
+export const sample = `SET ${t} = TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))`
 export const columns = columnNames.join(", ")
 /** Every text is bytes: a literal in quotes is of the character set of the session, where a comma may have two or four. */
 export const comma = hex(",")

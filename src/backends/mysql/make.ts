@@ -1,15 +1,27 @@
 /** What all ways to a server of MySQL have in common. */
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
-import type { StorageError } from "../../LockError.js"
+import type * as Redacted from "effect/Redacted"
+import type * as Scope from "#effect/Scope"
+import { invalid, valid } from "../../common/input.js"
+import { unknownName } from "../../common/optionNames.js"
+import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type { Executor } from "../sql/executor.js"
 import type { ServerOptions } from "../sql/options.js"
 import * as ports from "../sql/storage.js"
 import type { Ports } from "../shared/layers.js"
+import * as Notices from "../shared/notices.js"
+import { peer } from "../shared/peer.js"
+import type { Present } from "../shared/present.js"
+import { bellOf } from "./bells.js"
+import type * as connection from "./connection.js"
 import * as dialect from "./dialect.js"
+import { Interest } from "./interest.js"
 import type { Resolved } from "./options.js"
 import type { Packet } from "./packet.js"
+import * as ringing from "./ringing.js"
 import * as setup from "./setup.js"
+import type { TlsOptions } from "./tls.js"
 
 /**
  * The table of locks.
@@ -38,11 +50,112 @@ export interface CommonOptions extends TableOptions, ServerOptions {
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
 }
 
-export const open = (executor: Executor<Packet>, common: Resolved): Effect.Effect<Ports, StorageError> => {
-  const { operationTimeout: millis, place: database, qualified, setup: create, table } = common
-  return Effect.map(
-    setup.prepare(executor, { table, database, qualified, setup: create, millis }),
-    ({ flavour, groups }) =>
-      ports.make(executor, dialect.make(flavour, qualified, groups), { ...common, wakeUps: undefined })
-  )
+/**
+ * Where this process is woken, by a connection of its own to the server that the program's pool or client leads to.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface NotifyUrl {
+  /** As in `Options`. */
+  readonly url: Present<Redacted.Redacted>
+  /** As in `Options`. */
+  readonly tls?: Present<TlsOptions> | undefined
 }
+
+/**
+ * What the ways on what the program has already have in common.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface SharedOptions extends CommonOptions {
+  /**
+   * Wakes waiters of other processes when a lock is freed. `{ url }`: and those of this one, by a connection of its own, opened when somebody first has to wait. `true`: only others, this process polls. `false`: neither.
+   * Default `true`.
+   */
+  readonly notify?: boolean | NotifyUrl | undefined
+}
+
+/** Only what a pool, or a session that sleeps, needs: on a client of Effect, a program may do without `mysql2` of its own. */
+export const own = peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
+
+/** Whether to wake others, and where to be woken. */
+export interface Notify {
+  /** It was said by an option, not by default. */
+  readonly isAsked: boolean
+  readonly send: boolean
+  readonly listen: connection.Source | undefined
+}
+
+export const notifyOf = (
+  notify: unknown,
+  ours: connection.Source | undefined
+): Effect.Effect<Notify, InvalidOptions> => {
+  const isAsked = notify !== undefined
+  const wanted = notify ?? true
+  if (typeof wanted === "boolean") return Effect.succeed({ isAsked, send: wanted, listen: wanted ? ours : undefined })
+  if (ours !== undefined) return invalid("notify", notify, "true or false")
+  if (typeof wanted !== "object" || wanted === null || !("url" in wanted))
+    return invalid("notify", notify, "true, false, or { url, tls }")
+  const { tls, url } = wanted as NotifyUrl
+  const fault = unknownName<NotifyUrl>(wanted as NotifyUrl, { url: true, tls: true }, "notify")
+  return fault !== undefined
+    ? Effect.fail(fault)
+    : Effect.map(
+        Effect.flatMap(own, ({ source }) => valid(source(url, tls, "notify."))),
+        (listen) => ({ isAsked, send: true, listen })
+      )
+}
+
+export const open = (
+  plain: Executor<Packet>,
+  common: Resolved,
+  notify: Notify
+): Effect.Effect<Ports, StorageError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { operationTimeout: millis, place: database, qualified, setup: create, table } = common
+    const found = yield* setup.prepare(plain, { table, database, qualified, setup: create, millis })
+    const { flavour, groups, mute } = found
+    if (!notify.send || mute !== undefined) {
+      if (notify.send && mute !== undefined && (notify.isAsked || flavour !== "TiDB"))
+        yield* Effect.logWarning(
+          `MysqlStorage: there are no wake-ups, waiters poll: ${mute}. \`notify: false\` silences this`
+        )
+      return ports.make(plain, dialect.make(flavour, qualified, groups, undefined), { ...common, wakeUps: undefined })
+    }
+    const notices = yield* Notices.make("MysqlStorage")
+    const bell = bellOf(found.database, table)
+    const interest = new Interest()
+    const wakeUps =
+      notify.listen === undefined
+        ? undefined
+        : yield* (yield* own).listen({
+            source: notify.listen,
+            executor: plain,
+            interest,
+            bell,
+            table: qualified,
+            notices
+          })
+    const { storage, versioned } = ports.make(
+      ringing.make(plain, notices),
+      dialect.make(flavour, qualified, groups, bell),
+      { ...common, wakeUps }
+    )
+    return {
+      storage:
+        wakeUps === undefined
+          ? storage
+          : {
+              ...storage,
+              claim: (request) =>
+                Effect.map(storage.claim(request), (outcome) => {
+                  interest.heard(request.lockId, outcome)
+                  return outcome
+                })
+            },
+      // What it compares and sets tells nobody, so nobody hears of it.
+      versioned: { ...versioned, wakeUps: undefined }
+    }
+  })

@@ -4,7 +4,8 @@
  * for each other in a circle; where two make the same row at once the server ends one, of which nothing was done.
  */
 import * as LockRecord from "../../LockRecord.js"
-import { columnNames, type Row } from "../sql/record.js"
+import { columnNames, type Row, text } from "../sql/record.js"
+import * as bells from "./bells.js"
 import * as judge from "./judge.js"
 import { commit, decoded, type Fixed, id, int, type Packet } from "./packet.js"
 
@@ -27,8 +28,8 @@ const isIn = (set: string): string => `(${set} & ${bit}) <> 0`
 /** Others read what is committed, and no lock reaches beyond its row. */
 const begin = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"]
 
-/** `skipping`: the clause that locks rows of `r`, and leaves out those that are locked. */
-export const make = (table: string, sample: string, skipping: string) => {
+/** `skipping`: the clause that locks rows of `r`, and leaves out those that are locked. `bell`: see `bells.ts`. */
+export const make = (table: string, sample: string, skipping: string, bell: bells.Bell | undefined) => {
   const asked = `JSON_TABLE(@esl_j, '$[*]' COLUMNS (n FOR ORDINALITY, ${column("i", 0)}, ${column("h", 1)}, ${column("o", 2)}, l BIGINT PATH '$[3]', ${column("b", 4)})) AS j`
   /** By the ids that are asked for: no other row is touched. */
   const rows = `${asked} STRAIGHT_JOIN ${table} AS r ON r.lock_id = ${bytes("i")}`
@@ -92,20 +93,29 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
   }
   const given: Fixed = {
     name: "esl_many_given",
-    text: `SELECT r.lock_id, r.holds, NULL AS info FROM ${rows} WHERE ${isIn("@esl_k")} LIMIT ${most}`
+    text: `SELECT r.lock_id, r.holds, NULL AS info${
+      bell === undefined
+        ? ""
+        : `, IF(LENGTH(r.holds) > 0, 0, ${bells.taken(`CONVERT(${bytes("o")} USING latin1)`)}) AS bells`
+    } FROM ${rows} WHERE ${isIn("@esl_k")} LIMIT ${most}`
   }
 
-  const release = (requests: ReadonlyArray<LockRecord.Release>): Packet => ({
-    statements: [
-      `SET @esl_k = 0, @esl_j = ${json(requests.map(({ holdId, lockId }) => [lockId, holdId]))}`,
-      ...begin,
-      found,
-      give,
-      given,
-      commit
-    ],
-    read: (results): ReadonlyArray<Row> => decoded(results[5])
-  })
+  const release = (requests: ReadonlyArray<LockRecord.Release>): Packet => {
+    const packet: Packet = {
+      statements: [
+        `SET @esl_k = 0, @esl_j = ${json(
+          requests.map(({ holdId, lockId }) => (bell === undefined ? [lockId, holdId] : [lockId, holdId, bell(lockId)]))
+        )}`,
+        ...begin,
+        found,
+        give,
+        given,
+        commit
+      ],
+      read: (results): ReadonlyArray<Row> => decoded(results[5])
+    }
+    return bell === undefined ? packet : bells.ringing(packet, ({ lock_id }) => bell(text(lock_id)))
+  }
 
   /** In the order of their bytes. */
   const sorted =

@@ -53,12 +53,18 @@ export interface Server {
   readonly flavour: Flavour
   /** Whether many locks can go in one statement. */
   readonly groups: boolean
+  /** What the server calls the database of the table. */
+  readonly database: string
+  /** Why nobody can be woken there, if so. */
+  readonly mute: string | undefined
 }
 
 interface Seen {
   readonly flavour: Flavour
   /** What the server calls itself. */
   readonly version: string
+  /** The database of the connection. */
+  readonly database: string
   readonly autocommit: boolean
   readonly variables: ReadonlyMap<string, string>
   readonly table: { readonly engine: string; readonly comment: string } | undefined
@@ -77,7 +83,7 @@ const inspect = (table: string, database: string | undefined): Packet => {
   const where = `table_schema = ${database === undefined ? "DATABASE()" : `_utf8mb4 ${hex(database)}`} AND table_name = _utf8mb4 ${hex(table)}`
   return {
     statements: [
-      "SELECT VERSION() AS version, @@version_comment AS comment, @@autocommit AS autocommit LIMIT 1",
+      "SELECT VERSION() AS version, @@version_comment AS comment, @@autocommit AS autocommit, DATABASE() AS named LIMIT 1",
       `SHOW VARIABLES WHERE Variable_name IN (${watched.map((name) => `'${name}'`).join(", ")})`,
       `SELECT engine AS engine, table_comment AS comment FROM information_schema.tables WHERE ${where} LIMIT 1`,
       `SELECT column_name AS name, column_type AS type FROM information_schema.columns WHERE ${where} LIMIT 5000`,
@@ -90,6 +96,7 @@ const inspect = (table: string, database: string | undefined): Packet => {
       const seen: Seen = {
         flavour: flavourOf(version, text(server![0]!.comment)),
         version,
+        database: text(server![0]!.named),
         autocommit: Number(server![0]!.autocommit) === 1,
         variables: new Map(variables!.map((row) => [text(row.Variable_name).toLowerCase(), text(row.Value)])),
         table: found === undefined ? undefined : { engine: text(found.engine), comment: text(found.comment) },
@@ -120,6 +127,16 @@ const groups = ({ flavour, variables, version }: Seen): boolean => {
   const isNew = flavour === "MySQL" || (flavour === "MariaDB" && (major > 10 || minor >= 6))
   return isNew && !/^statement$/i.test(variables.get("binlog_format") ?? "")
 }
+
+/** Sessions wait by names that one server alone knows, and who has them is asked in the write itself, which a binary log of statements forbids. */
+const mute = ({ flavour, variables }: Seen): string | undefined =>
+  flavour === "TiDB"
+    ? "on TiDB a session is known to one server of the cluster alone"
+    : /^(on|1)$/i.test(variables.get("wsrep_on") ?? "")
+      ? "in a Galera cluster a session is known to one node alone"
+      : /^(on|1)$/i.test(variables.get("log_bin") ?? "") && /^statement$/i.test(variables.get("binlog_format") ?? "")
+        ? "binlog_format is STATEMENT"
+        : undefined
 
 /** `int(11)` is `int`; of texts the length counts, and may be larger than ours. */
 const fits = (wanted: string, actual: string): boolean => {
@@ -245,7 +262,12 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
           ? "the connections have autocommit off, so what a statement does would stay open: switch it on for them"
           : undefined)
       return fault === undefined
-        ? Effect.succeed({ flavour: seen.flavour, groups: groups(seen) })
+        ? Effect.succeed({
+            flavour: seen.flavour,
+            groups: groups(seen),
+            database: options.database ?? seen.database,
+            mute: mute(seen)
+          })
         : errors.schema("setup", fault)
     })
   )

@@ -10,6 +10,7 @@ import * as renewals from "../../common/renewals.js"
 import * as LockRecord from "../../LockRecord.js"
 import type { ResultSetHeader } from "mysql2"
 import { columnNames, integer, valuesOf, type Row } from "../sql/record.js"
+import * as bells from "./bells.js"
 import * as judge from "./judge.js"
 import * as many from "./many.js"
 import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "./packet.js"
@@ -20,8 +21,6 @@ const { columns, comma, exclusive, live, newer, ours, t } = judge
 /** Of whatever gives one row: a limit of its own is not that of the session (`sql_select_limit`). */
 const one = "LIMIT 1"
 
-/** `UTC_TIMESTAMP` is frozen for a statement, and knows no time zone. */
-const serverClock = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 /** The physical part of a timestamp of the cluster's one oracle, in milliseconds. No server's own clock has a part in it. */
 const clusterClock = "CAST((@@tidb_current_ts >> 18) * 1000 AS SIGNED)"
 
@@ -66,10 +65,13 @@ const absent = 9
 /** Above any number of holds. */
 const newerBase = 1_000_000_000_000
 
-/** `groups`: whether the server can leave out a locked row. */
-export const make = (flavour: Flavour, table: string, groups = false) => {
+/** Above any number of holds, too; with the bits of those who are to be woken it is far below the other. */
+const bellsBase = 2 ** 24
+
+/** `groups`: whether the server can leave out a locked row. `bell`: who waits is told of, and what a lock is called for that. */
+export const make = (flavour: Flavour, table: string, groups = false, bell?: bells.Bell) => {
   const cluster = flavour === "TiDB"
-  const sample = `SET ${t} = ${cluster ? clusterClock : serverClock}`
+  const sample = cluster ? `SET ${t} = ${clusterClock}` : judge.sample
 
   /** What only reads, with a sample of the clock. */
   const reading = (statement: string): Packet =>
@@ -227,36 +229,52 @@ ORDER BY lock_id`
     )
   }
 
-  /** How many holds there were is told beside the acknowledgement, or the format of a row that is not ours to touch. Nothing, where there is no such hold. */
+  /** How many holds there were is told beside the acknowledgement, with who waits for the lock, or the format of a row that is not ours to touch. Nothing, where there is no such hold. */
   const giveBack: Fixed = {
     name: "esl_give",
     text: `UPDATE ${table} SET
-  version = version + IF(LAST_INSERT_ID(IF(${newer}, ${newerBase} + format, LENGTH(holds) - LENGTH(REPLACE(holds, ${comma}, x'')))) > ${newerBase}, 0, 1),
+  version = version + IF(LAST_INSERT_ID(IF(${newer}, ${newerBase} + format, LENGTH(holds) - LENGTH(REPLACE(holds, ${comma}, x''))${
+    bell === undefined ? "" : ` + ${bellsBase} * (${bells.taken("@esl_b")})`
+  })) > ${newerBase}, 0, 1),
   holds = IF(${newer}, holds, ${judge.without("@esl_h")})
 WHERE lock_id = @esl_i AND (${newer} OR ${judge.holds("@esl_h")})`
   }
 
-  const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => ({
-    statements: [`SET @esl_i = ${hex(lockId)}, @esl_h = ${hex(`,${holdId}`)}`, giveBack],
-    commits: true,
-    read: ([, given]) => {
-      const told = integer((given as Partial<ResultSetHeader>).insertId)
-      if (told === 0) return []
-      if (told > newerBase) return [{ holds: null, info: told - newerBase }]
-      // Whose they are is not asked for: so many.
-      return [{ holds: ",".repeat(told - 1), info: null }]
+  const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => {
+    const name = bell?.(lockId)
+    return {
+      statements: [
+        `SET @esl_i = ${hex(lockId)}, @esl_h = ${hex(`,${holdId}`)}${name === undefined ? "" : `, @esl_b = ${bells.quoted(name)}`}`,
+        giveBack
+      ],
+      commits: true,
+      rings: name !== undefined,
+      read: ([, given]) => {
+        const told = integer((given as Partial<ResultSetHeader>).insertId)
+        if (told === 0) return []
+        if (told > newerBase) return [{ holds: null, info: told - newerBase }]
+        const left = (told % bellsBase) - 1
+        // Whose they are is not asked for: so many.
+        const row = { holds: ",".repeat(left), info: null }
+        return [
+          name === undefined || left > 0 ? row : { ...row, bells: bells.namesOf(name, Math.floor(told / bellsBase)) }
+        ]
+      }
     }
-  })
+  }
 
   const revoke = (lockId: string, token: number, holds: string): Packet => {
     const id = hex(lockId)
     const mark = hex(holds)
     const match = `${ours} AND token = ${int(token)} AND ${live}`
-    return writing(
-      `SELECT IF(${newer}, NULL, ${mark}) AS holds, format AS info FROM ${table} WHERE lock_id = ${id} AND (${newer} OR (${match}))`,
+    const name = holds === "" ? bell?.(lockId) : undefined
+    const told = name === undefined ? "" : `, ${bells.taken(bells.quoted(name))} AS bells`
+    const packet = writing(
+      `SELECT IF(${newer}, NULL, ${mark}) AS holds, format AS info${told} FROM ${table} WHERE lock_id = ${id} AND (${newer} OR (${match}))`,
       `UPDATE ${table} SET ${holds === "" ? "" : "owner_id = x'', owner_label = x'', "}version = IF(holds = ${mark}, version, version + 1), holds = ${mark}
 WHERE lock_id = ${id} AND ${match}`
     )
+    return name === undefined ? packet : bells.ringing(packet, () => name)
   }
 
   const get = (lockId: string): Packet =>
@@ -311,7 +329,7 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
 
   // MySQL locks no table of JSON, and must be told which one is meant; MariaDB cannot be told.
   const skipping = flavour === "MySQL" ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE SKIP LOCKED"
-  const together = groups ? many.make(table, sample, skipping) : undefined
+  const together = groups ? many.make(table, sample, skipping, bell) : undefined
 
   return {
     claim,

@@ -1,6 +1,6 @@
 /** Locks in MySQL on the program's client of Effect 3. The twin is `effect4/fromClient/mysql.ts`. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import { type CommonOptions, open } from "../../../backends/mysql/make.js"
+import { notifyOf, open, type SharedOptions } from "../../../backends/mysql/make.js"
 import { common } from "../../../backends/mysql/options.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
@@ -9,13 +9,14 @@ import type * as VersionedStore from "../../../VersionedStore.js"
 import * as Context from "../Context.js"
 import * as Effect from "../Effect.js"
 import type * as Layer from "../Layer.js"
+import type * as Scope from "effect/Scope"
 import * as executor from "./mysqlExecutor.js"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface ClientOptions extends CommonOptions {}
+export interface ClientOptions extends SharedOptions {}
 
 /** By key, so that programs without `@effect/sql-mysql2` need not install it. */
 const MysqlClientTag = Context.Service<MysqlClient.MysqlClient>("@effect/sql-mysql2/MysqlClient")
@@ -28,10 +29,11 @@ const MysqlClientTag = Context.Service<MysqlClient.MysqlClient>("@effect/sql-mys
  */
 export const makeFromClient = (
   options: ClientOptions = {}
-): Effect.Effect<Ports, StorageError | InvalidOptions, MysqlClient.MysqlClient> =>
+): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope | MysqlClient.MysqlClient> =>
   Effect.gen(function* () {
-    const resolved = yield* common(options, {})
-    return yield* open(executor.make(yield* MysqlClientTag), resolved)
+    const resolved = yield* common(options, { notify: true })
+    const notify = yield* notifyOf(options.notify, undefined)
+    return yield* open(executor.make(yield* MysqlClientTag), resolved, notify)
   })
 
 /**

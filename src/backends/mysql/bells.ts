@@ -1,0 +1,55 @@
+/**
+ * Who waits for a lock is known at the server by a user-level lock (`GET_LOCK`) of that name: a session that has it sleeps, to be woken when the lock is freed. The name is all that others know of it: the server
+ * itself says which session has it, in the very statement that wakes it. So a number of a session never leaves the server, and never becomes that of another session on the way: not through a proxy,
+ * not after a failover.
+ */
+import { createHash } from "node:crypto"
+import type { Row } from "../sql/record.js"
+import type { Packet } from "./packet.js"
+
+/** So many processes can wait to be woken for one lock. A user-level lock has one owner, so each has a place of its own. Any more poll. */
+const places = [0, 1, 2, 3] as const
+
+/** What a lock is called, but for the place. By the database as the server calls it: the same table may be named in many ways. Names of user-level locks have no case, and are short. */
+export type Bell = (lockId: string) => string
+
+export const bellOf =
+  (database: string, table: string): Bell =>
+  (lockId) =>
+    `esl:${createHash("sha256")
+      .update(JSON.stringify([database.toLowerCase(), table.toLowerCase(), lockId]))
+      .digest("hex")
+      .slice(0, 40)}:`
+
+/** Nothing in a name is to be escaped. */
+export const quoted = (name: string): string => `_utf8mb4 '${name}'`
+
+/** The places that somebody has, a bit for each. `bell` is an expression, and must not be NULL. */
+export const taken = (bell: string): string =>
+  places.map((place) => `IF(IS_USED_LOCK(CONCAT(${bell}, ${place})) IS NULL, 0, ${1 << place})`).join(" + ")
+
+/** Their names. */
+export const namesOf = (bell: string, bits: number): ReadonlyArray<string> =>
+  places.filter((place) => (bits & (1 << place)) !== 0).map((place) => `${bell}${place}`)
+
+/** Takes the first place that is free: 0 if there was one, 1 if not. */
+export const takePlace = (bell: string): string =>
+  places.reduceRight((rest, place) => `IF(GET_LOCK(${quoted(`${bell}${place}`)}, 0) = 1, 0, ${rest})`, "1")
+
+/** Wakes those who have these names now. Where nobody has one, it fails, and does nothing. */
+export const ring = (names: ReadonlyArray<string>): Packet => ({
+  statements: names.map((name) => `KILL QUERY IS_USED_LOCK(${quoted(name)})`),
+  read: () => []
+})
+
+/** The packet, whose rows tell by the bits of `bells` who is to be woken. */
+export const ringing = (packet: Packet, bell: (row: Row) => string): Packet => ({
+  ...packet,
+  rings: true,
+  read: (results) => packet.read(results).map((row) => ({ ...row, bells: namesOf(bell(row), Number(row.bells)) }))
+})
+
+/** A row that answers a release, with the names of those who are to be woken. */
+export interface Rung {
+  readonly bells?: ReadonlyArray<string> | undefined
+}
