@@ -114,7 +114,8 @@ export interface Service {
   readonly purge: (olderThan: Duration.Input) => Effect.Effect<number, StorageError>
   /**
    * Hints that a waiter for this lock id (or, with `"all"`, for any) may try again. They may be lost, late or repeated: correctness never depends on them.
-   * The stream never fails. It recovers by itself, and emits `"all"` when it may have missed some. The core runs it once per layer.
+   * The stream never fails. It recovers by itself, and emits `"all"` when it may have missed some. The core runs it once per layer. It need tell only of locks
+   * whose claim was answered with `Held` by this storage: whoever waits has asked.
    */
   readonly wakeUps: Stream.Stream<string>
   readonly guarantees: Guarantees

@@ -267,13 +267,18 @@ export const cases: ReadonlyArray<Case.Case> = [
       Effect.gen(function* () {
         const lockId = env.lockId()
         const woken = yield* Queue.unbounded<string>()
-        const listener = yield* (yield* env.connect).wakeUps.pipe(
+        const waiter = yield* env.connect
+        const listener = yield* waiter.wakeUps.pipe(
           Stream.runForEach((id) => Queue.offer(woken, id)),
           Effect.forkScoped
         )
         const heard: Array<string> = []
         for (let i = 0; i < 40; i++) {
           const hold = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
+          // Who waits has asked: a storage need tell of no other lock.
+          const holdId = env.holdId()
+          const asked = yield* waiter.claim({ lockId, ownerId: "bob", holdId, lease: env.long })
+          yield* Case.that(asked._tag === "Held", "a lock that somebody has is not given to another", asked)
           yield* env.storage.release(hold)
           yield* Effect.sleep("50 millis")
           heard.push(...(yield* Queue.clear(woken)))
