@@ -1,5 +1,5 @@
 /** Waiters of other processes are woken when a lock is freed, on each kind of server that can. Leases and pauses between polls are so long that only a wake-up can do it. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"

@@ -99,7 +99,7 @@ export const notifyOf = (
   if (typeof wanted !== "object" || wanted === null || !("url" in wanted))
     return invalid("notify", notify, "true, false, or { url, tls }")
   const { tls, url } = wanted as NotifyUrl
-  const fault = unknownName<NotifyUrl>(wanted as NotifyUrl, { url: true, tls: true }, "notify")
+  const fault = unknownName<NotifyUrl>(wanted, { url: true, tls: true }, "notify")
   return fault !== undefined
     ? Effect.fail(fault)
     : Effect.map(
@@ -141,21 +141,12 @@ export const open = (
     const { storage, versioned } = ports.make(
       ringing.make(plain, notices),
       dialect.make(flavour, qualified, groups, bell),
-      { ...common, wakeUps }
+      {
+        ...common,
+        wakeUps,
+        onClaim: wakeUps === undefined ? undefined : (lockId, outcome) => interest.heard(lockId, outcome)
+      }
     )
-    return {
-      storage:
-        wakeUps === undefined
-          ? storage
-          : {
-              ...storage,
-              claim: (request) =>
-                Effect.map(storage.claim(request), (outcome) => {
-                  interest.heard(request.lockId, outcome)
-                  return outcome
-                })
-            },
-      // What it compares and sets tells nobody, so nobody hears of it.
-      versioned: { ...versioned, wakeUps: undefined }
-    }
+    // What it compares and sets tells nobody, so nobody hears of it.
+    return { storage, versioned: { ...versioned, wakeUps: undefined } }
   })

@@ -58,6 +58,8 @@ export interface Settings {
   readonly operationTimeout: number
   readonly versionMissRetry: Schedule.Schedule<unknown>
   readonly wakeUps: Stream.Stream<string> | undefined
+  /** Is told what claims were answered. */
+  readonly onClaim?: ((lockId: string, outcome: LockRecord.ClaimOutcome) => void) | undefined
 }
 
 const pageSize = 500
@@ -204,13 +206,15 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     const record = recordOf(row)
     if (record.format > LockRecord.format) return newer("claim", request.lockId, record.format)
     const left = record.leaseExpireTime - integer(row.t)
-    return Effect.succeed(
+    const isOurs =
       record.ownerId === request.ownerId &&
-        record.kind === LockRecord.exclusive &&
-        record.holds.includes(request.holdId)
-        ? { _tag: "Claimed", record, validFor: left }
-        : { _tag: "Held", holder: record, retryAfter: left }
-    )
+      record.kind === LockRecord.exclusive &&
+      record.holds.includes(request.holdId)
+    const outcome: LockRecord.ClaimOutcome = isOurs
+      ? { _tag: "Claimed", record, validFor: left }
+      : { _tag: "Held", holder: record, retryAfter: left }
+    settings.onClaim?.(request.lockId, outcome)
+    return Effect.succeed(outcome)
   }
 
   const renewed = (requests: ReadonlyArray<LockRecord.Renew>, rows: ReadonlyArray<Row>) => {
