@@ -10,6 +10,8 @@ import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
+import { bellOf, ring } from "../../src/backends/mysql/bells.js"
+import * as Mysql8 from "../harness/mysql.js"
 import { query as runOn } from "../harness/mysql.js"
 import * as Frames from "../harness/mysqlFrames.js"
 import * as Proxy from "../harness/proxy.js"
@@ -268,5 +270,87 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
         assert.strictEqual((yield* Stream.runCollect(silent.storage.wakeUps)).length, 0)
       })
     )
+
+    it.live("whoever has the name no longer, and everybody else, is left alone", () =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const holder = yield* storageAt(url)
+        const name = `${bellOf(new URL(url).pathname.slice(1), "storage_lock")("a")}0`
+        const session = Effect.acquireRelease(
+          Effect.sync(() => {
+            const one = Mysql.createConnection({ uri: url, multipleStatements: true })
+            one.on("error", () => {})
+            return one
+          }),
+          (one) => Effect.sync(() => one.destroy())
+        )
+        const ask = (one: Mysql.Connection, sql: string) =>
+          Effect.callback<any, unknown>((resume) => {
+            one.query(sql, (error, rows) => resume(error === null ? Effect.succeed(rows) : Effect.fail(error)))
+          })
+
+        // Of the same user, so that each of them could be woken.
+        let ended = 0
+        let asked = 0
+        const victim = Effect.gen(function* () {
+          const one = yield* session
+          while (true) {
+            const [{ s }] = yield* ask(one, "SELECT SLEEP(0.02) AS s")
+            asked++
+            if (s !== 0) ended++
+          }
+        })
+        yield* Effect.forEach([1, 2, 3], () =>
+          Effect.forkScoped(Effect.catch(victim, () => Effect.sync(() => ended++)))
+        )
+
+        for (let round = 0; round < 40; round++) {
+          const held = yield* take(holder, "a")
+          // It has the name when the release looks, and is gone, or awake, before it could be woken.
+          const one = yield* session
+          const [{ got, id }] = yield* ask(one, `SELECT GET_LOCK('${name}', 5) AS got, CONNECTION_ID() AS id`)
+          assert.strictEqual(Number(got), 1)
+          const away = round % 2 === 0 ? query(url, `KILL ${id}`) : ask(one, `DO RELEASE_ALL_LOCKS()`)
+          yield* Effect.all([holder.release(held), away], { concurrency: "unbounded" })
+        }
+        const free = yield* Effect.flip(
+          Effect.andThen(query(url, "DO 0"), runOn(url, ring([name]).statements[0] as string))
+        )
+        assert.strictEqual((free as { readonly errno?: unknown }).errno, 1094)
+        const before = asked
+        yield* until(
+          Effect.sync(() => asked),
+          (count) => count > before + 6
+        )
+        assert.strictEqual(ended, 0)
+      })
+    )
   })
 }
+
+/** A write that asks who waits cannot be told to a replica as a statement. */
+const statements = Mysql8.mysql8With(["--server-id=1", "--log-bin=log", "--binlog-format=STATEMENT"])
+
+await describeServer("wake-ups of MysqlStorage, with a binary log of statements", statements, (server) => {
+  it.live("are none: a warning says so, and waiters poll", () =>
+    logged.heard((lines) =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const holder = yield* storageAt(url)
+        assert.deepStrictEqual(
+          logged.at(lines, "Warning").filter(({ message }) => /no wake-ups.*binlog_format is STATEMENT/.test(message))
+            .length,
+          1
+        )
+        const storage = yield* storageAt(url, { notify: false })
+        assert.strictEqual(logged.at(lines, "Warning").filter(({ message }) => /no wake-ups/.test(message)).length, 1)
+        const waiter = yield* Process.make(storage, { leaseExpireAfter: "1 hour", retry: Schedule.spaced("20 millis") })
+        const held = yield* take(holder, "a")
+        const waiting = yield* wait(waiter, "a")
+        yield* holder.release(held)
+        yield* Fiber.join(waiting)
+        assert.strictEqual((yield* Stream.runCollect(holder.wakeUps)).length, 0)
+      })
+    )
+  )
+})
