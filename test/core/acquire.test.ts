@@ -597,7 +597,9 @@ describe("a process that has met others", () => {
     ))
 
   /** It has won twice after three hints each, and waits for somebody else: three hints more, and it is next. The first of them has come. */
-  const third = (body: (setup: Setup, waiter: Fiber.Fiber<Exit.Exit<unknown, unknown>>) => Effect.Effect<unknown, unknown>) => {
+  const third = (
+    body: (setup: Setup, waiter: Fiber.Fiber<Exit.Exit<unknown, unknown>>) => Effect.Effect<unknown, unknown>
+  ) => {
     let isFree = false
     return over(
       (_, request) => (isFree ? Effect.succeed(claimed(request)) : held()),

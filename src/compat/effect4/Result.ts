@@ -3,4 +3,4 @@ import * as effect from "effect"
 
 export type { Failure, Result, Success } from "effect/Result"
 
-export const { fail, flip, getOrThrow, isFailure, isSuccess, succeed } = effect.Result
+export const { fail, isFailure, isSuccess, succeed } = effect.Result
