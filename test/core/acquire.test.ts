@@ -15,7 +15,7 @@ import type { LockTimeout, StorageError } from "../../src/LockError.js"
 import type { Claim, ClaimOutcome, LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
-import type * as StorageLock from "../../src/StorageLock.js"
+import * as StorageLock from "../../src/StorageLock.js"
 import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 import { run } from "../support/virtualTime.js"
@@ -445,6 +445,53 @@ describe("a try", () => {
           assert.isAtMost((yield* setup.since) - took, 101)
         })
     ))
+})
+
+describe("the ids of an acquire", () => {
+  /** Who asked, and by which hold id: an acquire with an owner id, and one without. */
+  const asked = (provide: (self: Effect.Effect<unknown, unknown>) => Effect.Effect<unknown, unknown>) =>
+    Effect.suspend(() => {
+      const requests: Array<Claim> = []
+      return Effect.promise(() =>
+        over(
+          (_, request) => {
+            requests.push(request)
+            return Effect.succeed(claimed(request))
+          },
+          ({ locks }) =>
+            provide(
+              Effect.andThen(
+                locks.withLock(() => Effect.void, "foo", "me"),
+                locks.withLock(() => Effect.void, "foo")
+              )
+            )
+        )
+      ).pipe(Effect.as(requests))
+    })
+
+  it.live("are drawn at random, the owner's only if none is given", () =>
+    Effect.gen(function* () {
+      const [first, second] = (yield* asked((self) => self)) as [Claim, Claim]
+      assert.strictEqual(first.ownerId, "me")
+      assert.lengthOf(new Set([first.holdId, second.holdId, second.ownerId]), 3)
+      for (const id of [first.holdId, second.holdId, second.ownerId]) assert.match(id, /^[\w-]{22}$/)
+    })
+  )
+
+  it.live("are the program's own, if it makes some", () =>
+    Effect.gen(function* () {
+      let made = 0
+      const ids = Effect.sync(() => `${++made}`.padStart(22, "0"))
+      const requests = yield* asked(Effect.provideService(StorageLock.Ids, ids))
+      assert.deepStrictEqual(
+        requests.map(({ holdId, ownerId }) => [Number(holdId), ownerId === "me" ? "me" : Number(ownerId)]),
+        [
+          [1, "me"],
+          [2, 3]
+        ]
+      )
+    })
+  )
 })
 
 it("an acquire that was given up asks no more", () =>
