@@ -10,31 +10,56 @@ import type { Packet } from "./packet.js"
 /** So many processes can wait to be woken for one lock. A user-level lock has one owner, so each has a place of its own. Any more poll. */
 const places = [0, 1, 2, 3] as const
 
-/** What a lock is called, but for the place. By the database as the server calls it: the same table may be named in many ways. Names of user-level locks have no case, and are short. */
+/** What a lock is called, but for the place. */
 export type Bell = (lockId: string) => string
 
-export const bellOf =
-  (database: string, table: string): Bell =>
-  (lockId) =>
-    `esl:${createHash("sha256")
-      .update(JSON.stringify([database.toLowerCase(), table.toLowerCase(), lockId]))
-      .digest("hex")
-      .slice(0, 40)}:`
+/** In hex, of so many digits, between these. */
+const digits = 24
+const head = "esl:"
+const tail = ":"
+
+/** As many as are remembered, so that a lock that is freed often is not hashed each time. */
+const remembered = 1_000
+
+/** By the database as the server calls it: the same table may be named in many ways. Names of user-level locks have no case, and are short. Two locks of one name would cost a claim. */
+export const bellOf = (database: string, table: string): Bell => {
+  const known = new Map<string, string>()
+  return (lockId) => {
+    let bell = known.get(lockId)
+    if (bell === undefined) {
+      const hash = createHash("sha256").update(JSON.stringify([database.toLowerCase(), table.toLowerCase(), lockId]))
+      if (known.size >= remembered) known.clear()
+      known.set(lockId, (bell = `${head}${hash.digest("hex").slice(0, digits)}${tail}`))
+    }
+    return bell
+  }
+}
+
+/** What is told of it among other texts in hex, and how it is read from there. */
+export const digitsOf = (bell: string): string => bell.slice(head.length, -tail.length)
+export const ofDigits = (text: string): string => `CONCAT('${head}', ${text}, '${tail}')`
 
 /** Nothing in a name is to be escaped. */
 export const quoted = (name: string): string => `_utf8mb4 '${name}'`
 
-/** The places that somebody has, a bit for each. `bell` is an expression, and must not be NULL. */
-export const taken = (bell: string): string =>
-  places.map((place) => `IF(IS_USED_LOCK(CONCAT(${bell}, ${place})) IS NULL, 0, ${1 << place})`).join(" + ")
+const isTaken = (bell: string, place: number): string => `IF(IS_USED_LOCK(CONCAT(${bell}, ${place})) IS NULL, 0, `
+
+/** The places that somebody has, a bit for each. Where the first is free, no other is asked for: a release for which nobody waits asks once. `bell` is an expression, and must not be NULL. */
+export const taken = (bell: string): string => {
+  const [first, ...others] = places
+  return `${isTaken(bell, first)}${[1 << first, ...others.map((place) => `${isTaken(bell, place)}${1 << place})`)].join(" + ")})`
+}
 
 /** Their names. */
 export const namesOf = (bell: string, bits: number): ReadonlyArray<string> =>
   places.filter((place) => (bits & (1 << place)) !== 0).map((place) => `${bell}${place}`)
 
-/** Takes the first place that is free: 0 if there was one, 1 if not. */
+/** Takes one place. 0 if it is the first; 1 if it is another, of which nobody hears when the first is free again, or none. */
 export const takePlace = (bell: string): string =>
-  places.reduceRight((rest, place) => `IF(GET_LOCK(${quoted(`${bell}${place}`)}, 0) = 1, 0, ${rest})`, "1")
+  places.reduceRight(
+    (rest, place) => `IF(GET_LOCK(${quoted(`${bell}${place}`)}, 0) = 1, ${place === 0 ? 0 : 1}, ${rest})`,
+    "1"
+  )
 
 /** Wakes those who have these names now. Where nobody has one, it fails, and does nothing. */
 export const ring = (names: ReadonlyArray<string>): Packet => ({

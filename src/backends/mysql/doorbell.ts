@@ -39,7 +39,7 @@ export interface Options {
 /** So many locks at most are waited for in this way. */
 const most = 64
 
-/** Seconds. Then it looks whether all is well. The shorter where it has not got a place for each lock. */
+/** Seconds. Then it looks whether all is well. The shorter where it has not got the first place for each lock. */
 const longSleep = 10
 const shortSleep = 1
 

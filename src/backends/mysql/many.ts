@@ -12,9 +12,17 @@ import { commit, decoded, type Fixed, id, int, type Packet } from "./packet.js"
 /** So many bits has a number. */
 export const most = 64
 
+/** A text that is hex already. */
+interface Digits {
+  readonly digits: string
+}
+
+const value = (one: string | number | Digits): string =>
+  typeof one === "number" ? int(one) : `"${typeof one === "string" ? id(one).slice(2, -1) : one.digits}"`
+
 /** Digits and quotes alone, so nothing is to be escaped, and the character set makes no difference. */
-const json = (rows: ReadonlyArray<ReadonlyArray<string | number>>): string =>
-  `_utf8mb4 '[${rows.map((row) => `[${row.map((one) => (typeof one === "number" ? int(one) : `"${id(one).slice(2, -1)}"`)).join(",")}]`).join(",")}]'`
+const json = (rows: ReadonlyArray<ReadonlyArray<string | number | Digits>>): string =>
+  `_utf8mb4 '[${rows.map((row) => `[${row.map(value).join(",")}]`).join(",")}]'`
 
 /** Longer than an id in hex. */
 const column = (name: string, place: number): string => `${name} VARCHAR(2100) PATH '$[${place}]'`
@@ -94,9 +102,7 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
   const given: Fixed = {
     name: "esl_many_given",
     text: `SELECT r.lock_id, r.holds, NULL AS info${
-      bell === undefined
-        ? ""
-        : `, IF(LENGTH(r.holds) > 0, 0, ${bells.taken(`CONVERT(${bytes("o")} USING latin1)`)}) AS bells`
+      bell === undefined ? "" : `, IF(LENGTH(r.holds) > 0, 0, ${bells.taken(bells.ofDigits("j.o"))}) AS bells`
     } FROM ${rows} WHERE ${isIn("@esl_k")} LIMIT ${most}`
   }
 
@@ -104,7 +110,9 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
     const packet: Packet = {
       statements: [
         `SET @esl_k = 0, @esl_j = ${json(
-          requests.map(({ holdId, lockId }) => (bell === undefined ? [lockId, holdId] : [lockId, holdId, bell(lockId)]))
+          requests.map(({ holdId, lockId }) =>
+            bell === undefined ? [lockId, holdId] : [lockId, holdId, { digits: bells.digitsOf(bell(lockId)) }]
+          )
         )}`,
         ...begin,
         found,
