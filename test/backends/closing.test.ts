@@ -1,9 +1,12 @@
 /** A layer that closes while its network is dead leaves no socket: one would hold the process up, or pile up in it, for as long as nobody hangs up. */
-import { assert, it } from "#harness/vitest"
+import { assert, it } from "#effect/vitest"
+import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
+import { randomUUID } from "node:crypto"
 import * as Net from "node:net"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
@@ -32,32 +35,40 @@ const suite = (
   protocol: Proxy.Options["protocol"] = "bytes"
 ) =>
   describeServer(`the end of ${name}`, server, (server) => {
-    it.live.each([
-      ["idle", false],
-      ["waiting for an answer", true]
-    ] as const)("closes all its sockets on a network that is dead, when it is %s", ([, busy]) =>
-      Effect.gen(function* () {
-        const proxy = yield* Proxy.make(server, { protocol })
-        yield* Effect.scoped(
-          Effect.gen(function* () {
-            const storage = yield* Layer.build(layer(Redacted.make(proxy.url(server.url))))
-            const get = Effect.provide(
-              Effect.flatMap(Storage.Storage, ({ get }) => get("nothing")),
-              storage
-            )
-            yield* get
-            assert.isAbove(proxy.connections(), 0)
-            yield* proxy.hang(true)
-            if (busy) yield* Effect.forkChild(get)
-            yield* Effect.sleep("50 millis")
-          })
-        )
-        yield* Effect.sync(() => socketsTo(proxy.port) === 0).pipe(
-          Effect.delay("20 millis"),
-          Effect.repeat({ until: (gone) => gone }),
-          Effect.timeout("15 seconds")
-        )
-      })
+    it.live.each([["idle"], ["waiting for an answer"], ["waiting to be woken"]] as const)(
+      "closes all its sockets on a network that is dead, when it is %s",
+      ([how]) =>
+        Effect.gen(function* () {
+          const proxy = yield* Proxy.make(server, { protocol })
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const built = yield* Layer.build(layer(Redacted.make(proxy.url(server.url))))
+              const storage = Context.get(built, Storage.Storage)
+              yield* storage.get("nothing")
+              const before = proxy.connections()
+              assert.isAbove(before, 0)
+              if (how === "waiting to be woken") {
+                yield* Effect.forkScoped(Stream.runDrain(storage.wakeUps))
+                const claim = { lockId: randomUUID(), lease: 60_000_000 }
+                for (const ownerId of ["ada", "bob"]) yield* storage.claim({ ...claim, ownerId, holdId: ownerId })
+                // A storage may use the connections that it has.
+                yield* Effect.sync(() => proxy.connections() > before).pipe(
+                  Effect.delay("10 millis"),
+                  Effect.repeat({ until: (more) => more }),
+                  Effect.timeoutOption("300 millis")
+                )
+              }
+              yield* proxy.hang(true)
+              if (how === "waiting for an answer") yield* Effect.forkChild(storage.get("nothing"))
+              yield* Effect.sleep("50 millis")
+            })
+          )
+          yield* Effect.sync(() => socketsTo(proxy.port) === 0).pipe(
+            Effect.delay("20 millis"),
+            Effect.repeat({ until: (gone) => gone }),
+            Effect.timeout("15 seconds")
+          )
+        })
     )
   })
 

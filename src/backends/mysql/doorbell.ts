@@ -77,19 +77,23 @@ const round = (wanted: ReadonlyArray<string>, own: string, { bell, table }: Opti
   ].join(";\n")
 }
 
-const goodbye = (one: Mysql.Connection, stir: () => void): Effect.Effect<void> =>
+/** `stir` wakes the session, which hears nothing else while it sleeps, and says when that was answered. */
+const goodbye = (one: Mysql.Connection, stir: (done: () => void) => void): Effect.Effect<void> =>
   Effect.callback((resume) => {
+    let isOver = false
     const over = () => {
+      isOver = true
       clearTimeout(timer)
-      clearInterval(again)
+      clearTimeout(again)
       socket.hangUp(one)
       resume(Effect.void)
     }
     const timer = setTimeout(over, longestGoodbye)
-    const again = setInterval(stir, stirPause)
+    let again: NodeJS.Timeout | undefined
+    const rouse = () => stir(() => (again = isOver ? undefined : setTimeout(rouse, stirPause)))
     if (socket.streamOf(one).destroyed) return over()
     socket.streamOf(one).once("close", over)
-    stir()
+    rouse()
     one.end()
   })
 
@@ -110,8 +114,8 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
       return Effect.sync(abort)
     })
     const opened = Effect.acquireRelease(open, (one) =>
-      goodbye(one, () => {
-        if (isAsked) executor.run("wakeUps", rouse, longestGoodbye, () => {})
+      goodbye(one, (done) => {
+        if (isAsked) executor.run("wakeUps", rouse, longestGoodbye, done)
       })
     )
 
