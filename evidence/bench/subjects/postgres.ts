@@ -41,7 +41,7 @@ const bare = async (url: string): Promise<Locker> => {
         const notified = new Promise<void>((resolve) => (wake = resolve))
         waiting.add(wake)
         try {
-          const row = await query(sql.claim, [lockId, ownerId, holdId, 3_600_000_000])
+          const row = await query(sql.claim, [lockId, ownerId, holdId, 3_600_000_000, ""])
           if (row.owner_id === ownerId) return { release: () => query(sql.release, [lockId, holdId, channel]) }
           await notified
         } finally {
