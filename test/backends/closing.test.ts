@@ -1,5 +1,5 @@
 /** A layer that closes while its network is dead leaves no socket: one would hold the process up, or pile up in it, for as long as nobody hangs up. */
-import { assert, it } from "#effect/vitest"
+import { assert, it } from "#harness/vitest"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
