@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
-import { bellOf, ring } from "../../src/backends/mysql/bells.js"
+import { namesIn, wake } from "../../src/backends/mysql/sleepers.js"
 import * as Mysql8 from "../harness/mysql.js"
 import { query as runOn } from "../harness/mysql.js"
 import * as Frames from "../harness/mysqlFrames.js"
@@ -275,7 +275,7 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
       Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const holder = yield* storageAt(url)
-        const name = `${bellOf(new URL(url).pathname.slice(1), "storage_lock")("a")}0`
+        const name = `${namesIn(new URL(url).pathname.slice(1), "storage_lock")("a")}0`
         const session = Effect.acquireRelease(
           Effect.sync(() => {
             const one = Mysql.createConnection({ uri: url, multipleStatements: true })
@@ -314,7 +314,7 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
           yield* Effect.all([holder.release(held), away], { concurrency: "unbounded" })
         }
         const free = yield* Effect.flip(
-          Effect.andThen(query(url, "DO 0"), runOn(url, ring([name]).statements[0] as string))
+          Effect.andThen(query(url, "DO 0"), runOn(url, wake([name]).statements[0] as string))
         )
         assert.strictEqual((free as { readonly errno?: unknown }).errno, 1094)
         const before = asked

@@ -2,7 +2,7 @@ import type { Query } from "../sql/executor.js"
 import type { Dialect } from "../sql/storage.js"
 import type * as Storage from "../../Storage.js"
 import { longestId, type Packet } from "./packet.js"
-import type { Bell } from "./bells.js"
+import type { NameOf } from "./sleepers.js"
 import * as statements from "./statements.js"
 
 const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
@@ -15,14 +15,14 @@ const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
   longestId
 })
 
-/** What each operation asks of the server, over one table. `table` is quoted. `bell`: who waits is woken. */
+/** What each operation asks of the server, over one table. `table` is quoted. `nameOf`: who waits is woken. */
 export const make = (
   flavour: statements.Flavour,
   table: string,
   groups: boolean,
-  bell: Bell | undefined
+  nameOf: NameOf | undefined
 ): Dialect<Packet> => {
-  const packets = statements.make(flavour, table, groups, bell)
+  const packets = statements.make(flavour, table, groups, nameOf)
   const query =
     <A extends ReadonlyArray<any>>(make: (...args: A) => Packet) =>
     (...args: A): Query<Packet> => ({ statement: make(...args), values: [] })

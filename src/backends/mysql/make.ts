@@ -13,13 +13,13 @@ import type { Ports } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
 import { peer } from "../shared/peer.js"
 import type { Present } from "../shared/present.js"
-import { bellOf } from "./bells.js"
+import { namesIn } from "./sleepers.js"
 import type * as connection from "./connection.js"
 import * as dialect from "./dialect.js"
-import { Interest } from "./interest.js"
+import { Awaited } from "./awaited.js"
 import type { Resolved } from "./options.js"
 import type { Packet } from "./packet.js"
-import * as ringing from "./ringing.js"
+import * as notifier from "./notifier.js"
 import * as setup from "./setup.js"
 import type { TlsOptions } from "./tls.js"
 
@@ -125,26 +125,26 @@ export const open = (
       return ports.make(plain, dialect.make(flavour, qualified, groups, undefined), { ...common, wakeUps: undefined })
     }
     const notices = yield* Notices.make("MysqlStorage")
-    const bell = bellOf(found.database, table)
-    const interest = new Interest()
+    const nameOf = namesIn(found.database, table)
+    const awaited = new Awaited()
     const wakeUps =
       notify.listen === undefined
         ? undefined
         : yield* (yield* own).listen({
             source: notify.listen,
             executor: plain,
-            interest,
-            bell,
+            awaited,
+            nameOf,
             table: qualified,
             notices
           })
     const { storage, versioned } = ports.make(
-      ringing.make(plain, notices),
-      dialect.make(flavour, qualified, groups, bell),
+      notifier.make(plain, notices),
+      dialect.make(flavour, qualified, groups, nameOf),
       {
         ...common,
         wakeUps,
-        onClaim: wakeUps === undefined ? undefined : (lockId, outcome) => interest.heard(lockId, outcome)
+        onClaim: wakeUps === undefined ? undefined : (lockId, outcome) => awaited.heard(lockId, outcome)
       }
     )
     // What it compares and sets tells nobody, so nobody hears of it.

@@ -15,8 +15,8 @@ export interface Packet {
   readonly miss?: number | undefined
   /** One statement of it decides, and commits by itself. On a session that may not be as it was when it was looked at, a COMMIT follows all the same. */
   readonly commits?: boolean | undefined
-  /** Its rows name who is to be woken (`bells.ts`). */
-  readonly rings?: boolean | undefined
+  /** Its rows name who is to be woken (`sleepers.ts`). */
+  readonly wakes?: boolean | undefined
 }
 
 /** Whatever the session's `completion_type` would make of a plain one. */

@@ -10,9 +10,9 @@ import * as renewals from "../../common/renewals.js"
 import * as LockRecord from "../../LockRecord.js"
 import type { ResultSetHeader } from "mysql2"
 import { columnNames, integer, valuesOf, type Row } from "../sql/record.js"
-import * as bells from "./bells.js"
+import * as sleepers from "./sleepers.js"
 import * as judge from "./judge.js"
-import * as many from "./many.js"
+import * as grouped from "./grouped.js"
 import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
@@ -66,10 +66,10 @@ const absent = 9
 const newerBase = 1_000_000_000_000
 
 /** Above any number of holds, too; with the bits of those who are to be woken it is far below the other. */
-const bellsBase = 2 ** 24
+const sleepersBase = 2 ** 24
 
-/** `groups`: whether the server can leave out a locked row. `bell`: who waits is told of, and what a lock is called for that. */
-export const make = (flavour: Flavour, table: string, groups = false, bell?: bells.Bell) => {
+/** `groups`: whether the server can leave out a locked row. `nameOf`: who waits is told of, and what a lock is called for that. */
+export const make = (flavour: Flavour, table: string, groups = false, nameOf?: sleepers.NameOf) => {
   const cluster = flavour === "TiDB"
   const sample = cluster ? `SET ${t} = ${clusterClock}` : judge.sample
 
@@ -234,30 +234,32 @@ ORDER BY lock_id`
     name: "esl_give",
     text: `UPDATE ${table} SET
   version = version + IF(LAST_INSERT_ID(IF(${newer}, ${newerBase} + format, LENGTH(holds) - LENGTH(REPLACE(holds, ${comma}, x''))${
-    bell === undefined ? "" : ` + ${bellsBase} * (${bells.taken("@esl_b")})`
+    nameOf === undefined ? "" : ` + ${sleepersBase} * (${sleepers.taken("@esl_b")})`
   })) > ${newerBase}, 0, 1),
   holds = IF(${newer}, holds, ${judge.without("@esl_h")})
 WHERE lock_id = @esl_i AND (${newer} OR ${judge.holds("@esl_h")})`
   }
 
   const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => {
-    const name = bell?.(lockId)
+    const name = nameOf?.(lockId)
     return {
       statements: [
-        `SET @esl_i = ${hex(lockId)}, @esl_h = ${hex(`,${holdId}`)}${name === undefined ? "" : `, @esl_b = ${bells.quoted(name)}`}`,
+        `SET @esl_i = ${hex(lockId)}, @esl_h = ${hex(`,${holdId}`)}${name === undefined ? "" : `, @esl_b = ${sleepers.quoted(name)}`}`,
         giveBack
       ],
       commits: true,
-      rings: name !== undefined,
+      wakes: name !== undefined,
       read: ([, given]) => {
         const told = integer((given as Partial<ResultSetHeader>).insertId)
         if (told === 0) return []
         if (told > newerBase) return [{ holds: null, info: told - newerBase }]
-        const left = (told % bellsBase) - 1
+        const left = (told % sleepersBase) - 1
         // Whose they are is not asked for: so many.
         const row = { holds: ",".repeat(left), info: null }
         return [
-          name === undefined || left > 0 ? row : { ...row, bells: bells.namesOf(name, Math.floor(told / bellsBase)) }
+          name === undefined || left > 0
+            ? row
+            : { ...row, sleepers: sleepers.namesOf(name, Math.floor(told / sleepersBase)) }
         ]
       }
     }
@@ -267,14 +269,14 @@ WHERE lock_id = @esl_i AND (${newer} OR ${judge.holds("@esl_h")})`
     const id = hex(lockId)
     const mark = hex(holds)
     const match = `${ours} AND token = ${int(token)} AND ${live}`
-    const name = holds === "" ? bell?.(lockId) : undefined
-    const told = name === undefined ? "" : `, ${bells.taken(bells.quoted(name))} AS bells`
+    const name = holds === "" ? nameOf?.(lockId) : undefined
+    const told = name === undefined ? "" : `, ${sleepers.taken(sleepers.quoted(name))} AS sleepers`
     const packet = writing(
       `SELECT IF(${newer}, NULL, ${mark}) AS holds, format AS info${told} FROM ${table} WHERE lock_id = ${id} AND (${newer} OR (${match}))`,
       `UPDATE ${table} SET ${holds === "" ? "" : "owner_id = x'', owner_label = x'', "}version = IF(holds = ${mark}, version, version + 1), holds = ${mark}
 WHERE lock_id = ${id} AND ${match}`
     )
-    return name === undefined ? packet : bells.ringing(packet, () => name)
+    return name === undefined ? packet : sleepers.naming(packet, () => name)
   }
 
   const get = (lockId: string): Packet =>
@@ -329,7 +331,7 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
 
   // MySQL locks no table of JSON, and must be told which one is meant; MariaDB cannot be told.
   const skipping = flavour === "MySQL" ? "FOR UPDATE OF r SKIP LOCKED" : "FOR UPDATE SKIP LOCKED"
-  const together = groups ? many.make(table, sample, skipping, bell) : undefined
+  const together = groups ? grouped.make(table, sample, skipping, nameOf) : undefined
 
   return {
     claim,

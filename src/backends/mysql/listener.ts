@@ -1,7 +1,7 @@
 /**
  * A session of its own that sleeps until a lock is freed for which this process waits.
  *
- * It takes a name for each of those locks (see `bells.ts`), looks whether one is free already, and sleeps. Whoever frees one wakes it. Then it looks again which are free. All of that is one packet. The look
+ * It takes a name for each of those locks (see `sleepers.ts`), looks whether one is free already, and sleeps. Whoever frees one wakes it. Then it looks again which are free. All of that is one packet. The look
  * before the sleep waits for a release that is being committed, so one that did not see the name is seen; a release after the look sees the name. What is left is a wake-up in the instant before the sleep
  * begins: then waiters poll.
  *
@@ -17,10 +17,10 @@ import type { StorageError } from "../../LockError.js"
 import * as hints from "../shared/hints.js"
 import type { Notices } from "../shared/notices.js"
 import { type Executor, runQuery } from "../sql/executor.js"
-import * as bells from "./bells.js"
+import * as sleepers from "./sleepers.js"
 import * as connection from "./connection.js"
 import * as errors from "./errors.js"
-import type { Interest } from "./interest.js"
+import type { Awaited } from "./awaited.js"
 import * as judge from "./judge.js"
 import { decoded, hex, type Packet } from "./packet.js"
 import * as socket from "./socket.js"
@@ -29,8 +29,8 @@ export interface Options {
   readonly source: connection.Source
   /** The pool, by which the session is woken when this process waits for other locks. */
   readonly executor: Executor<Packet>
-  readonly interest: Interest
-  readonly bell: bells.Bell
+  readonly awaited: Awaited
+  readonly nameOf: sleepers.NameOf
   /** Quoted. */
   readonly table: string
   readonly notices: Notices
@@ -62,11 +62,11 @@ const passing = new Set([1205, 1213, 1317, 1969, 3024])
 const leave = "DO RELEASE_ALL_LOCKS()"
 
 /** The results at the end are the locks that are held, and whether the server takes no writes. */
-const round = (wanted: ReadonlyArray<string>, own: string, { bell, table }: Options): string => {
+const round = (wanted: ReadonlyArray<string>, own: string, { nameOf, table }: Options): string => {
   const held = `FROM ${table} WHERE lock_id IN (${wanted.map(hex).join(", ")}) AND ${judge.live}`
   return [
     leave,
-    `SET @esl_g = IF(GET_LOCK(${bells.quoted(own)}, 0) = 1, 0, 1) + ${wanted.map((lockId) => bells.takePlace(bell(lockId))).join(" + ")}`,
+    `SET @esl_g = IF(GET_LOCK(${sleepers.quoted(own)}, 0) = 1, 0, 1) + ${wanted.map((lockId) => sleepers.takePlace(nameOf(lockId))).join(" + ")}`,
     judge.sample,
     `SELECT IF(COUNT(*) < ${wanted.length}, 0, IF(@esl_g = 0, ${longSleep}, ${shortSleep})) INTO @esl_z ${held} LIMIT 1 LOCK IN SHARE MODE`,
     "DO SLEEP(@esl_z)",
@@ -97,13 +97,13 @@ const goodbye = (one: Mysql.Connection, stir: (done: () => void) => void): Effec
     one.end()
   })
 
-/** Hints for the locks of `interest`, over one connection that is opened when somebody waits, and closed when nobody does. */
+/** Hints for the locks of `awaited`, over one connection that is opened when somebody waits, and closed when nobody does. */
 export const make = (options: Options): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.flatMap(fibers.run, (run) => {
-    const { executor, interest, notices, source } = options
+    const { executor, awaited, notices, source } = options
     /** By which this session is woken by its own process. */
     const own = `esl:own:${randomBytes(16).toString("hex")}`
-    const rouse = { statement: bells.ring([own]), values: [] }
+    const rouse = { statement: sleepers.wake([own]), values: [] }
     /** The session has not answered yet: it may be asleep. */
     let isAsked = false
 
@@ -136,7 +136,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
     /** Other locks are waited for than it sleeps for. */
     const stirring = Effect.forever(
       Effect.andThen(
-        interest.changed,
+        awaited.changed,
         Effect.andThen(Effect.ignore(runQuery(executor, "wakeUps", rouse, patience)), Effect.sleep(stirPause))
       )
     )
@@ -158,7 +158,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
             const held = new Set(rows.map(({ lock_id }) => lock_id))
             for (const lockId of wanted) {
               if (held.has(lockId)) continue
-              interest.forget(lockId)
+              awaited.forget(lockId)
               tell(lockId)
             }
             notices.over("listen", "wake-ups are heard again")
@@ -180,11 +180,11 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
           const work = Effect.gen(function* () {
             yield* ask(one, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", patience)
             while (true) {
-              const wanted = interest.look(most)
+              const wanted = awaited.look(most)
               if (wanted.length > 0) yield* sleep(one, wanted, tell)
               else {
                 const more = yield* Effect.raceFirst(
-                  Effect.as(interest.changed, true),
+                  Effect.as(awaited.changed, true),
                   Effect.as(Effect.sleep(idle), false)
                 )
                 if (!more) return
@@ -198,8 +198,8 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
     const listen = (tell: (hint: string) => void): Effect.Effect<never, StorageError> =>
       Effect.forever(
         Effect.suspend(() =>
-          interest.look(most).length === 0
-            ? interest.changed
+          awaited.look(most).length === 0
+            ? awaited.changed
             : Effect.mapError(session(tell), (error) => errors.fromDriver("wakeUps", error, "connecting"))
         )
       )

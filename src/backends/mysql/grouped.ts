@@ -5,7 +5,7 @@
  */
 import * as LockRecord from "../../LockRecord.js"
 import { columnNames, type Row, text } from "../sql/record.js"
-import * as bells from "./bells.js"
+import * as sleepers from "./sleepers.js"
 import * as judge from "./judge.js"
 import { commit, decoded, type Fixed, id, int, type Packet } from "./packet.js"
 
@@ -36,8 +36,8 @@ const isIn = (set: string): string => `(${set} & ${bit}) <> 0`
 /** Others read what is committed, and no lock reaches beyond its row. */
 const begin = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"]
 
-/** `skipping`: the clause that locks rows of `r`, and leaves out those that are locked. `bell`: see `bells.ts`. */
-export const make = (table: string, sample: string, skipping: string, bell: bells.Bell | undefined) => {
+/** `skipping`: the clause that locks rows of `r`, and leaves out those that are locked. `nameOf`: see `sleepers.ts`. */
+export const make = (table: string, sample: string, skipping: string, nameOf: sleepers.NameOf | undefined) => {
   const asked = `JSON_TABLE(@esl_j, '$[*]' COLUMNS (n FOR ORDINALITY, ${column("i", 0)}, ${column("h", 1)}, ${column("o", 2)}, l BIGINT PATH '$[3]', ${column("b", 4)})) AS j`
   /** By the ids that are asked for: no other row is touched. */
   const rows = `${asked} STRAIGHT_JOIN ${table} AS r ON r.lock_id = ${bytes("i")}`
@@ -102,7 +102,9 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
   const given: Fixed = {
     name: "esl_many_given",
     text: `SELECT r.lock_id, r.holds, NULL AS info${
-      bell === undefined ? "" : `, IF(LENGTH(r.holds) > 0, 0, ${bells.taken(bells.ofDigits("j.o"))}) AS bells`
+      nameOf === undefined
+        ? ""
+        : `, IF(LENGTH(r.holds) > 0, 0, ${sleepers.taken(sleepers.ofDigits("j.o"))}) AS sleepers`
     } FROM ${rows} WHERE ${isIn("@esl_k")} LIMIT ${most}`
   }
 
@@ -111,7 +113,7 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
       statements: [
         `SET @esl_k = 0, @esl_j = ${json(
           requests.map(({ holdId, lockId }) =>
-            bell === undefined ? [lockId, holdId] : [lockId, holdId, { digits: bells.digitsOf(bell(lockId)) }]
+            nameOf === undefined ? [lockId, holdId] : [lockId, holdId, { digits: sleepers.digitsOf(nameOf(lockId)) }]
           )
         )}`,
         ...begin,
@@ -122,7 +124,7 @@ FROM ${asked} WHERE ${isIn("(@esl_k | @esl_m)")}`,
       ],
       read: (results): ReadonlyArray<Row> => decoded(results[5])
     }
-    return bell === undefined ? packet : bells.ringing(packet, ({ lock_id }) => bell(text(lock_id)))
+    return nameOf === undefined ? packet : sleepers.naming(packet, ({ lock_id }) => nameOf(text(lock_id)))
   }
 
   /** In the order of their bytes. */

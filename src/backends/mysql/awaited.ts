@@ -8,7 +8,7 @@ const grace = 1_000
 /** More than are ever told at once. The oldest are forgotten. */
 const longest = 1_024
 
-export class Interest {
+export class Awaited {
   /** Until when, by `performance.now()`. */
   private readonly until = new Map<string, number>()
   /** Those that were looked at last. */

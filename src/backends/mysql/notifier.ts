@@ -3,7 +3,7 @@ import * as Result from "#effect/Result"
 import type { StorageError } from "../../LockError.js"
 import type { Notices } from "../shared/notices.js"
 import type { Executor } from "../sql/executor.js"
-import * as bells from "./bells.js"
+import * as sleepers from "./sleepers.js"
 import * as errors from "./errors.js"
 import type { Packet } from "./packet.js"
 
@@ -26,13 +26,13 @@ const passes = ({ reason }: StorageError): boolean =>
 export const make = (executor: Executor<Packet>, notices: Notices): Executor<Packet> => {
   let quietUntil = Number.NEGATIVE_INFINITY
 
-  const ring = (names: ReadonlyArray<string>): void =>
-    executor.run("wakeUps", { statement: bells.ring(names), values: [] }, patience, (result) => {
+  const wake = (names: ReadonlyArray<string>): void =>
+    executor.run("wakeUps", { statement: sleepers.wake(names), values: [] }, patience, (result) => {
       if (Result.isSuccess(result)) return notices.over(trouble, "wake-ups are sent again")
       const error = result.failure
       if (isGone(error)) {
         // It ended the packet, and the others were not woken.
-        if (names.length > 1) for (const name of names) ring([name])
+        if (names.length > 1) for (const name of names) wake([name])
         return
       }
       if (passes(error)) return
@@ -47,12 +47,12 @@ export const make = (executor: Executor<Packet>, notices: Notices): Executor<Pac
   return {
     width: executor.width,
     run: (operation, query, millis, done) =>
-      query.statement.rings !== true
+      query.statement.wakes !== true
         ? executor.run(operation, query, millis, done)
         : executor.run(operation, query, millis, (result) => {
             if (Result.isSuccess(result) && performance.now() >= quietUntil) {
-              const names = result.success.flatMap(({ bells }: bells.Rung) => bells ?? [])
-              if (names.length > 0) ring(names)
+              const names = result.success.flatMap(({ sleepers }: sleepers.Answered) => sleepers ?? [])
+              if (names.length > 0) wake(names)
             }
             done(result)
           })

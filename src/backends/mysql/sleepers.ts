@@ -11,7 +11,7 @@ import type { Packet } from "./packet.js"
 const places = [0, 1, 2, 3] as const
 
 /** What a lock is called, but for the place. */
-export type Bell = (lockId: string) => string
+export type NameOf = (lockId: string) => string
 
 /** In hex, of so many digits, between these. */
 const digits = 24
@@ -22,59 +22,60 @@ const tail = ":"
 const remembered = 1_000
 
 /** By the database as the server calls it: the same table may be named in many ways. Names of user-level locks have no case, and are short. Two locks of one name would cost a claim. */
-export const bellOf = (database: string, table: string): Bell => {
+export const namesIn = (database: string, table: string): NameOf => {
   const known = new Map<string, string>()
   return (lockId) => {
-    let bell = known.get(lockId)
-    if (bell === undefined) {
+    let name = known.get(lockId)
+    if (name === undefined) {
       const hash = createHash("sha256").update(JSON.stringify([database.toLowerCase(), table.toLowerCase(), lockId]))
       if (known.size >= remembered) known.clear()
-      known.set(lockId, (bell = `${head}${hash.digest("hex").slice(0, digits)}${tail}`))
+      known.set(lockId, (name = `${head}${hash.digest("hex").slice(0, digits)}${tail}`))
     }
-    return bell
+    return name
   }
 }
 
 /** What is told of it among other texts in hex, and how it is read from there. */
-export const digitsOf = (bell: string): string => bell.slice(head.length, -tail.length)
+export const digitsOf = (name: string): string => name.slice(head.length, -tail.length)
 export const ofDigits = (text: string): string => `CONCAT('${head}', ${text}, '${tail}')`
 
 /** Nothing in a name is to be escaped. */
 export const quoted = (name: string): string => `_utf8mb4 '${name}'`
 
-const isTaken = (bell: string, place: number): string => `IF(IS_USED_LOCK(CONCAT(${bell}, ${place})) IS NULL, 0, `
+const isTaken = (name: string, place: number): string => `IF(IS_USED_LOCK(CONCAT(${name}, ${place})) IS NULL, 0, `
 
-/** The places that somebody has, a bit for each. Where the first is free, no other is asked for: a release for which nobody waits asks once. `bell` is an expression, and must not be NULL. */
-export const taken = (bell: string): string => {
+/** The places that somebody has, a bit for each. Where the first is free, no other is asked for: a release for which nobody waits asks once. `name` is an expression, and must not be NULL. */
+export const taken = (name: string): string => {
   const [first, ...others] = places
-  return `${isTaken(bell, first)}${[1 << first, ...others.map((place) => `${isTaken(bell, place)}${1 << place})`)].join(" + ")})`
+  return `${isTaken(name, first)}${[1 << first, ...others.map((place) => `${isTaken(name, place)}${1 << place})`)].join(" + ")})`
 }
 
 /** Their names. */
-export const namesOf = (bell: string, bits: number): ReadonlyArray<string> =>
-  places.filter((place) => (bits & (1 << place)) !== 0).map((place) => `${bell}${place}`)
+export const namesOf = (name: string, bits: number): ReadonlyArray<string> =>
+  places.filter((place) => (bits & (1 << place)) !== 0).map((place) => `${name}${place}`)
 
 /** Takes one place. 0 if it is the first; 1 if it is another, of which nobody hears when the first is free again, or none. */
-export const takePlace = (bell: string): string =>
+export const takePlace = (name: string): string =>
   places.reduceRight(
-    (rest, place) => `IF(GET_LOCK(${quoted(`${bell}${place}`)}, 0) = 1, ${place === 0 ? 0 : 1}, ${rest})`,
+    (rest, place) => `IF(GET_LOCK(${quoted(`${name}${place}`)}, 0) = 1, ${place === 0 ? 0 : 1}, ${rest})`,
     "1"
   )
 
 /** Wakes those who have these names now. Where nobody has one, it fails, and does nothing. */
-export const ring = (names: ReadonlyArray<string>): Packet => ({
+export const wake = (names: ReadonlyArray<string>): Packet => ({
   statements: names.map((name) => `KILL QUERY IS_USED_LOCK(${quoted(name)})`),
   read: () => []
 })
 
-/** The packet, whose rows tell by the bits of `bells` who is to be woken. */
-export const ringing = (packet: Packet, bell: (row: Row) => string): Packet => ({
+/** The packet, whose rows tell by the bits of `sleepers` who is to be woken. */
+export const naming = (packet: Packet, nameOf: (row: Row) => string): Packet => ({
   ...packet,
-  rings: true,
-  read: (results) => packet.read(results).map((row) => ({ ...row, bells: namesOf(bell(row), Number(row.bells)) }))
+  wakes: true,
+  read: (results) =>
+    packet.read(results).map((row) => ({ ...row, sleepers: namesOf(nameOf(row), Number(row.sleepers)) }))
 })
 
 /** A row that answers a release, with the names of those who are to be woken. */
-export interface Rung {
-  readonly bells?: ReadonlyArray<string> | undefined
+export interface Answered {
+  readonly sleepers?: ReadonlyArray<string> | undefined
 }
