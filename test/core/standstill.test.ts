@@ -34,6 +34,8 @@ const trying = (
       monotonicNanos: () => BigInt(now) * 1_000_000n,
       sleep: (duration) =>
         Effect.callback<void>((resume) => {
+          // On Effect 4 what is repeated at once sleeps for no time.
+          if (Duration.toMillis(duration) <= 0) return resume(Effect.void)
           const sleeper = { due: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
           sleepers.add(sleeper)
           return Effect.sync(() => void sleepers.delete(sleeper))
