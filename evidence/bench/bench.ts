@@ -10,6 +10,7 @@ import { figures } from "./figures.js"
 import { type Failure, reasonOf } from "./names.js"
 import * as options from "./options.js"
 import * as peers from "./peers.js"
+import * as ratios from "./ratios.js"
 import * as report from "./report.js"
 import type { Measurements } from "./run.js"
 import { table } from "./subjects/table.js"
@@ -61,6 +62,29 @@ const withPeers = async (
   }
 }
 
+/** With those that are kept. What seems worse is measured again: on a machine that does other things, anything may be slow once. */
+const compare = async (folder: string, asked: options.Options, measured: Measurements): Promise<void> => {
+  const kept = ratios.read()
+  const titles = new Map(table.map(({ name, title }) => [name, title]))
+  let now = ratios.ratiosOf(measured)
+  const judge = () =>
+    ratios.judge(
+      kept,
+      now,
+      asked.storages.map((name) => titles.get(name)!)
+    )
+  for (let again = 0; again < 2; again++) {
+    const worse = judge().filter((_) => _.worse)
+    if (worse.length === 0) break
+    worse.forEach((_) => process.stderr.write(`${ratios.line(_)}; once more\n`))
+    const storages = asked.storages.filter((name) => worse.some((_) => _.name.startsWith(`${titles.get(name)}:`)))
+    now = ratios.best(now, ratios.ratiosOf(await measure(folder, { ...asked, storages })))
+  }
+  const judged = judge()
+  judged.forEach((_) => process.stdout.write(`${ratios.line(_)}\n`))
+  if (judged.some(({ worse }) => worse)) process.exitCode = 1
+}
+
 export const bench = async (asked: options.Options): Promise<void> => {
   const { failures, options: feasible } = await withPeers(asked)
   const known = environment(feasible.peers ? table.filter(({ name }) => feasible.storages.includes(name)) : [])
@@ -80,7 +104,9 @@ export const bench = async (asked: options.Options): Promise<void> => {
     }
     if (options.isWhole(asked)) write(root, results)
     if (asked.out !== undefined) write(asked.out, results)
+    if (asked.ratios === "keep") ratios.keep(ratios.ratiosOf(measured))
     process.stdout.write(asked.json ? `${JSON.stringify(results, null, 2)}\n` : `\n${report.table(results)}\n`)
+    if (asked.ratios === "compare") await compare(folder, feasible, measured)
   } catch (error) {
     process.stderr.write(`\n${error instanceof Error ? error.message : String(error)}\n`)
     process.exitCode = 1

@@ -14,6 +14,8 @@ export interface Options {
   readonly peers: boolean
   readonly quick: boolean
   readonly json: boolean
+  /** Whether the ratios are compared with those that are kept, or take their place. */
+  readonly ratios: "compare" | "keep" | undefined
   /** A folder for the report, whatever was measured. */
   readonly out: string | undefined
   readonly poolSize: number
@@ -40,6 +42,9 @@ export const help = `Measures the locks against the bare driver and against othe
   --rounds N        rounds that count, 2 to 1000 (default: 40; against other libraries, 20)
   --runs N          runs of what takes several processes, 1 to 50 (default: 5)
   --quick           few and short rounds: to see that it works, not to quote
+  --compare         only cycles, without other libraries: fail where one's ratio to the bare driver is more than 1.3 times the one in ratios.json; what seems worse is measured
+                    twice more first. A change is judged in some minutes: npm run bench -- --compare
+  --keep            write these ratios into ratios.json
   --out FOLDER      write RESULTS.md, results.json and charts there, whatever was measured
   --json            one JSON document on stdout, progress on stderr
   --help            this text
@@ -78,6 +83,8 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
       rounds: { type: "string" },
       runs: { type: "string" },
       quick: { type: "boolean", default: false },
+      compare: { type: "boolean", default: false },
+      keep: { type: "boolean", default: false },
       out: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
@@ -85,12 +92,17 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   })
   if (values.help) return "help"
   const { quick } = values
+  if (values.compare && values.keep) throw new Error("--compare and --keep: one of them")
+  const ratios = values.compare ? "compare" : values.keep ? "keep" : undefined
+  // Only what is compared.
+  const only = ratios !== undefined && values.scenario === undefined ? ["cycle"] : values.scenario
   const rounds = values.rounds === undefined ? undefined : integer("rounds", values.rounds, 2, 1000)
   const runs = values.runs === undefined ? (quick ? 1 : 5) : integer("runs", values.runs, 1, 50)
   return {
     storages: some("storage", storages, values.storage),
-    scenarios: some("scenario", scenarios, values.scenario),
-    peers: !values["no-peers"],
+    scenarios: some("scenario", scenarios, only),
+    peers: !values["no-peers"] && ratios === undefined,
+    ratios,
     quick,
     json: values.json,
     out: values.out,
@@ -101,7 +113,12 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
       warmUp: quick ? 3 : 8,
       blockMillis: quick ? 20 : 60
     },
-    peersPlan: { settle: 0, rounds: rounds ?? (quick ? 4 : 20), warmUp: quick ? 2 : 5, blockMillis: quick ? 20 : 60 },
+    peersPlan: {
+      settle: 0,
+      rounds: rounds ?? (ratios !== undefined ? 16 : quick ? 4 : 20),
+      warmUp: quick ? 2 : 5,
+      blockMillis: quick ? 20 : 60
+    },
     runs,
     contentionMillis: quick ? 500 : 2_000,
     handOffs: quick ? 4 : 4 * runs

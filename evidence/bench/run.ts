@@ -61,6 +61,7 @@ export const run = (options: Options) =>
       finished(report.failureLine(failure))
     }
     const wants = (scenario: ScenarioName): boolean => options.scenarios.includes(scenario)
+    const wantsStatements = wants("cycle") && options.ratios === undefined
     const take =
       <A>(into: Array<A>, line: (one: A) => string) =>
       (found: ReadonlyArray<A>): void => {
@@ -104,12 +105,12 @@ export const run = (options: Options) =>
     /** What is known of some storages alone. */
     const special = (subject: StorageSubject, server: Server) =>
       Effect.gen(function* () {
-        if (subject.name === "sqlite" && wants("cycle")) {
+        if (subject.name === "sqlite" && wantsStatements) {
           yield* compared("SQLite", comparables.sqlite("full"))
           yield* compared("SQLite", comparables.sqlite("normal"))
         }
         if (subject.name !== "postgres") return
-        if (wants("cycle")) yield* compared("PostgreSQL", comparables.postgres(server, options.poolSize))
+        if (wantsStatements) yield* compared("PostgreSQL", comparables.postgres(server, options.poolSize))
         if (!wants("round-trips")) return
         const own = Effect.flatMap(Postgres.own, (postgres) =>
           roundTrips.measure(postgres, options.quick ? 20 : 100, progress)
@@ -187,7 +188,7 @@ export const run = (options: Options) =>
       const warm = (subject: comparables.Subject) =>
         Effect.promise(() => scenarios.warmUp(subject, options.plan.settle, progress))
       yield* Effect.scoped(Effect.flatMap(comparables.memory, warm))
-      if (options.storages.includes("memory")) yield* compared("memory", comparables.memory)
+      if (wantsStatements && options.storages.includes("memory")) yield* compared("memory", comparables.memory)
     }
     for (const subject of table) if (options.storages.includes(subject.name)) yield* storage(subject)
 

@@ -12,6 +12,7 @@ import { goals } from "../../evidence/bench/goals.js"
 import * as crews from "../../evidence/bench/crew.js"
 import type { Command, Contended } from "../../evidence/bench/worker.js"
 import { cycleAlone, cycleWide } from "../../evidence/bench/names.js"
+import * as ratios from "../../evidence/bench/ratios.js"
 import * as report from "../../evidence/bench/report.js"
 import { compare } from "../../evidence/bench/rounds.js"
 import * as statistics from "../../evidence/bench/statistics.js"
@@ -334,6 +335,7 @@ describe("the options of the benchmark", () => {
     expect(() => options.parse(["--pool", "0"])).toThrow("--pool must be a whole number from 1 to 64")
     expect(() => options.parse(["--rounds", "x"])).toThrow("--rounds")
     expect(() => options.parse(["--fast"])).toThrow()
+    expect(() => options.parse(["--keep", "--compare"])).toThrow("--compare and --keep")
     expect(options.parse(["--help"])).toBe("help")
     expect(options.parse(["--storage", "postgres", "--storage", "memory"])).toMatchObject({
       storages: ["memory", "postgres"]
@@ -346,6 +348,49 @@ describe("the options of the benchmark", () => {
     expect(whole()).toBe(true)
     for (const args of [["--quick"], ["--no-peers"], ["--storage", "memory"], ["--scenario", "cycle"]])
       expect(whole(...args), args.join()).toBe(false)
+  })
+})
+
+describe("the ratios that are kept", () => {
+  const cycleOf = (name: string, ratio: number) => ({
+    cycles: [
+      {
+        storage: "Redis",
+        scenario: cycleAlone,
+        operationsPerBlock: 1,
+        contenders: [
+          { name: "bare driver", micros: spreadOf(100), ratio: spreadOf(1) },
+          { name, micros: spreadOf(100), ratio: spreadOf(ratio) }
+        ]
+      }
+    ]
+  })
+  const name = `Redis: ${cycleAlone}`
+
+  it("are ours, to the bare driver", () => {
+    expect(ratios.ratiosOf(cycleOf("StorageLock", 1.5))).toEqual({ [name]: 1.5 })
+    expect(ratios.ratiosOf(cycleOf("another", 1.5))).toEqual({})
+  })
+
+  it("must not become worse by more than noise, nor go unmeasured", () => {
+    const worse = (now: ratios.Ratios, ...storages: ReadonlyArray<string>) =>
+      ratios.judge({ [name]: 1.5 }, now, storages).map((_) => _.worse)
+    expect(worse({ [name]: 1.94 }, "Redis")).toEqual([false])
+    expect(worse({ [name]: 1.96 }, "Redis")).toEqual([true])
+    expect(worse({}, "Redis")).toEqual([true])
+    expect(worse({}, "SQLite")).toEqual([])
+  })
+
+  it("what was measured twice counts by its better figure", () => {
+    expect(ratios.best({ a: 2, b: 1 }, { a: 1.5, c: 3 })).toEqual({ a: 1.5, b: 1, c: 3 })
+  })
+
+  it("are there for the storages whose servers can be had", () => {
+    for (const storage of ["PostgreSQL", "SQLite", "Redis", "MySQL or MariaDB"])
+      expect(
+        Object.keys(ratios.read()).filter((name) => name.startsWith(`${storage}:`)),
+        storage
+      ).toHaveLength(2)
   })
 })
 
