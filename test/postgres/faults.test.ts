@@ -18,6 +18,16 @@ const hold = () => randomBytes(16).toString("base64url")
 const claim = (storage: Storage.Service, lockId: string, ownerId: string, holdId = hold()) =>
   storage.claim({ lockId, ownerId, holdId, lease: 30_000_000, ownerLabel: "host pid 7" })
 
+/** How many sessions of this database wait for a lock of the server. */
+const waitingForLocks = (admin: Parameters<typeof ask>[0]) =>
+  Effect.map(
+    ask(
+      admin,
+      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ),
+    ([{ n }]) => n as number
+  )
+
 await describeServer("faults around PostgresStorage", Shared.postgres, (server) => {
   const poolAt = (url: string, max: number) =>
     Effect.acquireRelease(
@@ -196,13 +206,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         const admin = yield* connected(url)
         const locker = yield* connected(url)
         yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
-        const waiting = Effect.map(
-          ask(
-            admin,
-            "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-          ),
-          ([{ n }]) => n as number
-        )
+        const waiting = waitingForLocks(admin)
         let most = 0
         for (let round = 0; round < 12; round++) {
           yield* Effect.forEach(
@@ -240,13 +244,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
       const admin = yield* connected(url)
       const locker = yield* connected(url)
       yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")
-      const waiting = Effect.map(
-        ask(
-          admin,
-          "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        ),
-        ([{ n }]) => n as number
-      ).pipe(Effect.delay("20 millis"))
+      const waiting = Effect.delay(waitingForLocks(admin), "20 millis")
       // Nor can the server be asked to stop it, until it has begun.
       yield* proxy.hang(true)
       yield* proxy.refuse(true)

@@ -1,5 +1,4 @@
 /** Both ports over one table of any SQL dialect: every storage call is one query, and one round trip. */
-import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Result from "#effect/Result"
@@ -130,43 +129,46 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     )
   }
 
-  const executed = (execute: Execute) =>
-    Effect.flatMap(Storage.TimeLimit, (limit) => {
-      const millis = Math.min(settings.operationTimeout, Duration.toMillis(limit))
-      const until = performance.now() + millis
-      return Effect.catch(attempt(execute, millis), (error) =>
-        error.reason === "Conflict" ? again(execute, error, until) : error
+  /** Once, and again where it was beaten. What is read at once is answered at once. */
+  const send = <A>(
+    operation: string,
+    execute: Execute,
+    limit: number,
+    read: Read<A>,
+    done: (answer: Effect.Effect<A, StorageError>) => void
+  ): void => {
+    const millis = Math.min(settings.operationTimeout, limit)
+    const until = performance.now() + millis
+    execute(millis, (answer) =>
+      done(
+        Result.isSuccess(answer)
+          ? understood(operation, answer.success, read)
+          : answer.failure.reason === "Conflict"
+            ? readBy(operation, again(execute, answer.failure, until), read)
+            : Effect.fail(answer.failure)
       )
-    })
+    )
+  }
 
-  /** The same by a callback. */
   const asking =
     <Request, A>(
       operation: string,
-      send: (request: Request, millis: number, done: (answer: Answer) => void) => void,
+      ask: (request: Request, millis: number, done: (answer: Answer) => void) => void,
       read: (request: Request, rows: ReadonlyArray<Row>) => Effect.Effect<A, StorageError>
     ): direct.Ask<Request, A> =>
-    (request, limit, done) => {
-      const millis = Math.min(settings.operationTimeout, limit)
-      const until = performance.now() + millis
-      const understand: Read<A> = (rows) => read(request, rows)
-      send(request, millis, (answer) =>
-        done(
-          Result.isSuccess(answer)
-            ? understood(operation, answer.success, understand)
-            : answer.failure.reason === "Conflict"
-              ? readBy(
-                  operation,
-                  again((millis, done) => send(request, millis, done), answer.failure, until),
-                  understand
-                )
-              : Effect.fail(answer.failure)
-        )
+    (request, limit, done) =>
+      send(
+        operation,
+        (millis, done) => ask(request, millis, done),
+        limit,
+        (rows) => read(request, rows),
+        done
       )
-    }
 
   const run = (operation: string, query: Query<S>) =>
-    executed((millis, done) => executor.run(operation, query, millis, done))
+    direct.effectOf<Query<S>, ReadonlyArray<Row>>((query, limit, done) =>
+      send(operation, (millis, done) => executor.run(operation, query, millis, done), limit, Effect.succeed, done)
+    )(query)
 
   /** A row was not seen that may be there: nothing, if all rows can be seen. */
   const unlessHidden = (operation: string): Effect.Effect<void, StorageError> =>
