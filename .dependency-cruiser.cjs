@@ -2,7 +2,8 @@
 const only = (name, from, to, comment) => ({ name, severity: "error", comment, from, to })
 
 /** What core and backends both stand on: the ports, their records and errors, and small tools. */
-const ports = "^src/(LockError|LockInformation|LockRecord|Storage|VersionedStore)\\.ts$|^src/common/"
+const ports =
+  "^src/(AuditStore|LockError|LockEvent|LockInformation|LockKind|LockRecord|Storage|TimeProvider|VersionedStore)\\.ts$|^src/(common|kinds)/"
 
 /** Effect 4 by the means of Effect 3: whoever needs Effect imports it. */
 const effect = "^src/compat/effect3/(?!fromClient/)"
@@ -37,13 +38,13 @@ module.exports = {
     only(
       "backends-apart",
       { path: "^src/backends/([^/]+)/" },
-      { path: "^src/backends/", pathNot: "^src/backends/($1|shared|sql)/" },
-      "A backend knows no other; what two share is in shared/ or sql/."
+      { path: "^src/backends/", pathNot: "^src/backends/($1|shared|sql|http)/" },
+      "A backend knows no other; what two share is in shared/, sql/ or http/."
     ),
     only(
       "shared-by-backends",
-      { path: "^src/backends/(shared|sql)/" },
-      { path: "^src/backends/", pathNot: "^src/backends/(shared|sql)/" },
+      { path: "^src/backends/(shared|sql|http)/" },
+      { path: "^src/backends/", pathNot: "^src/backends/(shared|sql|http)/" },
       "What backends share knows none of them."
     ),
     only(
@@ -51,6 +52,18 @@ module.exports = {
       { path: "^src/testing/" },
       { path: "^src/(backends|core)/" },
       "The kit judges by the ports, and by what a program has."
+    ),
+    only(
+      "found-by-url",
+      { path: "^src/", pathNot: "^src/(connect|promise|cli)/" },
+      { path: "^src/(connect|promise)/" },
+      "Who is found by a URL, and who is wrapped in promises, knows nothing of it."
+    ),
+    only(
+      "promises-know-no-backend",
+      { path: "^src/promise/" },
+      { path: "^src/backends/" },
+      "Which storage a URL is for is known in one place."
     ),
     only(
       "published-alone",

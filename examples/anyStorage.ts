@@ -20,6 +20,9 @@ const storageAt = async (text: string): Promise<Layer.Layer<Storage.Storage, unk
       return (await import("effect-storage-lock/MysqlStorage")).layer({ url })
     case "mssql":
       return (await import("effect-storage-lock/MssqlStorage")).layer({ url })
+    case "oracle":
+    case "oracles":
+      return (await import("effect-storage-lock/OracleStorage")).layer({ url })
     case "mongodb":
     case "mongodb+srv":
       return (await import("effect-storage-lock/MongoStorage")).layer({ url })
@@ -29,6 +32,19 @@ const storageAt = async (text: string): Promise<Layer.Layer<Storage.Storage, unk
     case "etcd":
     case "etcds":
       return (await import("effect-storage-lock/EtcdStorage")).layer({ url })
+    case "http":
+    case "https":
+      return (await import("effect-storage-lock/ElasticsearchStorage")).layer({ url })
+    case "cassandra":
+    case "cassandras":
+      return (await import("effect-storage-lock/CassandraStorage")).layer({ url })
+    case "consul":
+      return (await import("effect-storage-lock/ConsulStorage")).layer({
+        url: Redacted.make(text.replace("consul:", "http:"))
+      })
+    case "zookeeper":
+    case "zookeepers":
+      return (await import("effect-storage-lock/ZookeeperStorage")).layer({ url })
     default:
       throw new Error(`LOCK_URL: no storage for ${scheme}:`)
   }

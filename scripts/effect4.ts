@@ -12,7 +12,12 @@ const [task, ...args] = process.argv.slice(2)
 /** What is said of Effect 4 is shown by these: the core, the kit on what is embedded and on three servers, the simulation. They take some minutes. */
 const tested = [
   "test/core",
+  "test/kinds/readWriteLock",
+  "test/kinds/semaphore",
+  "test/fleet",
   "test/memory",
+  "test/promise",
+  "test/audit/embedded",
   "test/testing",
   "test/evidence/simulate",
   "test/sqlite/conformance",
@@ -26,6 +31,9 @@ const tested = [
 /** With `--all`: every test of the library. What is left out looks at the project, or is about what Effect 3 alone has (`*.effect3.test.ts`). */
 const rooms = [
   "core",
+  "audit",
+  "kinds",
+  "fleet",
   "memory",
   "testing",
   "sqlite",
@@ -33,9 +41,19 @@ const rooms = [
   "postgres",
   "mysql",
   "mssql",
+  "oracle",
   "mongo",
   "redis",
   "etcd",
+  "elasticsearch",
+  "dynamodb",
+  "consul",
+  "cassandra",
+  "cli",
+  "connect",
+  "promise",
+  "zookeeper",
+  "splunk",
   "backends"
 ]
 const all = [...rooms.map((room) => `test/${room}/`), "test/evidence/simulate", "test/project/readme"]

@@ -15,6 +15,7 @@ import * as Mongo from "../test/harness/mongo.js"
 import * as Mysql from "../test/harness/mysql.js"
 import * as Postgres from "../test/harness/postgres.js"
 import * as Redis from "../test/harness/redis.js"
+import * as Search from "../test/harness/search.js"
 import { required, type ServerUnavailable } from "../test/harness/server.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
@@ -66,6 +67,10 @@ interface Consumer {
   readonly runs: boolean
   /** The module of `server.ts`'s program. */
   readonly module?: string | undefined
+  /** Not there while it is compiled: no declaration may need it. */
+  readonly untyped?: ReadonlyArray<string> | undefined
+  /** What its bundle leaves outside, though it is not installed: it is loaded only where it is asked for. */
+  readonly leaves?: ReadonlyArray<string> | undefined
   readonly major?: "4" | undefined
 }
 
@@ -111,7 +116,7 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
   if (installed === undefined) return
   for (const [name, [module, moduleResolution]] of Object.entries(resolutions)) {
     // What resolves for one module resolves for all: the core and one driver show it.
-    if (name === "bundler" && !["core", "postgres"].includes(consumer.name)) continue
+    if (name === "bundler" && !["core", "promise", "postgres"].includes(consumer.name)) continue
     step(`${title}: compiles under ${name}, with its dependencies' types checked`, () => {
       Fs.writeFileSync(
         Path.join(project, `tsconfig.${name}.json`),
@@ -130,7 +135,16 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
           files: ["main.ts"]
         })
       )
-      run("npx", ["--no-install", "tsc", "-p", `tsconfig.${name}.json`], project)
+      const away = (consumer.untyped ?? []).map((each) => [
+        Path.join(project, "node_modules", each),
+        Path.join(project, `without-${each}`)
+      ])
+      for (const [here, there] of away) Fs.renameSync(here!, there!)
+      try {
+        run("npx", ["--no-install", "tsc", "-p", `tsconfig.${name}.json`], project)
+      } finally {
+        for (const [here, there] of away) Fs.renameSync(there!, here!)
+      }
     })
   }
   if (consumer.runs) {
@@ -139,17 +153,45 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
       const { warnings } = buildSync({
         absWorkingDir: project,
         entryPoints: ["main.ts"],
-        outfile: "bundled.mjs",
+        outdir: "bundled",
+        outExtension: { ".js": ".mjs" },
         bundle: true,
+        // Else what is left outside is loaded at once.
+        splitting: consumer.leaves !== undefined,
         platform: "node",
+        target: "node20",
         format: "esm",
-        external: [...consumer.needs],
+        external: [...consumer.needs, ...(consumer.leaves ?? [])],
         logLevel: "silent"
       })
       if (warnings.length > 0) throw new Error(warnings.map(({ text }) => text).join("\n"))
-      run(process.execPath, ["bundled.mjs"], project, consumer.env)
+      run(process.execPath, ["bundled/main.mjs"], project, consumer.env)
     })
   }
+}
+
+/** The page of the console, with its parts, and its API. */
+const looksAtConsole = `import { spawn } from "node:child_process"
+const console_ = spawn(process.execPath, ["node_modules/effect-storage-lock/dist/cli/main.js", "console", "--port", "0"])
+const [url] = await new Promise((resolve) => console_.stdout.once("data", (data) => resolve(String(data).split("\\n"))))
+const [page, locks] = await Promise.all([fetch(url), fetch(url + "locks")])
+const text = await page.text()
+if (!text.includes("EventSource") || !text.includes("prefers-color-scheme")) throw new Error(text.slice(0, 500))
+console.log(page.status, locks.status)
+console_.kill()`
+
+/** The command that comes along, as somebody runs it who has installed nothing but this and a driver. */
+const commands = (work: string, consumer: string): void => {
+  step(`${consumer}: its command runs one under a lock`, () => {
+    const project = Path.join(work, consumer.replaceAll(" ", "-"))
+    const env = { STORAGE_LOCK_URL: `sqlite:${Path.join(project, "command.db")}` }
+    const lock = (...args: ReadonlyArray<string>) => run("npx", ["--no-install", "storage-lock", ...args], project, env)
+    const said = lock("run", "a", "--", process.execPath, "-p", "process.env.STORAGE_LOCK_TOKEN")
+    if (!/^\d+\n$/.test(said)) throw new Error(said)
+    if (lock("list") !== "") throw new Error("it has not released the lock")
+    const served = run(process.execPath, ["--input-type=module", "-e", looksAtConsole], project, env)
+    if (served !== "200 200\n") throw new Error(`the console: ${served}`)
+  })
 }
 
 /** Of each module that needs nothing but effect, in a project that has the other major of it. */
@@ -179,12 +221,24 @@ const refuses = (work: string, tarball: string, major: "3" | "4", other: string)
       "",
       "/StorageLock",
       "/Storage",
+      "/TimeProvider",
       "/VersionedStore",
       "/LockRecord",
+      "/LockEvent",
       "/LockInformation",
+      "/FleetSchedule",
+      "/LeaderElection",
+      "/LockManager",
+      "/AuditStore",
+      "/LockAudit",
+      "/LockKind",
+      "/StorageReadWriteLock",
+      "/StorageSemaphore",
+      "/LockMetrics",
       "/LockError",
       "/MemoryStorage",
-      "/SqlFence"
+      "/SqlFence",
+      "/promise"
     ]) {
       const said = run(
         process.execPath,
@@ -206,9 +260,25 @@ const drivers: Record<string, readonly [options: string, packages: ReadonlyArray
   PostgresStorage: ['{ url: Redacted.make("postgres://localhost/app") }', ["pg"]],
   MysqlStorage: ['{ url: Redacted.make("mysql://localhost/app") }', ["mysql2"]],
   MssqlStorage: ['{ url: Redacted.make("mssql://localhost/app") }', ["tedious"]],
+  OracleStorage: ['{ url: Redacted.make("oracle://app:secret@localhost/app") }', ["oracledb"]],
   MongoStorage: ['{ url: Redacted.make("mongodb://localhost/app") }', ["mongodb"]],
   RedisStorage: ['{ url: Redacted.make("redis://localhost") }', ["ioredis"]],
-  EtcdStorage: ['{ url: Redacted.make("http://localhost:2379") }', ["@grpc/grpc-js", "@grpc/proto-loader"]]
+  EtcdStorage: ['{ url: Redacted.make("http://localhost:2379") }', ["@grpc/grpc-js", "@grpc/proto-loader"]],
+  DynamoDbStorage: ['{ region: "local" }', ["@aws-sdk/client-dynamodb"]],
+  CassandraStorage: ['{ url: Redacted.make("cassandra://localhost/app") }', ["cassandra-driver"]]
+}
+
+/** The same of URLs. */
+const urls: Record<string, string> = {
+  SqliteStorage: "sqlite:locks.db",
+  PostgresStorage: "postgres://localhost/app",
+  MysqlStorage: "mysql://localhost/app",
+  MssqlStorage: "sqlserver://localhost/app",
+  OracleStorage: "oracle://app:secret@localhost/app",
+  MongoStorage: "mongodb://localhost/app",
+  RedisStorage: "redis://localhost",
+  EtcdStorage: "etcd://localhost",
+  DynamoDbStorage: "dynamodb://local"
 }
 
 /** In a project that has only effect. */
@@ -231,6 +301,21 @@ Effect.runPromise(Effect.scoped(Layer.build(Module.layer(${options})))).then(() 
       if (said !== expected) throw new Error(said)
     })
   }
+  step(`for Effect ${major}, without a driver: connect names it, for each URL`, () => {
+    const said = run(
+      process.execPath,
+      [
+        "--input-type=module",
+        "-e",
+        `import { connect, MissingDriver } from "${manifest.name}/promise"
+for (const url of ${JSON.stringify(Object.values(urls))})
+  await connect(url).then(() => console.log("made"), (error) => console.log(error instanceof MissingDriver, error.code, error.packages.join(" ")))`
+      ],
+      project
+    )
+    const expected = Object.keys(urls).map((module) => `true MISSING_DRIVER ${drivers[module]![1].join(" ")}\n`)
+    if (said !== expected.join("")) throw new Error(said)
+  })
 }
 
 const urlOf = (server: { readonly url: string; readonly freshDatabase?: Effect.Effect<string, never, Scope.Scope> }) =>
@@ -253,7 +338,13 @@ const program = Effect.gen(function* () {
         )
     )
     if (stray.length > 0) throw new Error(`these would be published too: ${stray.map((_) => _.path).join(", ")}`)
-    for (const needed of ["README.md", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
+    for (const needed of [
+      "README.md",
+      "LICENSE",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/cli/console/page/index.html"
+    ]) {
       if (!packed.files.some(({ path }) => path === needed)) throw new Error(`${needed} is missing`)
     }
     return Path.join(work, packed.filename)
@@ -266,15 +357,27 @@ const program = Effect.gen(function* () {
     "pg",
     "mysql2",
     "tedious",
+    "oracledb",
     "mongodb",
     "ioredis",
     "@grpc/grpc-js",
+    "@aws-sdk/client-dynamodb",
+    "cassandra-driver",
     "better-sqlite3",
     "@effect/sql",
     "@effect/vitest",
     "vitest"
   ]
+  const promise: Consumer = {
+    name: "promise",
+    needs: [],
+    without: absent,
+    runs: true,
+    untyped: ["effect"],
+    leaves: ["@effect/platform", ...Object.values(drivers).flatMap(([, packages]) => packages)]
+  }
   consume(work, tarball, { name: "core", needs: [], without: absent, runs: true })
+  consume(work, tarball, promise)
   misses(work, "3")
   const tarball4 = step("builds and packs for Effect 4", () => {
     run("npx", ["--no-install", "tsx", "scripts/effect4.ts", "pack", "--pack-destination", work])
@@ -284,6 +387,7 @@ const program = Effect.gen(function* () {
     step("publint for Effect 4", () => run("npx", ["--no-install", "publint", "run", tarball4, "--strict"]))
     step("arethetypeswrong for Effect 4", () => run("npx", ["--no-install", "attw", tarball4, "--profile", "esm-only"]))
     consume(work, tarball4, { name: "core", needs: [], without: absent, runs: true, major: "4" })
+    consume(work, tarball4, { ...promise, major: "4" })
     misses(work, "4")
     refuses(work, tarball4, "4", versions(["effect"])["effect"]!)
     refuses(work, tarball, "3", versions(["effect"], "4")["effect"]!)
@@ -294,6 +398,7 @@ const program = Effect.gen(function* () {
     without: ["pg", "vitest", "@effect/sql", "@types/better-sqlite3"],
     runs: true
   })
+  commands(work, "sqlite")
   const effectSql = ["@effect/sql", "@effect/experimental", "@effect/platform"]
   const servers = [
     {
@@ -317,6 +422,13 @@ const program = Effect.gen(function* () {
       module: "EtcdStorage",
       own: Etcd.own("etcd 3.4"),
       needs: ["@grpc/grpc-js", "@grpc/proto-loader"],
+      without: ["pg", "@effect/sql"]
+    },
+    {
+      name: "elasticsearch",
+      module: "ElasticsearchStorage",
+      own: Search.own("OpenSearch 2"),
+      needs: ["@effect/platform"],
       without: ["pg", "@effect/sql"]
     }
   ]

@@ -16,6 +16,9 @@ const when = (time: DateTime.Utc): string => DateTime.formatIso(time)
 const ownerText = (ownerId: string, label: string): string =>
   label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
 
+const others = ({ holderCount = 1 }: LockInformation): string =>
+  holderCount > 1 ? `, and ${holderCount - 1} more` : ""
+
 /**
  * The lock was not acquired within `acquireTimeout`, or before the `retry` schedule ended.
  *
@@ -55,7 +58,7 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
         ? "its turn in this process did not come"
         : heldBy.ownerId === ""
           ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
-          : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}`
+          : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}${others(heldBy)}`
     return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
   }
 }
@@ -109,6 +112,40 @@ export class LockLost extends Schema.TaggedError<LockLost>("effect-storage-lock/
     return `the lock ${JSON.stringify(this.lockId)} of ${JSON.stringify(this.ownerId)}, token ${this.token}, is no longer held: ${
       lostBecause[this.reason]
     }${detail}${this.completed === true ? "; its body has run to its end all the same, perhaps not alone" : ""}`
+  }
+}
+
+/**
+ * This process has no such hold to unlock or extend: it was never locked here, or it is unlocked already. A lock that another process holds is unlocked there.
+ *
+ * @since 0.5.0
+ * @category errors
+ */
+export class NotLocked extends Schema.TaggedError<NotLocked>("effect-storage-lock/NotLocked")("NotLocked", {
+  lockId: Schema.String,
+  ownerId: Schema.String
+}) {
+  override get message(): string {
+    return `${JSON.stringify(this.ownerId)} has no lock ${JSON.stringify(this.lockId)} in this process: it was not locked here, or is unlocked already. If another process has it, unlock it there, or use \`forceRelease\` with its token`
+  }
+}
+
+/**
+ * An owner that reads has asked to write. Others that read would wait for it, and it for them, so it is refused, alone or not. Read with `upgradable` what may have to be written, and `upgrade` it; or give
+ * the read back first. Raised before any I/O.
+ *
+ * @since 0.5.0
+ * @category errors
+ */
+export class UpgradeRefused extends Schema.TaggedError<UpgradeRefused>("effect-storage-lock/UpgradeRefused")(
+  "UpgradeRefused",
+  {
+    lockId: Schema.String,
+    ownerId: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${JSON.stringify(this.ownerId)} reads under the lock ${JSON.stringify(this.lockId)}, and cannot write under it too: two that read and want to write would wait for each other. Take it with \`upgradable\` and \`upgrade\` it, or give the read back first`
   }
 }
 
@@ -199,7 +236,8 @@ export class StorageError extends Schema.TaggedError<StorageError>("effect-stora
  * @since 0.1.0
  * @category errors
  */
-export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions | StorageError
+export type LockError =
+  LockTimeout | LockLost | NotLocked | UpgradeRefused | InvalidLockId | InvalidOptions | StorageError
 
 /**
  * Whether a value is an error of this library. For handlers that receive errors of many kinds.
@@ -210,6 +248,8 @@ export type LockError = LockTimeout | LockLost | InvalidLockId | InvalidOptions 
 export const isLockError = (error: unknown): error is LockError =>
   error instanceof LockTimeout ||
   error instanceof LockLost ||
+  error instanceof NotLocked ||
+  error instanceof UpgradeRefused ||
   error instanceof InvalidLockId ||
   error instanceof InvalidOptions ||
   error instanceof StorageError

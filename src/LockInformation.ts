@@ -7,7 +7,26 @@ import "#effect/major"
 import * as DateTime from "#effect/DateTime"
 import * as Schema from "#effect/Schema"
 import { unchecked } from "#effect/schemas"
-import type { LockRecord } from "./LockRecord.js"
+import type { View } from "./LockRecord.js"
+
+/**
+ * One of those who hold a lock that several may hold.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export class Holder extends Schema.Class<Holder>("effect-storage-lock/LockInformation/Holder")({
+  /** Empty if an operator revoked this hold and its lease has not yet ended. */
+  ownerId: Schema.String,
+  ownerLabel: Schema.String,
+  token: Schema.Number,
+  /** Of a read-write lock. */
+  mode: Schema.optional(Schema.Literals(["read", "upgradable", "write"])),
+  /** Of a semaphore. */
+  permits: Schema.optional(Schema.Number),
+  lockBeginTime: Schema.DateTimeUtcFromString,
+  leaseExpireTime: Schema.DateTimeUtcFromString
+}) {}
 
 /**
  * The public view of a held lock, as the storage last reported it. Its times are those of the storage's clock. For a storage without a clock
@@ -31,16 +50,46 @@ export class LockInformation extends Schema.Class<LockInformation>("effect-stora
   /** How many times its owner holds it. */
   lockCount: Schema.Number,
   lockBeginTime: Schema.DateTimeUtcFromString,
-  leaseExpireTime: Schema.DateTimeUtcFromString
+  leaseExpireTime: Schema.DateTimeUtcFromString,
+  /**
+   * Of a lock that several may hold: who they are, oldest first, the first hundred of them. The other fields are those of the oldest. Absent for an exclusive lock.
+   *
+   * @since 0.5.0
+   */
+  holders: Schema.optional(Schema.Array(Holder)),
+  /**
+   * How many they are in all.
+   *
+   * @since 0.5.0
+   */
+  holderCount: Schema.optional(Schema.Number)
 }) {}
 
+const mostHolders = 100
+
 const utc = (micros: number): DateTime.Utc => DateTime.makeUnsafe(Math.floor(micros / 1000))
+
+const holdersOf = ({ holders }: View): Partial<Pick<LockInformation, "holders" | "holderCount">> =>
+  holders === undefined
+    ? {}
+    : {
+        holders: holders
+          .slice(0, mostHolders)
+          .map(
+            ({ leaseExpireTime, lockBeginTime, ownerLabel = "", ...holder }) =>
+              new Holder(
+                { ...holder, ownerLabel, lockBeginTime: utc(lockBeginTime), leaseExpireTime: utc(leaseExpireTime) },
+                unchecked
+              )
+          ),
+        holderCount: holders.length
+      }
 
 /**
  * @since 0.1.0
  * @category constructors
  */
-export const fromRecord = (record: LockRecord, lockId: string = record.lockId): LockInformation =>
+export const fromRecord = (record: View, lockId: string = record.lockId): LockInformation =>
   new LockInformation(
     {
       lockId,
@@ -50,7 +99,8 @@ export const fromRecord = (record: LockRecord, lockId: string = record.lockId): 
       token: record.token,
       lockCount: record.holds.length,
       lockBeginTime: utc(record.lockBeginTime),
-      leaseExpireTime: utc(record.leaseExpireTime)
+      leaseExpireTime: utc(record.leaseExpireTime),
+      ...holdersOf(record)
     },
     // The record was looked at when the storage gave it; this is made for every line of a list.
     unchecked

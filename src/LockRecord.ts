@@ -97,6 +97,43 @@ export const exclusive = "exclusive"
 export const revokedHold = "*".repeat(22)
 
 /**
+ * What a hold of a read-write lock may do. `upgradable`: it reads beside other readers, and one at a time it may become a writer.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export type Mode = "read" | "upgradable" | "write"
+
+/**
+ * One of those who hold a lock that is shared.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Holder {
+  readonly ownerId: string
+  readonly ownerLabel?: string | undefined
+  readonly token: number
+  /** Of a read-write lock. */
+  readonly mode?: Mode | undefined
+  /** Of a semaphore. */
+  readonly permits?: number | undefined
+  readonly lockBeginTime: number
+  readonly leaseExpireTime: number
+}
+
+/**
+ * A record as one of its holds sees it, or as those see it who wait: its owner, token, begin and end are those of that hold, or of the oldest one.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface View extends LockRecord {
+  /** All who hold a lock that is shared, oldest first. Absent for an exclusive lock, which has one owner. */
+  readonly holders?: ReadonlyArray<Holder> | undefined
+}
+
+/**
  * Takes the lock if it is free or expired. Adds a hold if the owner already has it. Gives the same answer again if this hold id is already in the record.
  *
  * @since 0.1.0
@@ -111,6 +148,13 @@ export interface Claim {
   readonly lease: number
   /** Stored beside the owner, for people. Empty means none. */
   readonly ownerLabel?: string | undefined
+  /** Of a read-write lock: what it is to be. Default: `write`. */
+  readonly mode?: Mode | undefined
+  /** Of a semaphore: how many permits, and how many there are in all as this claim sees it. Default of both: 1. */
+  readonly permits?: number | undefined
+  readonly limit?: number | undefined
+  /** Whether whoever claims waits if somebody is in the way. Kinds that share may keep its place then (`Held.pending`). */
+  readonly waits?: boolean | undefined
 }
 
 /**
@@ -168,8 +212,14 @@ export type Request =
  * @category outcomes
  */
 export type ClaimOutcome =
-  | { readonly _tag: "Claimed"; readonly record: LockRecord; readonly validFor: number }
-  | { readonly _tag: "Held"; readonly holder?: LockRecord | undefined; readonly retryAfter?: number | undefined }
+  | { readonly _tag: "Claimed"; readonly record: View; readonly validFor: number }
+  | {
+      readonly _tag: "Held"
+      readonly holder?: View | undefined
+      readonly retryAfter?: number | undefined
+      /** The record keeps a place for this claim: whoever gives up must release it. */
+      readonly pending?: boolean | undefined
+    }
 
 /**
  * `NotHeld` has the present record, whether or not it is live, or none if the storage has no record of the lock. It tells a holder *why* it lost the lock:
@@ -180,7 +230,12 @@ export type ClaimOutcome =
  */
 export type RenewOutcome =
   | { readonly _tag: "Renewed"; readonly leaseExpireTime: number; readonly validFor: number }
-  | { readonly _tag: "NotHeld"; readonly current?: LockRecord | undefined }
+  | {
+      readonly _tag: "NotHeld"
+      readonly current?: LockRecord | undefined
+      /** Of a lock that is shared, where others' holds tell nothing of this one: it ran out, an operator took it, or the record does not have it and does not say why. */
+      readonly because?: "expired" | "revoked" | "gone" | undefined
+    }
 
 /**
  * @since 0.1.0

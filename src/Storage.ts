@@ -12,6 +12,7 @@ import * as Duration from "#effect/Duration"
 import type * as Effect from "#effect/Effect"
 import type * as Option from "#effect/Option"
 import type * as Stream from "#effect/Stream"
+import type { Place as AuditPlace } from "./AuditStore.js"
 import type { StorageError } from "./LockError.js"
 import type {
   Claim,
@@ -35,9 +36,10 @@ export interface Guarantees {
   /** The storage's name, for messages. */
   readonly name: string
   /**
-   * What ends a lease: the `storage`'s own clock, time `observed` by waiters on their monotonic clocks, or a `session` of the storage.
+   * What ends a lease: the `storage`'s own clock, another one that is `provided` for all processes (`VersionedStore.withTime`), time `observed` by waiters on their monotonic clocks, or a `session` of
+   * the storage.
    */
-  readonly clock: "storage" | "observed" | "session"
+  readonly clock: "storage" | "provided" | "observed" | "session"
   /**
    * Whether leases end in `real` time, as in every storage outside of this process, or by the `Clock` of the program, as in memory. Locks over a `real`
    * storage use the real clock even under a `TestClock`, and log a warning. If absent, the program's `Clock` counts, and a warning is logged if that is not
@@ -49,6 +51,10 @@ export interface Guarantees {
    * steps at once, `clockMargin` must cover that.
    */
   readonly leaseGranularity: number
+  /**
+   * By how much longer than it was asked for a lease may be kept from others, in microseconds. What its holder is told is less by that. Absent where the clock is the storage's own: there it is nothing.
+   */
+  readonly leaseSlack?: number | undefined
   /** The shortest lease that is accepted, in microseconds. */
   readonly shortestLease: number
   /** The longest lock id that is stored unchanged, in bytes of UTF-8. */
@@ -119,6 +125,12 @@ export interface Service {
    */
   readonly wakeUps: Stream.Stream<string>
   readonly guarantees: Guarantees
+  /**
+   * Where events of locks can be kept, if there is a place for them. `LockAudit` writes and reads there; locks have nothing to do with it.
+   *
+   * @since 0.5.0
+   */
+  readonly audit?: AuditPlace | undefined
 }
 
 /**

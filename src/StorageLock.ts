@@ -6,6 +6,7 @@
 import "#effect/major"
 import * as Config from "#effect/Config"
 import * as Context from "#effect/Context"
+import type * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type { Outcome } from "#effect/outcome"
@@ -18,16 +19,23 @@ import {
   type Options,
   type AcquireArgs,
   type AcquireSettings,
+  type ExtendOptions,
   type ForceReleaseOptions,
   type Lock,
+  type LockSet,
+  type LocksOf,
   LockTypeId,
+  type Refusal,
   type TryError,
   type AcquireError,
   type Body,
-  type Service
+  type BodyOfAll,
+  type Service,
+  type UnlockError
 } from "./core/api.js"
 import * as internal from "./core/service.js"
 import type { InvalidOptions, LockLost, StorageError } from "./LockError.js"
+import type { LockEvent } from "./LockEvent.js"
 import type { LockInformation } from "./LockInformation.js"
 import type * as Storage from "./Storage.js"
 
@@ -37,12 +45,19 @@ export {
   type AcquireOptions,
   type AcquireArgs,
   type AcquireSettings,
+  type ExtendOptions,
   type ForceReleaseOptions,
   type Lock,
+  LockSetTypeId,
+  type LockSet,
+  type LocksOf,
+  type Refusal,
   type TryError,
   type AcquireError,
   type Body,
-  type Service
+  type BodyOfAll,
+  type Service,
+  type UnlockError
 } from "./core/api.js"
 
 /**
@@ -244,6 +259,144 @@ export const withLockIfAvailable: WithLockIfAvailable = dual((service, body, ...
 ) as never
 
 /**
+ * Acquires several locks, all or none, and holds them until the scope closes. Waits if somebody else has one of them.
+ *
+ * - **No deadlock.** All processes wait for locks in one order, that of the bytes of their ids, whatever the order of the list. Acquires of this kind, of any number of
+ *   processes, never wait for each other in a circle. A body that acquires a further lock can: ask for all at once.
+ * - **All or none.** If one is not had in time, if the storage fails, or if the acquire is interrupted, what was taken is given back before this ends.
+ * - **One of each.** `acquireTimeout` is for all together. `holdAtMost` counts from when all are had. The set is lost with the first of its locks: `check`,
+ *   `lost`, `guard` and `release` are for all.
+ * - They have one owner: the `ownerId` that is given, or a random one for all of them.
+ * - Locks that seem to be free are asked for side by side: the time of one request, where the storage has as many connections.
+ *
+ * An empty list, an id that stands in it twice, and ids that cannot be stored are typed errors before any I/O.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect } from "effect"
+ *
+ * const transfer = (from: string, to: string) => Effect.scoped(Effect.gen(function*() {
+ *   const { locks: [giver, taker] } = yield* StorageLock.acquireAll([from, to], { acquireTimeout: "1 minute" })
+ *   yield* Effect.log(`fencing tokens ${giver.token} and ${taker.token}`)
+ * }))
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const acquireAll = <const Ids extends ReadonlyArray<string>>(
+  lockIds: Ids,
+  ...settings: AcquireSettings
+): Effect.Effect<LockSet<LocksOf<Ids>>, AcquireError, StorageLock | Scope.Scope> =>
+  Effect.flatMap(StorageLock, (service) => service.acquireAll(lockIds, ...settings))
+
+/**
+ * As `acquireAll`, without a wait: an `Either` with Effect 3, a `Result` with Effect 4. `Left`, or failure, are the locks that somebody has: then none is
+ * taken. All are asked for side by side, so two such tries at the same moment may both get none.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect, Either, Option } from "effect"
+ *
+ * const merge = Effect.scoped(Effect.gen(function*() {
+ *   const locks = yield* StorageLock.tryAcquireAll(["account/1", "account/2"])
+ *   return Either.isRight(locks)
+ *     ? "merged"
+ *     : locks.left.map(({ holder, lockId }) => `${lockId} is held by ${Option.isSome(holder) ? holder.value.ownerLabel : "somebody"}`).join(", ")
+ * }))
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const tryAcquireAll = <const Ids extends ReadonlyArray<string>>(
+  lockIds: Ids,
+  ...settings: AcquireSettings
+): Effect.Effect<Outcome<LockSet<LocksOf<Ids>>, ReadonlyArray<Refusal>>, TryError, StorageLock | Scope.Scope> =>
+  Effect.flatMap(StorageLock, (service) => service.tryAcquireAll(lockIds, ...settings))
+
+/**
+ * Runs a body under several locks, as `withLock` does under one. If one of them is lost, interrupts the body before anybody else can have that one. How they are
+ * acquired is told at `acquireAll`.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect } from "effect"
+ *
+ * const a = Effect.log("alone with both").pipe(StorageLock.withLocks(["account/1", "account/2"]))
+ * const b = StorageLock.withLocks(["account/1", "account/2"])(({ locks: [one, two] }) => Effect.log(`tokens ${one.token}, ${two.token}`))
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const withLocks =
+  <const Ids extends ReadonlyArray<string>>(lockIds: Ids, ...settings: AcquireSettings) =>
+  <A, E, R>(body: BodyOfAll<LocksOf<Ids>, A, E, R>): Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock> =>
+    Effect.flatMap(StorageLock, (service) => service.withLocks(body, lockIds, ...settings))
+
+/**
+ * As `acquire`, but the layer keeps the hold, not a scope: until `unlock`, `holdAtMost`, or the layer closes. For work whose begin and end are two requests.
+ *
+ * The lease is renewed while this process lives, so a request that never comes would keep the lock: give `holdAtMost`, and let `extend` move it. An owner that
+ * locks twice unlocks twice. Without an `ownerId`, the one of the lock, `lock.ownerId`, is what unlocks it.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect } from "effect"
+ *
+ * const begin = (draft: string, session: string) => StorageLock.tryLock(draft, session, { holdAtMost: "15 minutes" })
+ * const touch = (draft: string, session: string) => StorageLock.extend(draft, session, { holdAtMost: "15 minutes" })
+ * const end = (draft: string, session: string) =>
+ *   StorageLock.unlock(draft, session).pipe(
+ *     Effect.catchTag("NotLocked", () => Effect.log("this session has no lock here"))
+ *   )
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const lock = (...args: AcquireArgs): Effect.Effect<Lock, AcquireError, StorageLock> =>
+  Effect.flatMap(StorageLock, (service) => service.lock(...args))
+
+/**
+ * As `lock`, but `None` at once if somebody else has the lock.
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const tryLock = (...args: AcquireArgs): Effect.Effect<Option.Option<Lock>, TryError, StorageLock> =>
+  Effect.flatMap(StorageLock, (service) => service.tryLock(...args))
+
+/**
+ * Gives back what this owner has locked in this process with `lock`, the latest first. Fails with `NotLocked` if there is nothing to unlock, and with
+ * `LockLost` if the hold was lost before: then what it protected was perhaps not done alone.
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const unlock = (lockId: string, ownerId: string): Effect.Effect<void, UnlockError, StorageLock> =>
+  Effect.flatMap(StorageLock, (service) => service.unlock(lockId, ownerId))
+
+/**
+ * Renews now what this owner has locked in this process with `lock`, and moves its `holdAtMost` if one is given. Returns the time for which the lock is then
+ * surely held. Leases are renewed in the background anyway.
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const extend = (
+  lockId: string,
+  ownerId: string,
+  options?: ExtendOptions
+): Effect.Effect<Duration.Duration, UnlockError | StorageError, StorageLock> =>
+  Effect.flatMap(StorageLock, (service) => service.extend(lockId, ownerId, options))
+
+/**
  * Who holds a lock, if anybody does. Diagnostic only: the answer may be stale when you read it.
  *
  * @since 0.1.0
@@ -269,6 +422,32 @@ export const isLocked = (lockId: string): Effect.Effect<boolean, TryError, Stora
  */
 export const list: Stream.Stream<LockInformation, StorageError, StorageLock> = Stream.unwrap(
   Effect.map(StorageLock, (service) => service.list)
+)
+
+/**
+ * What happens to the locks of this layer, from when the stream is run until the layer closes: who waits, who has a lock, renewals, losses, releases, and a storage that
+ * fails. `LockEvent` has them all.
+ *
+ * Whoever reads it slowly, or not at all, holds up nothing: 1 024 events wait for each reader, then the oldest are dropped, and one `Dropped` says how many. While nobody
+ * reads, nothing is made.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect, Stream } from "effect"
+ *
+ * const alarm = StorageLock.events.pipe(
+ *   Stream.filter((event) => event._tag === "Lost" || event._tag === "Late"),
+ *   Stream.runForEach((event) => Effect.logError(`${event.lockId} of ${event.ownerLabel}: ${event._tag}`)),
+ *   Effect.forkScoped
+ * )
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const events: Stream.Stream<LockEvent, never, StorageLock> = Stream.unwrap(
+  Effect.map(StorageLock, (service) => service.events)
 )
 
 /**

@@ -7,19 +7,29 @@
  */
 import "#effect/major"
 import * as Context from "#effect/Context"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
+import * as Random from "#effect/Random"
 import * as Schedule from "#effect/Schedule"
 import * as Schema from "#effect/Schema"
 import * as Stream from "#effect/Stream"
 import { freeFor } from "./common/freeFor.js"
+import { valid } from "./common/input.js"
 import { jitter } from "./common/jitter.js"
 import { unknownName } from "./common/optionNames.js"
 import * as observation from "./common/observation.js"
+import * as promised from "./common/promised.js"
 import * as renewals from "./common/renewals.js"
+import * as storageErrors from "./common/storageErrors.js"
+import * as provided from "./common/provided.js"
 import { monotonicMicros, wallMicros } from "./common/time.js"
-import { StorageError } from "./LockError.js"
+import { inRealTime } from "./common/clocks.js"
+import type * as TimeProvider from "./TimeProvider.js"
+import { InvalidOptions, StorageError } from "./LockError.js"
+import * as kinds from "./kinds/storage.js"
+import type * as LockKind from "./LockKind.js"
 import * as LockRecord from "./LockRecord.js"
 import * as Storage from "./Storage.js"
 
@@ -35,6 +45,17 @@ export class VersionMiss extends Schema.TaggedError<VersionMiss>("effect-storage
   override get message(): string {
     return `the record of ${JSON.stringify(this.lockId)} was changed by somebody else`
   }
+}
+
+/**
+ * Two times in microseconds since the Unix epoch, both of one moment. Leases are judged by `earliest`, and last from `latest` on: so a judge never is ahead of whoever wrote the lease.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface TimeBounds {
+  readonly earliest: number
+  readonly latest: number
 }
 
 /**
@@ -63,6 +84,8 @@ export interface Service {
   readonly list: Stream.Stream<LockRecord.LockRecord, StorageError>
   /** The store's one clock, in microseconds since the Unix epoch. Leave it out if there is no trustworthy clock: then expiry is observed. */
   readonly time?: Effect.Effect<number, StorageError> | undefined
+  /** Of a clock that is not told exactly, which `withTime` gives. In place of `time` it judges, and leases are longer by what it does not know. */
+  readonly timeBounds?: Effect.Effect<TimeBounds, StorageError> | undefined
   /** See `Storage`. If absent, waiters poll. */
   readonly wakeUps?: Stream.Stream<string> | undefined
   readonly guarantees: Omit<Storage.Guarantees, "clock">
@@ -84,6 +107,12 @@ export interface Options {
    * then jittered and growing pauses, about 30 tries in all.
    */
   readonly versionMissRetry?: Schedule.Schedule<unknown> | undefined
+  /**
+   * The kind of its locks. Default: exclusive locks. Locks of different kinds over one store never overlap on one id.
+   *
+   * @since 0.5.0
+   */
+  readonly kind?: LockKind.LockKind | undefined
 }
 
 /**
@@ -98,6 +127,19 @@ export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recu
     ])
   )
 )
+
+/** So long at most, in milliseconds, whatever time there is. */
+const longestStubborn = 10_000
+
+const never = () => false
+const always = () => true
+
+/** Whether a lease has a length where others have an end, or the other way round. Only a clock that is provided is known to tell no such early time. */
+const isForeign = ({ time, timeBounds }: Service, { holds, leaseExpireTime, lockBeginTime }: LockRecord.LockRecord) =>
+  holds.length > 0 &&
+  (timeBounds !== undefined
+    ? lockBeginTime < provided.firstMicros
+    : time === undefined && leaseExpireTime >= provided.firstMicros)
 
 /**
  * A lock storage over compare-and-set. It reads the record, applies `LockRecord.step`, writes the result if the version is unchanged, and starts again if not.
@@ -118,30 +160,61 @@ export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recu
  * @category constructors
  */
 export const toStorage = (store: Service, options: Options = {}): Storage.Service => {
-  const fault = unknownName<Options>(options, { versionMissRetry: true })
+  const fault = unknownName<Options>(options, { versionMissRetry: true, kind: true })
   if (fault !== undefined) throw fault
   const retry = options.versionMissRetry ?? defaultVersionMissRetry
-  const observed = store.time === undefined ? observation.make() : undefined
+  const observed = store.time === undefined && store.timeBounds === undefined ? observation.make() : undefined
   const name = store.guarantees.name
 
-  /** The record as `step` is to see it, the time to judge it by, and when this was. */
-  const read = (lockId: string) =>
-    observed === undefined
-      ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({
-          found: Option.getOrUndefined(found),
-          seen: Option.getOrUndefined(found),
-          now
-        }))
-      : Effect.zipWith(store.get(lockId), monotonicMicros, (found, at) => {
-          const record = Option.getOrUndefined(found)
-          // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
-          const left = record === undefined ? 0 : observed.left(record, at)
-          return {
-            found: record,
-            seen: record !== undefined && left <= 0 ? { ...record, leaseExpireTime: 0 } : record,
-            now: 0
-          }
-        })
+  interface Read {
+    readonly found: LockRecord.LockRecord | undefined
+    /** The record as `step` is to see it, and the time to judge it by. */
+    readonly seen: LockRecord.LockRecord | undefined
+    readonly now: number
+    /** By how much the clock may be ahead of that. */
+    readonly error?: number
+  }
+
+  /** By a clock that is provided. What is the same at any time does not wait for it: so a hold is given back, and its loss is told, also where nobody tells the time. */
+  const readProvided = (
+    bounds: Effect.Effect<TimeBounds, StorageError>,
+    lockId: string,
+    timeless: (record: LockRecord.LockRecord | undefined) => boolean
+  ): Effect.Effect<Read, StorageError> =>
+    Effect.flatMap(store.get(lockId), (option) => {
+      const found = Option.getOrUndefined(option)
+      return timeless(found)
+        ? Effect.succeed({ found, seen: found, now: 0 })
+        : Effect.map(bounds, ({ earliest, latest }) => ({
+            found,
+            seen: found,
+            now: earliest,
+            error: latest - earliest
+          }))
+    })
+
+  const read = (
+    lockId: string,
+    timeless: (record: LockRecord.LockRecord | undefined) => boolean = never
+  ): Effect.Effect<Read, StorageError> =>
+    store.timeBounds !== undefined
+      ? readProvided(store.timeBounds, lockId, timeless)
+      : observed === undefined
+        ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({
+            found: Option.getOrUndefined(found),
+            seen: Option.getOrUndefined(found),
+            now
+          }))
+        : Effect.zipWith(store.get(lockId), monotonicMicros, (found, at) => {
+            const record = Option.getOrUndefined(found)
+            // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
+            const left = record === undefined ? 0 : observed.left(record, at)
+            return {
+              found: record,
+              seen: record !== undefined && left <= 0 ? { ...record, leaseExpireTime: 0 } : record,
+              now: 0
+            }
+          })
 
   const write = (lockId: string, found: LockRecord.LockRecord | undefined, next: LockRecord.LockRecord | undefined) =>
     next === undefined || next === found
@@ -150,43 +223,40 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         ? store.create(lockId, next.version, next)
         : store.update(lockId, found.version, next)
 
-  const readable = (lockId: string, record: LockRecord.LockRecord | undefined) =>
-    record !== undefined && record.format > LockRecord.format
-      ? Effect.fail(
-          new StorageError({
-            reason: "Schema",
-            operation: `${name}.read`,
-            isRetryable: false,
-            applied: "no",
-            message: `the record of ${JSON.stringify(lockId)} has format ${record.format}, newer than ${LockRecord.format}: update effect-storage-lock`
-          })
-        )
-      : Effect.void
+  const unreadable = (message: string) =>
+    new StorageError({ reason: "Schema", operation: `${name}.read`, isRetryable: false, applied: "no", message })
+
+  const readable = (lockId: string, record: LockRecord.LockRecord | undefined): Effect.Effect<void, StorageError> =>
+    record === undefined
+      ? Effect.void
+      : record.format > LockRecord.format
+        ? unreadable(
+            `the record of ${JSON.stringify(lockId)} has format ${record.format}, newer than ${LockRecord.format}: update effect-storage-lock`
+          )
+        : isForeign(store, record)
+          ? unreadable(
+              `the lease of ${JSON.stringify(lockId)} is ${observed === undefined ? "observed" : "timed by a clock"}, and this layer's are not: all that use a store must say the same of its clock`
+            )
+          : Effect.void
+
+  const foreign = (record: LockRecord.LockRecord) =>
+    isForeign(store, record) ? readable(record.lockId, record) : Effect.void
 
   /** One compare-and-set of everything `transition` does to the record. */
   const transact = <O>(
     operation: string,
     lockId: string,
-    transition: (record: LockRecord.LockRecord | undefined, now: number) => LockRecord.Step<O>
+    transition: (record: LockRecord.LockRecord | undefined, now: number, error: number) => LockRecord.Step<O>,
+    timeless?: (record: LockRecord.LockRecord | undefined) => boolean
   ): Effect.Effect<O, StorageError> =>
-    read(lockId).pipe(
+    read(lockId, timeless).pipe(
       Effect.tap(({ found }) => readable(lockId, found)),
-      Effect.flatMap(({ found, now, seen }) => {
-        const { outcome, record } = transition(seen, now)
+      Effect.flatMap(({ error = 0, found, now, seen }) => {
+        const { outcome, record } = transition(seen, now, error)
         return Effect.as(write(lockId, found, record === seen ? found : record), outcome)
       }),
       Effect.retry({ schedule: retry, while: (error) => error._tag === "VersionMiss" }),
-      Effect.catchTag(
-        "VersionMiss",
-        () =>
-          new StorageError({
-            reason: "Conflict",
-            operation: `${name}.${operation}`,
-            isRetryable: true,
-            applied: "no",
-            message: `gave up on ${JSON.stringify(lockId)} after too many version misses: too many processes change it at once`
-          })
-      )
+      Effect.catchTag("VersionMiss", () => storageErrors.conflict(`${name}.${operation}`, lockId, "no"))
     )
 
   /** In an outcome for people, spans become estimated times. */
@@ -204,9 +274,61 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
           record.holds.length > 0 && left > 0 ? Option.some({ record: view, validFor: left }) : Option.none()
         )
 
+  /** What a kind needs that several may hold at once: the record as it was read, and the times. */
+  const recordsOf = (): kinds.Records => {
+    const times = Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => ({ at, wall }))
+    const timed = (found: LockRecord.LockRecord | undefined, now: number, ahead: number) =>
+      Effect.map(times, ({ at, wall }): kinds.Read => ({ found, now, ahead, at, wall }))
+    const unjudged = (lockId: string): Effect.Effect<Read, StorageError> =>
+      observed === undefined
+        ? read(lockId)
+        : Effect.map(store.get(lockId), (found) => ({ found: Option.getOrUndefined(found), seen: undefined, now: 0 }))
+    const readTimed = (lockId: string) =>
+      Effect.tap(
+        Effect.flatMap(unjudged(lockId), ({ error = 0, found, now }) => timed(found, now, error)),
+        ({ found }) => readable(lockId, found)
+      )
+    /** What keeps and frees goes on for as long as its caller waits: a hold is not lost because others are faster. */
+    const stubborn = <A>(
+      once: Effect.Effect<A, StorageError | VersionMiss>
+    ): Effect.Effect<A, StorageError | VersionMiss> =>
+      Effect.flatMap(Effect.all([Storage.TimeLimit, monotonicMicros]), ([limit, start]) => {
+        const end = start + Math.min(Duration.toMillis(limit), longestStubborn) * 1000
+        const again: Effect.Effect<A, StorageError | VersionMiss> = Effect.catchTag(once, "VersionMiss", (miss) =>
+          Effect.flatMap(Effect.all([monotonicMicros, Random.nextBetween(0, 4)]), ([now, pause]) =>
+            now < end ? Effect.andThen(Effect.sleep(pause), again) : Effect.fail(miss)
+          )
+        )
+        return again
+      })
+    return {
+      isObserved: observed !== undefined,
+      read: readTimed,
+      change: (lockId, urgency, transition) => {
+        const once = Effect.flatMap(readTimed(lockId), (read) => {
+          const { outcome, record } = transition(read)
+          return Effect.as(write(lockId, read.found, record), outcome)
+        })
+        return Effect.catchTag(
+          urgency === "urgent"
+            ? stubborn(once)
+            : Effect.retry(once, { schedule: retry, while: (error) => error._tag === "VersionMiss" }),
+          "VersionMiss",
+          () => storageErrors.conflict(`${name}.change`, lockId, "no")
+        )
+      },
+      list: Stream.unwrap(
+        Effect.map(store.time ?? Effect.succeed(0), (now) =>
+          Stream.mapEffect(store.list, (record) => timed(record, now, 0))
+        )
+      )
+    }
+  }
+
   const claim: Storage.Service["claim"] = (request) =>
-    transact("claim", request.lockId, (record, now) => {
-      const step = LockRecord.claim(record, request, now)
+    transact("claim", request.lockId, (record, now, error) => {
+      const judged = LockRecord.claim(record, promised.longer(request, error), now)
+      const step = { ...judged, outcome: promised.less(judged.outcome, error) }
       // Waiters may have watched this version since the first application: a repeat must show them a new one, or its `validFor` would promise too much.
       if (observed === undefined || step.outcome._tag !== "Claimed" || step.record !== record) return step
       const rewritten = { ...record!, version: record!.version + 1 }
@@ -226,15 +348,19 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     )
 
   const renewOne = (lockId: string, requests: ReadonlyArray<LockRecord.Renew>) =>
-    transact("renew", lockId, (record, now) => {
-      let current = record
-      const outcomes = requests.map((request) => {
-        const { outcome, record } = LockRecord.renew(current, request, now)
-        current = record
-        return outcome
-      })
-      return { record: current, outcome: outcomes }
-    }).pipe(
+    transact(
+      "renew",
+      lockId,
+      (record, now, error) => {
+        const step = renewals.step(
+          record,
+          requests.map((request) => promised.longer(request, error)),
+          now
+        )
+        return { ...step, outcome: step.outcome.map((outcome) => promised.less(outcome, error)) }
+      },
+      (record) => !requests.some(({ holdId }) => record?.holds.includes(holdId))
+    ).pipe(
       Effect.flatMap((outcomes) =>
         observed === undefined
           ? Effect.succeed(outcomes)
@@ -253,14 +379,42 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       })
     )
 
+  const purge: Storage.Service["purge"] = (olderThan) =>
+    store.time === undefined
+      ? Effect.succeed(0)
+      : Effect.flatMap(store.time, (now) => {
+          const before = now - freeFor(olderThan)
+          return store.list.pipe(
+            Stream.filter((record) => record.leaseExpireTime < before && !isForeign(store, record)),
+            Stream.mapEffect((record) =>
+              store.delete(record.lockId, record.version).pipe(
+                Effect.as(1),
+                // Somebody took it meanwhile: then it is not to be dropped.
+                Effect.catchTag("VersionMiss", () => Effect.succeed(0))
+              )
+            ),
+            Stream.runSum
+          )
+        })
+  const rest = {
+    purge,
+    wakeUps: store.wakeUps ?? Stream.empty,
+    guarantees: {
+      ...store.guarantees,
+      clock: observed !== undefined ? "observed" : store.timeBounds === undefined ? "storage" : "provided"
+    }
+  } as const
+
+  if (options.kind !== undefined) return Storage.Storage.of(kinds.make(recordsOf(), options.kind, rest))
+
   return Storage.Storage.of({
     claim,
     renew,
-    release: (request) => transact("release", request.lockId, (record) => LockRecord.release(record, request)),
+    release: (request) => transact("release", request.lockId, (record) => LockRecord.release(record, request), always),
     revoke: (request) => transact("revoke", request.lockId, (record, now) => LockRecord.revoke(record, request, now)),
     get: (lockId) =>
       Effect.flatMap(read(lockId), ({ found, now }) =>
-        found === undefined ? Effect.succeedNone : snapshot(found, now)
+        found === undefined ? Effect.succeedNone : Effect.andThen(foreign(found), snapshot(found, now))
       ),
     list: Stream.unwrap(
       Effect.map(store.time ?? Effect.succeed(0), (now) =>
@@ -278,27 +432,86 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         )
       )
     ),
-    purge: (olderThan) =>
-      store.time === undefined
-        ? Effect.succeed(0)
-        : Effect.flatMap(store.time, (now) => {
-            const before = now - freeFor(olderThan)
-            return store.list.pipe(
-              Stream.filter((record) => record.leaseExpireTime < before),
-              Stream.mapEffect((record) =>
-                store.delete(record.lockId, record.version).pipe(
-                  Effect.as(1),
-                  // Somebody took it meanwhile: then it is not to be dropped.
-                  Effect.catchTag("VersionMiss", () => Effect.succeed(0))
-                )
-              ),
-              Stream.runSum
-            )
-          }),
-    wakeUps: store.wakeUps ?? Stream.empty,
-    guarantees: { ...store.guarantees, clock: observed === undefined ? "storage" : "observed" }
+    ...rest
   })
 }
+
+/**
+ * The same store, with a clock. Leases then end by that clock: a waiter that comes late does not wait for a whole lease, and `purge` drops what is old. Observed expiry, which is what the store has without
+ * it, depends on no clock; so this is for those who know the clock that they give. All processes must say the same of a store: a record whose lease is observed is refused here (`Schema`), and the other way
+ * round.
+ *
+ * The provider is asked once before this is done, and then at most once in `maxAge`. Fails with `InvalidOptions` for nonsense, and for a store that has a clock of its own; with `StorageError` if the provider
+ * cannot be asked, or tells what is no time. `docs/time-providers.md` says what it costs in safety.
+ *
+ * @example
+ * ```ts
+ * import { MemoryStorage, Storage, TimeProvider, VersionedStore } from "effect-storage-lock"
+ * import { Effect, Layer } from "effect"
+ *
+ * const storage = Layer.effect(
+ *   Storage.Storage,
+ *   Effect.gen(function* () {
+ *     const store = yield* MemoryStorage.makeVersioned({ time: "none" })
+ *     const time = TimeProvider.httpDate({ url: "https://time.internal.example/" })
+ *     return VersionedStore.toStorage(yield* VersionedStore.withTime(store, time, { tolerance: "100 millis" }))
+ *   })
+ * )
+ * ```
+ *
+ * @since 0.5.0
+ * @category combinators
+ */
+export const withTime = (
+  store: Service,
+  provider: TimeProvider.TimeProvider,
+  options: TimeProvider.Options = {}
+): Effect.Effect<Service, InvalidOptions | StorageError> =>
+  Effect.gen(function* () {
+    if (store.time !== undefined || store.timeBounds !== undefined)
+      return yield* new InvalidOptions({
+        field: "store",
+        kind: `${store.guarantees.name}, with a clock of its own`,
+        rule: "a store without a clock"
+      })
+    const settings = yield* valid(provided.resolve(provider, options))
+    const made = provided.make(store.guarantees.name, provider, settings)
+    const timeBounds = store.guarantees.time === "real" ? inRealTime(made) : made
+    yield* timeBounds
+    return {
+      ...store,
+      time: Effect.map(timeBounds, ({ earliest }) => earliest),
+      timeBounds,
+      guarantees: { ...store.guarantees, leaseSlack: provided.slack(settings) }
+    }
+  })
+
+/**
+ * The `VersionedStore` of the context, with a clock. See `withTime`.
+ *
+ * @example
+ * ```ts
+ * import { TimeProvider, VersionedStore } from "effect-storage-lock"
+ * import * as EtcdStorage from "effect-storage-lock/EtcdStorage"
+ * import { Layer, Redacted } from "effect"
+ *
+ * const storage = VersionedStore.layerStorage().pipe(
+ *   Layer.provide(VersionedStore.layerWithTime(TimeProvider.httpDate({ url: "https://time.internal.example/" }))),
+ *   Layer.provide(EtcdStorage.layerVersioned({ url: Redacted.make("http://127.0.0.1:2379"), prefix: "timed-locks/" }))
+ * )
+ * ```
+ *
+ * @since 0.5.0
+ * @category layers
+ */
+export const layerWithTime = (
+  provider: TimeProvider.TimeProvider,
+  options?: TimeProvider.Options
+): Layer.Layer<VersionedStore, InvalidOptions | StorageError, VersionedStore> =>
+  Layer.effect(
+    VersionedStore,
+    Effect.flatMap(VersionedStore, (store) => withTime(store, provider, options))
+  )
 
 /**
  * The lock storage over the `VersionedStore` in the context.

@@ -1,7 +1,20 @@
 import { parseArgs } from "node:util"
 import type { Plan } from "./rounds.js"
 
-export const storages = ["memory", "sqlite", "postgres", "redis", "mysql", "etcd", "mongo"] as const
+export const storages = [
+  "memory",
+  "sqlite",
+  "postgres",
+  "redis",
+  "mysql",
+  "etcd",
+  "mongo",
+  "opensearch",
+  "dynamodb",
+  "consul",
+  "zookeeper",
+  "cassandra"
+] as const
 export type StorageName = (typeof storages)[number]
 
 export const scenarios = ["cycle", "round-trips", "hand-off", "contention", "refresh", "memory", "stall"] as const

@@ -8,6 +8,7 @@ export const wide = (port: string | undefined): string =>
   `${port === undefined ? "" : `the statements alone, at the Storage port, make ${port}; `}the rest is processor time of fibers, and one process has one core for them`
 
 const cycles: Readonly<Record<string, string>> = {
+  Cassandra: "Cassandra tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server runs no update pipelines: six round trips in place of two",
   "MySQL or MariaDB":
     "the best of them take a lock of the session and write nothing, or insert a row by the client's clock; ours reads, judges by the server's clock and writes in each of its two round trips"
@@ -24,6 +25,7 @@ const handOffs: Readonly<Record<string, string>> = {
   "MySQL or MariaDB":
     "MySQL tells nobody of a change, so ours polls, as `retry` says; GET_LOCK waits within the server, and ends with its connection",
   etcd: "both watch; ours then claims by a transaction, while etcd3 is granted the lock by its place in the queue",
+  DynamoDB: "DynamoDB tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"
 }
 export const handOff = (storage: string): string | undefined => handOffs[storage]

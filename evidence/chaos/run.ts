@@ -109,6 +109,9 @@ export const run = (
         StorageLock.layer({ leaseExpireAfter: lease, clockMargin: margin }).pipe(
           Layer.provide(Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url }))))
         )
+      ).pipe(
+        // A server that has just started may be slow to make what the locks are kept in.
+        Effect.retry({ schedule: Schedule.spaced("1 second"), times: 30 })
       )
       const kinds = kindsOf({
         fleet,

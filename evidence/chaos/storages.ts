@@ -168,13 +168,142 @@ const mongo: Entry = {
   })
 }
 
+const search = (release: "OpenSearch 2" | "Elasticsearch 7"): Entry => ({
+  layer: async ({ url }) =>
+    (await import("../../src/backends/elasticsearch/ElasticsearchStorage.js")).layer({ url: Redacted.make(url) }),
+  judges: "server",
+  start: Effect.gen(function* () {
+    const server = yield* (yield* load(() => import("../../test/harness/search.js"))).own(release)
+    const { http } = yield* load(() => import("../../test/harness/httpFrames.js"))
+    const { body } = yield* server.admin("GET", "/")
+    return {
+      url: server.url,
+      title: `${release.split(" ")[0]} ${body.version.number}, one node`,
+      address: server,
+      protocol: http,
+      server,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+})
+
+/** Faults of the network and of processes alone: DynamoDB Local in memory forgets everything when it ends. */
+const dynamodb: Entry = {
+  layer: async ({ url }) =>
+    (await import("../../src/backends/dynamodb/DynamoDbStorage.js")).layer({
+      endpoint: url,
+      region: "local",
+      credentials: { accessKeyId: "any", secretAccessKey: Redacted.make("any") }
+    }),
+  judges: "server",
+  start: Effect.gen(function* () {
+    const server = yield* (yield* load(() => import("../../test/harness/dynamodb.js"))).own
+    return {
+      url: server.url,
+      title: "DynamoDB Local 3.1, in memory",
+      address: server,
+      protocol: "bytes",
+      server: undefined,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+}
+
+/** No Oracle is to be fetched: its blocks, with the rewritings of the test harness, on MariaDB in Oracle mode. */
+const oracle: Entry = {
+  layer: async ({ url }) => {
+    const { own } = await import("../../test/support/oracleStorage.js")
+    const { make } = await import("../../test/harness/oracleOnMariadb.js")
+    const { storageOf } = await import("../../src/backends/shared/layers.js")
+    return storageOf(own(make(url, url)))
+  },
+  judges: "server",
+  start: Effect.gen(function* () {
+    const running = yield* mysql("mariadb11").start
+    const { prepare } = yield* load(() => import("../../test/harness/oracleOnMariadb.js"))
+    yield* Effect.orDie(prepare(running.url))
+    return { ...running, title: `${running.title} in Oracle mode, for want of an Oracle` }
+  })
+}
+
+/** As on etcd, leases are observed. */
+const consul: Entry = {
+  layer: async ({ url }) =>
+    (await import("../../src/backends/consul/ConsulStorage.js")).layer({ url: Redacted.make(url) }),
+  judges: "server",
+  start: Effect.gen(function* () {
+    const server = yield* (yield* load(() => import("../../test/harness/consul.js"))).own()
+    const { http } = yield* load(() => import("../../test/harness/httpFrames.js"))
+    const { body } = yield* server.admin("GET", "/v1/agent/self")
+    return {
+      url: server.url,
+      title: `Consul ${body.Config.Version}, one server`,
+      address: server,
+      protocol: http,
+      server,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+}
+
+/** As on etcd, leases are observed. */
+const zookeeper: Entry = {
+  layer: async ({ url }) =>
+    (await import("../../src/backends/zookeeper/ZookeeperStorage.js")).layer({ url: Redacted.make(url) }),
+  judges: "server",
+  start: Effect.gen(function* () {
+    const { own, protocol } = yield* load(() => import("../../test/harness/zookeeper.js"))
+    const server = yield* own
+    return {
+      url: server.url,
+      title: "ZooKeeper 3.9, one server",
+      address: server,
+      protocol,
+      server,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+}
+
+/** One node, with all that it acknowledges on its disk. Leases are observed. */
+const cassandra: Entry = {
+  layer: async ({ url }) =>
+    (await import("../../src/backends/cassandra/CassandraStorage.js")).layer({ url: Redacted.make(url) }),
+  judges: "server",
+  start: Effect.gen(function* () {
+    const server = yield* (yield* load(() => import("../../test/harness/cassandra.js"))).own()
+    const { cql } = yield* load(() => import("../../test/harness/cqlFrames.js"))
+    const [row] = yield* server.admin("SELECT release_version FROM system.local")
+    return {
+      url: server.url,
+      title: `Cassandra ${row!.release_version}, one node`,
+      address: server,
+      protocol: cql(),
+      server,
+      killConnections: undefined,
+      own: {}
+    }
+  })
+}
+
 export const storages: Readonly<Record<string, Entry>> = {
+  cassandra,
+  consul,
+  dynamodb,
+  elasticsearch: search("Elasticsearch 7"),
   etcd,
   mariadb: mysql("mariadb11"),
   mongo,
   mysql: mysql("mysql8"),
+  opensearch: search("OpenSearch 2"),
+  oracle,
   postgres,
   redis,
   sqlite,
-  tidb: mysql("tidb")
+  tidb: mysql("tidb"),
+  zookeeper
 }

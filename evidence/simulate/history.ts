@@ -134,6 +134,8 @@ export interface Rules {
   readonly atomic: boolean
   /** A storage that lost acknowledged writes: exclusion is not claimed, fencing is. */
   readonly lostWrites: boolean
+  /** A clock beside the storage leaps, further than is allowed: when a lease ends by it says nothing then, that nobody else gets in does. */
+  readonly leaps?: boolean | undefined
 }
 
 const number = (value: number): string => value.toFixed(1)

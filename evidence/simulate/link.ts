@@ -1,14 +1,16 @@
 /** The way of one process to the storage, on which everything may go wrong that goes wrong on networks. */
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Queue from "#effect/Queue"
+import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
 import { StorageError } from "../../src/LockError.js"
 import * as Storage from "../../src/Storage.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 import type { Event } from "./history.js"
 import type { Machine } from "./machine.js"
-import type { Network, Plan } from "./plan.js"
+import { type Network, type Plan, steadyFor, toleranceOf } from "./plan.js"
 import type { Rng } from "./random.js"
 import type { Operation, Server } from "./server.js"
 import type { World } from "./world.js"
@@ -220,31 +222,79 @@ export class Link {
     })
   }
 
-  /** The storage as this process sees it. */
-  storage(): Storage.Service {
-    const wakeUps = Stream.fromQueue(this.hints)
-    if (this.plan.storage !== "native") {
-      const call = <A, E>(
-        op: string,
-        lockIds: ReadonlyArray<string>,
-        run: (store: VersionedStore.Service) => Effect.Effect<A, E>
-      ) => this.call(op, lockIds, ({ versioned }) => run(versioned))
-      return VersionedStore.toStorage({
-        create: (lockId, version, record) => call("create", [lockId], (_) => _.create(lockId, version, record)),
-        update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
-        delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
-        get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
-        list: Stream.unwrap(
-          Effect.map(
-            call("list", [], (_) => Stream.runCollect(_.list)),
-            Stream.fromIterable
-          )
-        ),
-        time: this.plan.storage === "observed" ? undefined : call("time", [], (_) => _.time!),
-        wakeUps,
-        guarantees
+  /** The clock that is provided: over a way of its own, on which it may be asked in vain, or tell nonsense. */
+  private get clock(): Effect.Effect<number, unknown> {
+    return Effect.callback<number, unknown>((resume) => {
+      const { machine, plan, rng, world } = this
+      const [there, back] = [rng.between(0, plan.margin / 8), rng.between(0, plan.margin / 8)]
+      const luck = rng.between(0, 1)
+      const wrong = !plan.calm && world.now < plan.faultsEnd
+      let told = false
+      world.after(there, () => {
+        const now = this.server.time() / 1000
+        world.after(back, () =>
+          machine.whenRunning(() => {
+            if (told || (wrong && luck < 0.02)) return
+            told = true
+            if (wrong && luck < 0.05) resume(Effect.fail("simulated: no time"))
+            else if (wrong && luck < 0.06) resume(Effect.die("simulated: no clock"))
+            else resume(Effect.succeed(wrong && luck < 0.08 ? now / 1000 : wrong && luck < 0.1 ? Number.NaN : now))
+          })
+        )
       })
-    }
+      return Effect.sync(() => {
+        told = true
+      })
+    })
+  }
+
+  /** The storage as this process sees it, once it knows the time. */
+  get opened(): Effect.Effect<Storage.Service> {
+    const { plan } = this
+    if (plan.storage === "native") return Effect.succeed(this.native())
+    const store = this.versioned()
+    if (plan.storage !== "provided") return Effect.succeed(VersionedStore.toStorage(store))
+    const timed = VersionedStore.withTime(
+      store,
+      { name: "Simulated clock", now: this.clock },
+      {
+        tolerance: Duration.millis(toleranceOf(plan)),
+        steadyFor: Duration.millis(steadyFor(plan)),
+        maxAge: 0,
+        timeout: Duration.millis(plan.margin / 3)
+      }
+    )
+    return Effect.map(Effect.orDie(Effect.retry(timed, Schedule.spaced("5 millis"))), (store) =>
+      VersionedStore.toStorage(store)
+    )
+  }
+
+  private versioned(): VersionedStore.Service {
+    const wakeUps = Stream.fromQueue(this.hints)
+    const call = <A, E>(
+      op: string,
+      lockIds: ReadonlyArray<string>,
+      run: (store: VersionedStore.Service) => Effect.Effect<A, E>
+    ) => this.call(op, lockIds, ({ versioned }) => run(versioned))
+    return VersionedStore.VersionedStore.of({
+      create: (lockId, version, record) => call("create", [lockId], (_) => _.create(lockId, version, record)),
+      update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
+      delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
+      get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
+      list: Stream.unwrap(
+        Effect.map(
+          call("list", [], (_) => Stream.runCollect(_.list)),
+          Stream.fromIterable
+        )
+      ),
+      time: this.plan.storage === "versioned" ? call("time", [], (_) => _.time!) : undefined,
+      wakeUps,
+      guarantees
+    })
+  }
+
+  private native(): Storage.Service {
+    const wakeUps = Stream.fromQueue(this.hints)
     const call = <A, E>(
       op: string,
       lockIds: ReadonlyArray<string>,

@@ -204,8 +204,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "observation-not-restarted",
     "a renewal does not restart the watching",
     "common/observation.ts",
-    "if (before !== undefined && before.version === record.version) return",
-    "if (before !== undefined && before.token === record.token) return"
+    "if (before !== undefined && before.version === record.version && before.hold === hold) return",
+    "if (before !== undefined && before.token === record.token && before.hold === hold) return"
   ),
   mutant(
     "repeat-shows-old-version",
@@ -237,6 +237,22 @@ export const mutants: ReadonlyArray<Mutant> = [
     "    if (chunk.length + 1 < chunkSize) chunk.push(hold)"
   ),
 
+  // A clock that is given.
+  mutant(
+    "leap-is-believed",
+    "a clock that is provided is believed, whatever it told before",
+    "common/course.ts",
+    "if (course === undefined) return begin(now)",
+    "if (course === undefined || tolerance > 0) return begin(now)"
+  ),
+  mutant(
+    "leap-is-believed-the-second-time",
+    "a clock that has leapt is believed when it is asked again",
+    "common/course.ts",
+    "at - since >= steadyFor",
+    "at - since >= 0"
+  ),
+
   // What is left, and what is told.
   mutant(
     "unknown-claim-forgotten",
@@ -262,7 +278,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "thrown-says-not-applied",
     "a call in which the driver threw is told as not applied",
-    "core/answers.ts",
+    "core/checkedAnswers.ts",
     'isRetryable: false, applied: "unknown", message, cause',
     'isRetryable: false, applied: "no", message, cause'
   ),
@@ -300,7 +316,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "calls-without-bound",
     "a call that hangs is waited for for ever",
     "core/calls.ts",
-    "handler.overdue?.(noAnswer(name, operation, limit))\n      interrupt()",
+    "handler.overdue?.(error)\n      interrupt()",
     "void [handler, interrupt]"
   ),
   mutant(
@@ -377,7 +393,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "body-left-behind",
     "who is interrupted leaves its body behind",
-    "core/service.ts",
+    "core/guard.ts",
     "Effect.flatMap(Effect.andThen(Fiber.interrupt(body), Fiber.await(body)), (exit) =>",
     "Effect.flatMap(Effect.succeed(Exit.failCause(first.cause)), (exit) =>"
   ),
@@ -392,15 +408,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "loss-not-told",
     "nobody is told of a loss",
     "core/hold.ts",
-    "this.whenLost.done(Exit.fail(this.error))",
-    "void this.whenLost"
+    "this.listeners?.forEach((tell) => tell(this.error!))",
+    "void this.listeners"
   ),
   mutant(
     "body-outlives-loss",
     "a guarded body is not stopped when its lock is lost",
-    "core/hold.ts",
-    "this.guards?.forEach((tell) => tell(this.error!))",
-    "void this.guards"
+    "core/guard.ts",
+    "const forget = ground.onLost((error) => resume(fibers.inTurn(Effect.fail(error))))",
+    "const forget = () => {}"
   ),
   mutant(
     "closing-leaves-fibers",

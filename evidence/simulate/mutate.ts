@@ -20,7 +20,15 @@ export const mutate = (text: string, { name, replace, by }: Mutant): string => {
 export const withMutant = async <A>(root: string, mutant: Mutant, use: (folder: string) => Promise<A>): Promise<A> => {
   const folder = mkdtempSync(join(tmpdir(), "storage-lock-mutant-"))
   try {
-    for (const name of ["src", "evidence/simulate", "evidence/soak", "test/harness", "package.json", "tsconfig.json"])
+    for (const name of [
+      "src",
+      "evidence/simulate",
+      "evidence/kinds",
+      "evidence/soak",
+      "test/harness",
+      "package.json",
+      "tsconfig.json"
+    ])
       cpSync(join(root, name), join(folder, name), { recursive: true })
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
     const file = join(folder, mutant.file)

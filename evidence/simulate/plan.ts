@@ -1,7 +1,8 @@
 /** What happens in one run, decided before it begins: plain data, so that a failing run can be made smaller by leaving things out. */
 import { Rng } from "./random.js"
 
-export type StorageKind = "native" | "versioned" | "observed"
+/** `provided`: without a clock, which comes from somebody else. */
+export type StorageKind = "native" | "versioned" | "observed" | "provided"
 
 export interface Action {
   readonly kind: "withLock" | "acquire" | "try" | "tryWith" | "force" | "purge" | "get"
@@ -47,6 +48,8 @@ export type Fault =
   | { readonly kind: "flush"; readonly at: number }
   | { readonly kind: "stall"; readonly at: number; readonly millis: number }
   | { readonly kind: "clock"; readonly at: number; readonly offset: number }
+  /** The clock that is provided goes ahead or back for good, further than is allowed. */
+  | { readonly kind: "leap"; readonly at: number; readonly by: number }
   | {
       readonly kind: "promote"
       readonly at: number
@@ -251,7 +254,30 @@ const many = (plan: Plan, rng: Rng): Plan => {
 export const generate = (seed: number): Plan => {
   const plan = usual(seed)
   const rng = new Rng(`${seed} many`)
-  return plan.calm && rng.chance(0.02) ? many(plan, rng) : plan
+  return plan.calm && rng.chance(0.02) ? many(plan, rng) : provided(plan, new Rng(`${seed} provided`))
+}
+
+/** By how much a clock that is provided may stray, and for how long it must be steady before it is believed again: longer than any lease. */
+export const toleranceOf = ({ lease }: Plan): number => lease / 10
+export const steadyFor = ({ lease }: Plan): number => 1.5 * lease
+
+/** Some of the stores with a clock have it from somebody else. It leaps only where nobody begins anew, who could not know. */
+const provided = (plan: Plan, rng: Rng): Plan => {
+  if (plan.storage !== "versioned" || !rng.chance(0.5)) return plan
+  const leaps = plan.calm || rng.chance(0.3) ? 0 : rng.int(1, 2)
+  const { faultsEnd, lease } = plan
+  // The second one leads further, or back: one that led near to where it was would be believed by some readings, and not by others.
+  const first = (rng.chance(0.8) ? 1 : -1) * rng.between(0.3, 2) * lease
+  const by = [first, rng.chance(0.3) ? -first : Math.sign(first) * rng.between(0.3, 2) * lease]
+  const at = [rng.between(0.1, 0.9) * faultsEnd, rng.between(0.1, 0.9) * faultsEnd].sort((a, b) => a - b)
+  return {
+    ...plan,
+    storage: "provided",
+    faults: [
+      ...plan.faults.filter(({ kind }) => kind !== "flush" && (leaps === 0 || (kind !== "crash" && kind !== "close"))),
+      ...Array.from({ length: leaps }, (_, n) => ({ kind: "leap" as const, at: at[n]!, by: by[n]! }))
+    ].sort((a, b) => a.at - b.at)
+  }
 }
 
 const usual = (seed: number): Plan => {

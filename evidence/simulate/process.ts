@@ -53,6 +53,7 @@ export class Process {
   machine!: Machine
   link!: Link
   private locks: StorageLock.Service | undefined
+  private storage: Storage.Service | undefined
   private scope: Scope.Closeable | undefined
   private incarnation = 0
   private restarting = false
@@ -73,6 +74,11 @@ export class Process {
     return this.around.plan.processes[this.index]!
   }
 
+  /** Whether it has asked the clock that is provided. */
+  get knowsTime(): boolean {
+    return this.storage !== undefined
+  }
+
   get idle(): boolean {
     return !this.restarting && !this.closing && this.running === 0 && this.locks !== undefined
   }
@@ -89,24 +95,29 @@ export class Process {
       record({ type: "log", t: world.now, p: name, text })
     )
     const link = new Link(world, machine, server, plan, new Rng(`${seed} link`), record, count, traced)
-    const storage = told(link.storage(), (type, lock, hold) => record({ type, t: world.now, p: name, lock, hold }))
     this.machine = machine
     this.link = link
     this.locks = undefined
+    this.storage = undefined
     this.running = 0
-    const layer = StorageLock.layer({
-      // The plans purge.
-      purgeAfter: "infinity",
-      leaseExpireAfter: Duration.millis(plan.lease),
-      leaseRefreshInterval: Duration.millis(plan.refresh),
-      clockMargin: Duration.millis(plan.margin),
-      ownerLabel: name
-    }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+    const layer = (storage: Storage.Service) =>
+      StorageLock.layer({
+        // The plans purge.
+        purgeAfter: "infinity",
+        leaseExpireAfter: Duration.millis(plan.lease),
+        leaseRefreshInterval: Duration.millis(plan.refresh),
+        clockMargin: Duration.millis(plan.margin),
+        ownerLabel: name
+      }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
     machine.fork(
       Effect.gen(
         function* (this: Process) {
           this.scope = yield* Scope.make()
-          const context = yield* Effect.orDie(Layer.buildWithScope(layer, this.scope))
+          const storage = told(yield* link.opened, (type, lock, hold) =>
+            record({ type, t: world.now, p: name, lock, hold })
+          )
+          this.storage = storage
+          const context = yield* Effect.orDie(Layer.buildWithScope(layer(storage), this.scope))
           const locks = Context.get(context, StorageLock.StorageLock)
           this.locks = locks
           const stage = { world, machine, locks, storage, resource, record, next }
@@ -227,8 +238,7 @@ export class Process {
   }
 
   purge(): void {
-    const storage = this.link.storage()
-    this.machine.fork(Effect.ignore(storage.purge(Duration.hours(1))))
+    this.machine.fork(Effect.ignore(this.storage!.purge(Duration.hours(1))))
   }
 
   /** For a report of who still waits. */

@@ -2,7 +2,7 @@
 import { check, type Violation } from "./checker.js"
 import type { Event, History, Rules } from "./history.js"
 import { withRootsOfItsOwn } from "#harness/machine"
-import { clockBound, type Fault, longestFinalizer, type Plan } from "./plan.js"
+import { clockBound, type Fault, longestFinalizer, type Plan, steadyFor } from "./plan.js"
 import { Process } from "./process.js"
 import { Rng } from "./random.js"
 import { Resource } from "./resource.js"
@@ -32,7 +32,8 @@ export const rulesOf = (plan: Plan): Rules => ({
       ? 60 + 4 * plan.network.slowest
       : undefined,
   atomic: plan.storage === "native",
-  lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush")
+  lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush"),
+  leaps: plan.faults.some(({ kind }) => kind === "leap")
 })
 
 /** After the last fault, everybody must have had their locks within this: what may be left of leases, and then one body after another. */
@@ -101,6 +102,11 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
       case "clock":
         say(name, `its clock is off by ${fault.offset.toFixed(1)} ms now`)
         return server.setClock(fault.offset)
+      case "leap":
+        // Who has not asked before could not know.
+        if (!processes.every(({ knowsTime }) => knowsTime)) return
+        say(name, `the clock that is provided leaps by ${fault.by.toFixed(1)} ms`)
+        return server.leap(fault.by)
       case "flush":
         say(name, "forgets everything")
         return server.flush()
@@ -137,6 +143,11 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
       if (plan.storage === "observed") {
         process.glance()
         world.advance(world.now + 2 * plan.lease)
+      }
+      // Who has not asked since the clock has leapt finds out now, and believes it once it is steady.
+      if (plan.storage === "provided") {
+        process.glance()
+        world.advance(world.now + 2 * steadyFor(plan))
       }
       let probed = false
       process.probe(() => (probed = true))

@@ -108,7 +108,7 @@ export const fencing: Property = function* (history, rules, facts) {
 
 /** Nobody is told to have a lock for longer than the storage keeps it for them, less the margin. */
 export const deadline: Property = function* (history, rules, facts) {
-  if (rules.lostWrites) return
+  if (rules.lostWrites || rules.leaps) return
   const states = new Map<string, Of<"state">>()
   for (const [index, event] of history.entries()) {
     if (event.type === "state") states.set(event.lock, event)
@@ -138,7 +138,7 @@ export const deadline: Property = function* (history, rules, facts) {
 
 /** Whatever is done to a lock, the holds of others stay in it: only who ends a hold takes it out. */
 export const untouched: Property = function* (history, rules, facts) {
-  if (rules.lostWrites) return
+  if (rules.lostWrites || rules.leaps) return
   const states = new Map<string, Of<"state">>()
   for (const [index, event] of history.entries()) {
     if (event.type !== "state") continue
@@ -171,7 +171,7 @@ export const untouched: Property = function* (history, rules, facts) {
 
 /** A hold is told of its loss before the storage may give the lock to another, if its process runs. */
 export const told: Property = function* (history, rules, facts) {
-  if (rules.lostWrites) return
+  if (rules.lostWrites || rules.leaps) return
   const ends = new Map<string, { t: number; readonly p: string; since: number }>()
   const end = history.at(-1)?.t ?? 0
   const late = (hold: string, at: number): string | undefined => {

@@ -31,6 +31,9 @@ interface Kept {
   readonly version: number
 }
 
+/** In milliseconds. */
+const thisCentury = 1_600_000_000_000
+
 /** The port that a plan's storage does not have. */
 const none = undefined as never
 
@@ -40,6 +43,7 @@ export class Server {
   private ports: Ports
   private readonly machine: Machine
   private offset = 0
+  private leapt = 0
   /** Told of a lock id that became free. */
   readonly hearers = new Set<(lockId: string) => void>()
   private stalledUntil = 0
@@ -70,7 +74,15 @@ export class Server {
 
   /** Microseconds by the storage's clock. */
   time(): number {
-    return this.replayed ?? Math.floor((epoch + this.world.now * this.plan.storageRate + this.offset) * 1000)
+    return (
+      this.replayed ??
+      Math.floor((this.begin + this.world.now * this.plan.storageRate + this.offset + this.leapt) * 1000)
+    )
+  }
+
+  /** A clock that is provided must be of this century. */
+  private get begin(): number {
+    return this.plan.storage === "provided" ? epoch + thisCentury : epoch
   }
 
   private empty(): Ports {
@@ -79,7 +91,7 @@ export class Server {
       return {
         native: none,
         versioned: Effect.runSync(
-          MemoryStorage.makeVersioned({ time: this.plan.storage === "observed" ? "none" : time })
+          MemoryStorage.makeVersioned({ time: this.plan.storage === "versioned" ? time : "none" })
         )
       }
     }
@@ -95,6 +107,11 @@ export class Server {
   setClock(offset: number): void {
     this.changes++
     this.offset = offset
+  }
+
+  leap(by: number): void {
+    this.changes++
+    this.leapt += by
   }
 
   stall(millis: number): void {
@@ -173,9 +190,15 @@ export class Server {
     }
     const record = Option.getOrUndefined(Effect.runSync(Effect.orDie(this.ports.versioned.get(lockId))))
     if (record === undefined) return { ...free, token: before.token }
-    // An observed lease runs from the write of its record, and is its length.
-    if (this.plan.storage === "observed")
-      return record.version === before.version ? before : this.asKept(before, record, record.leaseExpireTime)
+    // An observed lease runs from the write of its record, and is its length. One of a clock that leaps ends where it would have.
+    if (this.plan.storage === "observed" || this.plan.storage === "provided")
+      return record.version === before.version
+        ? before
+        : this.asKept(
+            before,
+            record,
+            this.plan.storage === "observed" ? record.leaseExpireTime : record.leaseExpireTime - this.time()
+          )
     const left = record.leaseExpireTime - this.time()
     return left > 0 ? this.asKept(before, record, left) : { ...free, token: record.token, version: record.version }
   }

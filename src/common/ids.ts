@@ -43,9 +43,11 @@ const maxUnits = 255
 const separator = "\u001f"
 
 /**
- * The lock of those who purge, for all namespaces of a storage. No id of a program is stored like this: one that is stored with the separator in front has another in it.
+ * The locks of those who purge, and who drop old entries of the audit, for all namespaces of a storage. No id of a program is stored like this: one that is stored with the separator in front has
+ * another in it.
  */
 export const purgeKey = `${separator}effect-storage-lock/purge`
+export const auditKey = `${separator}effect-storage-lock/audit`
 
 /** What an id is that cannot be stored byte for byte, or `undefined` if it can. */
 const fault = (id: unknown, max: number): string | undefined =>
@@ -72,7 +74,7 @@ export const storedId = (lockId: string, namespace: string | undefined): string 
 
 /** The id as the program knows it, or `undefined` if it is of another namespace, or none of a program. */
 export const publicId = (stored: string, namespace: string | undefined): string | undefined => {
-  if (stored === purgeKey) return undefined
+  if (stored === purgeKey || stored === auditKey) return undefined
   const end = stored.indexOf(separator)
   if (end <= 0) return namespace === undefined ? stored.slice(end + 1) : undefined
   return stored.slice(0, end) === namespace ? stored.slice(end + 1) : undefined

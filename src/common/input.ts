@@ -2,8 +2,11 @@
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
+
+const typeOf = (value: unknown): string => (value === null ? "null" : typeof value)
 
 export const kindOf = (value: unknown): string => {
   switch (typeof value) {
@@ -17,7 +20,7 @@ export const kindOf = (value: unknown): string => {
         ? Duration.format(value)
         : Array.isArray(value)
           ? `[${value}]`
-          : `of type ${value === null ? "null" : typeof value}`
+          : `of type ${typeOf(value)}`
   }
 }
 
@@ -28,12 +31,29 @@ export const invalid = (field: string, value: unknown, rule: string): InvalidOpt
 export const faulty = (field: string, kind: string | undefined, rule: string): InvalidOptions | undefined =>
   kind === undefined ? undefined : new InvalidOptions({ field, kind, rule })
 
+/** A text that is a secret, or may bear one. Of anything else its kind, and nothing of it. */
+export const secretText = (value: unknown): string | { readonly kind: string } => {
+  if (!Redacted.isRedacted(value)) return { kind: `of type ${typeOf(value)}, not Redacted` }
+  const text: unknown = Redacted.value(value)
+  return typeof text !== "string"
+    ? { kind: `a Redacted of type ${typeOf(text)}` }
+    : text === ""
+      ? { kind: "empty" }
+      : text
+}
+
+/** The same of an option that is a secret as a whole. */
+export const secretOption = (field: string, value: unknown): string | InvalidOptions => {
+  const text = secretText(value)
+  return typeof text === "string" ? text : new InvalidOptions({ field, kind: text.kind, rule: "a Redacted text" })
+}
+
 const loneSurrogate = /[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/
 
 /** Why a text cannot be stored byte for byte, or `undefined` if it can. */
 export const textFault = (text: unknown): string | undefined =>
   typeof text !== "string"
-    ? `of type ${text === null ? "null" : typeof text}`
+    ? `of type ${typeOf(text)}`
     : text.length === 0
       ? "empty"
       : text.includes("\0")

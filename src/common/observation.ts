@@ -7,6 +7,8 @@ import type { LockRecord } from "../LockRecord.js"
 
 interface Seen {
   readonly version: number
+  /** A record that was deleted by hand and made anew may have the same version, but is another's. */
+  readonly hold: string | undefined
   /** When the reply of the first read of this version came, on this process's monotonic clock: never before the write, so time is only under-counted. */
   readonly since: number
   readonly token: number
@@ -21,6 +23,13 @@ interface Seen {
  */
 const capacity = 10_000
 const recently = 600_000_000
+
+/** Drops what was asked for the longest ago, if there are many. The last asked for comes last. */
+export const forgetOldest = (observations: Map<string, { readonly asked: number }>, at: number): void => {
+  if (observations.size <= capacity) return
+  const [oldest, { asked }] = observations.entries().next().value!
+  if (asked + recently < at) observations.delete(oldest)
+}
 
 /** All in microseconds. */
 export interface Observations {
@@ -43,20 +52,19 @@ export const make = (): Observations => {
     observation.asked = at
     seen.delete(lockId)
     seen.set(lockId, observation)
-    if (seen.size > capacity) {
-      const [oldest, { asked }] = seen.entries().next().value!
-      if (asked + recently < at) seen.delete(oldest)
-    }
+    forgetOldest(seen, at)
     return observation
   }
 
   /** A report adds none when there are many: it may be of all locks that there are, and nobody may want them. */
   const observe = (record: LockRecord, at: number, isReport: boolean): Seen => {
     const before = seen.get(record.lockId)
-    if (before !== undefined && before.version === record.version)
+    const hold = record.holds[0]
+    if (before !== undefined && before.version === record.version && before.hold === hold)
       return isReport ? before : keep(record.lockId, before, at)
     const now: Seen = {
       version: record.version,
+      hold,
       since: at,
       token: record.token,
       tokenSince: before !== undefined && before.token === record.token ? before.tokenSince : at,

@@ -1,6 +1,6 @@
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
-import type { Renew } from "../LockRecord.js"
+import * as LockRecord from "../LockRecord.js"
 import type { RenewAnswer } from "../Storage.js"
 
 /** One answer each; where none succeeded, the failure of all. */
@@ -14,11 +14,33 @@ export const settle = (
 }
 
 /** Renewals of one lock, by several of its holds. */
-export type Group = readonly [lockId: string, requests: ReadonlyArray<Renew>]
+export type Group = readonly [lockId: string, requests: ReadonlyArray<LockRecord.Renew>]
+
+/** One after the other, each on what the one before left. */
+export const fold = <R, O>(
+  found: LockRecord.LockRecord | undefined,
+  requests: ReadonlyArray<R>,
+  step: (record: LockRecord.LockRecord | undefined, request: R) => LockRecord.Step<O>
+): LockRecord.Step<ReadonlyArray<O>> => {
+  let record = found
+  const outcome = requests.map((request) => {
+    const next = step(record, request)
+    record = next.record
+    return next.outcome
+  })
+  return { record, outcome }
+}
+
+export const step = (
+  found: LockRecord.LockRecord | undefined,
+  requests: ReadonlyArray<LockRecord.Renew>,
+  now: number
+): LockRecord.Step<ReadonlyArray<LockRecord.RenewOutcome>> =>
+  fold(found, requests, (record, request) => LockRecord.renew(record, request, now))
 
 /** In the order in which each lock was first named. */
-export const groups = (requests: ReadonlyArray<Renew>): ReadonlyArray<Group> => {
-  const byLock = new Map<string, Array<Renew>>()
+export const groups = (requests: ReadonlyArray<LockRecord.Renew>): ReadonlyArray<Group> => {
+  const byLock = new Map<string, Array<LockRecord.Renew>>()
   for (const request of requests) {
     const group = byLock.get(request.lockId)
     if (group === undefined) byLock.set(request.lockId, [request])
@@ -32,13 +54,13 @@ export const groups = (requests: ReadonlyArray<Renew>): ReadonlyArray<Group> => 
  * all of them. The answers are told in the order of the requests.
  */
 export const byLock = <E>(
-  requests: ReadonlyArray<Renew>,
+  requests: ReadonlyArray<LockRecord.Renew>,
   renew: (groups: ReadonlyArray<Group>) => Effect.Effect<ReadonlyArray<ReadonlyArray<RenewAnswer> | StorageError>, E>
 ): Effect.Effect<ReadonlyArray<RenewAnswer>, E | StorageError> =>
   Effect.suspend(() => {
     const grouped = groups(requests)
     return Effect.flatMap(renew(grouped), (answers) => {
-      const placed = new Map<Renew, RenewAnswer>()
+      const placed = new Map<LockRecord.Renew, RenewAnswer>()
       grouped.forEach(([, group], n) => {
         const answer = answers[n]!
         group.forEach((request, m) => placed.set(request, "_tag" in answer ? answer : answer[m]!))

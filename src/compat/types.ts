@@ -24,3 +24,11 @@ export interface Run {
   /** Gives what interrupts it. */
   readonly callback: <A, E>(self: Effect.Effect<A, E>, onExit: (exit: Exit.Exit<A, E>) => void) => () => void
 }
+
+/** A line of a log. */
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error"
+  readonly messages: ReadonlyArray<unknown>
+  readonly annotations: Readonly<Record<string, unknown>>
+  readonly cause: string | undefined
+}

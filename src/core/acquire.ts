@@ -12,26 +12,46 @@
  *
  * From every state there is a way to `Gone`: the layer closes, or the time is over. That is looked at before each step.
  */
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Result from "#effect/Result"
 import * as Random from "#effect/Random"
 import * as Schedule from "#effect/Schedule"
 import { withClock } from "#effect/clocks"
-import { LockTimeout, StorageError } from "../LockError.js"
+import type { Span, Start } from "#effect/spans"
+import { LockTimeout, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
-import type { ClaimOutcome, LockRecord } from "../LockRecord.js"
+import { type ClaimOutcome, exclusive, type LockRecord } from "../LockRecord.js"
 import type { Timer } from "./timers.js"
+import { outcomeOf, tooSlow, withApplied } from "./acquireOutcome.js"
+import {
+  type Acquired,
+  type Asking,
+  awaitingTurn,
+  type BackingOff,
+  type Failure,
+  gone,
+  type Gone,
+  type Held,
+  type Pausing,
+  queued,
+  type State,
+  type Step,
+  waiting
+} from "./acquireStates.js"
 import { Attempt } from "./attempt.js"
 import { noAnswer } from "./calls.js"
-import { Claimant, type Place } from "./claimant.js"
+import { Claimant, type Place, type Share } from "./claimant.js"
 import { callLimit, addTask, closedError, type Core } from "./core.js"
+import { holderOf } from "./events.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { randomId, randomIds } from "../common/ids.js"
 import { type LockQueue, Waiter } from "./lockQueue.js"
 import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
+import * as traces from "./traces.js"
 
 export interface Wanted {
   readonly key: string
@@ -41,58 +61,12 @@ export interface Wanted {
   /** Whether to wait for the lock, or to be content with the first answer. */
   readonly wait: boolean
   readonly place: Place
+  readonly share?: Share | undefined
+  /** Begins spans, if somebody looks at them. */
+  readonly trace: Start | undefined
 }
-
-/** A failure: somebody else has it, this one if the storage says so, and nobody wants to wait. */
-export type Acquired = Result.Result<Hold, LockRecord | undefined>
-
-type Failure = LockTimeout | StorageError
 
 type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-/** Behind others of this process. */
-const queued = { _tag: "Queued" } as const
-
-/** First in the queue, and lets other processes in. */
-interface Pausing {
-  readonly _tag: "Pausing"
-  readonly until: number
-}
-
-/** First in the queue; other processes may have waited for longer. */
-const awaitingTurn = { _tag: "AwaitingTurn" } as const
-
-/** The storage has been asked. */
-interface Asking {
-  readonly _tag: "Asking"
-  readonly attempt: Attempt
-}
-
-/** Somebody else has it. */
-const waiting = { _tag: "Waiting" } as const
-
-/** The storage has failed, and will be asked again. */
-interface BackingOff {
-  readonly _tag: "BackingOff"
-  readonly until: number
-}
-
-interface Held {
-  readonly _tag: "Held"
-  readonly hold: Hold
-}
-
-interface Gone {
-  readonly _tag: "Gone"
-  readonly exit: Exit.Exit<Acquired, Failure>
-}
-
-type State = typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | BackingOff | Held | Gone
-
-/** What a step comes to: the next state, or something that must be waited for, which tells the next state. */
-type Step = State | Effect.Effect<State>
-
-const gone = (failure: Failure): Gone => ({ _tag: "Gone", exit: Exit.fail(failure) })
 
 /** After a lock has gone from hand to hand in this process so often and for so long, other processes get a moment to come in. In milliseconds. */
 const turnsInARow = 8
@@ -107,6 +81,9 @@ const patienceOfTry = 500
 const patienceOfFirstTry = 5000
 const stoodStill = 100
 const moreAfterStandstill = 250
+
+/** How long somebody has waited in vain before a place is kept for them, in milliseconds: more than the longest poll, so that others have asked meanwhile. */
+const beforePlace = 1000
 
 /** Of the times that are given, so that not all come at once. */
 const jitter = Random.nextBetween(0.5, 1.5)
@@ -125,12 +102,17 @@ class Acquiring {
   private expired = false
   /** After a hint; a poll needs no turn. */
   private awaitsTurn: boolean
+  private attempts = 0
+  private readonly span: Span | undefined
+  private isWaiting = false
   /** Whether an earlier claim was applied. */
   private gaveBack = false
   /** Since when, how often, and how at last the storage has failed, if it has not answered since. */
   private failingSince: number | undefined
   private failures = 0
   private failure: StorageError | undefined
+  /** When it was first told that somebody else has the lock. */
+  private refusedSince: number | undefined
   /** The holder that the storage last named. */
   private holder: LockRecord | undefined
   /** Waits until the next poll; fails when there is none. */
@@ -150,6 +132,7 @@ class Acquiring {
     const { key, options, place, wait } = wanted
     this.claimant = newClaimant(wanted, ownerId, holdId)
     this.began = core.timeline.now()
+    this.span = wanted.trace === undefined ? undefined : traces.acquire(wanted.trace, core, this.claimant)
     this.latest = this.began + options.acquireTimeout / 2
     this.queue = core.queues.of(key)
     this.waiter = new Waiter(ownerId, wanted.ownerId !== undefined)
@@ -209,7 +192,10 @@ class Acquiring {
   private queued(): Step {
     const { core, queue, waiter, wanted } = this
     if (!wanted.wait) return awaitingTurn
-    if (!queue.mayGo(waiter)) return this.untilNotified(queued)
+    if (!queue.mayGo(waiter)) {
+      this.waits()
+      return this.untilNotified(queued)
+    }
     // Once for each time in the queue: to ask for a pause takes it.
     if (!queue.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
     return Effect.map(jitter, (part) => {
@@ -240,9 +226,15 @@ class Acquiring {
     const { core, queue, waiter, wanted } = this
     // From here on a hint is remembered, so that none can fall between the answer and the waiting.
     waiter.hinted = false
-    const attempt = new Attempt(core, this.claimant, waiter, queue)
+    const attempt = new Attempt(core, this.claimant, waiter, queue, this.takesPlace())
+    this.attempts++
     attempt.run(callLimit(wanted.options.lease))
     return attempt.answer === undefined ? this.untilAnswered({ _tag: "Asking", attempt }) : this.answered(attempt)
+  }
+
+  /** Of a lock that several may hold: whether the record is to keep a place for this claim. Not at once, or whoever follows on here would always have it before others hear that it is free. */
+  private takesPlace(): boolean {
+    return this.refusedSince !== undefined && this.core.timeline.now() - this.refusedSince >= beforePlace
   }
 
   private asking(state: Asking): Step {
@@ -281,8 +273,10 @@ class Acquiring {
     this.failure = this.failingSince = undefined
     this.failures = 0
     this.holder = holder
-    queue.held(holder)
+    this.refusedSince ??= core.timeline.now()
+    queue.held(holder, waiter)
     if (!this.wanted.wait) return { _tag: "Gone", exit: Exit.succeed(Result.fail(holder)) }
+    this.waits()
     core.listen.notify()
     this.awaitsTurn = true
     if (waiter.hinted || !queue.mayGo(waiter)) return queued
@@ -350,9 +344,33 @@ class Acquiring {
     core.queues.tidy(wanted.key, core.timeline.now())
     core.acquiring--
     core.quiet.notify()
-    return holds
+    const end = holds
       ? exit
-      : Effect.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
+      : Exit.mapError(exit, (error) => withApplied(error, gaveBack || claimant.mayBeIn ? "unknown" : "no"))
+    if (core.events.isHeard || this.span !== undefined) this.tell(end)
+    return end
+  }
+
+  private tell(end: Exit.Exit<Acquired, Failure>): void {
+    const { claimant, core, span, wanted } = this
+    const waited = Duration.millis(core.timeline.now() - this.began)
+    const outcome = outcomeOf(end, wanted, waited, this.attempts)
+    core.events.publishOf(claimant, outcome)
+    if (span === undefined) return
+    traces.acquired(span, outcome)
+    if (Exit.isSuccess(end) && Result.isSuccess(end.value)) {
+      const hold = end.value.success
+      hold.span = traces.hold(wanted.trace!, core, claimant, hold.token)
+    }
+  }
+
+  /** Told once. */
+  private waits(): void {
+    if (this.isWaiting) return
+    this.isWaiting = true
+    const { claimant, core, holder } = this
+    if (core.events.isHeard)
+      core.events.publishOf(claimant, { _tag: "Waiting", holder: holderOf(holder, claimant.lockId) })
   }
 
   /** What ends the waiting, whatever it waits for. */
@@ -365,7 +383,7 @@ class Acquiring {
     const { began, core, failure, queue } = this
     const { key, wait } = this.wanted
     const now = core.timeline.now()
-    const here = wait ? holderHere(core, key) : undefined
+    const here = wait && core.kind === exclusive ? holderHere(core, key) : undefined
     const outage =
       failure ?? (here === undefined ? queue.outage(began, now) : undefined) ?? (wait ? undefined : now - began)
     return outage === undefined
@@ -453,7 +471,8 @@ const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
     holdId,
     wanted.options.lease,
     wanted.options.ownerLabel,
-    wanted.place
+    wanted.place,
+    wanted.share
   )
 
 /** Nobody wants this claimant's hold any more. */
@@ -466,22 +485,3 @@ const holderHere = (core: Core, key: string): LockRecord | undefined => {
   for (const hold of core.holds) if (hold.claimant.key === key) return hold.record
   return undefined
 }
-
-/**
- * Of this acquire, not of the call that failed: the last one may not have been applied though one before it may, or be another's, for whose answer this one waited. What may have been applied
- * is being undone; the lock may look held until then.
- */
-const withApplied = <E extends Failure>(error: E, applied: StorageError["applied"]): E | StorageError => {
-  if (error._tag !== "StorageError" || error.applied === applied) return error
-  const { cause, isRetryable, message, operation, reason } = error
-  return new StorageError({ reason, operation, isRetryable, applied, message, cause })
-}
-
-const tooSlow = (core: Core, options: Resolved): StorageError =>
-  new StorageError({
-    reason: "Timeout",
-    operation: `${core.storage.guarantees.name}.claim`,
-    isRetryable: true,
-    applied: "unknown",
-    message: `${core.storage.guarantees.name} answered when nothing was left of a lease of ${options.lease} ms: it is too slow for so short a lease`
-  })

@@ -7,7 +7,8 @@ import type { Pipeable } from "effect/Pipeable"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"
-import type { InvalidLockId, InvalidOptions, LockLost, LockTimeout, StorageError } from "../LockError.js"
+import type { InvalidLockId, InvalidOptions, LockLost, LockTimeout, NotLocked, StorageError } from "../LockError.js"
+import type { LockEvent } from "../LockEvent.js"
 import type { LockInformation } from "../LockInformation.js"
 
 /**
@@ -61,8 +62,8 @@ export interface Options {
    * day. Tokens continue from the storage's clock, so they need the record only if that clock was set back, and a day outlasts a wrong time zone.
    *
    * It runs in the background, about every twenty-fourth of this time (from ten minutes to a day), in one of the processes that share the storage. It covers
-   * all namespaces, so the shortest value of these processes counts. It has no effect if the storage has no clock of its own (`guarantees.clock` is not
-   * `"storage"`, as on etcd).
+   * all namespaces, so the shortest value of these processes counts. It has no effect if the storage has no clock (`guarantees.clock` is `"observed"` or
+   * `"session"`, as on etcd).
    */
   readonly purgeAfter?: Duration.Input | "infinity" | false | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */
@@ -148,6 +149,72 @@ export interface Lock extends Pipeable {
 }
 
 /**
+ * @since 0.5.0
+ * @category type ids
+ */
+export const LockSetTypeId = "~effect-storage-lock/LockSet"
+
+/**
+ * @since 0.5.0
+ * @category type ids
+ */
+export type LockSetTypeId = typeof LockSetTypeId
+
+/**
+ * One lock for each id of a list, in its order.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export type LocksOf<Ids extends ReadonlyArray<unknown>> = { readonly [Index in keyof Ids]: Lock }
+
+/**
+ * Several holds as one: it is lost as soon as one of them is.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface LockSet<Locks extends ReadonlyArray<Lock> = ReadonlyArray<Lock>> {
+  readonly [LockSetTypeId]: LockSetTypeId
+  /** In the order in which their ids were given, each with its fencing token. */
+  readonly locks: Locks
+  /** The lock with this id. If a set of `LockManager` has an id in several services, the first of them. */
+  readonly get: (lockId: string) => Option.Option<Lock>
+  /** Waits, and fails with the first loss of any of them, before anybody else can have that lock. Never for locks that were released in order. */
+  readonly lost: Effect.Effect<never, LockLost>
+  /** The time for which all of them are still surely held. No I/O. */
+  readonly check: Effect.Effect<Duration.Duration, LockLost>
+  /** The same in milliseconds, for synchronous loops. Zero or less means that one is lost. */
+  readonly unsafeRemainingMillis: () => number
+  /** Renews all leases now, and returns the time for which all are then surely held. */
+  readonly renew: Effect.Effect<Duration.Duration, LockLost | StorageError>
+  /** Runs an effect that is interrupted when one of the locks is lost. */
+  readonly guard: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LockLost, R>
+  /** Releases all of them early, side by side. Idempotent. Closing the scope does it anyway. */
+  readonly release: Effect.Effect<void>
+}
+
+/**
+ * A lock that `tryAcquireAll` did not get, and who has it, if the storage says so.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Refusal {
+  readonly lockId: string
+  readonly holder: Option.Option<LockInformation>
+}
+
+/**
+ * What runs under several locks: an effect, or a function of them.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export type BodyOfAll<Locks extends ReadonlyArray<Lock>, A, E, R> =
+  Effect.Effect<A, E, R> | ((locks: LockSet<Locks>) => Effect.Effect<A, E, R>)
+
+/**
  * @since 0.1.0
  * @category errors
  */
@@ -158,6 +225,12 @@ export type TryError = InvalidLockId | InvalidOptions | StorageError
  * @category errors
  */
 export type AcquireError = TryError | LockTimeout
+
+/**
+ * @since 0.5.0
+ * @category errors
+ */
+export type UnlockError = InvalidLockId | InvalidOptions | NotLocked | LockLost
 
 /**
  * What runs under a lock: an effect, or a function of the lock.
@@ -181,6 +254,17 @@ export interface ForceReleaseOptions {
 }
 
 /**
+ * What changes for holds that `lock` has begun.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface ExtendOptions {
+  /** How much longer they may last, counted from now. It replaces what was given before. Default: no change. */
+  readonly holdAtMost?: Duration.Input | "infinity" | undefined
+}
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -198,8 +282,30 @@ export interface Service {
     body: Body<A, E, R>,
     ...args: AcquireArgs
   ) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R>
+  readonly acquireAll: <const Ids extends ReadonlyArray<string>>(
+    lockIds: Ids,
+    ...settings: AcquireSettings
+  ) => Effect.Effect<LockSet<LocksOf<Ids>>, AcquireError, Scope.Scope>
+  readonly tryAcquireAll: <const Ids extends ReadonlyArray<string>>(
+    lockIds: Ids,
+    ...settings: AcquireSettings
+  ) => Effect.Effect<Outcome<LockSet<LocksOf<Ids>>, ReadonlyArray<Refusal>>, TryError, Scope.Scope>
+  readonly withLocks: <const Ids extends ReadonlyArray<string>, A, E, R>(
+    body: BodyOfAll<LocksOf<Ids>, A, E, R>,
+    lockIds: Ids,
+    ...settings: AcquireSettings
+  ) => Effect.Effect<A, E | AcquireError | LockLost, R>
+  readonly lock: (...args: AcquireArgs) => Effect.Effect<Lock, AcquireError>
+  readonly tryLock: (...args: AcquireArgs) => Effect.Effect<Option.Option<Lock>, TryError>
+  readonly unlock: (lockId: string, ownerId: string) => Effect.Effect<void, UnlockError>
+  readonly extend: (
+    lockId: string,
+    ownerId: string,
+    options?: ExtendOptions
+  ) => Effect.Effect<Duration.Duration, UnlockError | StorageError>
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockInformation>, TryError>
   readonly isLocked: (lockId: string) => Effect.Effect<boolean, TryError>
   readonly list: Stream.Stream<LockInformation, StorageError>
+  readonly events: Stream.Stream<LockEvent>
   readonly forceRelease: (lockId: string, options: ForceReleaseOptions) => Effect.Effect<boolean, TryError>
 }

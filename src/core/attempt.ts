@@ -1,8 +1,8 @@
 /** One claim, in flight: what the storage answers, and what that tells of whoever claims. */
 import * as Result from "#effect/Result"
 import type { StorageError } from "../LockError.js"
-import type { ClaimOutcome } from "../LockRecord.js"
-import { odd } from "./answers.js"
+import type { Claim, ClaimOutcome } from "../LockRecord.js"
+import { odd } from "./checkedAnswers.js"
 import type { Answer } from "./calls.js"
 import type { Claimant } from "./claimant.js"
 import { type Core, startClaim } from "./core.js"
@@ -25,7 +25,8 @@ export class Attempt {
     private readonly core: Core,
     private readonly claimant: Claimant,
     private readonly waiter: Waiter,
-    private readonly queue: LockQueue
+    private readonly queue: LockQueue,
+    private readonly waits = true
   ) {
     this.start = core.timeline.now()
   }
@@ -35,25 +36,23 @@ export class Attempt {
     const { claimant, core, queue, start } = this
     claimant.inflight++
     queue.asks(start)
-    startClaim(
-      core,
-      {
-        lockId: claimant.key,
-        ownerId: claimant.ownerId,
-        holdId: claimant.holdId,
-        lease: Math.round(claimant.lease * 1000),
-        ownerLabel: claimant.ownerLabel
-      },
-      limit,
-      this
-    )
+    const { share } = claimant
+    const request: Claim = {
+      lockId: claimant.key,
+      ownerId: claimant.ownerId,
+      holdId: claimant.holdId,
+      lease: Math.round(claimant.lease * 1000),
+      ownerLabel: claimant.ownerLabel
+    }
+    startClaim(core, share === undefined ? request : { ...request, ...share, waits: this.waits }, limit, this)
   }
 
   /** Also if nobody waits for it any more. */
   answered(told: Answer<ClaimOutcome>): void {
     const { claimant, core } = this
     const answer = ours(core, claimant, told)
-    if (answer._tag === "Success") claimant.mayHold ||= answer.success._tag === "Claimed"
+    if (answer._tag === "Success")
+      claimant.mayHold ||= answer.success._tag === "Claimed" || answer.success.pending === true
     else if (answer.failure.applied !== "no") claimant.unsure = core.timeline.now()
     claimant.ended()
     this.hear(answer)

@@ -14,7 +14,8 @@ import { withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import { StorageError } from "../LockError.js"
 import type { Timer, Timers } from "./timers.js"
-import { faultOf, isStorageError, thrown } from "./answers.js"
+import type { Events } from "./events.js"
+import { faultOf, isStorageError, thrown } from "./checkedAnswers.js"
 import { type Ask, DirectCalls } from "./directCalls.js"
 import { Workers } from "./workers.js"
 import type { Timeline } from "./timeline.js"
@@ -72,6 +73,7 @@ export const make = (
   clock: Clock.Clock,
   timeline: Timeline,
   timers: Timers,
+  events: Events,
   onQuiet: () => void
 ): Calls => {
   const workers = new Workers(context, run, clock, onQuiet)
@@ -115,16 +117,27 @@ export const make = (
   ): void => {
     let timer: Timer | undefined = undefined
     let ended = false
+    let late = false
+    const began = events.hearsCalls ? timeline.now() : undefined
+    /** Once for each call: what comes late has been told already. */
+    const told = (failure: StorageError | undefined) => {
+      if (!late) events.called(operation, failure, began)
+    }
     const interrupt = begin((exit) => {
       ended = true
       timer?.cancel()
       if (Exit.isSuccess(exit)) everAnswered = true
-      handler.answered(answer(operation, limit, exit))
+      const result = answer(operation, limit, exit)
+      told(Result.isFailure(result) ? result.failure : undefined)
+      handler.answered(result)
     })
     if (ended) return
     // A little more than the storage is told, so that its own word on the matter, which says more, comes first.
     timer = timers.set(timeline.now() + limit + Math.max(20, limit / 20), () => {
-      handler.overdue?.(noAnswer(name, operation, limit))
+      const error = noAnswer(name, operation, limit)
+      told(error)
+      late = true
+      handler.overdue?.(error)
       interrupt()
     })
   }

@@ -2,10 +2,13 @@
 import type * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import type { LostReason, StorageError } from "../LockError.js"
-import type { LockRecord, RenewOutcome } from "../LockRecord.js"
+import type { Claim, LockRecord, RenewOutcome } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
 import { Signal } from "./signal.js"
 import type { Resolved } from "./options.js"
+
+/** What is asked of a lock that several may hold at once: as what, or how much of it. */
+export type Share = Pick<Claim, "mode" | "permits" | "limit">
 
 /** Where an acquire was called. */
 export interface Place {
@@ -46,7 +49,9 @@ export class Claimant {
     readonly holdId: string,
     readonly lease: number,
     readonly ownerLabel: string,
-    readonly place?: Place
+    readonly place?: Place,
+    /** Of a lock that several may hold. */
+    readonly share?: Share
   ) {}
 
   /** Whether the storage may have something of it. Also if it was long ago that a claim's fate became unknown: it may have deepened a hold that has been renewed since. */
@@ -81,11 +86,12 @@ export interface Held {
   /** On the timeline. */
   readonly renewAt: number
   renewing: boolean
-  /** Done once the hold, being lost, was given back. */
-  readonly givenBack: { readonly wait: Effect.Effect<void> }
+  /** It is lost, and not given back yet. */
+  readonly owesRelease: boolean
   /** What a renewal that was started at `start` told. */
   readonly renewed: (start: number, outcome: RenewOutcome) => void
   readonly renewFailed: (error: StorageError) => void
   readonly lose: (reason: LostReason, detail?: string) => void
   readonly giveBack: () => void
+  readonly renumber: (token: number) => void
 }

@@ -9,8 +9,9 @@ import type { Timers } from "./timers.js"
 import type { Signal } from "./signal.js"
 import type { Calls, Handler } from "./calls.js"
 import type { Claimant, Held } from "./claimant.js"
+import type { Events } from "./events.js"
 import type { LockQueues } from "./lockQueues.js"
-import type { Signs } from "./signs.js"
+import type { Logs } from "./logs.js"
 import type { Timeline } from "./timeline.js"
 
 /** What the parts of one layer share. */
@@ -19,13 +20,16 @@ export interface Core {
   /** The shorter way to it, if it has one. */
   readonly direct: Direct | undefined
   readonly namespace: string | undefined
+  /** Of its locks. */
+  readonly kind: string
   /** What all waiting goes by, whoever waits. */
   readonly clock: Clock.Clock
   readonly timeline: Timeline
   readonly timers: Timers
   readonly calls: Calls
   readonly queues: LockQueues
-  readonly signs: Signs
+  readonly logs: Logs
+  readonly events: Events
   /** The holds of this process that are renewed. */
   readonly holds: Set<Held>
   /** Work that synchronous code wants done; `work` wakes the fiber that does it. */
@@ -37,9 +41,13 @@ export interface Core {
   /** Acquires under way, and a signal for when one, or the last call, has ended: closing waits for them. */
   acquiring: number
   readonly quiet: Signal
+  /** The layer is about to close, and what it keeps is given back. */
+  ending: boolean
   closed: boolean
   /** Done when it closes. */
   readonly closing: Deferred.Deferred<void>
+  /** What is done at the end, when all events have been told, and the storage is still there. In bounded time. */
+  readonly lastWords: Set<Effect.Effect<void>>
 }
 
 /** Asks the storage for a hold. */

@@ -1,19 +1,32 @@
 /** Calls to a storage that answers by a callback. */
-import type * as Effect from "#effect/Effect"
+import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as fibers from "#effect/fibers"
 import type { StorageError } from "../LockError.js"
+import { LinkedList, type Links } from "./linkedList.js"
+import { callsInARow } from "./workers.js"
 
 type Answer<A> = Effect.Effect<A, StorageError>
 
 export type Ask<A> = (millis: number, done: (answer: Answer<A>) => void) => void
 
-interface Call {
-  readonly operation: string
-  readonly stop: () => void
+class Call implements Links {
+  before: this | undefined
+  after: this | undefined
+  constructor(
+    readonly operation: string,
+    readonly stop: () => void
+  ) {}
 }
 
 export class DirectCalls {
-  private readonly open = new Set<Call>()
+  /**
+   * Not a `Set`: where much comes and goes, its table is replaced again and again, and an old one that the garbage collector has put aside keeps the next one alive with all that was in it then,
+   * and that one the next. So every call, and whatever waited for it, would become old before it is collected, at the greater price.
+   */
+  private readonly open = new LinkedList<Call>()
+
+  private atOnce = 0
 
   constructor(
     /** Runs what must be done before the answer is known; returns what stops it. */
@@ -42,6 +55,7 @@ export class DirectCalls {
     let inner: (() => void) | undefined
     let over = false
     let answered = false
+    let asking = true
     const end = (exit: Exit.Exit<A, StorageError>) => {
       if (over) return
       over = true
@@ -50,16 +64,19 @@ export class DirectCalls {
       if (this.open.size === 0) this.onIdle()
     }
     const stop = () => (inner === undefined ? end(Exit.fail(this.unanswered(operation, limit))) : inner())
-    const call: Call = { operation, stop }
+    const call = new Call(operation, stop)
     this.open.add(call)
     const began = performance.now()
     try {
       ask(limit, (answer) => {
         if (answered || over) return
         answered = true
-        if (Exit.isExit(answer)) return end(answer as Exit.Exit<A, StorageError>)
-        inner = this.work(operation, answer, Math.max(1, limit - (performance.now() - began)), end)
+        const lets = asking && ++this.atOnce % callsInARow === 0
+        if (!lets && Exit.isExit(answer)) return end(answer as Exit.Exit<A, StorageError>)
+        const left = Math.max(1, limit - (performance.now() - began))
+        inner = this.work(operation, lets ? Effect.andThen(fibers.eventLoop, answer) : answer, left, end)
       })
+      asking = false
     } catch (defect) {
       end(Exit.die(defect))
     }
@@ -68,6 +85,6 @@ export class DirectCalls {
 
   /** Of one operation, or all. */
   stop(operation: string | undefined): void {
-    for (const call of Array.from(this.open)) if (operation === undefined || call.operation === operation) call.stop()
+    for (const call of this.open.toArray()) if (operation === undefined || call.operation === operation) call.stop()
   }
 }

@@ -9,7 +9,10 @@ export const listen = (core: Core): Effect.Effect<void> =>
   core.listen.wait.pipe(
     Effect.andThen(
       Stream.runForEach(core.storage.wakeUps, (lockId) =>
-        Effect.sync(() => core.queues.hint(lockId, core.timeline.now()))
+        Effect.sync(() => {
+          core.events.hinted(lockId)
+          core.queues.hint(lockId, core.timeline.now())
+        })
       )
     ),
     Effect.catchCause((cause) =>

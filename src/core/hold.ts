@@ -1,11 +1,11 @@
 /**
  * A hold, from the claim that won it to its end: held → released, or held → lost. Both are final.
  */
-import * as Deferred from "#effect/Deferred"
+import * as DateTime from "#effect/DateTime"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import { inTurn } from "#effect/fibers"
+import type { Span } from "#effect/spans"
 import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
@@ -15,41 +15,28 @@ import { callLimit, addTask, type Core, isUnsure, startRelease } from "./core.js
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 
-/** A Deferred that is made only when somebody waits for it: most holds live and die with nobody asking. */
-class Outcome<A, E = never> {
-  private deferred: Deferred.Deferred<A, E> | undefined
-  private exit: Exit.Exit<A, E> | undefined
-
-  done(exit: Exit.Exit<A, E>): void {
-    this.exit = exit
-    if (this.deferred !== undefined) Deferred.doneUnsafe(this.deferred, exit)
-  }
-
-  get wait(): Effect.Effect<A, E> {
-    return Effect.suspend(() => this.exit ?? inTurn(Deferred.await((this.deferred ??= Deferred.makeUnsafe()))))
-  }
-}
-
 export class Hold implements Held {
   state: "held" | "released" | "lost" = "held"
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY
   /** On the timeline: it is not held for longer, though it could be renewed. */
-  private readonly latest: number
+  private latest: number
+  private readonly start: number
   record: LockRecord
   renewAt = 0
   renewing = false
   error: LockLost | undefined
-  private readonly whenLost = new Outcome<never, LockLost>()
-  private guards: Set<(error: LockLost) => void> | undefined
+  /** From its claim to its end, if somebody looks. */
+  span: Span | undefined
+  /** Who is to be told of its loss. Made when somebody asks: most holds live and die with nobody asking. */
+  private listeners: Set<(error: LockLost) => void> | undefined
   private answered = false
-  private readonly whenAnswered: Array<() => void> = []
+  private whenAnswered: Array<() => void> = []
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
   private timer: Timer | undefined
-  /** Done once the hold, being lost, was given back: its body may be ending until then. */
-  readonly givenBack = new Outcome<void>()
-  private owesRelease = false
+  /** It is lost, and not given back yet: its body may be ending. */
+  owesRelease = false
   /** When half of what was left at the first renewal that did not get through will have passed. */
   private halfway = Number.POSITIVE_INFINITY
   private isEndangered = false
@@ -63,6 +50,7 @@ export class Hold implements Held {
     deadline: number
   ) {
     this.record = record
+    this.start = start
     this.latest = start + options.holdAtMost
     core.holds.add(this)
     this.deadline = deadline
@@ -77,9 +65,30 @@ export class Hold implements Held {
     const left = Math.min(this.deadline, this.latest) - this.core.timeline.now()
     if (left > 0) return left
     if (this.latest <= this.deadline)
-      this.lose("HeldTooLong", Duration.format(Duration.millis(this.options.holdAtMost)))
+      this.lose("HeldTooLong", Duration.format(Duration.millis(this.latest - this.start)))
     else this.lose("Expired")
     return 0
+  }
+
+  /** It may be held for so many milliseconds from now, whatever was said before. */
+  limit(millis: number): void {
+    if (this.remaining() <= 0) return
+    this.latest = this.core.timeline.now() + millis
+    this.watch()
+  }
+
+  get check(): Effect.Effect<Duration.Duration, LockLost> {
+    return Effect.suspend(() => {
+      const left = this.remaining()
+      return left > 0 ? Effect.succeed(Duration.millis(left)) : Effect.fail(this.failure())
+    })
+  }
+
+  /** What a body that has run to its end fails with, if others may have run at the same time. An early release is the program's own. */
+  failureAtEnd(): LockLost | undefined {
+    return this.state === "released" || this.remaining() > 0 || this.options.lostAtEnd === "succeed"
+      ? undefined
+      : this.failure()
   }
 
   get storage() {
@@ -90,19 +99,27 @@ export class Hold implements Held {
     return this.record.token
   }
 
+  /** Its owner has a newer token now: it became a writer. */
+  renumber(token: number): void {
+    this.record = { ...this.record, token }
+  }
+
   get leaseEnd(): number {
     return this.record.leaseExpireTime / 1000
   }
 
   get lost(): Effect.Effect<never, LockLost> {
-    return this.whenLost.wait
+    return Effect.callback<never, LockLost>((resume) => {
+      const forget = this.onLost((error) => resume(inTurn(Effect.fail(error))))
+      return Effect.sync(forget)
+    })
   }
 
   /** Tells of the loss, at once if it is lost already; returns what takes that back. */
   onLost(tell: (error: LockLost) => void): () => void {
     if (this.error !== undefined) tell(this.error)
-    else (this.guards ??= new Set()).add(tell)
-    return () => void this.guards?.delete(tell)
+    else (this.listeners ??= new Set()).add(tell)
+    return () => void this.listeners?.delete(tell)
   }
 
   failure(reason: LostReason = "Released", detail?: string): LockLost {
@@ -115,27 +132,35 @@ export class Hold implements Held {
     if (this.state !== "held") return
     // The deadline may have passed with no timer to tell: what is lost stays lost, whatever the storage has renewed.
     if (this.remaining() <= 0) return
-    if (outcome._tag === "NotHeld") return this.lose(...this.whyNotHeld(outcome.current))
+    if (outcome._tag === "NotHeld") return this.lose(...this.whyNotHeld(outcome))
     this.lastFailure = undefined
     this.halfway = Number.POSITIVE_INFINITY
     if (this.isEndangered) {
       this.isEndangered = false
-      this.core.signs.recovered(this)
+      this.core.logs.recovered(this)
     }
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
     this.claimant.until = Math.max(this.claimant.until, this.deadline + this.options.margin)
     this.renewLater(start + this.options.refresh)
+    if (this.core.events.isHeard) {
+      const leaseExpireTime = DateTime.makeUnsafe(Math.floor(this.leaseEnd))
+      this.core.events.publishOf(this.claimant, { _tag: "Renewed", token: this.token, leaseExpireTime })
+    }
   }
 
   /** The storage has no such hold, though it is not over by our clock. Only what its record shows is known; what it does not show is no operator's deed. */
-  private whyNotHeld(current: LockRecord | undefined): readonly [reason: LostReason, detail?: string] {
+  private whyNotHeld({
+    because,
+    current
+  }: Extract<RenewOutcome, { readonly _tag: "NotHeld" }>): readonly [reason: LostReason, detail?: string] {
     const { token, version } = this.record
     if (current === undefined) return ["Vanished", "it has no record of this lock"]
     // Tokens and versions only grow, for as long as a storage keeps what it acknowledged.
     if (current.token < token || (current.token === token && current.version < version)) {
       return ["Vanished", `its record is of an older state, with token ${current.token}`]
     }
+    if (because !== undefined) return sharedLoss[because]
     // Also if an operator has taken it away from whoever came next.
     if (current.token > token) return ["Taken"]
     if (current.holds[0] === revokedHold) return ["Forced"]
@@ -161,9 +186,14 @@ export class Hold implements Held {
     const { claimant, core } = this
     this.end("lost")
     this.error = this.failure(reason, detail)
+    this.span?.end(this.error)
     // Its body may need a moment to end, and has it until the lease ends: to release now would let others in early.
     this.owesRelease = true
-    core.signs.lost(this, reason, this.error.detail)
+    core.logs.lost(this, reason, this.error.detail)
+    if (core.events.isHeard) {
+      const { detail } = this.error
+      core.events.publishOf(claimant, { _tag: "Lost", token: this.token, reason, detail, held: this.heldFor() })
+    }
     core.queues.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
     core.queues.tidy(claimant.key, core.timeline.now())
     if (reason !== "Closed") {
@@ -171,8 +201,7 @@ export class Hold implements Held {
       const end = reason === "HeldTooLong" ? Math.max(now, this.deadline) : now
       core.timers.set(end + this.options.margin, () => this.giveBack())
     }
-    this.whenLost.done(Exit.fail(this.error))
-    this.guards?.forEach((tell) => tell(this.error!))
+    this.listeners?.forEach((tell) => tell(this.error!))
   }
 
   /** Gives back what was lost, once its body has ended or had time to. */
@@ -180,7 +209,7 @@ export class Hold implements Held {
     if (!this.owesRelease) return
     this.owesRelease = false
     addTask(this.core, settle(this.core, this.claimant))
-    this.givenBack.done(Exit.void)
+    this.core.quiet.notify()
   }
 
   /**
@@ -200,7 +229,9 @@ export class Hold implements Held {
     }
     if (this.state === "released") return this.untilAnswered
     this.end("released")
+    this.span?.end()
     const { claimant, core } = this
+    const held = core.events.isHeard ? this.heldFor() : Duration.zero
     let settles = false
     const settleOnce = () => {
       if (settles) return
@@ -218,7 +249,14 @@ export class Hold implements Held {
       core.queues.of(claimant.key).ended(claimant.ownerId, core.timeline.now())
       core.queues.tidy(claimant.key, core.timeline.now())
       this.answered = true
-      for (const wake of this.whenAnswered) wake()
+      if (core.events.isHeard) {
+        const confirmed = failure === undefined
+        core.events.publishOf(claimant, { _tag: "Released", token: this.token, held, confirmed })
+      }
+      const wakes = this.whenAnswered
+      // What is over keeps nothing alive.
+      this.whenAnswered = []
+      for (const wake of wakes) wake()
     }
     startRelease(core, { lockId: claimant.key, holdId: claimant.holdId }, callLimit(this.options.lease), {
       answered: (answer) => {
@@ -244,6 +282,10 @@ export class Hold implements Held {
         })
   }
 
+  private heldFor(): Duration.Duration {
+    return Duration.millis(this.core.timeline.now() - this.start)
+  }
+
   private end(state: "released" | "lost"): void {
     this.state = state
     this.timer?.cancel()
@@ -266,7 +308,12 @@ export class Hold implements Held {
       if (now >= this.halfway) {
         this.halfway = Number.POSITIVE_INFINITY
         this.isEndangered = true
-        this.core.signs.endangered(this, this.lastFailure)
+        this.core.logs.endangered(this, this.lastFailure)
+        this.span?.event("late")
+        if (this.core.events.isHeard) {
+          const remaining = Duration.millis(this.deadline - now)
+          this.core.events.publishOf(this.claimant, { _tag: "Late", token: this.token, remaining })
+        }
       }
       if (now >= this.renewAt) {
         if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
@@ -278,6 +325,13 @@ export class Hold implements Held {
     })
   }
 }
+
+/** Of a lock that several may hold, others' holds tell nothing of this one. */
+const sharedLoss = {
+  revoked: ["Forced"],
+  expired: ["Expired", "by the storage's clock; its clock ran ahead by more than `clockMargin`"],
+  gone: ["Vanished", "its record does not have this hold any more"]
+} as const
 
 /** By the storage's word and by the length of the lease, whichever is shorter: a repeated claim tells the end of its first application. */
 export const deadlineOf = (start: number, validFor: number, { lease, margin }: Resolved): number =>

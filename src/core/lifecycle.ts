@@ -8,17 +8,18 @@ import { live, withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import type * as Storage from "../Storage.js"
 import * as timerHeap from "./timers.js"
-import { guarded } from "./answers.js"
+import { guarded } from "./checkedAnswers.js"
 import { Signal } from "./signal.js"
 import * as clocks from "../common/clocks.js"
 import * as direct from "../common/direct.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
+import { Events } from "./events.js"
 import { listen } from "./hints.js"
 import { inspect, Inspector } from "./inspect.js"
 import { LockQueues } from "./lockQueues.js"
 import { renewDue } from "./refresher.js"
-import * as signs from "./signs.js"
+import { Logs } from "./logs.js"
 import * as timelines from "./timeline.js"
 
 /** How long bodies may take to end when the layer closes under them, and how long their releases may take then. */
@@ -44,11 +45,19 @@ const work = (core: Core): Effect.Effect<never> =>
  * In a fiber of its own, since a finalizer cannot be interrupted, and one that only asks to be would be at once. Bounded by the time in the context and by real time: a
  * program under a test clock that nobody moves any more must end too.
  */
-const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
+export const bounded = (self: Effect.Effect<void>, limit: Duration.Duration): Effect.Effect<void> =>
   Effect.flatMap(
     Effect.forkDetach(Effect.interruptible(Effect.raceAll([self, Effect.sleep(limit), live.sleep(limit)]))),
     (fiber) => Effect.asVoid(Fiber.await(fiber))
   )
+
+/** For so long, or until that is done, which is looked at whenever something has ended. */
+const until = (core: Core, limit: Duration.Duration, isDone: () => boolean): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (isDone()) return Effect.void
+    const look = { while: () => !isDone(), body: () => core.quiet.wait, step: () => {} }
+    return bounded(Effect.whileLoop(look), limit)
+  })
 
 const close = (core: Core): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -59,57 +68,58 @@ const close = (core: Core): Effect.Effect<void> =>
     yield* core.calls.abort("renew")
     const holds = Array.from(core.holds)
     for (const hold of holds) hold.lose("Closed")
-    if (holds.length > 0) {
-      yield* bounded(
-        Effect.forEach(holds, (hold) => hold.givenBack.wait, { discard: true }),
-        grace
-      )
-      for (const hold of holds) hold.giveBack()
-    }
-    const isQuiet = () => core.calls.isIdle() && core.acquiring === 0 && core.tasks.length === 0
-    if (!isQuiet())
-      yield* bounded(
-        Effect.whileLoop({
-          while: () => !isQuiet(),
-          body: () => {
-            startTasks(core)
-            return isQuiet() ? Effect.void : core.quiet.wait
-          },
-          step: () => {}
-        }),
-        drain
-      )
-    core.signs.flush()
+    yield* until(core, grace, () => !holds.some((hold) => hold.owesRelease))
+    for (const hold of holds) hold.giveBack()
+    yield* until(core, drain, () => {
+      startTasks(core)
+      return core.calls.isIdle() && core.acquiring === 0 && core.tasks.length === 0
+    })
+    core.logs.flush()
+    core.events.close()
+    for (const last of core.lastWords) yield* last
     yield* core.calls.close
   })
 
 export const open = (
   storage: Storage.Service,
-  namespace: string | undefined
+  namespace: string | undefined,
+  kind: string
 ): Effect.Effect<Core, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* clocks.forStorage(storage.guarantees)
     const timeline = timelines.make(clock)
     const timers = timerHeap.make(timeline)
     const quiet = new Signal()
+    const run = yield* fibers.run
+    const events = new Events(
+      clock,
+      timeline,
+      (defect) =>
+        void run.fork(
+          Effect.logError("effect-storage-lock: a listener to events, or a tracer, failed; no lock is harmed", defect)
+        )
+    )
     const core: Core = {
       storage: guarded(storage),
       direct: direct.of(storage),
       namespace,
+      kind,
       clock,
       timeline,
       timers,
       calls: storageCalls.make(
         storage.guarantees.name,
         yield* Effect.context<never>(),
-        yield* fibers.run,
+        run,
         clock,
         timeline,
         timers,
+        events,
         () => quiet.notify()
       ),
-      queues: new LockQueues(),
-      signs: yield* signs.make(clock, timers, timeline),
+      queues: new LockQueues(kind),
+      logs: new Logs(run, clock, timers, timeline),
+      events,
       holds: new Set(),
       due: new Set(),
       tasks: [],
@@ -117,8 +127,10 @@ export const open = (
       listen: new Signal(),
       acquiring: 0,
       quiet,
+      ending: false,
       closed: false,
-      closing: yield* Deferred.make<void>()
+      closing: yield* Deferred.make<void>(),
+      lastWords: new Set()
     }
     inspect(core, yield* Inspector)
     const loops = yield* Effect.forEach([timers.run, work(core)], (loop: Effect.Effect<void>) =>

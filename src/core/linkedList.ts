@@ -13,6 +13,12 @@ export class LinkedList<A extends Links> {
     return item.before !== undefined || this.first === item
   }
 
+  toArray(): ReadonlyArray<A> {
+    const all: Array<A> = []
+    for (let item = this.first; item !== undefined; item = item.after) all.push(item)
+    return all
+  }
+
   add(item: A): void {
     if (this.has(item)) return
     item.before = this.last

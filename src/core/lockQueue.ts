@@ -7,7 +7,7 @@ import type { StorageError } from "../LockError.js"
 import type { Place } from "./claimant.js"
 import { LinkedList } from "./linkedList.js"
 import type { LockRecord } from "../LockRecord.js"
-import { Answers } from "./silence.js"
+import { StorageHealth } from "./storageHealth.js"
 import { Turns } from "./turns.js"
 
 export class Waiter {
@@ -16,6 +16,8 @@ export class Waiter {
   hinted = false
   before: this | undefined
   after: this | undefined
+  /** Its place in the queue. */
+  place = 0
   /** `shared`: others may have this owner id, too. One that was made for this waiter nobody else has. */
   constructor(
     readonly ownerId: string,
@@ -24,13 +26,13 @@ export class Waiter {
 }
 
 export class LockQueue {
-  private readonly waiters = new LinkedList<Waiter>()
+  protected readonly waiters = new LinkedList<Waiter>()
   /** Those that may have to skip the others, by owner. */
-  private readonly byOwner = new Map<string, Set<Waiter>>()
+  protected readonly byOwner = new Map<string, Set<Waiter>>()
   /** Owners that hold the lock in this process, and how often. */
-  private readonly holders = new Map<string, number>()
+  protected readonly holders = new Map<string, number>()
   /** The holder that the storage last named to a waiter. */
-  private named: LockRecord | undefined
+  protected named: LockRecord | undefined
   /** The lock was last freed here, and others have not been let in since; and since when, and how often, it has gone from hand to hand here. */
   private freedHere = false
   private streakSince = 0
@@ -43,7 +45,12 @@ export class LockQueue {
   /** Where the hold of this process was acquired. */
   private heldAt: Place | undefined
   /** Whether the storage answers those of this process who ask it for this lock. */
-  private readonly answers = new Answers()
+  protected readonly health = new StorageHealth()
+
+  /** How many wait. */
+  get length(): number {
+    return this.waiters.size
+  }
 
   get isEmpty(): boolean {
     return this.waiters.size === 0 && this.holders.size === 0
@@ -99,17 +106,17 @@ export class LockQueue {
 
   /** Somebody here asks the storage. */
   asks(now: number): void {
-    this.answers.asked(now)
+    this.health.asked(now)
   }
 
   /** It has answered, or failed. */
   heard(now: number, failure: StorageError | undefined): void {
-    this.answers.heard(now, failure)
+    this.health.heard(now, failure)
   }
 
   /** Why nobody who waits here since `began` can be told that somebody has the lock: how the storage has failed, or for how long it has been silent. */
   outage(began: number, now: number): StorageError | number | undefined {
-    return this.answers.outage(began, now, this.named !== undefined)
+    return this.health.outage(began, now, this.named !== undefined)
   }
 
   isHolder(ownerId: string): boolean {
@@ -125,7 +132,7 @@ export class LockQueue {
   }
 
   /** The storage said who holds it. */
-  held(holder: LockRecord | undefined): void {
+  held(holder: LockRecord | undefined, _waiter?: Waiter): void {
     this.named = holder
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
@@ -185,12 +192,12 @@ export class LockQueue {
     return this.waiters.first === waiter
   }
 
-  private notifyOwner(ownerId: string): void {
+  protected notifyOwner(ownerId: string): void {
     this.byOwner.get(ownerId)?.forEach((waiter) => waiter.signal.notify())
   }
 }
 
-const tell = (waiter: Waiter): void => {
+export const tell = (waiter: Waiter): void => {
   waiter.hinted = true
   waiter.signal.notify()
 }

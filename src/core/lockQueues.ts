@@ -1,5 +1,7 @@
 /** The queues of a layer, one for each lock. */
+import { exclusive } from "../LockRecord.js"
 import { LockQueue } from "./lockQueue.js"
+import { SharedQueue } from "./sharedQueue.js"
 
 /** How many queues are remembered that nobody needs. */
 const mostIdle = 1000
@@ -10,13 +12,23 @@ export class LockQueues {
   /** Those that were kept when nobody needed them, the longest first. */
   private readonly idle = new Set<string>()
 
+  constructor(private readonly kind = exclusive) {}
+
   get size(): number {
     return this.queues.size
   }
 
+  /** How many wait in the longest. */
+  longest(): number {
+    let longest = 0
+    for (const queue of this.queues.values()) longest = Math.max(longest, queue.length)
+    return longest
+  }
+
   of(key: string): LockQueue {
     let queue = this.queues.get(key)
-    if (queue === undefined) this.queues.set(key, (queue = new LockQueue()))
+    if (queue === undefined)
+      this.queues.set(key, (queue = this.kind === exclusive ? new LockQueue() : new SharedQueue(this.kind)))
     return queue
   }
 
@@ -40,6 +52,12 @@ export class LockQueues {
     if (key === "all") {
       for (const queue of this.queues.values()) queue.hint()
     }
+  }
+
+  /** Whether nobody here has or wants it, and no other process was met lately that does; or this owner has it already. */
+  seemsFree(key: string, ownerId: string, now: number): boolean {
+    const queue = this.queues.get(key)
+    return queue === undefined || queue.isHolder(ownerId) || (queue.isEmpty && !queue.remembers(now))
   }
 
   isHolder(key: string, ownerId: string): boolean {

@@ -10,15 +10,28 @@ import * as fibers from "#effect/fibers"
 import type * as Scope from "#effect/Scope"
 import { InvalidOptions } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
-import type { Enclosing, Held, Place } from "./claimant.js"
+import type { Enclosing, Held, Place, Share } from "./claimant.js"
 import { type Core, addTask } from "./core.js"
 
-const EnclosingHolds: Context.Reference<{ readonly innermost: Enclosing | undefined }> = Context.Reference(
+/** The holds in whose bodies a fiber runs. */
+export interface Enclosings {
+  readonly innermost: Enclosing | undefined
+}
+
+const EnclosingHolds: Context.Reference<Enclosings> = Context.Reference(
   "effect-storage-lock/StorageLock/EnclosingHolds",
   {
-    defaultValue: (): { readonly innermost: Enclosing | undefined } => ({ innermost: undefined })
+    defaultValue: (): Enclosings => ({ innermost: undefined })
   }
 )
+
+/** For a body that goes on outside of fibers: what another fiber is given that goes on with its work. */
+export const enclosings: Effect.Effect<Enclosings> = Effect.withFiber((fiber) =>
+  Effect.succeed(fibers.get(fiber, EnclosingHolds))
+)
+
+export const withEnclosings = <A, E, R>(self: Effect.Effect<A, E, R>, outer: Enclosings): Effect.Effect<A, E, R> =>
+  Effect.updateContext(self, (context: Context.Context<R>) => Context.add(context, EnclosingHolds, outer))
 
 export const placeOf = (fiber: Fiber.Fiber<any, any>, scope: Scope.Scope | undefined): Place => ({
   fiber: fibers.id(fiber),
@@ -29,24 +42,34 @@ export const placeOf = (fiber: Fiber.Fiber<any, any>, scope: Scope.Scope | undef
 
 /** The body of a hold, in the fiber that it is run in. */
 export const inside = <A, E, R>(hold: Held, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  insideAll([hold], body)
+
+/** The body of several, which were acquired as one. */
+export const insideAll = <A, E, R>(
+  holds: ReadonlyArray<Held>,
+  body: () => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
-    const { enclosing: outer, fiber: caller } = hold.claimant.place!
-    const innermost: Enclosing = { hold, fiber: fibers.id(fiber), outer, isDirect: outer?.fiber === caller }
-    return Effect.updateContext(Effect.suspend(body), (context: Context.Context<R>) =>
-      Context.add(context, EnclosingHolds, { innermost })
-    )
+    const { enclosing, fiber: caller } = holds[0]!.claimant.place!
+    let innermost = enclosing
+    for (const [index, hold] of holds.entries()) {
+      const isDirect = index > 0 || enclosing?.fiber === caller
+      innermost = { hold, fiber: fibers.id(fiber), outer: innermost, isDirect }
+    }
+    return withEnclosings(Effect.suspend(body), { innermost })
   })
 
 const described = ({ fiber, span }: Place): string =>
   span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
 
 /** An acquire without an owner id that nothing could ever satisfy: this very fiber, or one that waits for it, must first end the body that has the lock. */
-export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOptions | undefined => {
+export const selfDeadlock = (core: Core, key: string, place: Place, share?: Share): InvalidOptions | undefined => {
   let enclosing = place.enclosing?.fiber === place.fiber ? place.enclosing : undefined
   for (; enclosing !== undefined; enclosing = enclosing.isDirect ? enclosing.outer : undefined) {
     const { hold } = enclosing
     const { claimant } = hold
     if (claimant.key !== key || hold.state !== "held" || hold.storage !== core.storage) continue
+    if (mayGoBeside(share, claimant.share)) continue
     return new InvalidOptions({
       field: "ownerId",
       kind: "not given",
@@ -57,6 +80,10 @@ export const selfDeadlock = (core: Core, key: string, place: Place): InvalidOpti
   }
   return undefined
 }
+
+/** Whether it is not certain that one keeps the other out: of a semaphore there may be more, and two may read. */
+const mayGoBeside = (one: Share | undefined, other: Share | undefined): boolean =>
+  one?.permits !== undefined || (one?.mode !== undefined && one.mode !== "write" && other?.mode !== "write")
 
 /** Whether who waits at `place` may be what the hold that was acquired at `held` waits for. */
 export const isOwn = (place: Place, held: Place): boolean => {

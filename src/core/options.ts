@@ -3,7 +3,7 @@ import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import { type Guarantees, shortestMemory } from "../Storage.js"
-import type { AcquireOptions, ForceReleaseOptions, Options } from "./api.js"
+import type { AcquireOptions, ExtendOptions, ForceReleaseOptions, Options } from "./api.js"
 import { invalidLabel, invalidNamespace } from "../common/ids.js"
 import { jitter } from "../common/jitter.js"
 import { invalidNames } from "./optionNames.js"
@@ -42,6 +42,11 @@ export const defaultRetry: Schedule.Schedule<unknown> = Schedule.min([
 )
 
 const format = (millis: number): string => Duration.format(Duration.millis(millis))
+
+const longestHold = ({ holdAtMost }: Pick<Options, "holdAtMost">): number | InvalidOptions =>
+  holdAtMost === undefined || holdAtMost === "infinity"
+    ? Number.POSITIVE_INFINITY
+    : duration("holdAtMost", holdAtMost, 'a duration above zero, or "infinity" for no bound', (millis) => millis > 0)
 
 /** Options of a layer, which may come from a program without types. */
 export const ofLayer = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions =>
@@ -101,15 +106,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
         )
   if (typeof acquireTimeout !== "number") return acquireTimeout
 
-  const holdAtMost =
-    options.holdAtMost === undefined || options.holdAtMost === "infinity"
-      ? Number.POSITIVE_INFINITY
-      : duration(
-          "holdAtMost",
-          options.holdAtMost,
-          'a duration above zero, or "infinity" for no bound',
-          (millis) => millis > 0
-        )
+  const holdAtMost = longestHold(options)
   if (typeof holdAtMost !== "number") return holdAtMost
 
   const { lostAtEnd = "fail" } = options
@@ -153,6 +150,11 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
 export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
   invalidNames(own, "acquire") ?? resolve({ ...layer, ...own }, guarantees)
+
+/** Options of `extend`: in milliseconds, if it is given. */
+export const ofExtend = (options: ExtendOptions): number | undefined | InvalidOptions =>
+  unknownName<ExtendOptions>(options, { holdAtMost: true }) ??
+  (options.holdAtMost === undefined ? undefined : longestHold(options))
 
 /** Options of `forceRelease`, without which nothing is taken away. */
 export const ofRelease = (options: ForceReleaseOptions): ForceReleaseOptions | InvalidOptions => {

@@ -9,6 +9,7 @@ import type * as Scope from "#effect/Scope"
 import { withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import { isReal } from "../common/clocks.js"
+import type { StorageError } from "../LockError.js"
 import { callLimit, type Core, longestCall } from "./core.js"
 import { Ids, purgeKey } from "../common/ids.js"
 import type { Resolved } from "./options.js"
@@ -35,51 +36,68 @@ const pause = (clock: Clock.Clock, millis: number): Effect.Effect<void> =>
         return Effect.sync(() => clearTimeout(timer))
       })
 
+/** What one process of all that share a storage does now and then. */
+export interface Chore {
+  /** Of the lock by which they agree who. */
+  readonly lockId: string
+  readonly ownerLabel: string
+  readonly work: Effect.Effect<unknown, StorageError>
+  /** What is said where it fails. */
+  readonly warning: (error: StorageError) => string
+}
+
 /**
- * Whoever gets the lock of purges does it, and leaves the lock to its lease: until that ends, nobody else has to.
+ * Whoever gets the lock of the chore does it, and leaves the lock to its lease: until that ends, nobody else has to.
  * Says whether it was done.
  */
-export const sweep = (core: Core, { ownerLabel, purgeAfter }: Resolved, lease: number) =>
+const once = (core: Core, { lockId, ownerLabel, work }: Chore, lease: number) =>
   Effect.gen(function* () {
     const newId = yield* Ids
     const [holdId, ownerId] = [yield* newId, yield* newId]
     const claimed = yield* core.calls.ask(
       "claim",
-      core.storage.claim({ lockId: purgeKey, ownerId, holdId, lease: Math.round(lease * 1000), ownerLabel }),
+      core.storage.claim({ lockId, ownerId, holdId, lease: Math.round(lease * 1000), ownerLabel }),
       callLimit(lease)
     )
     if (claimed._tag !== "Claimed") return false
-    yield* core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit).pipe(
+    yield* work.pipe(
       // Another may fare better.
       Effect.onError(() =>
-        Effect.catch(
-          core.calls.ask("release", core.storage.release({ lockId: purgeKey, holdId }), callLimit(lease)),
-          (error) =>
-            Effect.logDebug(
-              `effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`
-            )
+        Effect.catch(core.calls.ask("release", core.storage.release({ lockId, holdId }), callLimit(lease)), (error) =>
+          Effect.logDebug(
+            `effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`
+          )
         )
       )
     )
     return true
   })
 
-const loop = (core: Core, options: Resolved): Effect.Effect<never> =>
+const choreOf = (core: Core, { ownerLabel, purgeAfter }: Resolved): Chore => ({
+  lockId: purgeKey,
+  ownerLabel,
+  work: core.calls.ask("purge", core.storage.purge(Duration.millis(purgeAfter)), purgeLimit),
+  warning: ({ message }) =>
+    `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
+})
+
+export const sweep = (core: Core, options: Resolved, lease: number) => once(core, choreOf(core, options), lease)
+
+/** Again and again, for what is to go after so many milliseconds. */
+export const loop = (core: Core, chore: Chore, after: number): Effect.Effect<never> =>
   Effect.gen(function* () {
-    const interval = intervalOf(options.purgeAfter)
+    const interval = intervalOf(after)
     let warned = false
     // At some time within the first interval: where processes live for less, each purges now and then.
     let delay = yield* Random.nextBetween(shortestDelay, interval)
     for (;;) {
       yield* pause(core.clock, delay)
       delay = interval * (yield* Random.nextBetween(1, 1.5))
-      const result = yield* Effect.result(sweep(core, options, interval))
+      const result = yield* Effect.result(once(core, chore, interval))
       if (result._tag === "Success") warned = false
       else if (!warned && !core.closed) {
         warned = true
-        yield* Effect.logWarning(
-          `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${result.failure.message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
-        )
+        yield* Effect.logWarning(chore.warning(result.failure))
       }
     }
   })
@@ -98,7 +116,7 @@ export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Eff
     }
     return Effect.acquireRelease(
       Effect.forkDetach(
-        Effect.interruptible(loop(core, options)).pipe(
+        Effect.interruptible(loop(core, choreOf(core, options), options.purgeAfter)).pipe(
           Effect.catchDefect((defect) =>
             Effect.logError("effect-storage-lock: the records of free locks are not purged any more", defect)
           )

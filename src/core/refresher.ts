@@ -1,7 +1,7 @@
 /** Renews all holds of a layer, as many in one statement as there are. */
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
-import { isRenewAnswer, odd } from "./answers.js"
+import { isRenewAnswer, odd } from "./checkedAnswers.js"
 import type { Held } from "./claimant.js"
 import { type Core, longestCall } from "./core.js"
 
@@ -33,8 +33,14 @@ export const renew = (core: Core, holds: ReadonlyArray<Held>, after?: (answer: R
     const { holdId, key, lease } = hold.claimant
     return { lockId: key, holdId, lease: Math.round(lease * 1000) }
   })
+  const tell = (failing: ReadonlyArray<Held>, error: StorageError) => {
+    core.logs.renewalFailed(failing, error)
+    if (core.events.isHeard)
+      for (const { claimant, token } of failing)
+        core.events.publishOf(claimant, { _tag: "RenewalFailed", token, error })
+  }
   const failed = (error: StorageError) => {
-    core.signs.renewalFailed(
+    tell(
       holds.filter(({ state }) => state === "held"),
       error
     )
@@ -61,7 +67,7 @@ export const renew = (core: Core, holds: ReadonlyArray<Held>, after?: (answer: R
         } else hold.renewed(start, outcome)
         after?.(outcome)
       })
-      for (const { error, holds } of failures.values()) core.signs.renewalFailed(holds, error)
+      for (const { error, holds } of failures.values()) tell(holds, error)
     },
     overdue: (error) => {
       late = true

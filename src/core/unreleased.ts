@@ -1,7 +1,7 @@
 import type { StorageError } from "../LockError.js"
 import type { Claimant } from "./claimant.js"
 import { callLimit, type Core } from "./core.js"
-import type { Subject } from "./signs.js"
+import type { Subject } from "./logs.js"
 
 /** One release that fails: told once if it is for good, or for long, and once more if it succeeds after all. Nothing is told of what keeps nobody out. */
 export class Unreleased {
@@ -26,7 +26,7 @@ export class Unreleased {
   answered(): void {
     this.isAnswered = true
     if (this.told === undefined) return
-    this.core.signs.released(this.told)
+    this.core.logs.released(this.told)
     this.told = undefined
   }
 
@@ -48,7 +48,7 @@ export class Unreleased {
           : claimant.unsure
     const left = Math.max(claimant.until, since + claimant.lease) - now
     if (left <= 0) return
-    this.told = { claimant, leaseEnd: core.signs.wallClock() + left }
-    core.signs.unreleased(this.told, this.failure)
+    this.told = { claimant, leaseEnd: core.logs.wallClock() + left }
+    core.logs.unreleased(this.told, this.failure)
   }
 }

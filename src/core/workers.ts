@@ -48,7 +48,7 @@ class Worker {
  * After so many calls the event loop gets a turn: fibers that hand a lock from one to the other over a storage that answers at once (memory, a file) would else leave none to timers and sockets,
  * and renewals need them.
  */
-const callsInARow = 256
+export const callsInARow = 256
 
 /** More than these end after their call. */
 const mostIdle = 64

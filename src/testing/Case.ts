@@ -66,6 +66,17 @@ export interface Target {
    * design, so cases with several connections run on one.
    */
   readonly builds?: "shared" | "own" | undefined
+  /**
+   * Whether its releases are told to who waits in other processes. If so, wake-ups that never come are a failure; if not given, the case is skipped, and says so, where none
+   * comes.
+   */
+  readonly wakesUp?: boolean | undefined
+  /**
+   * The kind of its locks, as `LockRecord.kind` has it. Default: `exclusive`. What only exclusive locks promise is skipped for others, and the claims are those that nobody else goes beside.
+   *
+   * @since 0.5.0
+   */
+  readonly kind?: string | undefined
   /** Repeats the random sequences of a failed run. Default: a new seed each time. A failure names it. */
   readonly seed?: number | undefined
   /** How many random sequences are run. Default: 25. */
@@ -99,6 +110,9 @@ export interface Env {
   /** Whether builds see each other. */
   readonly shared: boolean
   readonly expectShared: boolean
+  /** Whether wake-ups must come. */
+  readonly expectWakeUps: boolean
+  readonly kind: string
   readonly hooks: Hooks
   /** The smaller port over the same data, closed with the scope; absent where the target has none. */
   readonly versioned: Effect.Effect<VersionedStore.Service, unknown, Scope.Scope> | undefined

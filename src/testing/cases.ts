@@ -1,7 +1,7 @@
 /**
  * All cases of the kit.
  */
-import * as answers from "./answers.js"
+import * as answers from "./answerShapes.js"
 import type { Case } from "./Case.js"
 import * as claims from "./claims.js"
 import * as connections from "./connections.js"

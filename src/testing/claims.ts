@@ -28,11 +28,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           "token and version are positive integers below 2^53",
           record
         )
-        yield* Case.that(
-          record.kind === "exclusive" && record.format >= 1,
-          "the record says its kind and format",
-          record
-        )
+        yield* Case.that(record.kind === env.kind && record.format >= 1, "the record says its kind and format", record)
         yield* Case.that(
           validFor >= env.long && validFor <= env.long + env.guarantees.leaseGranularity,
           `a new hold is valid for its whole lease, ${env.long} µs, and no longer`,
@@ -110,7 +106,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         )
         yield* Case.that(held.holder.lockId === lockId, "Held is about this lock", held)
         yield* Case.that(
-          held.retryAfter > 0 && held.retryAfter <= env.long + env.guarantees.leaseGranularity + Steps.clockSlack,
+          held.retryAfter > 0 && held.retryAfter <= Steps.longest(env, env.long) + Steps.clockSlack,
           "retryAfter is what is left of the holder's lease",
           held.retryAfter
         )
@@ -142,7 +138,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           { before: record, after: after.record }
         )
         yield* Case.that(
-          after.validFor <= env.long + env.guarantees.leaseGranularity,
+          after.validFor <= Steps.longest(env, env.long),
           "a contended claim does not lengthen the lease",
           after
         )
@@ -308,7 +304,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           [first, again]
         )
         yield* Case.that(
-          again.validFor <= first.validFor - least,
+          again.validFor <= first.validFor - least + (env.guarantees.leaseSlack ?? 0),
           `validFor of a repeat is what is left of the first lease: at least ${least} µs less`,
           { first: first.validFor, again: again.validFor }
         )

@@ -289,7 +289,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             break
           }
         }
-        if (heard.length === 0) return yield* Case.skip("it sends no wake-ups: waiters poll")
+        if (heard.length === 0 && !env.expectWakeUps) return yield* Case.skip("it sends no wake-ups: waiters poll")
         yield* Case.fail("the wake-up of a release names its lock", heard.slice(0, 10))
       })
   }

@@ -7,6 +7,7 @@ import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import type * as Scope from "#effect/Scope"
+import { exclusive } from "../LockRecord.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
 import type { Env, Target } from "./Case.js"
@@ -86,6 +87,8 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
       shared,
       expectShared:
         target.builds === undefined ? !guarantees.name.startsWith("MemoryStorage") : target.builds === "shared",
+      expectWakeUps: target.wakesUp ?? false,
+      kind: target.kind ?? exclusive,
       hooks,
       versioned:
         target.versioned === undefined

@@ -119,7 +119,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           still.record.version === next.record.version &&
             still.record.token === next.record.token &&
             still.record.ownerId === "bob" &&
-            still.validFor <= env.long + env.guarantees.leaseGranularity,
+            still.validFor <= Steps.longest(env, env.long),
           "the successor's record is untouched",
           { before: next.record, after: still }
         )
@@ -214,7 +214,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           if (outcome._tag !== "Renewed") continue
           yield* Case.that(
             outcome.validFor > lease - Steps.clockSlack - env.long / 2 &&
-              outcome.validFor <= 3 * env.long + env.guarantees.leaseGranularity,
+              outcome.validFor <= Steps.longest(env, 3 * env.long),
             "a renewal tells how long the hold is valid",
             outcome
           )

@@ -3,6 +3,7 @@
  */
 import * as Effect from "#effect/Effect"
 import * as clocks from "#effect/clocks"
+import { exclusive } from "../LockRecord.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 
@@ -60,6 +61,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "leases-only-grow",
     run: (env) =>
       Effect.gen(function* () {
+        if (env.kind !== exclusive) return yield* Case.skip("each of its holds has a lease of its own")
         const lockId = env.lockId()
         const outer = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada", lease: env.long })
         const inner = yield* Steps.take(env, env.storage, { lockId, ownerId: "ada", lease: env.short })
@@ -107,7 +109,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           "a live hold is renewed"
         )
         yield* Case.that(
-          longer.validFor >= 2 * env.long && longer.validFor <= 2 * env.long + env.guarantees.leaseGranularity,
+          longer.validFor >= 2 * env.long && longer.validFor <= Steps.longest(env, 2 * env.long),
           "a longer renewal makes the hold valid for its whole lease",
           longer
         )
@@ -154,7 +156,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             }
             const { retryAfter } = yield* Case.held(outcome, "a live lock is held")
             yield* Case.that(
-              retryAfter <= env.short + env.guarantees.leaseGranularity,
+              retryAfter <= Steps.longest(env, env.short),
               `not more than the lease of ${env.short} µs is left of it`,
               retryAfter
             )
@@ -222,7 +224,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             `a hold is renewed ${most} µs after its last renewal, with a lease of ${lease} µs`
           )
           yield* Case.that(
-            validFor >= lease && validFor <= lease + env.guarantees.leaseGranularity,
+            validFor >= lease && validFor <= Steps.longest(env, lease),
             "a renewal makes the hold valid for its whole lease",
             validFor
           )
@@ -260,7 +262,8 @@ export const cases: ReadonlyArray<Case.Case> = [
           ["retryAfter of Held", held.retryAfter]
         ] as const) {
           yield* Case.that(
-            left <= taken.validFor - (env.guarantees.clock === "storage" ? least : 0) &&
+            left <=
+              taken.validFor - (env.guarantees.clock === "observed" ? 0 : least) + (env.guarantees.leaseSlack ?? 0) &&
               left >= taken.validFor - most - 50_000,
             `${what} is what is left of the lease: ${taken.validFor} µs less ${least} to ${most}`,
             left
@@ -309,11 +312,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             `what ${off} took is held for the others`
           )
           const left = yield* Steps.record(env.storage, mine, `what ${off} took is held`)
-          yield* Case.that(
-            left.validFor <= env.long + env.guarantees.leaseGranularity,
-            `${off} stores no time of its own`,
-            left
-          )
+          yield* Case.that(left.validFor <= Steps.longest(env, env.long), `${off} stores no time of its own`, left)
           // An observed storage estimates times for people by the reader's wall clock; nothing is decided by them.
           yield* Case.that(
             env.guarantees.clock === "observed" ||

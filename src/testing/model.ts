@@ -71,8 +71,7 @@ const compare = (
     const { most } = yield* run.env.since(lock.mark)
     const left = model.leaseExpireTime - now
     yield* Case.that(
-      validFor <= left + run.env.guarantees.leaseGranularity + Steps.clockSlack &&
-        validFor >= left - most - Steps.clockSlack,
+      validFor <= Steps.longest(run.env, left) + Steps.clockSlack && validFor >= left - most - Steps.clockSlack,
       `what is left of the lease is ${left} µs, less at most ${most}`,
       { validFor, record }
     )
@@ -281,6 +280,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     rule: "specification",
     run: (env) =>
       Effect.gen(function* () {
+        if (env.kind !== LockRecord.exclusive) return yield* Case.skip("it is the specification of exclusive locks")
         // Where leases are observed, one connection does not know what another has seen.
         const other = env.guarantees.clock === "observed" ? env.storage : yield* env.connect
         for (let i = 0; i < env.sequences; i++) {

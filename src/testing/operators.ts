@@ -44,7 +44,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* Case.that(
           renewal._tag === "NotHeld" &&
             renewal.current?.token === taken.token &&
-            renewal.current.holds[0] === revokedHold,
+            (renewal.because === "revoked" || renewal.current.holds[0] === revokedHold),
           "NotHeld tells the record of a revoked lock: its holder learns by it that an operator took it away",
           renewal
         )
@@ -56,7 +56,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           "a revoked lock blocks until its lease ends, though its holder released it"
         )
         yield* Case.that(
-          still.validFor <= env.long + env.guarantees.leaseGranularity,
+          still.validFor <= Steps.longest(env, env.long),
           "revocation does not lengthen the lease",
           still
         )
@@ -92,7 +92,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         )
         const held = yield* Case.held(outcome, "a revoked lock blocks until its lease ends")
         yield* Case.that(
-          held.retryAfter <= env.short + env.guarantees.leaseGranularity,
+          held.retryAfter <= Steps.longest(env, env.short),
           "revocation does not lengthen the lease",
           held.retryAfter
         )
@@ -180,7 +180,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             record.version === taken.record.version &&
             record.holds.length === 1 &&
             record.holds[0] === taken.holdId &&
-            record.kind === "exclusive",
+            record.kind === env.kind,
           "get tells the record as the claim told it",
           { claimed: taken.record, got: record }
         )
@@ -236,7 +236,7 @@ export const cases: ReadonlyArray<Case.Case> = [
               snapshot
             )
             yield* Case.that(
-              snapshot!.validFor > 0 && snapshot!.validFor <= env.long + env.guarantees.leaseGranularity,
+              snapshot!.validFor > 0 && snapshot!.validFor <= Steps.longest(env, env.long),
               "list tells what is left of each lease",
               snapshot
             )

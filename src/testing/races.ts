@@ -81,7 +81,7 @@ export const cases: ReadonlyArray<Case.Case> = [
           const former = yield* Steps.take(env, storages[0]!, { lockId, ownerId: "former", lease: env.short })
           // Everybody has looked once: who observes leases must have seen it for all of its lease.
           yield* Effect.forEach(storages, (storage) => storage.get(lockId), { concurrency: "unbounded" })
-          yield* env.pass(env.short + env.guarantees.leaseGranularity + 20_000)
+          yield* env.pass(Steps.longest(env, env.short) + 20_000)
           const results = yield* Effect.forEach(
             storages,
             (storage, i) =>

@@ -74,6 +74,10 @@ export const takeOver = (
     }
   })
 
+/** For how long, in microseconds, a lease may be kept from others: what is told of it, and what the storage states that it does not know. */
+export const longest = (env: Case.Env, lease: number): number =>
+  lease + env.guarantees.leaseGranularity + (env.guarantees.leaseSlack ?? 0)
+
 /** A lease lasts to its end by the clock that keeps it, to the microsecond: nobody else's begins before. Observed times are estimates, for people. */
 export const tookOver = (
   env: Case.Env,
@@ -81,7 +85,9 @@ export const tookOver = (
   next: LockRecord.LockRecord
 ): Effect.Effect<void, Case.ConformanceFailure> =>
   Case.that(
-    env.guarantees.clock !== "storage" || next.lockBeginTime >= before.record.leaseExpireTime,
+    env.guarantees.clock === "observed" ||
+      env.guarantees.clock === "session" ||
+      next.lockBeginTime >= before.record.leaseExpireTime,
     `a lock is not taken over before ${before.record.leaseExpireTime}, the end of the lease in its record`,
     next
   )

@@ -37,6 +37,8 @@ const names: Names<SuiteOptions> = {
   ...versionedNames,
   hooks: true,
   versioned: true,
+  wakesUp: true,
+  kind: true,
   seed: true,
   sequences: true
 }

@@ -8,18 +8,27 @@ import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as Net from "node:net"
+import * as ElasticsearchStorage from "../../src/backends/elasticsearch/ElasticsearchStorage.js"
+import * as CassandraStorage from "../../src/backends/cassandra/CassandraStorage.js"
+import * as ConsulStorage from "../../src/backends/consul/ConsulStorage.js"
+import * as SplunkStorage from "../../src/backends/splunk/SplunkStorage.js"
+import * as DynamoDbStorage from "../../src/backends/dynamodb/DynamoDbStorage.js"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
+import * as ZookeeperStorage from "../../src/backends/zookeeper/ZookeeperStorage.js"
 import * as Storage from "../../src/Storage.js"
+import { http } from "../harness/httpFrames.js"
 import type * as Instance from "../harness/instance.js"
 import * as Mongo from "../harness/mongo.js"
+import { cql } from "../harness/cqlFrames.js"
 import * as Frames from "../harness/mysqlFrames.js"
 import * as Proxy from "../harness/proxy.js"
 import { describeServer, type ServerUnavailable } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
+import * as Splunk from "../harness/splunk.js"
 
 /** The sockets that lead to this port and hold this process up. Node.js documents no way to ask for them. */
 const socketsTo = (port: number): number => {
@@ -76,6 +85,19 @@ await suite("PostgresStorage", Shared.postgres, (url) => PostgresStorage.layer({
 await suite("MysqlStorage", Shared.mysql("mysql8"), (url) => MysqlStorage.layer({ url }), Frames.watch)
 await suite("RedisStorage", Shared.redis, (url) => RedisStorage.layer({ url }))
 await suite("EtcdStorage", Shared.etcd, (url) => EtcdStorage.layer({ url }))
+await suite("ElasticsearchStorage", Shared.opensearch, (url) => ElasticsearchStorage.layer({ url }), http)
+await suite("DynamoDbStorage", Shared.dynamodb, (url) =>
+  DynamoDbStorage.layer({
+    endpoint: Redacted.value(url),
+    region: "local",
+    credentials: { accessKeyId: "any", secretAccessKey: Redacted.make("any") }
+  })
+)
+await suite("CassandraStorage", Shared.cassandra, (url) => CassandraStorage.layer({ url }), cql())
+await suite("ConsulStorage", Shared.consul, (url) => ConsulStorage.layer({ url }), http)
+await suite("ZookeeperStorage", Shared.zookeeper, (url) => ZookeeperStorage.layer({ url }))
+const user = { name: "locks", password: Redacted.make("sesame") }
+await suite("SplunkStorage", Splunk.double(), (url) => SplunkStorage.layer({ url, user }), http)
 await suite("MongoStorage", Shared.mongo, (url) =>
   MongoStorage.layer({
     url: Redacted.make(Mongo.watchedSeldom(Redacted.value(url))),

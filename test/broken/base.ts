@@ -54,7 +54,8 @@ export interface Parts {
   /** Applied to the records after a write: to forget what should be remembered. */
   readonly afterWrite: (records: Records, key: string) => void
   readonly onRead: (records: Records, key: string) => void
-  readonly wake: (lockId: string) => string
+  /** What is told of a release; nothing, if it is told to nobody. */
+  readonly wake: (lockId: string) => string | undefined
   /** What a hint that cannot be sent does to the write that it belongs to. */
   readonly hintFailure: "nothing" | "fails" | "undoes"
   readonly refusedWhenFull: ReadonlyArray<Write>
@@ -154,7 +155,9 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
     lockId: string
   ): Effect.Effect<void, LockError.StorageError> =>
     Effect.suspend(() => {
-      if (!world.hintsFail) return Effect.asVoid(PubSub.publish(freed, parts.wake(lockId)))
+      const told = parts.wake(lockId)
+      if (told === undefined) return Effect.void
+      if (!world.hintsFail) return Effect.asVoid(PubSub.publish(freed, told))
       if (parts.hintFailure === "undoes" && before !== undefined) world.records.set(key, before)
       return parts.hintFailure === "nothing" ? Effect.void : failure("Unknown", "unknown")
     })
@@ -300,6 +303,7 @@ export const target = (
       service(all.sharedByBuilds ? world : { ...world, records: new Map() }, all, freed)
     ),
     versioned: Layer.sync(VersionedStore.VersionedStore, () => versioned(world, all)),
+    wakesUp: true,
     hooks: {
       advance: (span) => Effect.sync(() => void (world.now += Duration.toMillis(span) * 1000)),
       inTransaction: (effect) =>

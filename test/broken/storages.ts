@@ -233,6 +233,7 @@ export const storages: ReadonlyArray<Broken> = [
     rules: ["wake-ups"],
     parts: { wake: (lockId) => `channel:${lockId}` }
   },
+  { name: "wake-ups that it has never come", rules: ["wake-ups"], parts: { wake: () => undefined } },
   {
     name: "claim reads, then writes, and others come between",
     rules: ["race-one-winner", "race-takeover", "race-reentry", "mutual-exclusion"],

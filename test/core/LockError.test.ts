@@ -12,6 +12,7 @@ const invalid = { field: "lockId", kind: "empty", rule: "a string" }
 const errors: ReadonlyArray<LockError.LockError> = [
   new LockError.LockTimeout({ lockId: "foo", ownerId: "me", waitedMillis: 1 }),
   new LockError.LockLost({ lockId: "foo", ownerId: "me", token: 1, reason: "Taken" }),
+  new LockError.NotLocked({ lockId: "foo", ownerId: "me" }),
   new LockError.InvalidLockId(invalid),
   new LockError.InvalidOptions(invalid),
   new LockError.StorageError({
@@ -47,8 +48,10 @@ describe("orDieIfInvalid", () => {
   it.effect("makes defects of a bad id and of bad options, and leaves all else typed", () =>
     Effect.gen(function* () {
       for (const error of errors) {
-        const exit: Exit.Exit<never, LockError.LockTimeout | LockError.LockLost | LockError.StorageError> =
-          yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
+        const exit: Exit.Exit<
+          never,
+          Exclude<LockError.LockError, LockError.InvalidLockId | LockError.InvalidOptions>
+        > = yield* Effect.exit(LockError.orDieIfInvalid(Effect.fail(error)))
         assert(Exit.isFailure(exit))
         assert.strictEqual(Cause.squash(exit.cause), error)
         const isInvalid = error._tag === "InvalidLockId" || error._tag === "InvalidOptions"

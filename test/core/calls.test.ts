@@ -9,6 +9,7 @@ import * as fibers from "#effect/fibers"
 import * as settling from "#harness/settling"
 import type { Timers } from "../../src/core/timers.js"
 import { type Answer, make } from "../../src/core/calls.js"
+import { Events } from "../../src/core/events.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import type { StorageError } from "../../src/LockError.js"
 import * as Faulty from "../support/faulty.js"
@@ -36,6 +37,7 @@ const setup = Effect.gen(function* () {
     yield* Effect.clockWith(Effect.succeed),
     { now: () => 5_000 } as Timeline,
     timers,
+    new Events(yield* Effect.clockWith(Effect.succeed), { now: () => 5_000 } as Timeline, () => {}),
     () => void state.quiet++
   )
   yield* Effect.addFinalizer(() => calls.close)

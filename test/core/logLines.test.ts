@@ -1,15 +1,16 @@
 /** The lines that are logged, word by word, with hands on the clock: what goes in one line, how much is named, and how often. */
 import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
+import * as fibers from "#effect/fibers"
 import type { Timers } from "../../src/core/timers.js"
 import type { Claimant } from "../../src/core/claimant.js"
-import { make, type Signs, type Subject } from "../../src/core/signs.js"
+import { Logs, type Subject } from "../../src/core/logs.js"
 import type { Timeline } from "../../src/core/timeline.js"
 import * as Faulty from "../support/faulty.js"
 import { heard, type Line } from "../support/logged.js"
 
 interface Setup {
-  readonly signs: Signs
+  readonly logs: Logs
   readonly lines: ReadonlyArray<Line>
   /** What is to be said at this moment has been said. */
   readonly said: Effect.Effect<ReadonlyArray<string>>
@@ -29,7 +30,8 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
           waitingTimers.push({ due, ring })
         }
       } as unknown as Timers
-      const signs = yield* make(yield* Effect.clockWith(Effect.succeed), timers, { now: () => now } as Timeline)
+      const clock = yield* Effect.clockWith(Effect.succeed)
+      const logs = new Logs(yield* fibers.run, clock, timers, { now: () => now } as Timeline)
       const until = (end: number) => {
         now = end
         for (const timer of waitingTimers.splice(0)) {
@@ -44,7 +46,7 @@ const over = (body: (setup: Setup) => Effect.Effect<void, unknown>) =>
         ),
         Effect.sync(() => lines.splice(0).map(({ level, message }) => `${level} ${message}`))
       )
-      yield* body({ signs, lines, said, until, dues })
+      yield* body({ logs, lines, said, until, dues })
     })
   )
 
@@ -60,9 +62,9 @@ const danger =
 
 describe("a line", () => {
   it.effect("says of a lock whose it is, until when, and why", () =>
-    over(({ lines, said, signs, until }) =>
+    over(({ lines, said, logs, until }) =>
       Effect.gen(function* () {
-        signs.endangered(subject("a", { token: 7 }), Faulty.failure("Timeout", "no"))
+        logs.endangered(subject("a", { token: 7 }), Faulty.failure("Timeout", "no"))
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
         assert.deepStrictEqual(lines[0]!.annotations, {
@@ -76,7 +78,7 @@ describe("a line", () => {
         assert.deepStrictEqual(yield* said, [
           `Warning ${prefix}${danger}: "a" of owner "me" (token 7, lease until 1970-01-01T00:00:01.000Z). Timeout: a Timeout made by the test`
         ])
-        signs.unreleased(subject("b", { ownerLabel: "the test" }), undefined)
+        logs.unreleased(subject("b", { ownerLabel: "the test" }), undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
         assert.deepStrictEqual(lines[0]!.annotations, {
@@ -90,10 +92,10 @@ describe("a line", () => {
           `Warning ${prefix}not given back, and may keep others out until the lease ends: "b" of the test (lease until 1970-01-01T00:00:01.000Z). The storage has not answered`
         ])
         until(5_000)
-        signs.endangered(subject("c"), undefined)
+        logs.endangered(subject("c"), undefined)
         assert.match((yield* said)[0]!, /\. The storage has not answered yet$/)
-        signs.recovered(subject("a"))
-        signs.released(subject("b"))
+        logs.recovered(subject("a"))
+        logs.released(subject("b"))
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
         assert.deepStrictEqual(
@@ -108,10 +110,10 @@ describe("a line", () => {
   )
 
   it.effect("of a loss says why, as a sentence; of one with its layer no more than that", () =>
-    over(({ lines, said, signs }) =>
+    over(({ lines, said, logs }) =>
       Effect.gen(function* () {
-        signs.lost(subject("a"), "Vanished", "it has no record")
-        signs.lost(subject("a"), "Closed", undefined)
+        logs.lost(subject("a"), "Vanished", "it has no record")
+        logs.lost(subject("a"), "Closed", undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
         assert.deepStrictEqual(
@@ -126,9 +128,9 @@ describe("a line", () => {
   )
 
   it.effect("names five locks, and counts the others; the first lease to end is told", () =>
-    over(({ lines, said, signs }) =>
+    over(({ lines, said, logs }) =>
       Effect.gen(function* () {
-        for (let i = 1; i <= 7; i++) signs.endangered(subject(`${i}`, { token: i, leaseEnd: 10_000 - i }), undefined)
+        for (let i = 1; i <= 7; i++) logs.endangered(subject(`${i}`, { token: i, leaseEnd: 10_000 - i }), undefined)
         yield* Effect.promise(() => Promise.resolve())
         yield* Effect.yieldNow
         assert.deepStrictEqual(
@@ -153,11 +155,11 @@ describe("a line", () => {
   )
 
   it.effect("of a renewal that failed is for who debugs, at once, and never of none", () =>
-    over(({ said, signs }) =>
+    over(({ said, logs }) =>
       Effect.gen(function* () {
-        signs.renewalFailed([], Faulty.failure("Timeout", "no"))
+        logs.renewalFailed([], Faulty.failure("Timeout", "no"))
         assert.deepStrictEqual(yield* said, [])
-        signs.renewalFailed(
+        logs.renewalFailed(
           [1, 2, 3, 4, 5, 6].map((i) => subject(`${i}`)),
           Faulty.failure("Timeout", "no")
         )
@@ -175,9 +177,9 @@ describe("lines of one kind", () => {
   it.effect(
     "gather for a second, and for twice as long after each that follows at once, up to a minute; then it begins anew",
     () =>
-      over(({ dues, said, signs, until }) =>
+      over(({ dues, said, logs, until }) =>
         Effect.gen(function* () {
-          const more = () => signs.endangered(subject("a"), undefined)
+          const more = () => logs.endangered(subject("a"), undefined)
           more()
           assert.strictEqual((yield* said).length, 1)
           let now = 0
@@ -207,16 +209,16 @@ describe("lines of one kind", () => {
   )
 
   it.effect("each have their own time, and are said at once when nobody is left to say them later", () =>
-    over(({ said, signs }) =>
+    over(({ said, logs }) =>
       Effect.gen(function* () {
-        signs.endangered(subject("a"), undefined)
-        signs.endangered(subject("b"), Faulty.failure("Connection", "no"))
+        logs.endangered(subject("a"), undefined)
+        logs.endangered(subject("b"), Faulty.failure("Connection", "no"))
         assert.strictEqual((yield* said).length, 2)
-        signs.endangered(subject("c"), undefined)
+        logs.endangered(subject("c"), undefined)
         assert.strictEqual((yield* said).length, 0)
-        signs.flush()
+        logs.flush()
         assert.match((yield* said).join(), /"c"/)
-        signs.flush()
+        logs.flush()
         assert.strictEqual((yield* said).length, 0)
       })
     )

@@ -37,7 +37,8 @@ const setup = () => {
         calls.push({ ids: all.map(({ holdId }) => holdId), leases: all.map(({ lease }) => lease), limit, ...handler })
       }
     },
-    signs: {
+    events: { isHeard: false },
+    logs: {
       renewalFailed: (holds: ReadonlyArray<Held>, { reason }: StorageError) =>
         void failed.push([holds.map(({ claimant }) => claimant.holdId).join(), reason])
     },

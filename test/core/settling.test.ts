@@ -58,7 +58,8 @@ const over = (
             }
           },
           queues: { isHolder: (key: string, owner: string) => key === "foo" && owner === holds.by },
-          signs: {
+          events: { isHeard: false },
+          logs: {
             wallClock: () => 0,
             unreleased: () => void told.push(`unreleased ${Math.round(now())}`),
             released: () => void told.push(`released ${Math.round(now())}`)

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "#harness/vitest"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
-import type { Subject } from "../../src/core/signs.js"
+import type { Subject } from "../../src/core/logs.js"
 import { Unreleased } from "../../src/core/unreleased.js"
 import type { StorageError } from "../../src/LockError.js"
 import * as Faulty from "../support/faulty.js"
@@ -12,7 +12,7 @@ const setup = () => {
   const told: Array<ReadonlyArray<unknown>> = []
   const core = {
     timeline: { now: () => hands.now },
-    signs: {
+    logs: {
       wallClock: () => 0,
       unreleased: ({ leaseEnd }: Subject, error: StorageError | undefined) =>
         void told.push(["unreleased", leaseEnd, error?.reason]),

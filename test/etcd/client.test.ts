@@ -99,7 +99,7 @@ describe("answers that no etcd gives", () => {
   const over = (driver: Grpc.Client) =>
     Effect.map(client.make({ source: source.fixed([() => driver]), owned: true }), (etcd) => {
       const core = engine.make(etcd, keys, settings)
-      return { etcd, core, storage: ports.storage(core, keys, Stream.empty) }
+      return { etcd, core, storage: ports.storage(core, Stream.empty) }
     })
 
   it.live("fail the call that they come to, as an error, whatever their shape", () =>

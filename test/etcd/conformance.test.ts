@@ -52,5 +52,26 @@ await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) =
       sequences: 8,
       hooks: { shiftClient }
     })
+    // Leases by a clock beside the store: that of another machine would be asked over the network, too.
+    const timed = resource(server.freshPrefix)
+    const inner = Layer.suspend(() => EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: timed() }))
+    Conformance.suite({
+      name: "EtcdStorage.layerVersioned, by a clock that is given",
+      layer: VersionedStore.layerStorage().pipe(
+        Layer.provide(
+          VersionedStore.layerWithTime({
+            name: "a server's clock",
+            now: Effect.delay(
+              Effect.sync(() => performance.timeOrigin + performance.now()),
+              "2 millis"
+            )
+          })
+        ),
+        Layer.provide(inner)
+      ),
+      versioned: inner,
+      sequences: 4,
+      hooks: { shiftClient }
+    })
   })
 })

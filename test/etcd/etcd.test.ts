@@ -361,11 +361,12 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       const { storage } = yield* open({ url: `etcd://127.0.0.1:${proxy.port}` }, yield* server.freshPrefix, {
         operationTimeout: "500 millis"
       })
-      const { holdId } = yield* claim(storage, "a", "me")
+      const holdId = hold()
+      yield* Effect.retry(storage.claim({ lockId: "a", ownerId: "me", holdId, lease: 60 * second }), { times: 20 })
       yield* proxy.halfOpen
       const error = yield* Effect.flip(storage.renew([{ lockId: "a", holdId, lease: second }]))
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Timeout", true, "unknown"])
-      const [outcome] = yield* Effect.retry(storage.renew([{ lockId: "a", holdId, lease: second }]), { times: 3 })
+      const [outcome] = yield* Effect.retry(storage.renew([{ lockId: "a", holdId, lease: second }]), { times: 20 })
       assert.strictEqual(outcome!._tag, "Renewed")
       assert.strictEqual(proxy.accepted(), 2)
     })

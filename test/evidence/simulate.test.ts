@@ -362,6 +362,7 @@ describe("the simulation", () => {
       "wall",
       "stall",
       "clock",
+      "leap",
       "promote",
       "falseHint",
       "hiccup",

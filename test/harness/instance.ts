@@ -14,7 +14,7 @@ export interface Life {
   readonly owned: boolean
   /** The first process of a server of our own, as it is now. */
   readonly pid: () => number | undefined
-  /** Stops all its processes where they stand. */
+  /** Stops all its processes where they stand; returns when they do. */
   readonly suspend: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
   /** As a power cut does: SIGKILL to all its processes. */
@@ -46,6 +46,8 @@ export interface Options {
   readonly ready: (port: number) => Effect.Effect<unknown, unknown>
   /** What tells it to stop, and what if it does not within five seconds. Default: SIGTERM. */
   readonly stopSignals?: ReadonlyArray<NodeJS.Signals> | undefined
+  /** Where it is to listen. Default: a port that is free, on 127.0.0.1. */
+  readonly at?: Address | undefined
   /** How long it may take to answer. Default: a minute. */
   readonly patience?: "1 minute" | "3 minutes" | undefined
 }
@@ -54,7 +56,7 @@ export interface Options {
 export const make = (options: Options): Effect.Effect<Life & Address, ServerUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const { sandbox, server } = options
-    const port = yield* freePort
+    const { host: address, port } = options.at ?? { host, port: yield* freePort }
     const logFile = Path.join(sandbox.directory, "server.log")
     let child: ChildProcess.ChildProcess | undefined
     const running = () => child !== undefined && child.exitCode === null && child.signalCode === null
@@ -92,11 +94,11 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
     })
     yield* Effect.acquireRelease(start, () => stop)
     return {
-      host,
+      host: address,
       port,
       owned: true,
       pid: () => (running() ? child!.pid : undefined),
-      suspend: Effect.asVoid(sandbox.signalAll("SIGSTOP")),
+      suspend: sandbox.suspendAll,
       resume: Effect.asVoid(sandbox.signalAll("SIGCONT")),
       kill: Effect.andThen(sandbox.killAll, Effect.asVoid(ended)),
       stop,

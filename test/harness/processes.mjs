@@ -1,6 +1,6 @@
 // Plain JavaScript, because the watchdog runs it without a compiler.
 import { execFileSync } from "node:child_process"
-import { readdirSync, readlinkSync, rmSync } from "node:fs"
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs"
 import { sep } from "node:path"
 
 // A server's processes are found by their working directory: that also finds the children that its parent left behind.
@@ -50,6 +50,21 @@ export const signal = (directory, started, name) => {
   }
   return pids.length
 }
+
+/** Whether every thread stands still: a signal that stops is on its way for a moment. Where it cannot be seen, it is taken for granted. */
+export const areStopped = (directory, started) =>
+  process.platform !== "linux" ||
+  members(directory, started).every((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/task`).every((thread) =>
+        // Behind the name, which may contain anything.
+        /^ [TtZX]/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8").replace(/^.*\)/s, ""))
+      )
+    } catch {
+      // one of them has ended meanwhile
+      return false
+    }
+  })
 
 const pause = (millis) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, millis)
 

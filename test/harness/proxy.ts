@@ -41,6 +41,8 @@ export interface Proxy {
 export interface Options {
   /** How requests are told apart. Default: `postgres`. */
   readonly protocol?: "postgres" | "bytes" | (() => Watch) | undefined
+  /** Where it listens. Default: a port that is free, on 127.0.0.1. */
+  readonly at?: { readonly host: string; readonly port: number } | undefined
 }
 
 interface Link {
@@ -169,7 +171,7 @@ export const make = (
     const listener = yield* Effect.acquireRelease(
       Effect.callback<Net.Server>((resume) => {
         const listener = Net.createServer({ allowHalfOpen: true }, accept)
-        listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
+        listener.listen(options.at?.port ?? 0, options.at?.host ?? "127.0.0.1", () => resume(Effect.succeed(listener)))
       }),
       (listener) =>
         Effect.callback<void>((resume) => {

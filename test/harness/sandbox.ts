@@ -27,6 +27,8 @@ export interface Sandbox {
     options: { readonly logFile: string; readonly env?: Record<string, string> | undefined }
   ) => ChildProcess.ChildProcess
   readonly signalAll: (name: NodeJS.Signals) => Effect.Effect<number>
+  /** SIGSTOP to all; returns when they stand still. */
+  readonly suspendAll: Effect.Effect<void>
   /** SIGKILL to all; returns when none is left. */
   readonly killAll: Effect.Effect<void>
 }
@@ -119,6 +121,14 @@ export const make = (server: string): Effect.Effect<Sandbox, never, Scope.Scope>
           }
         },
         signalAll: (name) => Effect.sync(() => Processes.signal(directory, started, name)),
+        suspendAll: Effect.andThen(
+          Effect.sync(() => Processes.signal(directory, started, "SIGSTOP")),
+          Effect.sync(() => Processes.areStopped(directory, started)).pipe(
+            Effect.delay("1 millis"),
+            Effect.repeat({ until: (stand) => stand }),
+            Effect.asVoid
+          )
+        ),
         killAll: Effect.suspend(() => Effect.sync(() => Processes.signal(directory, started, "SIGKILL"))).pipe(
           Effect.delay("10 millis"),
           Effect.repeat({ until: (left) => left === 0 }),

@@ -29,3 +29,10 @@ export interface Machine {
   /** Fibers that have not ended. */
   readonly alive: () => number
 }
+
+/** One metric with one set of labels. Of a histogram, `value` is how many it has seen. */
+export interface Series {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}

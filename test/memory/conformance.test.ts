@@ -52,3 +52,32 @@ Conformance.suite({
   versioned: Layer.succeed(VersionedStore.VersionedStore, clocklessToo),
   hooks: { advance: watch.advance }
 })
+
+const timeless = Effect.runSync(MemoryStorage.makeVersioned({ time: "none" }))
+/** A time that is nobody's wall clock, told after a while, as over a network. */
+const provider = (cutTo: number) => ({
+  name: "a server's clock",
+  now: Effect.map(
+    Effect.delay(
+      Effect.sync(() => performance.timeOrigin + performance.now()),
+      "2 millis"
+    ),
+    (millis) => Math.floor(millis / cutTo) * cutTo
+  ),
+  grain: Duration.millis(cutTo)
+})
+for (const [said, cutTo] of [
+  ["", 1],
+  [" that is cut to whole seconds", 1_000]
+] as const)
+  Conformance.suite({
+    name: `VersionedStore.toStorage by a clock that is given${said}`,
+    layer: Layer.effect(
+      Storage.Storage,
+      Effect.map(VersionedStore.withTime(timeless, provider(cutTo), { maxAge: "100 millis" }), (store) =>
+        VersionedStore.toStorage(store)
+      )
+    ),
+    versioned: Layer.succeed(VersionedStore.VersionedStore, timeless),
+    sequences: 5
+  })

@@ -455,7 +455,7 @@ await describeServer("MongoStorage over TLS", Shared.mongo, (server) => {
           url: Redacted.make(`mongodb://${host}:${port}/${database}?directConnection=true${query}`),
           mode: "versioned",
           wakeUps: false,
-          operationTimeout: "1500 millis"
+          operationTimeout: "4 seconds"
         })
       const ours = `&tls=true&tlsCAFile=${encodeURIComponent(at("ca.pem"))}&tlsCertificateKeyFile=${encodeURIComponent(at("pair.pem"))}`
       for (const [query, hint] of [

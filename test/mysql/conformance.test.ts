@@ -19,6 +19,7 @@ await describeServer("MysqlStorage on a server of its own", Mysql.mysql8, (serve
     name: "over a link that fails",
     layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(url()) })),
     versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(url()) })),
+    wakesUp: true,
     hooks
   })
 })

@@ -97,6 +97,7 @@ await describeServer("PostgresStorage on PostgreSQL 18", Postgres.newest, (serve
     name: "at a URL",
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),
     versioned: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(database()) })),
+    wakesUp: true,
     hooks: { shiftClient, breakHints: (effect) => Effect.suspend(() => NotifyQueue.whileFull(database())(effect)) }
   })
   Conformance.versionedSuite({

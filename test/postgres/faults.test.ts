@@ -202,7 +202,7 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         const { storage } = yield* way === "the program's pool"
           ? PostgresStorage.makeFromPool({ pool: yield* poolAt(url, size), ...common })
           : PostgresStorage.make({ url: Redacted.make(url), poolSize: size, pooler: way !== "our own pool", ...common })
-        yield* claim(storage, "a", "me")
+        yield* Effect.retry(claim(storage, "a", "me"), { times: 20 })
         const admin = yield* connected(url)
         const locker = yield* connected(url)
         yield* ask(locker, "BEGIN; LOCK TABLE storage_lock IN ACCESS EXCLUSIVE MODE")

@@ -209,11 +209,12 @@ await describeServer("PostgresStorage on the program's client", Shared.postgres,
     "a full pool of the program ends in time, says so, and loses no connection",
     Effect.gen(function* () {
       const { context, sql } = yield* fresh({ maxConnections: 1 })
-      const { storage } = yield* Effect.provide(
+      const impatient = yield* Effect.provide(
         PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }),
         context
       )
-      const error = yield* sql.withTransaction(Effect.flip(claim(storage, "a", "me")))
+      const { storage } = yield* Effect.provide(PostgresStorage.makeFromClient(), context)
+      const error = yield* sql.withTransaction(Effect.flip(claim(impatient.storage, "a", "me")))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Timeout", applied: "no", isRetryable: true })
       assert.match(error.message, /no connection was free within 300 ms/)
       assert.isTrue(Option.isNone(yield* storage.get("a")))

@@ -99,7 +99,9 @@ await describeServer("locks on a PostgreSQL that is stopped", Postgres.own, (ser
       yield* server.kill
       yield* server.start
       const b = yield* processOf(url)
-      assert.isTrue(Option.isNone(yield* Effect.scoped(b.locks.tryAcquire("foo", "b"))))
+      assert.isTrue(
+        Option.isNone(yield* Effect.scoped(b.locks.tryAcquire("foo", "b", { acquireTimeout: "20 seconds" })))
+      )
       yield* eventually(Effect.option(lock.renew), Option.isSome)
       yield* lock.release
       const next = yield* b.locks.acquire("foo", "b")
@@ -306,7 +308,9 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
           assert.strictEqual(error, "rolled back")
           assert.deepStrictEqual(yield* sql`SELECT * FROM work`, [])
           assert.strictEqual(Option.getOrThrow(yield* b.locks.get("foo")).ownerId, "a")
-          assert.isTrue(Option.isNone(yield* Effect.scoped(b.locks.tryAcquire("foo", "b"))))
+          assert.isTrue(
+            Option.isNone(yield* Effect.scoped(b.locks.tryAcquire("foo", "b", { acquireTimeout: "20 seconds" })))
+          )
         })
       )
       assert.isFalse(yield* b.locks.isLocked("foo"))

@@ -509,11 +509,12 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
     Effect.gen(function* () {
       const { redacted } = yield* fresh
       const context = yield* client(redacted, { maxConnections: 1 })
-      const { storage } = yield* PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }).pipe(
+      const impatient = yield* PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }).pipe(
         Effect.provide(context)
       )
+      const { storage } = yield* Effect.provide(PostgresStorage.makeFromClient(), context)
       const sql = yield* Effect.provide(PgClient.PgClient, context)
-      const error = yield* sql.withTransaction(Effect.flip(claim(storage, "a", "me")))
+      const error = yield* sql.withTransaction(Effect.flip(claim(impatient.storage, "a", "me")))
       assert.deepInclude(error, { _tag: "StorageError", reason: "Timeout", applied: "no", isRetryable: true })
       assert.match(error.message, /no connection was free within 300 ms/)
       assert.isTrue(Option.isNone(yield* storage.get("a")))

@@ -14,6 +14,7 @@ import { Redis } from "ioredis"
 import { MongoClient } from "mongodb"
 import { createConnection } from "mysql2/promise"
 import Pg from "pg"
+import * as ElasticsearchStorage from "../../src/backends/elasticsearch/ElasticsearchStorage.js"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
@@ -196,4 +197,31 @@ await describeServer("break-glass on Redis", Shared.redis, ({ url }) => {
     )
     return scenario(RedisStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })
+})
+
+await describeServer("break-glass on OpenSearch", Shared.opensearch, ({ freshIndex, url }) => {
+  it.live("Elasticsearch, OpenSearch", () =>
+    Effect.gen(function* () {
+      const [see, free] = blocks("Elasticsearch, OpenSearch") as [string, string]
+      // Others have locks in the index of this name.
+      const index = yield* freshIndex
+      const run = promisify(execFile)
+      const type: Terminal = async (text) => {
+        const { stdout } = await run("bash", ["-c", text.replaceAll("storage_lock", index)], {
+          env: { ...process.env, SEARCH_URL: url }
+        })
+        // The answers stand one behind the other.
+        const last = JSON.parse(stdout.slice(Math.max(0, stdout.indexOf(`{"hits"`)))) as {
+          readonly hits?: { readonly hits: ReadonlyArray<{ readonly _source: Record<string, unknown> }> }
+        }
+        return (last.hits?.hits ?? []).map(({ _source }) => ({
+          ..._source,
+          lock_id: _source.lockId,
+          owner_label: _source.label
+        }))
+      }
+      const layer = ElasticsearchStorage.layer({ url: Redacted.make(url), index })
+      yield* scenario(layer, see, free, Effect.succeed(type))
+    })
+  )
 })

@@ -27,7 +27,7 @@ const start = (...args: ReadonlyArray<string>) =>
 describe("the demo", () => {
   it("kills one holder, freezes another, refuses its late write, and every check holds", async () => {
     const { code, stderr, stdout } = await program.ended(
-      start("--json", "--workers", "4", "--turns", "3", "--lease", "1 second")
+      start("--json", "--workers", "4", "--turns", "3", "--lease", "3 seconds")
     )
     const events = stdout
       .trim()

@@ -3,13 +3,18 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { afterAll, beforeAll, describe, expect, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
+import { createSocket } from "node:dgram"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { layer as ownBackend } from "../../examples/ownBackend.js"
+import * as CassandraStorage from "../../src/backends/cassandra/CassandraStorage.js"
+import * as DynamoDbStorage from "../../src/backends/dynamodb/DynamoDbStorage.js"
+import * as ZookeeperStorage from "../../src/backends/zookeeper/ZookeeperStorage.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Shared from "../harness/shared.js"
+import * as Splunk from "../harness/splunk.js"
 import { describeServer } from "../harness/server.js"
 import * as program from "../support/program.js"
 
@@ -49,6 +54,13 @@ const examples: Record<string, ReadonlyArray<string>> = {
   ],
   sqlite: ["nobody else does this now"],
   sqliteConfigured: ["worker-1 holds nightly-report"],
+  leaderElection: [
+    "9 lines, 3 of each: true",
+    "each has led once: true",
+    "the looker has seen leaders: true",
+    "a former leader is refused: true",
+    "hello, once"
+  ],
   tenWorkers: ["10 workers with 5 turns each: 50", "tokens grow from turn to turn: true"],
   fencedWrites: ["the late write: StaleToken", "balance: 111"],
   reentrancy: [
@@ -91,7 +103,16 @@ const examples: Record<string, ReadonlyArray<string>> = {
     "held in the storage: false"
   ],
   interrupt: ["held before: true", "held after the interruption: false"],
-  ownBackend: ["worker-1 held foo"]
+  ownBackend: ["worker-1 held foo"],
+  promise: [
+    "withLock: 2",
+    "acquire: for more than 20 seconds: true",
+    "tryAcquire: undefined",
+    "withLockIfAvailable: false",
+    "LOCK_TIMEOUT: held by worker-1",
+    "aborted: TimeoutError",
+    "LOCK_LOST: Forced"
+  ]
 }
 
 const onPostgres: Record<string, ReadonlyArray<string>> = {
@@ -108,6 +129,8 @@ const onMysql: Record<string, ReadonlyArray<string>> = {
 
 const onMssql: Record<string, ReadonlyArray<string>> = { mssql: ["nobody else does this now"] }
 
+const onOracle: Record<string, ReadonlyArray<string>> = { oracle: ["nobody else does this now"] }
+
 const onMongo: Record<string, ReadonlyArray<string>> = {
   mongo: ["nobody else does this now"],
   mongoConfigured: ["worker-1 held nightly-report"]
@@ -122,6 +145,57 @@ const onRedis: Record<string, ReadonlyArray<string>> = {
 const onEtcd: Record<string, ReadonlyArray<string>> = {
   etcd: ["nobody else does this now"],
   etcdConfigured: ["worker-1 held nightly-report", "and gave it back: true"]
+}
+
+const onSearch: Record<string, ReadonlyArray<string>> = {
+  elasticsearch: ["nobody else does this now"],
+  elasticsearchConfigured: ["worker-1 held nightly-report", "and gave it back: true"]
+}
+
+const onDynamoDb: Record<string, ReadonlyArray<string>> = {
+  dynamodb: ["nobody else does this now"],
+  dynamodbConfigured: [
+    ...DynamoDbStorage.ddl({ table: "app_locks" }).split("\n"),
+    "worker-1 held nightly-report",
+    "and gave it back: true"
+  ]
+}
+
+const onConsul: Record<string, ReadonlyArray<string>> = {
+  consul: ["nobody else does this now"],
+  consulConfigured: ["worker-1 held nightly-report", "and gave it back: true"]
+}
+
+const onZookeeper: Record<string, ReadonlyArray<string>> = {
+  zookeeper: ["nobody else does this now"],
+  zookeeperConfigured: [
+    ...ZookeeperStorage.ddl({ root: "/app/locks", acl: "creator" }).trim().split("\n"),
+    "worker-1 held nightly-report",
+    "and gave it back: true"
+  ]
+}
+
+const onSplunk: Record<string, ReadonlyArray<string>> = {
+  splunk: ["nobody else does this now"],
+  splunkConfigured: [
+    "[app_locks]",
+    "access = read : [ lock_user ], write : [ lock_user ]",
+    "worker-1 held nightly-report",
+    "and gave it back: true"
+  ]
+}
+
+const onCassandra: Record<string, ReadonlyArray<string>> = {
+  cassandra: ["nobody else does this now"],
+  cassandraConfigured: [
+    CassandraStorage.ddl({ table: "app_locks" }),
+    "worker-1 held nightly-report",
+    "and gave it back: true"
+  ]
+}
+
+const onNtp: Record<string, ReadonlyArray<string>> = {
+  ntpTime: ["nightly-report is held by the time of the server: true"]
 }
 
 const onAnyStorage: typeof examples = { anyStorage: ["five steps: 5"] }
@@ -154,16 +228,25 @@ describe("examples", () => {
     const all = readdirSync(folder)
       .filter((file) => file.endsWith(".ts"))
       .sort()
-    // It asks for a server's parts one by one: only type-checked here.
+    // Two ask for a server's parts one by one: only type-checked here.
     const known = {
       ...examples,
       ...onPostgres,
       ...onMysql,
       ...onMssql,
       mssqlConfigured: [],
+      ...onOracle,
+      oracleConfigured: [],
       ...onMongo,
       ...onRedis,
       ...onEtcd,
+      ...onSearch,
+      ...onDynamoDb,
+      ...onConsul,
+      ...onCassandra,
+      ...onZookeeper,
+      ...onSplunk,
+      ...onNtp,
       ...onAnyStorage
     }
     expect(
@@ -174,6 +257,29 @@ describe("examples", () => {
     const table = [...readFileSync(join(folder, "README.md"), "utf8").matchAll(/^\| \[`(\w+\.ts)`\]\((\w+\.ts)\)/gm)]
     expect(table.map(([, name]) => name).sort()).toEqual(all)
     expect(table.map(([, , link]) => link).sort()).toEqual(all)
+  })
+
+  describe("with a time server", () => {
+    const server = createSocket("udp4")
+    const env: NodeJS.ProcessEnv = {}
+    beforeAll(async () => {
+      // As one that is set by a good clock: stratum 1, and off by a few milliseconds at most.
+      server.on("message", (question, { address, port }) => {
+        const answer = Buffer.alloc(48)
+        answer[0] = 0x24
+        answer[1] = 1
+        answer.writeUInt32BE(200, 8)
+        question.copy(answer, 24, 40, 48)
+        const now = Date.now() / 1000 + 2_208_988_800
+        answer.writeUInt32BE(Math.floor(now), 40)
+        answer.writeUInt32BE(Math.floor((now % 1) * 2 ** 32), 44)
+        server.send(answer, port, address)
+      })
+      await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve))
+      env.NTP_SERVER = `127.0.0.1:${server.address().port}`
+    })
+    afterAll(() => new Promise<void>((resolve) => server.close(() => resolve())))
+    check(onNtp, env)
   })
 
   it("config.ts reads the environment", async () => {
@@ -206,6 +312,36 @@ await describeServer("examples on Redis", Shared.redis, (server) => {
 
 await describeServer("examples on etcd", Shared.etcd, (server) => {
   check({ ...onEtcd, ...onAnyStorage }, { ETCD_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on OpenSearch", Shared.opensearch, (server) => {
+  check({ ...onSearch, ...onAnyStorage }, { SEARCH_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on DynamoDB", Shared.dynamodb, (server) => {
+  check(onDynamoDb, {
+    DYNAMODB_URL: server.url,
+    AWS_REGION: "eu-central-1",
+    AWS_ACCESS_KEY_ID: "any",
+    AWS_SECRET_ACCESS_KEY: "any",
+    NODE_NO_WARNINGS: "1"
+  })
+})
+
+await describeServer("examples on Consul", Shared.consul, (server) => {
+  check({ ...onConsul, ...onAnyStorage }, { CONSUL_URL: server.url, LOCK_URL: server.url.replace("http:", "consul:") })
+})
+
+await describeServer("examples on ZooKeeper", Shared.zookeeper, (server) => {
+  check({ ...onZookeeper, ...onAnyStorage }, { ZOOKEEPER_URL: server.url, LOCK_URL: server.url })
+})
+
+await describeServer("examples on a stand-in for Splunk", Splunk.double(), (server) => {
+  check(onSplunk, { SPLUNK_URL: server.url, SPLUNK_TOKEN: "eyJ.token" })
+})
+
+await describeServer("examples on Cassandra", Shared.cassandra, (server) => {
+  check({ ...onCassandra, ...onAnyStorage }, { CASSANDRA_URL: server.url, LOCK_URL: server.url })
 })
 
 /** The program has a transaction open on the very file, and rolls it back. */

@@ -7,15 +7,22 @@ import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { InvalidOptions } from "../../src/LockError.js"
+import * as ElasticsearchStorage from "../../src/backends/elasticsearch/ElasticsearchStorage.js"
+import * as CassandraStorage from "../../src/backends/cassandra/CassandraStorage.js"
+import * as ConsulStorage from "../../src/backends/consul/ConsulStorage.js"
+import * as SplunkStorage from "../../src/backends/splunk/SplunkStorage.js"
+import * as DynamoDbStorage from "../../src/backends/dynamodb/DynamoDbStorage.js"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as MongoStorage from "../../src/backends/mongo/MongoStorage.js"
 import * as MssqlStorage from "../../src/backends/mssql/MssqlStorage.js"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
+import * as OracleStorage from "../../src/backends/oracle/OracleStorage.js"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import * as SqlFence from "../../src/backends/sql/SqlFence.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
+import * as ZookeeperStorage from "../../src/backends/zookeeper/ZookeeperStorage.js"
 import * as keys from "#effect/sql/keys"
 import type * as Sql from "#effect/sql/SqlClient"
 import * as StorageLock from "../../src/StorageLock.js"
@@ -37,9 +44,16 @@ const modules = {
   PostgresStorage,
   MysqlStorage,
   MssqlStorage,
+  OracleStorage,
   MongoStorage,
   RedisStorage,
   EtcdStorage,
+  ElasticsearchStorage,
+  DynamoDbStorage,
+  ConsulStorage,
+  CassandraStorage,
+  ZookeeperStorage,
+  SplunkStorage,
   SqliteStorage
 }
 
@@ -79,10 +93,18 @@ describe("an option that a storage does not have", () => {
   )
 
   it("of a function that gives no effect: thrown", () => {
-    for (const { ddl } of [PostgresStorage, MysqlStorage, MssqlStorage, SqliteStorage, SqlFence]) {
+    for (const { ddl } of [PostgresStorage, MysqlStorage, MssqlStorage, OracleStorage, SqliteStorage, SqlFence]) {
       assert.throws(() => ddl({ tabel: "mine" } as never), /^tabel must be .* \(did you mean table\?\)/)
       assert.throws(() => ddl("mine" as never), /^options must be an object/)
     }
+    assert.throws(
+      () => ElasticsearchStorage.ddl({ indx: "mine" } as never),
+      /^indx must be .* \(did you mean index\?\)/
+    )
+    assert.throws(() => ElasticsearchStorage.ddl("mine" as never), /^options must be an object/)
+    assert.throws(() => CassandraStorage.ddl({ tabel: "mine" } as never), /^tabel must be .* \(did you mean table\?\)/)
+    assert.throws(() => ConsulStorage.policy({ prefx: "mine" } as never), /^prefx must be .* \(did you mean prefix\?\)/)
+    assert.throws(() => ZookeeperStorage.ddl({ rot: "/mine" } as never), /^rot must be .* \(did you mean root\?\)/)
     assert.throws(() => MysqlStorage.ddl({ schema: "mine" } as never), /^schema must be the name of an option/)
     assert.throws(
       () => VersionedStore.toStorage({} as never, { retry: undefined } as never),
@@ -142,11 +164,31 @@ const nested: Readonly<Record<string, Layer.Layer<any, unknown, any>>> = {
     url: Redacted.make("redis://localhost"),
     wait: { replica: 1, timeout: "1 second" } as never
   }),
+  "credentials.accessKey, credentials.accessKeyId": DynamoDbStorage.layer({
+    region: "local",
+    credentials: { accessKey: "none" } as never
+  }),
+  "tls.serverName, tls.servername": CassandraStorage.layer({
+    url: Redacted.make("cassandras://localhost/app"),
+    tls: { serverName: "none" } as never
+  }),
+  "user.passwd, user.password": CassandraStorage.layer({
+    url: Redacted.make("cassandra://localhost/app"),
+    user: { name: "app", passwd: Redacted.make("none") } as never
+  }),
   "tls.kay, tls.key": EtcdStorage.layer({ url, tls: { kay: "none" } as never }),
   "tls.crt, tls.cert": EtcdStorage.layer({ url: () => url, tls: { crt: undefined } as never }),
   "user.pasword, user.password": EtcdStorage.layer({
     url,
     user: { name: "app", pasword: Redacted.make("none") } as never
+  }),
+  "tls.kye, tls.key": ElasticsearchStorage.layer({
+    url: Redacted.make("https://localhost"),
+    tls: { kye: "none" } as never
+  }),
+  "user.nme, user.name": ElasticsearchStorage.layer({
+    url: Redacted.make("https://localhost"),
+    user: { nme: "app", password: Redacted.make("none") } as never
   }),
   "tls.certificate, tls.cert": MysqlStorage.layer({
     url: Redacted.make("mysql://localhost/app"),

@@ -30,6 +30,7 @@ await describeServer("RedisStorage on a server of its own", Redis.own, (server) 
     name: "over a link that fails",
     layer: Layer.suspend(() => RedisStorage.layer({ url: Redacted.make(proxy().url(server.url)), prefix })),
     versioned: RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix }),
+    wakesUp: true,
     hooks: {
       shiftClient,
       loseReply: Effect.suspend(() => proxy().dropNextReply),

@@ -73,7 +73,9 @@ await describeServer("locks on a Redis that is stopped", Redis.own, (server) => 
       yield* server.kill
       yield* server.start
       const c = yield* processOf(server.url)
-      assert.isTrue(Option.isNone(yield* Effect.scoped(c.locks.tryAcquire("foo", "c"))))
+      assert.isTrue(
+        Option.isNone(yield* Effect.scoped(c.locks.tryAcquire("foo", "c", { acquireTimeout: "20 seconds" })))
+      )
       yield* eventually(Effect.option(lock.renew), Option.isSome)
       yield* lock.release
       assert.isAbove(yield* Fiber.join(waiting), lock.token)

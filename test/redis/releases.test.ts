@@ -56,6 +56,56 @@ await describeServer("RedisStorage on a Cluster", Redis.startCluster("Redis"), (
 
 await describeServer("a Cluster", Redis.startCluster("Redis"), (server) => {
   it.live(
+    "what is asked at once of locks in one slot is one script, and of others one for each; who fails does so alone",
+    () =>
+      Effect.gen(function* () {
+        const client = yield* Effect.acquireRelease(
+          Effect.sync(() => clusterOf(server)),
+          (client) => Effect.sync(() => client.disconnect())
+        )
+        const { storage } = yield* RedisStorage.makeFromClient({ client, prefix: "grouped:", notify: false })
+        const scripts = Effect.map(
+          Effect.forEach(server.nodes, (node) => node.admin("INFO", "commandstats")),
+          (all) =>
+            all.reduce<number>(
+              (sum, stats) => sum + Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(stats))?.[1] ?? 0),
+              0
+            )
+        )
+        const ids = ["a{x}", "a{y}", "{x}b", "{}x", "{}y", "foreign{x}", "c{x}{y}", "c{y}{x}", "plain"]
+        const claim = (lockId: string) =>
+          Effect.result(storage.claim({ lockId, ownerId: "me", holdId: `of ${lockId}`, lease: 60_000_000 }))
+        const release = (lockId: string) => Effect.result(storage.release({ lockId, holdId: `of ${lockId}` }))
+        const all = <A, E>(ask: (lockId: string) => Effect.Effect<A, E>) =>
+          Effect.forEach(ids, ask, { concurrency: "unbounded" })
+        // The nodes learn the script.
+        yield* all(release)
+        const key = "grouped:foreign{x}"
+        yield* Effect.promise(() => client.hset(key, "a", "b"))
+        const before = yield* scripts
+        const claims = yield* all(claim)
+        // {x}, {y}, three by themselves. What is nobody's lock is told so in its group.
+        assert.strictEqual((yield* scripts) - before, 5)
+        const releases = yield* all(release)
+        assert.strictEqual((yield* scripts) - before, 10)
+        for (const [i, lockId] of ids.entries()) {
+          const [claimed, released] = [claims[i]!, releases[i]!]
+          if (lockId === "foreign{x}") {
+            assert(claimed._tag === "Failure" && released._tag === "Failure")
+            assert.match(claimed.failure.message, /not a record of a lock/)
+            assert.match(released.failure.message, /not a record of a lock/)
+          } else {
+            assert(claimed._tag === "Success" && claimed.success._tag === "Claimed")
+            assert.strictEqual(claimed.success.record.lockId, lockId)
+            assert(released._tag === "Success")
+            assert.deepStrictEqual(released.success, { _tag: "Released", remaining: 0 })
+          }
+        }
+        yield* Effect.promise(() => client.del(key))
+      })
+  )
+
+  it.live(
     "locks of all nodes are renewed, listed, purged and told of, and what a dead node has is not left out in silence",
     () =>
       Effect.gen(function* () {

@@ -2,13 +2,18 @@
 import { assert, describe, it } from "#harness/vitest"
 import Sqlite from "better-sqlite3"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
+import * as fibers from "#effect/fibers"
 import * as Result from "#effect/Result"
 import * as Stream from "#effect/Stream"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as direct from "../../src/common/direct.js"
 import * as Connection from "../../src/backends/sqlite/connection.js"
+import type { StorageError } from "../../src/LockError.js"
+import type * as LockRecord from "../../src/LockRecord.js"
 import * as Native from "../../src/backends/sqlite/storage.js"
 import * as Versioned from "../../src/backends/sqlite/versioned.js"
 
@@ -16,6 +21,8 @@ const lease = 30_000_000
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i)
 const atOnce = <A, E>(effects: ReadonlyArray<Effect.Effect<A, E>>) => Effect.all(effects, { concurrency: "unbounded" })
 const id = (name: string) => name.padEnd(22, "x")
+
+const eventLoop = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
 
 const made = Effect.gen(function* () {
   const directory = yield* Effect.acquireRelease(
@@ -50,6 +57,64 @@ const made = Effect.gen(function* () {
       return count
     })
   }
+})
+
+describe("SQLite at once", () => {
+  /** Whether the answer came before the question returned, and whether it is one, and no effect that must yet be run. */
+  const asked = <A extends { readonly _tag: string }>(
+    ask: (done: (answer: Effect.Effect<A, unknown>) => void) => void
+  ): A | undefined => {
+    let answer: Effect.Effect<A, unknown> | undefined
+    ask((given) => (answer = given))
+    return answer !== undefined && Exit.isExit(answer) && Exit.isSuccess(answer) ? (answer.value as A) : undefined
+  }
+
+  it.live("a claim, one that is refused, and a release are answered within the call", () =>
+    Effect.gen(function* () {
+      const { commits, other, storage } = yield* made
+      const { claim, release } = direct.of(storage)!
+      const request = { lockId: "a", ownerId: "me", holdId: id("h"), lease }
+      const before = yield* commits
+      assert.strictEqual(asked<LockRecord.ClaimOutcome>((done) => claim(request, 1_000, done))?._tag, "Claimed")
+      yield* eventLoop
+      assert.strictEqual((yield* commits) - before, 1)
+      // It only reads: nobody's writing is in its way.
+      other.exec("BEGIN IMMEDIATE")
+      assert.strictEqual(
+        asked<LockRecord.ClaimOutcome>((done) => claim({ ...request, ownerId: "you" }, 1_000, done))?._tag,
+        "Held"
+      )
+      other.exec("ROLLBACK")
+      assert.strictEqual((yield* commits) - before, 1)
+      yield* eventLoop
+      assert.deepStrictEqual(
+        asked<LockRecord.ReleaseOutcome>((done) => release({ lockId: "a", holdId: id("h") }, 1_000, done)),
+        { _tag: "Released", remaining: 0 }
+      )
+      assert.strictEqual((yield* commits) - before, 2)
+    })
+  )
+
+  it.live("where somebody writes, it is tried again, and nothing is done twice", () =>
+    Effect.gen(function* () {
+      const { other, storage } = yield* made
+      const claim = storage.claim({ lockId: "a", ownerId: "me", holdId: id("h"), lease })
+      const release = storage.release({ lockId: "a", holdId: id("h") })
+      for (const [ask, tag] of [
+        [claim, "Claimed"],
+        [release, "Released"]
+      ] as const) {
+        other.exec("BEGIN IMMEDIATE")
+        const waiting = yield* Effect.forkChild(
+          Effect.map(ask as Effect.Effect<{ readonly _tag: string }, StorageError>, (outcome) => outcome._tag)
+        )
+        yield* Effect.sleep(20)
+        assert.isUndefined(fibers.exitOf(waiting))
+        other.exec("ROLLBACK")
+        assert.strictEqual(yield* Fiber.join(waiting), tag)
+      }
+    })
+  )
 })
 
 describe("grouping on SQLite", () => {

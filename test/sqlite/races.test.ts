@@ -43,6 +43,14 @@ const contest = Effect.gen(function* () {
         const first = before
         before = Effect.void
         return Effect.andThen(Effect.orDie(first), handle.write<Row>(operation, text, params))
+      },
+      atOnce: {
+        ...handle.atOnce,
+        write: (text, params, done, otherwise) => {
+          const first = before
+          before = Effect.void
+          void Effect.runPromise(first).then(() => handle.atOnce.write(text, params, done, otherwise))
+        }
       }
     },
     "storage_lock",

@@ -15,9 +15,8 @@ export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, se
     )
   )
   // A layer that cannot be built is told here, not at the first acquire.
-  const context = await runtime.runtime()
-  const run = <A, E>(effect: Effect.Effect<A, E, StorageLock.StorageLock>): Promise<A> =>
-    Effect.runPromise(Effect.provide(effect, context))
+  await runtime.runtime()
+  const run = runtime.runPromise
   const acquire = async (lockId: string) => {
     const scope = Effect.runSync(Scope.make())
     const lock = await run(Scope.provide(StorageLock.acquire(lockId), scope))

@@ -21,10 +21,11 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
-import { peer } from "../shared/peer.js"
+import type { Tls } from "../shared/pem.js"
+import { peer } from "../shared/driverPackage.js"
 import * as internal from "./options.js"
 import { invalid, valid } from "../../common/input.js"
-import type { Present } from "../shared/present.js"
+import type { Present } from "../shared/currentValue.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
@@ -58,12 +59,7 @@ export interface CommonOptions {
  * @since 0.1.0
  * @category models
  */
-export interface TlsOptions {
-  readonly ca?: string | Uint8Array | undefined
-  /** The client's certificate, for clusters that require one, with its `key`. */
-  readonly cert?: string | Uint8Array | undefined
-  readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
-}
+export interface TlsOptions extends Tls {}
 
 /**
  * A user of the cluster.
@@ -108,7 +104,7 @@ export interface ChannelOptions extends CommonOptions {
   readonly user?: Present<UserOptions> | undefined
 }
 
-const grpc = peer("EtcdStorage", ["@grpc/grpc-js", "@grpc/proto-loader"], () => import("./own.js"))
+const grpc = peer("EtcdStorage", ["@grpc/grpc-js", "@grpc/proto-loader"], () => import("./withDriver.js"))
 
 /**
  * Both ports, over connections of their own that close with the scope.

@@ -214,14 +214,5 @@ export const closed = (operation: string): StorageError =>
     message: "the layer of EtcdStorage is closed"
   })
 
-export const conflict = (operation: string, lockId: string, applied: "no" | "unknown"): StorageError =>
-  new StorageError({
-    reason: "Conflict",
-    operation: name(operation),
-    isRetryable: true,
-    applied,
-    message: `gave up on ${JSON.stringify(lockId)} after too many version misses: too many processes change it at once`
-  })
-
 export const schema = (operation: string, message: string): StorageError =>
   new StorageError({ reason: "Schema", operation: name(operation), isRetryable: false, applied: "no", message })

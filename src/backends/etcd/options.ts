@@ -1,8 +1,11 @@
 import * as Redacted from "effect/Redacted"
 import { InvalidOptions } from "../../LockError.js"
-import { invalid, textFault } from "../../common/input.js"
+import { pems, type Tls } from "../shared/pem.js"
+import { invalid, textFault, secretText } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import { operation, operationNames, type OperationOptions, type ResolvedOperation } from "../shared/options.js"
+import { hosts as hostsOf } from "../shared/hosts.js"
+import * as users from "../shared/user.js"
 
 export interface Common extends OperationOptions {
   readonly prefix?: string | undefined
@@ -27,10 +30,7 @@ export const common = <Options extends Common>(
   return each instanceof InvalidOptions ? each : { ...each, prefix: prefix as string }
 }
 
-export interface User {
-  readonly name: string
-  readonly password: Redacted.Redacted
-}
+export type User = users.User
 
 export interface ResolvedUrl {
   /** `host:port`, an address of IPv6 in brackets. */
@@ -43,8 +43,6 @@ const urlRule =
   "a Redacted URL such as etcd://user:password@host1:2379,host2:2379 (etcds:// for TLS), " +
   "with the characters / ? # @ : % , of user and password percent-encoded"
 
-const host = /^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/
-
 /** The first parameter of a URL that is otherwise right, if it surely is one and no part of a password. */
 const parameter = (text: string): string | undefined => {
   const found = /^(?:etcds?|https?):\/\/(?:[^@/?#]*@)?[^@/?#]+\/?\?([A-Za-z][\w.-]*)=[^@]*$/i.exec(text)
@@ -54,10 +52,8 @@ const parameter = (text: string): string | undefined => {
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string) => new InvalidOptions({ field: "url", kind, rule: urlRule })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const text: unknown = Redacted.value(value)
-  if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
-  if (text === "") return bad("empty")
+  const text = secretText(value)
+  if (typeof text !== "string") return bad(text.kind)
   const unknown = parameter(text)
   if (unknown !== undefined)
     return bad(
@@ -66,26 +62,11 @@ export const url = (value: unknown): ResolvedUrl | InvalidOptions => {
   const parts = /^(etcds?|https?):\/\/(?:([^@/?#]*)@)?([^@/?#]+)\/?$/i.exec(text)
   if (parts === null) return bad("not a URL of etcd")
   const [, scheme, credentials, hosts] = parts
-  const endpoints: Array<string> = []
-  for (const each of hosts!.split(",")) {
-    const found = host.exec(each)
-    const port = Number(found?.[2] ?? 2379)
-    if (found === null || port < 1 || port > 65_535) return bad("a URL with a host or port that cannot be read")
-    endpoints.push(`${found[1]}:${port}`)
-  }
-  let user: User | undefined
-  if (credentials !== undefined) {
-    const colon = credentials.indexOf(":")
-    if (colon < 1) return bad("a URL with a user, but no password")
-    try {
-      user = {
-        name: decodeURIComponent(credentials.slice(0, colon)),
-        password: Redacted.make(decodeURIComponent(credentials.slice(colon + 1)))
-      }
-    } catch {
-      return bad("a URL whose user or password is not percent-encoded rightly")
-    }
-  }
+  const all = hostsOf(hosts!, 2379)
+  if (typeof all === "string") return bad(all)
+  const endpoints = all.map(({ host, port }) => `${host}:${port}`)
+  const user = credentials === undefined ? undefined : users.ofUrl(credentials)
+  if (typeof user === "string") return bad(user)
   return { endpoints, tls: /s$/i.test(scheme!), user }
 }
 
@@ -111,11 +92,7 @@ export const someUser = (value: unknown): User | InvalidOptions => {
 export const user = (value: unknown): User | undefined | InvalidOptions =>
   value === undefined ? undefined : someUser(value)
 
-export interface Tls {
-  readonly ca?: string | Uint8Array | undefined
-  readonly cert?: string | Uint8Array | undefined
-  readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
-}
+export type { Tls } from "../shared/pem.js"
 
 export interface ResolvedTls {
   readonly ca: Buffer | null
@@ -123,36 +100,10 @@ export interface ResolvedTls {
   readonly key: Buffer | null
 }
 
-const bytes = (value: unknown): Buffer | undefined =>
-  typeof value === "string" && value !== ""
-    ? Buffer.from(value, "utf8")
-    : value instanceof Uint8Array && value.length > 0
-      ? Buffer.from(value)
-      : undefined
-
 export const noTls: ResolvedTls = { ca: null, cert: null, key: null }
 
 export const tls = (options: Tls): ResolvedTls | InvalidOptions => {
   if (typeof options !== "object" || options === null) return invalid("tls", options, "{ ca, cert, key }, each in PEM")
-  const unknown = unknownName<Tls>(options, { ca: true, cert: true, key: true }, "tls")
-  if (unknown !== undefined) return unknown
-  const pem = (field: "ca" | "cert" | "key", value: unknown): Buffer | null | InvalidOptions =>
-    value === undefined
-      ? null
-      : (bytes(value) ??
-        new InvalidOptions({
-          field: `tls.${field}`,
-          kind: "something else",
-          rule: "a text or bytes in PEM, the key Redacted"
-        }))
-  const ca = pem("ca", options.ca)
-  const cert = pem("cert", options.cert)
-  const key = pem(
-    "key",
-    options.key === undefined ? undefined : Redacted.isRedacted(options.key) ? Redacted.value(options.key) : null
-  )
-  for (const each of [ca, cert, key]) if (each instanceof InvalidOptions) return each
-  if ((cert === null) !== (key === null))
-    return invalid("tls", cert === null ? "key without cert" : "cert without key", "both cert and key, or neither")
-  return { ca, cert, key } as ResolvedTls
+  const found = pems(options)
+  return found instanceof InvalidOptions ? found : { ...noTls, ...found }
 }

@@ -34,8 +34,9 @@ const json = {
       nested: {
         KV: service("Range", "Txn"),
         Watch: service("Watch"),
-        Auth: service("Authenticate"),
+        Auth: service("Authenticate", "UserGet", "RoleGet"),
         Maintenance: service("Status"),
+        Cluster: service("MemberList"),
         // Ids are told apart by the 53 bits that are left of them.
         ResponseHeader: message({ clusterId: ["uint64", 1], revision: ["int64", 3] }),
         KeyValue: message({ key: ["bytes", 1], modRevision: ["int64", 3], value: ["bytes", 5] }),
@@ -43,6 +44,7 @@ const json = {
           key: ["bytes", 1],
           rangeEnd: ["bytes", 2],
           limit: ["int64", 3],
+          revision: ["int64", 4],
           keysOnly: ["bool", 8]
         }),
         RangeResponse: message({ header: ["ResponseHeader", 1], kvs: ["KeyValue", 2, "repeated"], more: ["bool", 3] }),
@@ -105,10 +107,21 @@ const json = {
         StatusResponse: message({
           header: ["ResponseHeader", 1],
           version: ["string", 2],
-          leader: ["uint64", 5],
+          dbSize: ["int64", 3],
+          leader: ["uint64", 4],
           errors: ["string", 8, "repeated"],
-          isLearner: ["bool", 10]
-        })
+          dbSizeInUse: ["int64", 9],
+          isLearner: ["bool", 10],
+          dbSizeQuota: ["int64", 12]
+        }),
+        UserGetRequest: message({ name: ["string", 1] }),
+        UserGetResponse: message({ header: ["ResponseHeader", 1], roles: ["string", 2, "repeated"] }),
+        RoleGetRequest: message({ role: ["string", 1] }),
+        Permission: message({ permType: ["int32", 1], key: ["bytes", 2], rangeEnd: ["bytes", 3] }),
+        RoleGetResponse: message({ header: ["ResponseHeader", 1], perm: ["Permission", 2, "repeated"] }),
+        MemberListRequest: message({}),
+        Member: message({ name: ["string", 2], isLearner: ["bool", 5] }),
+        MemberListResponse: message({ header: ["ResponseHeader", 1], members: ["Member", 2, "repeated"] })
       }
     }
   }
@@ -127,6 +140,8 @@ export interface RangeRequest {
   readonly key: Buffer
   readonly rangeEnd?: Buffer
   readonly limit?: number
+  /** As it was then. */
+  readonly revision?: number
   readonly keysOnly?: boolean
 }
 
@@ -191,6 +206,21 @@ export interface Status extends Header {
   /** Alarms that are raised. */
   readonly errors: ReadonlyArray<string>
   readonly isLearner: boolean
+  /** In bytes: of its file, of what is in use of it, and the most that it may be (0 before 3.6, which do not say). */
+  readonly dbSize: number
+  readonly dbSizeInUse: number
+  readonly dbSizeQuota: number
+}
+
+export interface Members {
+  readonly members: ReadonlyArray<{ readonly name: string; readonly isLearner: boolean }>
+}
+
+/** `permType`: 0 is to read, 1 to write, 2 both. */
+export interface Permission {
+  readonly permType: number
+  readonly key: Buffer
+  readonly rangeEnd: Buffer
 }
 
 /** A method as a gRPC client takes it. */
@@ -256,3 +286,14 @@ export const authenticate = method<
   { readonly token: string } & Header
 >("Auth", "Authenticate", ({ token }) => typeof token === "string")
 export const status = method<Record<string, never>, Status>("Maintenance", "Status", () => true)
+export const memberList = method<Record<string, never>, Members>("Cluster", "MemberList", () => true)
+export const userGet = method<{ readonly name: string }, { readonly roles: ReadonlyArray<string> }>(
+  "Auth",
+  "UserGet",
+  () => true
+)
+export const roleGet = method<{ readonly role: string }, { readonly perm: ReadonlyArray<Permission> }>(
+  "Auth",
+  "RoleGet",
+  () => true
+)

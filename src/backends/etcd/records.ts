@@ -1,6 +1,7 @@
 /** How a record stands in etcd: one key per lock, `prefix` + lock id, and JSON in it. */
 import type { StorageError } from "../../LockError.js"
-import * as LockRecord from "../../LockRecord.js"
+import type { LockRecord } from "../../LockRecord.js"
+import * as json from "../shared/observed/json.js"
 import * as errors from "./errors.js"
 import type { KeyValue } from "./protocol.js"
 
@@ -29,55 +30,14 @@ export const keys = (prefix: string): Keys => {
   }
 }
 
-export const encode = ({ lockId: _, ...rest }: LockRecord.LockRecord): Buffer =>
-  Buffer.from(JSON.stringify(rest), "utf8")
-
-const isText = (value: unknown) => typeof value === "string"
-
-const shape: Readonly<Record<string, (value: unknown) => boolean>> = {
-  kind: isText,
-  format: Number.isSafeInteger,
-  ownerId: isText,
-  holds: (value) => Array.isArray(value) && value.every(isText),
-  token: Number.isSafeInteger,
-  version: Number.isSafeInteger,
-  lockBeginTime: Number.isSafeInteger,
-  leaseExpireTime: Number.isSafeInteger,
-  data: isText
-}
-
-const newer = (operation: string, lockId: string, format: number): StorageError =>
-  errors.schema(
-    operation,
-    `the record of ${JSON.stringify(lockId)} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
-  )
-
-/** A record that this version of the library can judge. */
-export const readable = (operation: string, record: LockRecord.LockRecord): LockRecord.LockRecord | StorageError =>
-  record.format > LockRecord.format ? newer(operation, record.lockId, record.format) : record
+export const encode = (record: LockRecord): Buffer => Buffer.from(json.encode(record), "utf8")
 
 /** Of any format, if it has the fields of this one. A newer one without them is told from a foreign value by its number. */
-export const decode = (operation: string, lockId: string, kv: KeyValue): LockRecord.LockRecord | StorageError => {
-  let value: Record<string, unknown> | undefined
-  try {
-    value = JSON.parse(kv.value.toString("utf8")) as Record<string, unknown>
-  } catch {
-    value = undefined
-  }
-  if (typeof value === "object" && value !== null) {
-    if (Object.entries(shape).every(([field, isRight]) => isRight(value[field]))) {
-      const { ownerLabel, ...rest } = value
-      return {
-        ...rest,
-        ...LockRecord.labelled(isText(ownerLabel) ? ownerLabel : undefined),
-        lockId
-      } as unknown as LockRecord.LockRecord
-    }
-    if (typeof value.format === "number" && value.format > LockRecord.format)
-      return newer(operation, lockId, value.format)
-  }
-  return errors.schema(
-    operation,
+export const decode = (operation: string, lockId: string, kv: KeyValue): LockRecord | StorageError => {
+  const found = json.decode(
+    lockId,
+    kv.value.toString("utf8"),
     `the value of the key of ${JSON.stringify(lockId)} is no record of a lock: choose another \`prefix\``
   )
+  return typeof found === "string" ? errors.schema(operation, found) : found
 }

@@ -1,24 +1,14 @@
 /** Reads, and writes by compare-and-set, each as one request; many of them as one transaction of transactions. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
-import type { LockRecord } from "../../LockRecord.js"
+import type { Seen } from "../shared/observed/store.js"
 import type { Client } from "./client.js"
 import * as errors from "./errors.js"
 import * as protocol from "./protocol.js"
 
-/** A record and the revision of its last change, 0 where there is none. */
-export interface Seen {
-  readonly record: LockRecord | undefined
-  readonly revision: number
-  /** As it stands in the store. */
-  readonly bytes?: Buffer | undefined
-}
-
-/** Of `next` (nothing: the key goes), if the key is still as it was seen. */
+/** Puts these bytes (nothing: the key goes), if the key is still as it was seen. */
 export interface Write {
-  readonly base: Seen
-  readonly next: LockRecord | undefined
-  /** `next`, as it is to stand in the store. */
+  readonly base: Seen<Buffer>
   readonly bytes: Buffer | undefined
 }
 
@@ -44,7 +34,7 @@ export interface Replies {
 const transaction = (key: Buffer, { base, bytes }: Write): protocol.TxnRequest => ({
   compare: [
     { target: protocol.modRevision, key, modRevision: base.revision },
-    ...(base.bytes === undefined ? [] : [{ target: protocol.value, key, value: base.bytes }])
+    ...(base.state === undefined ? [] : [{ target: protocol.value, key, value: base.state }])
   ],
   success: [bytes === undefined ? { delete: { key } } : { put: { key, value: bytes } }],
   failure: [{ range: { key } }]

@@ -24,8 +24,7 @@ export const make = (
 ): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { sync } = yield* fibers.run
-    /** One warning per outage. */
-    let quiet = false
+    const outages = hints.outages("EtcdStorage")
 
     const listen = (tell: (hint: string) => void) =>
       client.watch(
@@ -39,12 +38,12 @@ export const make = (
             )
           }
           if (response.created) {
-            quiet = false
+            outages.over()
             tell("all")
           }
           for (const { kv, type } of response.events) {
             const lockId = keys.lockId(kv.key)
-            if (sync(engine.note(lockId, kv, type === deletion))) tell(lockId)
+            if (sync(engine.told(lockId, kv, type === deletion))) tell(lockId)
           }
           return undefined
         },
@@ -53,11 +52,7 @@ export const make = (
 
     return yield* hints.make({
       listen,
-      failed: (error) => {
-        if (quiet || error.reason === "Closed") return Effect.void
-        quiet = true
-        return Effect.logWarning(`EtcdStorage: no wake-ups for now, waiters poll. ${error.message}`)
-      },
+      failed: (error) => (error.reason === "Closed" ? Effect.void : outages.warn(error)),
       again: (error) => error.reason !== "Closed"
     })
   })

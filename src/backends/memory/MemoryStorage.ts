@@ -15,6 +15,7 @@ import { wallMicros } from "../../common/time.js"
 import { unknownName } from "../../common/optionNames.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
+import * as audit from "./audit.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
 /**
@@ -97,6 +98,7 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
           return old.length
         }),
       wakeUps: Stream.fromPubSub(freed),
+      audit: audit.make(time),
       guarantees: { ...guarantees, leaseGranularity: grainOf(options.leaseGranularity) }
     })
   })

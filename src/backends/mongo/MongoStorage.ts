@@ -21,8 +21,8 @@ import type { MongoClient } from "mongodb"
 import { invalid, valid } from "../../common/input.js"
 import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
 import * as shared from "../shared/options.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
+import { peer } from "../shared/driverPackage.js"
+import type { Present } from "../shared/currentValue.js"
 import * as internal from "./options.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
@@ -99,7 +99,7 @@ export interface Ports extends Both {
   readonly mode: "pipeline" | "versioned"
 }
 
-const mongodb = peer("MongoStorage", ["mongodb"], () => import("./own.js"))
+const mongodb = peer("MongoStorage", ["mongodb"], () => import("./withDriver.js"))
 
 /**
  * Both ports, over a small client of their own that closes with the scope.

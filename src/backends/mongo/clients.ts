@@ -5,7 +5,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { Db, MongoClient } from "mongodb"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
-import * as present from "../shared/present.js"
+import * as present from "../shared/currentValue.js"
 import * as errors from "./errors.js"
 import type { ResolvedUrl } from "./url.js"
 

@@ -24,9 +24,11 @@ export const databaseFault = (name: unknown): string | undefined =>
   (/[/\\. "$*<>:|?]/.test(name as string) || bytes(name as string) > 63 ? JSON.stringify(name) : undefined)
 
 /** 120 bytes for both names together are what the oldest servers take. */
-const collectionFault = (name: unknown): string | undefined =>
+export const collectionFault = (name: unknown): string | undefined =>
   textFault(name) ??
   (/^system\.|[$]|^\.|\.$|\.\./.test(name as string) || bytes(name as string) > 200 ? JSON.stringify(name) : undefined)
+
+export const collectionRule = 'a name of at most 200 bytes without $ and NUL, not beginning with "system."'
 
 const commonNames = { database: true, collection: true, mode: true, wakeUps: true, ...operationNames } as const
 
@@ -46,11 +48,7 @@ export const common = <Options extends Common>(
       database === undefined ? undefined : databaseFault(database),
       "a name that MongoDB takes, of at most 63 bytes"
     ) ??
-    faulty(
-      "collection",
-      collectionFault(collection),
-      'a name of at most 200 bytes without $ and NUL, not beginning with "system."'
-    ) ??
+    faulty("collection", collectionFault(collection), collectionRule) ??
     flagFault("wakeUps", options.wakeUps)
   if (fault !== undefined) return fault
   if (mode !== "auto" && mode !== "pipeline" && mode !== "versioned") {

@@ -4,6 +4,7 @@ import type * as Stream from "#effect/Stream"
 import type { StorageError } from "../../LockError.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import type { Ports as Both } from "../shared/layers.js"
+import * as audit from "./audit.js"
 import type { Connection } from "./clients.js"
 import * as driver from "./driver.js"
 import type { Executor } from "./executor.js"
@@ -34,13 +35,15 @@ export const over = (
     const run = runner.make(executor, known)
     const { greeting, mode, replicated } = yield* setup.prepare(run, runner.make(config, known), settings)
     const store = versioned.make(run, runner.once(executor, known), { ...known, replicated }, greeting, hints)
+    const place = audit.make(runner.once(executor, known), { ...known, replicated }, greeting)
+    const inner =
+      mode === "pipeline"
+        ? storage.make(run, { ...known, replicated }, hints)
+        : VersionedStore.toStorage(store, { versionMissRetry: settings.versionMissRetry })
     return {
       mode,
       versioned: store,
-      storage:
-        mode === "pipeline"
-          ? storage.make(run, { ...known, replicated }, hints)
-          : VersionedStore.toStorage(store, { versionMissRetry: settings.versionMissRetry })
+      storage: { ...inner, audit: place }
     }
   })
 

@@ -1,6 +1,7 @@
 import { Long } from "mongodb"
 import * as LockRecord from "../../LockRecord.js"
 import type { StorageError } from "../../LockError.js"
+import { recordOf } from "../shared/documents.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 
@@ -48,11 +49,9 @@ const integer = (value: unknown): number =>
       ? Number(value)
       : Number.NaN
 
-const isText = (value: unknown): value is string => typeof value === "string"
-
 /** The record in a document, or why it is not one that this version can read. It costs no other lock anything. */
 export const read = (operation: string, document: Document): LockRecord.LockRecord | StorageError => {
-  const { data, holds = [], kind, owner } = document
+  const { _id, data, holds = [], kind, label, owner } = document
   const numbers = {
     format: integer(document.format),
     token: integer(document.token),
@@ -60,30 +59,13 @@ export const read = (operation: string, document: Document): LockRecord.LockReco
     lockBeginTime: integer(document.began),
     leaseExpireTime: integer(document.expires)
   }
-  const isRight =
-    isText(document._id) &&
-    isText(kind) &&
-    isText(owner) &&
-    isText(data) &&
-    Array.isArray(holds) &&
-    holds.every(isText) &&
-    Object.values(numbers).every(Number.isSafeInteger)
-  if (!isRight) {
-    return errors.schema(
+  return (
+    recordOf({ lockId: _id, kind, owner, label, holds, data, numbers }) ??
+    errors.schema(
       operation,
-      `the document with the _id ${JSON.stringify(document._id)} has not the fields of a lock's: was it changed by hand?`
+      `the document with the _id ${JSON.stringify(_id)} has not the fields of a lock's: was it changed by hand?`
     )
-  }
-  return {
-    lockId: document._id as string,
-    kind,
-    ownerId: owner,
-    // Documents of older versions have none.
-    ...LockRecord.labelled(isText(document.label) ? document.label : undefined),
-    holds,
-    ...numbers,
-    data
-  }
+  )
 }
 
 /** Why a document is not for us to judge or to change. */

@@ -15,7 +15,7 @@ export interface Deployment {
 }
 
 /** Some services know the command by its old name alone. */
-const greet = (run: Run) => {
+export const greet = (run: Run) => {
   const ask = (greeting: Document) => Effect.map(run("setup", greeting), (hello) => ({ greeting, hello }))
   return Effect.catchIf(
     ask({ hello: 1 }),

@@ -6,6 +6,7 @@ import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as renewals from "../../common/renewals.js"
+import { claimed } from "../shared/claimed.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 import * as pipelines from "./pipelines.js"
@@ -120,14 +121,9 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
   const claim: Storage.Service["claim"] = (request) =>
     Effect.flatMap(modify("claim", { _id: request.lockId }, pipelines.claim(request), true), (document) => {
       if (document === undefined) return errors.unexpected("claim", "the server did not tell the document that it made")
-      return Effect.map(orFail(timed("claim", document)), ({ current, now }): LockRecord.ClaimOutcome => {
-        const left = current.leaseExpireTime - now
-        return current.ownerId === request.ownerId &&
-          current.kind === LockRecord.exclusive &&
-          current.holds.includes(request.holdId)
-          ? { _tag: "Claimed", record: current, validFor: left }
-          : { _tag: "Held", holder: current, retryAfter: left }
-      })
+      return Effect.map(orFail(timed("claim", document)), ({ current, now }) =>
+        claimed(request, current, current.leaseExpireTime - now)
+      )
     })
 
   const renewOne = (request: LockRecord.Renew) =>

@@ -1,5 +1,5 @@
-import * as Redacted from "effect/Redacted"
 import { MongoClient, type MongoClientOptions } from "mongodb"
+import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 import { databaseFault } from "./options.js"
 
@@ -69,10 +69,8 @@ export const url = (
   millis: number
 ): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string) => new InvalidOptions({ field: "url", kind, rule: urlRule })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const text: unknown = Redacted.value(value)
-  if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
-  if (text === "") return bad("empty")
+  const text = secretText(value)
+  if (typeof text !== "string") return bad(text.kind)
   if (!/^mongodb(\+srv)?:\/\//.test(text)) return bad("not a URL of MongoDB")
   try {
     const make = () => new MongoClient(text, settings(text, poolSize, millis))

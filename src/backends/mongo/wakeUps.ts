@@ -53,8 +53,7 @@ const within = <A>(millis: number, evaluate: () => Promise<A>): Effect.Effect<A,
  */
 export const make = (options: Options): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.suspend(() => {
-    /** One warning per outage. */
-    let quiet = false
+    const outages = hints.outages("MongoStorage")
     let refusals = 0
 
     const open = Effect.acquireRelease(
@@ -97,7 +96,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
             if (typeof id === "string") tell(id)
           }
           hear(yield* next)
-          quiet = false
+          outages.over()
           refusals = 0
           return yield* Effect.forever(
             Effect.tap(next, (change) =>
@@ -114,8 +113,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
     return hints.make({
       listen,
       failed: (error) => {
-        const first = !quiet
-        quiet = true
+        const first = outages.begins()
         // A server by itself (40573), or no right to it. It may be another one after its restart.
         const refused = errors.isRefusal(error)
         const right =

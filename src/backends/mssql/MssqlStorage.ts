@@ -25,10 +25,12 @@ import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
+import { peer } from "../shared/driverPackage.js"
+import type { Present } from "../shared/currentValue.js"
 import { type CommonOptions, open, type TableOptions } from "./make.js"
+import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 
@@ -83,11 +85,13 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
       poolSize: true
     })
     const { operationTimeout } = common
-    const own = yield* peer("MssqlStorage", ["tedious"], () => import("./own.js"))
+    const own = yield* peer("MssqlStorage", ["tedious"], () => import("./withDriver.js"))
     const source = yield* valid(own.source(options, operationTimeout))
     const poolSize = yield* valid(shared.poolSize(options.poolSize))
     // Each connection is held to the database that it was asked for.
-    return yield* open(yield* own.make({ source, poolSize, operationTimeout }), common, undefined)
+    const executor = yield* own.make({ source, poolSize, operationTimeout })
+    const second = yield* own.make({ source, poolSize: auditPool, operationTimeout })
+    return yield* open(executor, common, undefined, second)
   })
 
 /**
@@ -151,3 +155,11 @@ export const layerConfig = (
 export const layerVersioned = (
   options: Options
 ): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
+
+/**
+ * The statements that make the table of `LockAudit`, whose name is `table`: `storage_lock_audit` if nothing is said. Then set its `setup: false`.
+ *
+ * @since 0.5.0
+ * @category setup
+ */
+export const ddlAudit = (options: TableOptions = {}): string => internal.ddlAudit(audit.createTable, options)

@@ -2,12 +2,14 @@
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import type { StorageError } from "../../LockError.js"
+import * as audit from "../sql/audit.js"
 import type { Executor } from "../sql/executor.js"
 import type { ServerOptions } from "../sql/options.js"
 import * as ports from "../sql/storage.js"
 import type { Ports } from "../shared/layers.js"
+import * as auditDialect from "./audit.js"
 import * as dialect from "./dialect.js"
-import type { Resolved } from "./options.js"
+import { nameOf, type Resolved } from "./options.js"
 import * as setup from "./setup.js"
 import { lockTimeoutOf, type Statement } from "./statements.js"
 
@@ -41,11 +43,23 @@ export interface CommonOptions extends TableOptions, ServerOptions {
 export const open = (
   executor: Executor<Statement>,
   common: Resolved,
-  database: string | undefined
+  database: string | undefined,
+  /** For the audit, so that it never takes a connection from a lock. */
+  second: Executor<Statement> = executor
 ): Effect.Effect<Ports, StorageError> => {
   const { operationTimeout: millis, place: schema, setup: create, table } = common
   const lockTimeout = lockTimeoutOf(millis)
   return Effect.map(setup.prepare(executor, { table, schema, database, setup: create, millis, lockTimeout }), (found) =>
-    ports.make(executor, dialect.make(found.table, lockTimeout, found.database), { ...common, wakeUps: undefined })
+    ports.make(executor, dialect.make(found.table, lockTimeout, found.database), {
+      ...common,
+      wakeUps: undefined,
+      audit: audit.make({
+        ...common,
+        storage: "MssqlStorage",
+        executor: second,
+        qualified: (field, name) => nameOf(field, name, found.schema),
+        dialect: auditDialect.make(lockTimeout, found.database)
+      })
+    })
   )
 }

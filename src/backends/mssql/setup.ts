@@ -165,6 +165,7 @@ export interface Options {
 /** Where the table is, whatever a connection's database and default schema are later. */
 export interface Place {
   readonly table: string
+  readonly schema: string | undefined
   readonly database: string
 }
 
@@ -214,6 +215,7 @@ export const prepare = (executor: Executor<Statement>, options: Options): Effect
         fault === undefined
           ? Effect.succeed({
               table: names.qualified(options.table, typeof first.schema === "string" ? first.schema : schema),
+              schema: typeof first.schema === "string" ? first.schema : schema,
               database: String(first.database)
             })
           : errors.schema("setup", fault)

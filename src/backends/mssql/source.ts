@@ -2,8 +2,9 @@
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Tedious from "tedious"
+import { secretOption } from "../../common/input.js"
 import { InvalidOptions, StorageError } from "../../LockError.js"
-import { isFixed, now, type Present } from "../shared/present.js"
+import { isFixed, now, type Present } from "../shared/currentValue.js"
 import * as config from "./config.js"
 import * as url from "./url.js"
 
@@ -21,21 +22,6 @@ export interface Source {
 }
 
 const operation = "MssqlStorage.connect"
-
-const secretOf = (field: string, value: unknown): string | InvalidOptions => {
-  const text: unknown = Redacted.isRedacted(value) ? Redacted.value(value) : undefined
-  return typeof text === "string" && text !== ""
-    ? text
-    : new InvalidOptions({
-        field,
-        kind: !Redacted.isRedacted(value)
-          ? `of type ${value === null ? "null" : typeof value}, not Redacted`
-          : text === ""
-            ? "empty"
-            : `a Redacted of type ${text === null ? "null" : typeof text}`,
-        rule: "a Redacted text"
-      })
-}
 
 interface Given {
   readonly url?: unknown
@@ -56,7 +42,7 @@ const withSecret = (
     readonly password: string
   }
   if (given.accessToken !== undefined) {
-    const token = secretOf("accessToken", given.accessToken)
+    const token = secretOption("accessToken", given.accessToken)
     if (token instanceof InvalidOptions) return token
     if (userName !== "" || password !== "")
       return refuse(
@@ -73,7 +59,7 @@ const withSecret = (
     return { ...parsed, authentication: { type: "azure-active-directory-access-token", options: { token } } }
   }
   if (given.password === undefined) return parsed
-  const secret = secretOf("password", given.password)
+  const secret = secretOption("password", given.password)
   if (secret instanceof InvalidOptions) return secret
   if (password !== "") return refuse("password", "given beside one in `url`", "absent where `url` has one")
   return { ...parsed, authentication: { type: "default", options: { userName, password: secret } } }
@@ -128,7 +114,7 @@ export const make = (options: Options, patience: number): Source | InvalidOption
   } else {
     for (const field of ["password", "accessToken"] as const) {
       const early =
-        options[field] !== undefined && isFixed(options[field]) ? secretOf(field, options[field]) : undefined
+        options[field] !== undefined && isFixed(options[field]) ? secretOption(field, options[field]) : undefined
       if (early instanceof InvalidOptions) return early
     }
   }

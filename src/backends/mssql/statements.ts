@@ -76,7 +76,7 @@ const begin = "BEGIN TRY\nBEGIN TRANSACTION;"
 const commit = "COMMIT TRANSACTION;\nEND TRY\nBEGIN CATCH\nIF @@TRANCOUNT > 0 ROLLBACK TRANSACTION;\nTHROW;\nEND CATCH;"
 
 /** One sample of the server's clock for the whole batch, in microseconds. */
-const clock =
+export const clock =
   "DECLARE @t bigint = DATEDIFF_BIG(MICROSECOND, CONVERT(datetime2(7), '1970-01-01T00:00:00', 126), SYSUTCDATETIME());"
 
 const columns = (of: string): string => columnNames.map((name) => `${of}.${name}`).join(", ")

@@ -1,6 +1,6 @@
 /** A URL of SQL Server, and what it may ask for: what we do not honour is refused by name, before any I/O. */
-import * as Redacted from "effect/Redacted"
 import type * as Tedious from "tedious"
+import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 
 const urlRule =
@@ -77,10 +77,8 @@ const database = (path: string): string => decodeURIComponent(path.slice(1))
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const parse = (field: string, value: unknown): Tedious.ConnectionConfiguration | InvalidOptions => {
   const bad = (kind: string, rule = urlRule) => new InvalidOptions({ field, kind, rule })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const address: unknown = Redacted.value(value)
-  if (typeof address !== "string") return bad(`a Redacted of type ${address === null ? "null" : typeof address}`)
-  if (address === "") return bad("empty")
+  const address = secretText(value)
+  if (typeof address !== "string") return bad(address.kind)
   if (!/^(mssql|sqlserver):\/\//i.test(address)) return bad("not a URL of SQL Server")
   if (address.includes("#")) return bad("a URL with a raw #")
   try {

@@ -25,10 +25,12 @@ import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
-import type { Present } from "../shared/present.js"
+import type { Present } from "../shared/currentValue.js"
 import * as givenPool from "./givenPool.js"
 import { type CommonOptions, notifyOf, open, own, type SharedOptions, type TableOptions } from "./make.js"
+import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
@@ -101,7 +103,8 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     const poolSize = yield* valid(shared.poolSize(options.poolSize))
     const notify = yield* notifyOf(options.notify, source)
     const executor = yield* driver.make({ source, poolSize, operationTimeout: common.operationTimeout })
-    return yield* open(executor, common, notify)
+    const second = yield* driver.make({ source, poolSize: auditPool, operationTimeout: common.operationTimeout })
+    return yield* open(executor, common, notify, second)
   })
 
 /**
@@ -210,3 +213,12 @@ export const layerVersionedFromPool = (
  * @category setup
  */
 export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.ddl, options)
+
+/**
+ * The statements that make the table of `LockAudit`, whose name is `table`: `storage_lock_audit` if nothing is said. Then set its `setup: false`.
+ *
+ * @since 0.5.0
+ * @category setup
+ */
+export const ddlAudit = (options: TableOptions = {}): string =>
+  internal.ddlAudit((table) => `${audit.createTable(table)};`, options)

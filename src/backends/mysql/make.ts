@@ -6,18 +6,20 @@ import type * as Scope from "#effect/Scope"
 import { invalid, valid } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
+import * as audit from "../sql/audit.js"
 import type { Executor } from "../sql/executor.js"
 import type { ServerOptions } from "../sql/options.js"
 import * as ports from "../sql/storage.js"
 import type { Ports } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
+import { peer } from "../shared/driverPackage.js"
+import type { Present } from "../shared/currentValue.js"
 import { namesIn } from "./sleepers.js"
+import * as auditDialect from "./audit.js"
 import type * as connection from "./connection.js"
 import * as dialect from "./dialect.js"
 import { Awaited } from "./awaited.js"
-import type { Resolved } from "./options.js"
+import { nameOf as nameOfTable, type Resolved } from "./options.js"
 import type { Packet } from "./packet.js"
 import * as notifier from "./notifier.js"
 import * as setup from "./setup.js"
@@ -78,7 +80,7 @@ export interface SharedOptions extends CommonOptions {
 }
 
 /** Only what a pool, or a session that sleeps, needs: on a client of Effect, a program may do without `mysql2` of its own. */
-export const own = peer("MysqlStorage", ["mysql2"], () => import("./own.js"))
+export const own = peer("MysqlStorage", ["mysql2"], () => import("./withDriver.js"))
 
 /** Whether to wake others, and where to be woken. */
 export interface Notify {
@@ -108,21 +110,34 @@ export const notifyOf = (
       )
 }
 
+/** `second`: for the audit, so that it never takes a connection from a lock. */
 export const open = (
   plain: Executor<Packet>,
   common: Resolved,
-  notify: Notify
+  notify: Notify,
+  second: Executor<Packet> = plain
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
   Effect.gen(function* () {
     const { operationTimeout: millis, place: database, qualified, setup: create, table } = common
     const found = yield* setup.prepare(plain, { table, database, qualified, setup: create, millis })
     const { flavour, groups, mute } = found
+    const place = audit.make({
+      ...common,
+      storage: "MysqlStorage",
+      executor: second,
+      qualified: (field, name) => nameOfTable(field, name, database ?? found.database),
+      dialect: auditDialect.make(flavour)
+    })
     if (!notify.send || mute !== undefined) {
       if (notify.send && mute !== undefined && (notify.isAsked || flavour !== "TiDB"))
         yield* Effect.logWarning(
           `MysqlStorage: there are no wake-ups, waiters poll: ${mute}. \`notify: false\` silences this`
         )
-      return ports.make(plain, dialect.make(flavour, qualified, groups, undefined), { ...common, wakeUps: undefined })
+      return ports.make(plain, dialect.make(flavour, qualified, groups, undefined), {
+        ...common,
+        wakeUps: undefined,
+        audit: place
+      })
     }
     const notices = yield* Notices.make("MysqlStorage")
     const nameOf = namesIn(found.database, table)
@@ -144,6 +159,7 @@ export const open = (
       {
         ...common,
         wakeUps,
+        audit: place,
         onClaim: wakeUps === undefined ? undefined : (lockId, outcome) => awaited.heard(lockId, outcome)
       }
     )

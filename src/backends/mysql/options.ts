@@ -2,4 +2,4 @@ import * as options from "../sql/options.js"
 import * as names from "./names.js"
 
 export type { Resolved } from "../sql/options.js"
-export const { common, ddl } = options.make({ place: "database", ...names })
+export const { common, ddl, ddlAudit, nameOf } = options.make({ place: "database", ...names })

@@ -1,5 +1,6 @@
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
+import { sentence } from "../../common/checkup.js"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import { type Executor, runQuery } from "../sql/executor.js"
@@ -7,6 +8,7 @@ import { withoutLabels } from "../sql/record.js"
 import * as errors from "./errors.js"
 import { decoded, hex, longestId, type Packet } from "./packet.js"
 import type { Flavour } from "./statements.js"
+import { findings } from "./weak.js"
 
 const types: Record<string, string> = {
   lock_id: `varbinary(${longestId})`,
@@ -59,7 +61,7 @@ export interface Server {
   readonly mute: string | undefined
 }
 
-interface Seen {
+export interface Seen {
   readonly flavour: Flavour
   /** What the server calls itself. */
   readonly version: string
@@ -79,7 +81,7 @@ const text = (value: unknown): string => String(value ?? "")
 const flavourOf = (version: string, comment: string): Flavour =>
   /tidb/i.test(version) || /^tidb/i.test(comment) ? "TiDB" : /mariadb/i.test(version) ? "MariaDB" : "MySQL"
 
-const inspect = (table: string, database: string | undefined): Packet => {
+export const inspect = (table: string, database: string | undefined): Packet => {
   const where = `table_schema = ${database === undefined ? "DATABASE()" : `_utf8mb4 ${hex(database)}`} AND table_name = _utf8mb4 ${hex(table)}`
   return {
     statements: [
@@ -149,7 +151,7 @@ const fits = (wanted: string, actual: string): boolean => {
 }
 
 /** What a table that is there has against it. */
-const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string | undefined => {
+export const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string | undefined => {
   const format = /^effect-storage-lock format (\d+)$/.exec(table?.comment ?? "")?.[1]
   if (format !== undefined && Number(format) > LockRecord.format) {
     return `the table ${name} has format ${format}, newer than ${LockRecord.format}: update effect-storage-lock`
@@ -165,32 +167,6 @@ const wrong = (name: string, { columns, flavour, keyed, table }: Seen): string |
   return flavour === "TiDB" || table?.engine === "InnoDB"
     ? undefined
     : `the table ${name} is kept by ${table?.engine}, which has no transactions: it must be InnoDB`
-}
-
-const warnings = ({ flavour, variables }: Seen): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  const is = (name: string, value: RegExp) => value.test(variables.get(name) ?? "")
-  const on = /^(on|1)$/i
-  if (flavour === "TiDB") return found
-  if (is("innodb_read_only", on) || is("super_read_only", on) || is("read_only", /^(on|1|no_lock.*)$/i)) {
-    found.push(
-      "the server is read-only, as a replica is: until it is promoted claims will fail, or be lost if the user may write all the same"
-    )
-  }
-  if (is("innodb_flush_log_at_trx_commit", /^[02]$/)) {
-    found.push(
-      "innodb_flush_log_at_trx_commit is not 1: a crash may forget the last claims, and two owners may hold one lock"
-    )
-  }
-  if (is("log_bin", on) && is("sync_binlog", /^\d+$/) && !is("sync_binlog", /^1$/)) {
-    found.push("sync_binlog is not 1: a crash of the server's machine may forget claims on it or on its replicas")
-  }
-  if (is("wsrep_on", on)) {
-    found.push(
-      "the server is a node of a Galera cluster: send the locks of all processes to one node, or its reads may be late and claims conflict"
-    )
-  }
-  return found
 }
 
 const raceRetry = Schedule.max([Schedule.exponential("10 millis").pipe(Schedule.jittered), Schedule.recurs(8)])
@@ -254,7 +230,9 @@ export const prepare = (executor: Executor<Packet>, options: Options): Effect.Ef
     : found
 
   return labelled.pipe(
-    Effect.tap((seen) => Effect.forEach(warnings(seen), (said) => Effect.logWarning(`MysqlStorage: ${said}`))),
+    Effect.tap((seen) =>
+      Effect.forEach(findings(seen), (found) => Effect.logWarning(`MysqlStorage: ${sentence(found)}`))
+    ),
     Effect.flatMap((seen) => {
       const fault =
         wrong(qualified, seen) ??

@@ -22,7 +22,7 @@ const { columns, comma, exclusive, live, newer, ours, t } = judge
 const one = "LIMIT 1"
 
 /** The physical part of a timestamp of the cluster's one oracle, in milliseconds. No server's own clock has a part in it. */
-const clusterClock = "CAST((@@tidb_current_ts >> 18) * 1000 AS SIGNED)"
+export const clusterClock = "CAST((@@tidb_current_ts >> 18) * 1000 AS SIGNED)"
 
 /** Whether the hold id is in. The delimiters keep an id from being found inside another. */
 const has = (hold: string): string => `LOCATE(${hex(`,${hold},`)}, CONCAT(holds, ${comma})) > 0`

@@ -1,6 +1,6 @@
 /** A URL of the MySQL family, and what it may ask for: what we do not honour is refused by name, before any I/O. */
-import * as Redacted from "effect/Redacted"
 import type * as Mysql from "mysql2"
+import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 import * as tls from "./tls.js"
 
@@ -90,10 +90,8 @@ const instead: Record<string, string | undefined> = {
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const url = (field: string, value: unknown): Target | InvalidOptions => {
   const bad = (kind: string, rule = urlRule) => new InvalidOptions({ field, kind, rule })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const text: unknown = Redacted.value(value)
-  if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
-  if (text === "") return bad("empty")
+  const text = secretText(value)
+  if (typeof text !== "string") return bad(text.kind)
   if (!/^(mysql|mariadb|tidb):\/\//i.test(text)) return bad("not a URL of MySQL")
   if (text.includes("#")) return bad("a URL with a raw #")
   const authority = /\/\/([^/?]*)/.exec(text)?.[1] ?? ""

@@ -24,10 +24,12 @@ import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
-import type { Present } from "../shared/present.js"
+import type { Present } from "../shared/currentValue.js"
 import * as client from "./client.js"
 import { type CommonOptions, notifyOf, open, own, sourceOf, type TableOptions } from "./make.js"
+import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 
@@ -118,7 +120,9 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
         `PostgresStorage: the driver does not know ${passedOver.join(", ")} of the environment: say in the URL what must hold`
       )
     const { operationTimeout } = common
-    return yield* open(yield* make({ source, poolSize, operationTimeout, pooler }), common, notify)
+    const executor = yield* make({ source, poolSize, operationTimeout, pooler })
+    const second = yield* make({ source, poolSize: auditPool, operationTimeout, pooler })
+    return yield* open(executor, common, notify, second)
   })
 
 /**
@@ -280,3 +284,11 @@ export const layerVersionedFromPool = (
  * @category setup
  */
 export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.ddl, options)
+
+/**
+ * The statements that make the table of `LockAudit`, whose name is `table`: `storage_lock_audit` if nothing is said. Then set its `setup: false`.
+ *
+ * @since 0.5.0
+ * @category setup
+ */
+export const ddlAudit = (options: TableOptions = {}): string => internal.ddlAudit(audit.createTable, options)

@@ -4,7 +4,7 @@ import * as Effect from "#effect/Effect"
 import type * as fibers from "#effect/fibers"
 import * as Pg from "pg"
 import { InvalidOptions, StorageError } from "../../LockError.js"
-import { isFixed, now, type Present } from "../shared/present.js"
+import { isFixed, now, type Present } from "../shared/currentValue.js"
 import { type ResolvedUrl, url } from "./url.js"
 
 /** A URL that is given once, or asked for at each connection. */

@@ -55,8 +55,7 @@ const driver = <A>(evaluate: () => Promise<A>, options: ListenerOptions): Effect
  */
 export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.suspend(() => {
-    /** One warning per outage. */
-    let quiet = false
+    const outages = hints.outages("PostgresStorage")
 
     const open = Effect.acquireRelease(
       Effect.flatMap(
@@ -108,7 +107,7 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
             tell("all")
             yield* Effect.sleep(options.keepAlive)
             // It has lived for a while: the trouble is over. One that is cut every few seconds is warned of once.
-            quiet = false
+            outages.over()
             return yield* Effect.forever(
               Effect.andThen(
                 driver(() => client.query("SELECT 1"), options),
@@ -122,10 +121,6 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
 
     return hints.make({
       listen,
-      failed: (error) => {
-        if (quiet) return Effect.void
-        quiet = true
-        return Effect.logWarning(`PostgresStorage: no wake-ups for now, waiters poll. ${error.message}`)
-      }
+      failed: (error) => outages.warn(error)
     })
   })

@@ -8,15 +8,17 @@ import { unknownName } from "../../common/optionNames.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type { Ports } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
+import { peer } from "../shared/driverPackage.js"
+import type { Present } from "../shared/currentValue.js"
+import * as audit from "../sql/audit.js"
 import type { Executor } from "../sql/executor.js"
 import type { ServerOptions } from "../sql/options.js"
 import * as ports from "../sql/storage.js"
+import * as auditDialect from "./audit.js"
 import type * as connection from "./connection.js"
 import * as dialect from "./dialect.js"
 import * as hints from "./hints.js"
-import type { Resolved } from "./options.js"
+import { nameOf, type Resolved } from "./options.js"
 import * as setup from "./setup.js"
 import type { Statement } from "./statements.js"
 
@@ -52,7 +54,7 @@ const listenerKeepAlive = Duration.seconds(10)
 const listenerPatience = Duration.seconds(5)
 
 /** Only what a pool, or a session that listens, needs: on a client of Effect, a program may do without `pg`. */
-export const own = peer("PostgresStorage", ["pg"], () => import("./own.js"))
+export const own = peer("PostgresStorage", ["pg"], () => import("./withDriver.js"))
 
 export const sourceOf = (
   field: string,
@@ -79,10 +81,12 @@ export const notifyOf = (
     : invalid("notify", notify, "true, false, or { url }")
 }
 
+/** `second`: for the audit, so that it never takes a connection from a lock. */
 export const open = (
   plain: Executor<Statement>,
   common: Resolved,
-  notify: Notify
+  notify: Notify,
+  second: Executor<Statement> = plain
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
   Effect.gen(function* () {
     const { operationTimeout: millis, qualified: table, setup: create } = common
@@ -97,5 +101,12 @@ export const open = (
             keepAlive: listenerKeepAlive,
             patience: listenerPatience
           })
-    return ports.make(executor, dialect.make({ ...found, notify: notify.send }), { ...common, wakeUps })
+    const place = audit.make({
+      ...common,
+      storage: "PostgresStorage",
+      executor: second,
+      qualified: (field, name) => nameOf(field, name, found.schema),
+      dialect: auditDialect.make
+    })
+    return ports.make(executor, dialect.make({ ...found, notify: notify.send }), { ...common, wakeUps, audit: place })
   })

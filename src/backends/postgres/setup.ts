@@ -1,5 +1,6 @@
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
+import { sentence } from "../../common/checkup.js"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as errors from "./errors.js"
@@ -7,6 +8,7 @@ import { type Executor, runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as names from "./names.js"
 import { hides, type Statement } from "./statements.js"
+import { findings } from "./weak.js"
 
 const commentOf = (format: number): string => `effect-storage-lock format ${format}`
 
@@ -25,7 +27,7 @@ const types: Record<string, string> = {
 }
 
 /** Any number, the same in every process: set-ups of one database go one after the other. */
-const advisoryKey = 5_024_810_913_467
+export const advisoryKey = 5_024_810_913_467
 
 /** Cheap, whatever the size of the table. A library that does not know the column leaves it at its default. */
 const addLabel = (table: string): string =>
@@ -73,7 +75,7 @@ FROM (SELECT to_regclass($1::text)::oid AS oid) q
 LEFT JOIN pg_catalog.pg_class c ON c.oid = q.oid
 LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace`
 
-const inspect = { name: names.statementName("inspect", inspectText), text: inspectText }
+export const inspect = { name: names.statementName("inspect", inspectText), text: inspectText }
 
 const columnsOf = (row: Row): ReadonlyMap<string, string> =>
   new Map(
@@ -92,7 +94,7 @@ const lacksLabel = (row: Row): boolean => {
 }
 
 /** What a table that is there has against it. */
-const wrong = (table: string, row: Row): string | undefined => {
+export const wrong = (table: string, row: Row): string | undefined => {
   if (typeof row.schema !== "string" || typeof row.name !== "string")
     return `what is called ${table} cannot be looked at`
   const format = /^effect-storage-lock format (\d+)$/.exec(String(row.comment ?? ""))?.[1]
@@ -113,26 +115,6 @@ const wrong = (table: string, row: Row): string | undefined => {
   return Number(row.keys) > 0 ? undefined : `the table ${table} needs lock_id as its primary key`
 }
 
-const warnings = (table: string, row: Row): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  if (row.recovery === "yes")
-    found.push("the server is a replica: it is read-only until it is promoted, and every claim will fail")
-  if (row.fsync === "off") found.push("fsync is off: a crash of the server's machine may forget locks that are held")
-  if (row.full_page_writes === "off")
-    found.push("full_page_writes is off: a crash of the server's machine may damage the table of locks")
-  if (row.synchronous_commit === "off")
-    found.push(
-      "synchronous_commit is off: a crash of the server may forget the last claims, and two owners may hold one lock"
-    )
-  if (row.persistence !== undefined && row.persistence !== null && row.persistence !== "p") {
-    found.push(`the table ${table} is not a permanent, logged one: a crash of the server forgets all locks`)
-  }
-  if (row.encoding !== "UTF8" && row.encoding !== "SQL_ASCII") {
-    found.push(`the database is encoded in ${String(row.encoding)}: lock ids with characters beyond it will be refused`)
-  }
-  return found
-}
-
 /** What losing the race to create it looks like, where the advisory lock does not reach: another program, another version. */
 const raced = new Set(["23505", "42P07", "42701", "42710", "XX000", "40001", "40P01", "55P03"])
 
@@ -140,6 +122,7 @@ const raceRetry = Schedule.max([Schedule.exponential("10 millis").pipe(Schedule.
 
 export interface Resolved {
   readonly channel: string
+  readonly schema: string
   /** The table that was found, with its schema: a later connection whose `search_path` is another would find another of that name, or none. */
   readonly table: string
 }
@@ -216,12 +199,15 @@ export const prepare = (
         )
 
   return found.pipe(
-    Effect.tap((row) => Effect.forEach(warnings(table, row), (text) => Effect.logWarning(`PostgresStorage: ${text}`))),
+    Effect.tap((row) =>
+      Effect.forEach(findings(table, row), (found) => Effect.logWarning(`PostgresStorage: ${sentence(found)}`))
+    ),
     Effect.tap((row) => {
       const fault = wrong(table, row)
       return fault === undefined ? hidden(row) : errors.schema("setup", fault)
     }),
     Effect.map((row) => ({
+      schema: String(row.schema),
       channel: names.channel(String(row.schema), String(row.name)),
       table: names.qualified(String(row.name), String(row.schema))
     }))

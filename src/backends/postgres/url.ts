@@ -1,6 +1,6 @@
 /** A URL of PostgreSQL, and what it may ask for: what we do not honour is refused by name, before any I/O. */
-import * as Redacted from "effect/Redacted"
 import * as Pg from "pg"
+import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 
 export interface ResolvedUrl {
@@ -61,10 +61,8 @@ const honoured: Record<string, (value: string, pooler: boolean) => string | unde
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const url = (field: string, value: unknown, pooler = false): ResolvedUrl | InvalidOptions => {
   const bad = (kind: string, rule = urlRule) => new InvalidOptions({ field, kind, rule })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const text: unknown = Redacted.value(value)
-  if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
-  if (text === "") return bad("empty")
+  const text = secretText(value)
+  if (typeof text !== "string") return bad(text.kind)
   if (!/^(postgres|postgresql|socket):|^\//i.test(text)) return bad("not a URL of PostgreSQL")
   if (text.includes("#")) return bad("a URL with a raw #")
   if (/^[a-z]+:\/\/([^/?@]*@)?[^/?@]*,/i.test(text) || /[?&]host=[^&]*(,|%2c)/i.test(text)) {

@@ -24,8 +24,8 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { invalid, valid } from "../../common/input.js"
-import { peer } from "../shared/peer.js"
-import type { Present } from "../shared/present.js"
+import { peer } from "../shared/driverPackage.js"
+import type { Present } from "../shared/currentValue.js"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
 import * as resolve from "./options.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
@@ -120,7 +120,7 @@ export interface ClientOptions extends CommonOptions {
   readonly client: Redis | Cluster
 }
 
-const ioredis = peer("RedisStorage", ["ioredis"], () => import("./own.js"))
+const ioredis = peer("RedisStorage", ["ioredis"], () => import("./withDriver.js"))
 
 /**
  * Both ports, over a connection of their own that closes with the scope.

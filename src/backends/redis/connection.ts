@@ -158,13 +158,19 @@ export const make = (wire: Wire): Connection => {
     )
 
   /** `evalsha`, and the whole text where the server does not know it yet. */
-  const issuing =
-    (script: Script, round: (client: Client, name: string, what: string) => Promise<unknown>) =>
-    (client: Client, over: () => boolean) =>
-      round(client, "evalsha", script.sha).catch((error: unknown) => {
+  const issuing = (
+    script: Script,
+    keys: ReadonlyArray<string>,
+    args: ReadonlyArray<string>,
+    round: (client: Client, name: string, parameters: ReadonlyArray<string>) => Promise<unknown>
+  ) => {
+    const parameters = [script.sha, String(keys.length), ...keys, ...args]
+    return (client: Client, over: () => boolean) =>
+      round(client, "evalsha", parameters).catch((error: unknown) => {
         if (errors.codeOf(error) !== "NOSCRIPT" || over()) throw error
-        return round(client, "eval", script.text)
+        return round(client, "eval", [script.text, ...parameters.slice(1)])
       })
+  }
 
   /** The client forgets a node that cannot be reached: what is then missing must not look as if it were not there. */
   const masters = (cluster: Cluster, call: Call) =>
@@ -198,21 +204,13 @@ export const make = (wire: Wire): Connection => {
     isCluster: wire.cluster !== undefined,
     masters: (call) => (wire.cluster === undefined ? Effect.succeed([undefined]) : masters(wire.cluster, call)),
     command: (call, name, args, node) => attempt(call, false, (client) => send(node ?? client, name, args)),
-    run: (call, script, keys, args, writesOnce, done) => {
-      const parameters = [String(keys.length), ...keys, ...args]
-      start(
-        call,
-        writesOnce,
-        issuing(script, (client, name, what) => send(client, name, [what, ...parameters])),
-        done
-      )
-    },
+    run: (call, script, keys, args, writesOnce, done) =>
+      start(call, writesOnce, issuing(script, keys, args, send), done),
     script: (call, script, keys, args) => {
-      const parameters = [String(keys.length), ...keys, ...args]
       const { wait } = call
       /** Both in one go, so that no other write of this connection comes between. */
-      const round = (client: Client, name: string, what: string): Promise<unknown> => {
-        const reply = send(client, name, [what, ...parameters])
+      const round = (client: Client, name: string, parameters: ReadonlyArray<string>): Promise<unknown> => {
+        const reply = send(client, name, parameters)
         if (wait === undefined) return reply
         const acknowledged = send(client, "wait", [String(wait.replicas), String(wait.timeout)])
         acknowledged.catch(ignore)
@@ -222,7 +220,7 @@ export const make = (wire: Wire): Connection => {
             : { reply, acks: wait.replicas }
         )
       }
-      const issued = attempt(call, keys.length < 2, issuing(script, round))
+      const issued = attempt(call, keys.length < 2, issuing(script, keys, args, round))
       return wait === undefined
         ? issued
         : Effect.flatMap(issued, (result) => {

@@ -9,68 +9,102 @@ import * as scripts from "./scripts.js"
 
 export interface Request {
   readonly call: Call
-  readonly word: "claim" | "release"
   readonly key: string
-  readonly args: ReadonlyArray<string>
+  /** As `many` wants them. */
+  readonly words: ReadonlyArray<string>
 }
 
 /** Enough to make the round trip a small part, and few enough that the server, which does nothing beside a script, is soon free for others. */
 const largest = 64
 
 interface Member extends Request {
+  /** The answer to this one. */
   readonly done: (answer: Answer) => void
 }
 
-const fill = (args: ReadonlyArray<string>): ReadonlyArray<string> =>
-  args.concat(Array.from<string>({ length: scripts.stride - 1 - args.length }).fill(""))
+/** What decides the node of a cluster: a script may touch keys of one slot only, and keys with equal tags are in one. */
+const tagOf = (key: string): string => {
+  const from = key.indexOf("{")
+  const to = from < 0 ? -1 : key.indexOf("}", from + 1)
+  return to > from + 1 ? key.slice(from + 1, to) : key
+}
 
-/** Without Cluster, whose scripts may touch one slot alone. */
-export const make = (connection: Connection): ((request: Request, done: (answer: Answer) => void) => void) => {
+/** `shared`: the words that all of them share. */
+export const make = (
+  connection: Connection,
+  shared: ReadonlyArray<string>
+): ((request: Request, done: (answer: Answer) => void) => void) => {
   let gathered: Array<Member> = []
 
-  const alone = ({ args, call, done, key, word }: Member, millis = call.millis) =>
-    connection.run({ ...call, millis }, scripts[word], [key], args, true, done)
+  /** Of a list with an answer for each. One that there is not is odd, and is told so where it is read. */
+  const alone = ({ call, done, key, words }: Member, millis = call.millis) =>
+    connection.run(
+      millis === call.millis ? call : { ...call, millis },
+      scripts.many,
+      [key],
+      [...shared, ...words],
+      true,
+      (answer) =>
+        done(
+          Result.isSuccess(answer)
+            ? Result.succeed(Array.isArray(answer.success) ? answer.success[0] : undefined)
+            : answer
+        )
+    )
 
   const together = (members: ReadonlyArray<Member>) => {
-    const [{ call }] = members as readonly [Member]
+    const { call } = members[0]!
     const began = performance.now()
     const again = (member: Member) => alone(member, Math.max(1, call.millis - (performance.now() - began)))
-    connection.run(
-      call,
-      scripts.many,
-      members.map(({ key }) => key),
-      members.flatMap(({ args, word }) => [word, ...fill(args)]),
-      true,
-      (answer) => {
-        const error = Result.isFailure(answer) ? answer.failure : undefined
-        const replies = Result.isSuccess(answer) && Array.isArray(answer.success) ? answer.success : []
+    const keys: Array<string> = []
+    const args = [...shared]
+    for (const { key, words } of members) {
+      keys.push(key)
+      for (const word of words) args.push(word)
+    }
+    connection.run(call, scripts.many, keys, args, true, (answer) => {
+      if (Result.isSuccess(answer)) {
+        const replies: ReadonlyArray<unknown> = Array.isArray(answer.success) ? answer.success : []
         members.forEach((member, i) => {
-          const reply: unknown = replies[i]
-          if (error === undefined)
-            if (Array.isArray(reply) && reply[0] === "failed") again(member)
-            else member.done(Result.succeed(reply))
-          else if (error.applied === "no" && errors.isReply(error.cause)) again(member)
-          else member.done(Result.fail(errors.relabelled(member.call.operation, error)))
+          const reply = replies[i]
+          if (Array.isArray(reply) && reply[0] === "failed") again(member)
+          else member.done(Result.succeed(reply))
         })
+        return
       }
-    )
+      const error = answer.failure
+      const isRefused = error.applied === "no" && errors.isReply(error.cause)
+      for (const member of members)
+        if (isRefused) again(member)
+        else member.done(Result.fail(errors.relabelled(member.call.operation, error)))
+    })
   }
 
-  /** One time-out counts for all of a group. */
-  const flush = () => {
-    let rest = gathered
-    gathered = []
-    while (rest.length > 0) {
-      const { millis } = rest[0]!.call
-      const fit = rest.filter(({ call }) => call.millis === millis)
-      const some = fit.slice(0, largest)
+  const send = (members: ReadonlyArray<Member>) => {
+    for (let from = 0; from < members.length; from += largest) {
+      const some = members.length <= largest ? members : members.slice(from, from + largest)
       if (some.length === 1) alone(some[0]!)
       else together(some)
-      rest = some.length === rest.length ? [] : rest.filter((member) => !some.includes(member))
     }
   }
 
-  return (request, done) => {
-    if (gathered.push({ ...request, done }) === 1) process.nextTick(flush)
+  /** One time-out counts for all of a group, and one node gets it. */
+  const flush = () => {
+    const all = gathered
+    gathered = []
+    const { millis } = all[0]!.call
+    if (!connection.isCluster && all.every(({ call }) => call.millis === millis)) return send(all)
+    const fit = new Map<string, Array<Member>>()
+    for (const member of all) {
+      const name = `${member.call.millis} ${connection.isCluster ? tagOf(member.key) : ""}`
+      const group = fit.get(name)
+      if (group === undefined) fit.set(name, [member])
+      else group.push(member)
+    }
+    fit.forEach(send)
+  }
+
+  return ({ call, key, words }, done) => {
+    if (gathered.push({ call, key, words, done }) === 1) process.nextTick(flush)
   }
 }

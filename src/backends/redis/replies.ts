@@ -34,11 +34,16 @@ export const integer = (value: unknown): number => {
   throw odd("an integer", value)
 }
 
+/** So many of them in one text. */
+export const integers = (value: string, count: number): ReadonlyArray<number> => {
+  const all = value.split(" ")
+  if (all.length === count) return all.map(integer)
+  throw odd(`${count} numbers`, value)
+}
+
 const holdsOf = (holds: string): ReadonlyArray<string> => (holds === "" ? [] : holds.slice(1).split(","))
 
 export const textOf = (holds: ReadonlyArray<string>): string => holds.map((hold) => "," + hold).join("")
-
-export const countOf = (holds: unknown): number => holdsOf(text(holds)).length
 
 /** `values` has the fields from `from` on. */
 export const recordOf = (lockId: string, values: ReadonlyArray<unknown>, from: number): LockRecord.LockRecord => {

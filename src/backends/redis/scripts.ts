@@ -26,8 +26,8 @@ const quoted = fieldNames.map((name) => `'${name}'`).join(", ")
  * Begins every script. One sample of the server's clock, in microseconds. Numbers of Lua are doubles, exact below 2^53; `%.0f` writes all their digits, which
  * `tostring` does not. A script changes a record by one command, and as its last deed but a hint: so one that fails in the middle has changed nothing.
  *
- * A server that has reached `maxmemory` refuses commands that may take more of it, HSET among them, but only as the first write of a script. `keepOrFree` writes first what takes
- * nothing and changes nothing, since no record has an expiry: so holds are renewed and freed by a server that takes no more claims. Without the right to it, it is passed over.
+ * A server that has reached `maxmemory` refuses commands that may take more of it, HSET among them, but only as the first write of a script. So `keep`, where it is refused, first writes
+ * what takes nothing and changes nothing, since no record has an expiry: so holds are renewed and freed by a server that takes no more claims. Without the right to that, it is refused again.
  *
  * A hint that cannot be published harms nothing: the answer tells why, or is empty.
  */
@@ -41,121 +41,139 @@ end
 local function has(holds, hold)
   return string.find(holds .. ',', ',' .. hold .. ',', 1, true)
 end
-local function live(r)
-  return r[4] ~= '' and tonumber(r[8]) > now
+local function live(holds, expires)
+  return holds ~= '' and tonumber(expires) > now
 end
-local function newer(r)
-  return r[2] and tonumber(r[2]) > ${LockRecord.format}
+local function newer(format)
+  return format and tonumber(format) > ${LockRecord.format}
 end
-local function keepOrFree(key)
-  redis.pcall('PERSIST', key)
+local function take(key, ...)
+  redis.call('HSET', key, ...)
+end
+local function keep(key, ...)
+  local done = redis.pcall('HSET', key, ...)
+  if type(done) == 'table' and done.err then
+    redis.pcall('PERSIST', key)
+    redis.call('HSET', key, ...)
+  end
 end
 local function wake(channel, id)
   if channel == '' then return '' end
   local told = redis.pcall('PUBLISH', channel, id)
   return type(told) == 'table' and told.err or ''
 end
-local function unreadable(key, r)
-  if newer(r) then return {'newer', r[2]} end
-  if not r[2] and redis.call('EXISTS', key) == 1 then return {'foreign'} end
+local function unreadable(key, format)
+  if newer(format) then return {'newer', format} end
+  if not format and redis.call('EXISTS', key) == 1 then return {'foreign'} end
 end
 `
 
-const script = (body: string): Script => {
-  const text = prelude + body
-  return { text, sha: createHash("sha1").update(text).digest("hex") }
-}
+/** Without what is of records. */
+export const bare = (text: string): Script => ({ text, sha: createHash("sha1").update(text).digest("hex") })
 
-const writeAll = (key: string, values: string): string =>
-  `redis.call('HSET', ${key}, ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
+const script = (body: string): Script => bare(prelude + body)
 
-/** `touch`: whether to write even what is there already, so that its replication can be waited for. */
-const claimOne = `
-local function claim(key, owner, hold, lease, touch, label)
+const writeAll = (write: string, key: string, values: string): string =>
+  `${write}(${key}, ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
+
+/** What all requests of `many` share: the channel of hints, where in a key the lock id begins, and whether to write even what is there already, so that its replication can be waited for. */
+export const shared = (channel: string, prefix: string, touch: boolean): ReadonlyArray<string> => [
+  channel,
+  String(Buffer.byteLength(prefix) + 1),
+  touch ? "1" : ""
+]
+
+export const claimWords = (hold: string, owner: string, lease: number, label: string): ReadonlyArray<string> => [
+  `c${hold}`,
+  owner,
+  String(lease),
+  label
+]
+
+export const releaseWords = (hold: string): ReadonlyArray<string> => [`r${hold}`]
+
+/**
+ * Claims and releases of any number of locks, each as if it came alone, in this order. One key for each. ARGV: what they share, and then the words of each. One that fails has changed nothing, and is answered
+ * by `failed`: what comes after it goes on. The error of a single one is the script's.
+ *
+ * The usual answers are short: a new hold, all of which but three numbers was asked for, and how many holds are left.
+ */
+export const many = script(`
+local channel, idAt, touch = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local function claim(key, at)
+  local hold, owner, lease, label = string.sub(ARGV[at], 2), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local r = read(key)
-  local bad = unreadable(key, r)
+  local bad = unreadable(key, r[2])
   if bad then return bad end
   local expires = now + lease
-  if not r[2] or not live(r) then
+  if not r[2] or not live(r[4], r[8]) then
     local token, version = math.max(1, now), math.max(1, now)
     if r[2] then
       token = math.max(r[5] + 1, now)
       version = r[6] + 1
     end
-    r = {'${LockRecord.exclusive}', '${LockRecord.format}', owner, ',' .. hold, int(token), int(version), int(now), int(expires), '', label}
-    ${writeAll("key", "r")}
-    return {'claimed', int(now), unpack(r)}
+    local began = int(now)
+    token, version = int(token), int(version)
+    take(key, 'kind', '${LockRecord.exclusive}', 'format', '${LockRecord.format}', 'owner', owner, 'holds', ',' .. hold, 'token', token, 'version', version, 'began', began,
+      'expires', int(expires), 'data', '', 'label', label)
+    return began .. ' ' .. token .. ' ' .. version
   end
   if r[3] ~= owner or r[1] ~= '${LockRecord.exclusive}' then return {'held', int(now), unpack(r)} end
   if not has(r[4], hold) then
     r[4] = r[4] .. ',' .. hold
     r[6] = int(r[6] + 1)
     r[8] = int(math.max(tonumber(r[8]), expires))
-    redis.call('HSET', key, 'holds', r[4], 'version', r[6], 'expires', r[8])
-  elseif touch == '1' then
-    redis.call('HSET', key, 'version', r[6])
+    take(key, 'holds', r[4], 'version', r[6], 'expires', r[8])
+  elseif touch ~= '' then
+    take(key, 'version', r[6])
   end
   return {'claimed', int(now), unpack(r)}
 end
-`
-
-const releaseOne = `
-local function release(key, hold, channel, id)
-  local r = read(key)
-  local bad = unreadable(key, r)
+local function release(key, at)
+  local hold = string.sub(ARGV[at], 2)
+  local r = redis.call('HMGET', key, 'format', 'holds', 'version')
+  local bad = unreadable(key, r[1])
   if bad then return bad end
-  if not r[2] then return {'none'} end
-  local from, to = has(r[4], hold)
+  if not r[1] then return {'none'} end
+  local from, to = has(r[2], hold)
   if not from then return {'none'} end
-  local holds = string.sub(r[4], 1, from - 1) .. string.sub(r[4], to)
-  keepOrFree(key)
-  redis.call('HSET', key, 'holds', holds, 'version', int(r[6] + 1))
-  local unheard = ''
-  if holds == '' then unheard = wake(channel, id) end
-  return {'done', holds, unheard}
+  local holds = string.sub(r[2], 1, from - 1) .. string.sub(r[2], to)
+  keep(key, 'holds', holds, 'version', int(r[3] + 1))
+  if holds ~= '' then
+    local _, left = string.gsub(holds, ',', '')
+    return left
+  end
+  local unheard = wake(channel, string.sub(key, idAt))
+  if unheard ~= '' then return {'unheard', unheard} end
+  return 0
 end
-`
-
-/** ARGV: owner, hold, lease, `touch`, and the label. */
-export const claim = script(`${claimOne}return claim(KEYS[1], unpack(ARGV))`)
-
-/** ARGV: hold, channel, lock id. */
-export const release = script(`${releaseOne}return release(KEYS[1], unpack(ARGV))`)
-
-/** How many of ARGV each request of `many` has: what it is, and its own. */
-export const stride = 6
-
-/**
- * Claims and releases of any number of locks, each as if it came alone, in this order. One key for each. ARGV: of each, `claim` or `release`, and what that script is given,
- * filled up to `stride`. One that fails has changed nothing, and is answered by `failed`: what comes after it goes on.
- */
-export const many = script(`${claimOne}${releaseOne}
-local does, out = {claim = claim, release = release}, {}
+local at, out = 4, {}
 for i, key in ipairs(KEYS) do
-  local at = ${stride} * i - ${stride - 1}
-  local ok, answer = pcall(does[ARGV[at]], key, unpack(ARGV, at + 1, at + ${stride - 1}))
+  local does, words = claim, 4
+  if string.sub(ARGV[at], 1, 1) == 'r' then does, words = release, 1 end
+  if #KEYS == 1 then return {does(key, at)} end
+  local ok, answer = pcall(does, key, at)
   out[i] = ok and answer or {'failed'}
+  at = at + words
 end
 return out
 `)
 
 /** One key for each request, which may occur several times. ARGV: hold and lease of each. */
 export const renew = script(`
-local out, kept = {int(now)}, false
+local out = {int(now)}
 for i, key in ipairs(KEYS) do
   local hold, lease = ARGV[2 * i - 1], ARGV[2 * i]
-  local r = read(key)
-  if newer(r) then
-    out[i + 1] = {'newer', r[2]}
-  elseif not r[2] then
+  local r = redis.call('HMGET', key, 'format', 'holds', 'version', 'expires')
+  if newer(r[1]) then
+    out[i + 1] = {'newer', r[1]}
+  elseif not r[1] then
     out[i + 1] = {'none'}
-  elseif not live(r) or not has(r[4], hold) then
-    out[i + 1] = {'other', unpack(r)}
+  elseif not live(r[2], r[4]) or not has(r[2], hold) then
+    out[i + 1] = {'other', unpack(read(key))}
   else
-    if not kept then keepOrFree(key) end
-    kept = true
-    local expires = int(math.max(tonumber(r[8]), now + lease))
-    redis.call('HSET', key, 'version', int(r[6] + 1), 'expires', expires)
+    local expires = int(math.max(tonumber(r[4]), now + lease))
+    keep(key, 'version', int(r[3] + 1), 'expires', expires)
     out[i + 1] = {'renewed', expires}
   end
 end
@@ -165,20 +183,19 @@ return out
 /** ARGV: token, what takes the place of the holds, channel, lock id, and whether to write even what is there already. */
 export const revoke = script(`
 local r = read(KEYS[1])
-local bad = unreadable(KEYS[1], r)
+local bad = unreadable(KEYS[1], r[2])
 if bad then return bad end
-if not r[2] or not live(r) or r[5] ~= ARGV[1] then return {'none'} end
-keepOrFree(KEYS[1])
+if not r[2] or not live(r[4], r[8]) or r[5] ~= ARGV[1] then return {'none'} end
 if r[4] == ARGV[2] then
-  if ARGV[5] == '1' then redis.call('HSET', KEYS[1], 'version', r[6]) end
+  if ARGV[5] ~= '' then keep(KEYS[1], 'version', r[6]) end
   return {'done', r[4], ''}
 end
 local unheard = ''
 if ARGV[2] == '' then
-  redis.call('HSET', KEYS[1], 'holds', '', 'version', int(r[6] + 1))
+  keep(KEYS[1], 'holds', '', 'version', int(r[6] + 1))
   unheard = wake(ARGV[3], ARGV[4])
 else
-  redis.call('HSET', KEYS[1], 'owner', '', 'label', '', 'holds', ARGV[2], 'version', int(r[6] + 1))
+  keep(KEYS[1], 'owner', '', 'label', '', 'holds', ARGV[2], 'version', int(r[6] + 1))
 end
 return {'done', ARGV[2], unheard}
 `)
@@ -188,7 +205,7 @@ export const get = script(`
 local out = {int(now)}
 for i, key in ipairs(KEYS) do
   local r = redis.pcall('HMGET', key, ${quoted})
-  if r.err or not r[2] or (ARGV[1] == '1' and not newer(r) and not live(r)) then r = {} end
+  if r.err or not r[2] or (ARGV[1] == '1' and not newer(r[2]) and not live(r[4], r[8])) then r = {} end
   out[i + 1] = r
 end
 return out
@@ -210,7 +227,7 @@ export const time = script(`return int(now)`)
 
 export const create = script(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
-${writeAll("KEYS[1]", "ARGV")}
+${writeAll("take", "KEYS[1]", "ARGV")}
 return {1, ''}
 `)
 
@@ -220,8 +237,9 @@ const after = fieldNames.length
 export const update = script(`
 local r = redis.call('HMGET', KEYS[1], 'version', 'holds')
 if r[1] ~= ARGV[${after + 1}] then return {0} end
-if #ARGV[4] <= #r[2] then keepOrFree(KEYS[1]) end
-${writeAll("KEYS[1]", "ARGV")}
+local write = take
+if #ARGV[4] <= #r[2] then write = keep end
+${writeAll("write", "KEYS[1]", "ARGV")}
 local unheard = ''
 if #ARGV[4] < #r[2] then unheard = wake(ARGV[${after + 2}], ARGV[${after + 3}]) end
 return {1, unheard}

@@ -12,6 +12,7 @@ import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
 import type * as Notices from "../shared/notices.js"
 import type { Ports } from "../shared/layers.js"
+import * as audit from "./audit.js"
 import { type Call, type Connection, read as readReply, readNow, type Replicas } from "./connection.js"
 import * as errors from "./errors.js"
 import * as Grouping from "./grouping.js"
@@ -58,7 +59,8 @@ const newer = (operation: string, lockId: string, format: unknown): StorageError
 /** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
 export const make = (connection: Connection, settings: Settings): Ports => {
   const { channel, prefix } = settings
-  const touch = settings.wait === undefined ? "0" : "1"
+  const touch = settings.wait !== undefined
+  const shared = scripts.shared(channel, prefix, touch)
   const keyOf = (lockId: string) => prefix + lockId
 
   const within = <A>(operation: string, use: (call: Call) => Effect.Effect<A, StorageError>) =>
@@ -85,7 +87,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     )
 
   /** With replicas to wait for, each waits for those of its own write. */
-  const group = connection.isCluster || settings.wait !== undefined ? undefined : Grouping.make(connection)
+  const group = settings.wait === undefined ? Grouping.make(connection, shared) : undefined
 
   /** Who waits polls as well: what cannot be published is told to operators, once, and harms nobody. */
   const heard = (unheard: unknown) => {
@@ -97,53 +99,57 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     )
   }
 
-  /** The answer of a script for one lock, which begins with a word. */
+  /** The answer of a script for one lock. One that is not as usual is a list that begins with a word. */
   const understood = <A>(
     operation: string,
     lockId: string,
-    reply: unknown,
-    understand: (answer: ReadonlyArray<unknown>) => A
+    understand: (answer: unknown) => A,
+    reply: () => unknown
   ): Effect.Effect<A, StorageError> =>
     readNow(operation, () => {
-      const answer = replies.list(reply)
-      if (answer[0] === "newer") return Effect.fail(newer(operation, lockId, answer[1]))
-      if (answer[0] === "foreign")
-        return Effect.fail(
-          errors.schema(
-            operation,
-            `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
+      const answer = reply()
+      if (Array.isArray(answer)) {
+        if (answer[0] === "newer") return Effect.fail(newer(operation, lockId, answer[1]))
+        if (answer[0] === "foreign")
+          return Effect.fail(
+            errors.schema(
+              operation,
+              `the key of ${JSON.stringify(lockId)} is not a record of a lock: choose another \`prefix\``
+            )
           )
-        )
+      }
       return Effect.succeed(understand(answer))
     })
 
   interface Asked<A> {
-    readonly lockId: string
-    readonly args: ReadonlyArray<string>
-    readonly concerns: ((reply: unknown) => boolean) | undefined
-    readonly understand: (answer: ReadonlyArray<unknown>) => A
+    readonly words: ReadonlyArray<string>
+    readonly understand: (answer: unknown) => A
   }
 
-  const ask = <A>(
-    operation: "claim" | "release" | "revoke",
-    { args, concerns, lockId, understand }: Asked<A>
-  ): Effect.Effect<A, StorageError> =>
-    Effect.flatMap(run(operation, scripts[operation], [keyOf(lockId)], args, concerns), (reply) =>
-      understood(operation, lockId, reply, understand)
-    )
-
-  /** By a callback, and with others where there are any. */
+  /** By a callback, and with others where there are any. `concerns`: whether an answer is of something written whose replication is waited for. */
   const asking =
-    <Request, A>(operation: "claim" | "release", of: (request: Request) => Asked<A>): direct.Ask<Request, A> =>
+    <Request extends { readonly lockId: string }, A>(
+      operation: "claim" | "release",
+      of: (request: Request) => Asked<A>,
+      concerns?: (answer: unknown) => boolean
+    ): direct.Ask<Request, A> =>
     (request, limit, done) => {
-      const asked = of(request)
-      if (group === undefined) return done(ask(operation, asked))
-      const { args, lockId, understand } = asked
+      const { lockId } = request
+      const { understand, words } = of(request)
+      if (group === undefined) {
+        const first = (reply: unknown) => replies.list(reply)[0]
+        const wait = concerns && ((reply: unknown) => concerns(first(reply)))
+        return done(
+          Effect.flatMap(run(operation, scripts.many, [keyOf(lockId)], [...shared, ...words], wait), (reply) =>
+            understood(operation, lockId, understand, () => first(reply))
+          )
+        )
+      }
       const call = { operation, millis: Math.min(settings.operationTimeout, limit) }
-      group({ call, word: operation, key: keyOf(lockId), args }, (answer) =>
+      group({ call, key: keyOf(lockId), words }, (answer) =>
         done(
           Result.isSuccess(answer)
-            ? understood(operation, lockId, answer.success, understand)
+            ? understood(operation, lockId, understand, () => answer.success)
             : Effect.fail(answer.failure)
         )
       )
@@ -282,28 +288,49 @@ export const make = (connection: Connection, settings: Settings): Ports => {
   const claim = asking(
     "claim",
     ({ holdId, lease, lockId, ownerId, ownerLabel }: LockRecord.Claim): Asked<LockRecord.ClaimOutcome> => ({
-      lockId,
-      args: [ownerId, holdId, String(lease), touch, ownerLabel ?? ""],
-      concerns: says("claimed"),
+      words: scripts.claimWords(holdId, ownerId, lease, ownerLabel ?? ""),
       understand: (answer) => {
-        const record = replies.recordOf(lockId, answer, 2)
-        const left = record.leaseExpireTime - replies.integer(answer[1])
-        if (answer[0] === "claimed") return { _tag: "Claimed", record, validFor: left }
-        if (answer[0] === "held") return { _tag: "Held", holder: record, retryAfter: left }
+        if (typeof answer === "string") {
+          const [began, token, version] = replies.integers(answer, 3)
+          const record = {
+            lockId,
+            kind: LockRecord.exclusive,
+            format: LockRecord.format,
+            ownerId,
+            ...LockRecord.labelled(ownerLabel ?? ""),
+            holds: [holdId],
+            token: token!,
+            version: version!,
+            lockBeginTime: began!,
+            leaseExpireTime: began! + lease,
+            data: ""
+          }
+          return { _tag: "Claimed", record, validFor: lease }
+        }
+        const [word, now, ...values] = replies.list(answer)
+        const record = replies.recordOf(lockId, values, 0)
+        const left = record.leaseExpireTime - replies.integer(now)
+        if (word === "claimed") return { _tag: "Claimed", record, validFor: left }
+        if (word === "held") return { _tag: "Held", holder: record, retryAfter: left }
         throw new replies.OddReply("the server's answer to a claim is none that is known")
       }
-    })
+    }),
+    (answer) => typeof answer === "string" || says("claimed")(answer)
   )
 
-  const release = asking("release", ({ holdId, lockId }: LockRecord.Release): Asked<LockRecord.ReleaseOutcome> => ({
-    lockId,
-    args: [holdId, channel, lockId],
-    concerns: undefined,
-    understand: ([word, holds, unheard]) => {
+  const release = asking("release", ({ holdId }: LockRecord.Release): Asked<LockRecord.ReleaseOutcome> => ({
+    words: scripts.releaseWords(holdId),
+    understand: (answer) => {
+      if (!Array.isArray(answer)) {
+        const remaining = replies.integer(answer)
+        if (remaining === 0) heard("")
+        return { _tag: "Released", remaining }
+      }
+      const [word, unheard] = replies.list(answer)
       if (word === "none") return { _tag: "NotHeld" }
-      const remaining = replies.countOf(holds)
-      if (remaining === 0) heard(unheard)
-      return { _tag: "Released", remaining }
+      if (word !== "unheard") throw new replies.OddReply("the server's answer to a release is none that is known")
+      heard(replies.text(unheard))
+      return { _tag: "Released", remaining: 0 }
     }
   }))
 
@@ -312,17 +339,34 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     renew: (requests) => (requests.length === 0 ? Effect.succeed([]) : renewAll(requests)),
     release: direct.effectOf(release),
     revoke: ({ lockId, token, when }) =>
-      ask("revoke", {
-        lockId,
-        args: [String(token), when === "now" ? "" : replies.textOf([LockRecord.revokedHold]), channel, lockId, touch],
-        concerns: says("done"),
-        understand: ([word, , unheard]): LockRecord.RevokeOutcome => {
-          if (word === "none") return { _tag: "NotHeld" }
-          replies.text(unheard)
-          if (when === "now") heard(unheard)
-          return { _tag: "Revoked" }
-        }
-      }),
+      Effect.flatMap(
+        run(
+          "revoke",
+          scripts.revoke,
+          [keyOf(lockId)],
+          [
+            String(token),
+            when === "now" ? "" : replies.textOf([LockRecord.revokedHold]),
+            channel,
+            lockId,
+            touch ? "1" : ""
+          ],
+          says("done")
+        ),
+        (reply) =>
+          understood(
+            "revoke",
+            lockId,
+            (answer): LockRecord.RevokeOutcome => {
+              const [word, , unheard] = replies.list(answer)
+              if (word === "none") return { _tag: "NotHeld" }
+              replies.text(unheard)
+              if (when === "now") heard(unheard)
+              return { _tag: "Revoked" }
+            },
+            () => reply
+          )
+      ),
     get: (lockId) =>
       Effect.flatMap(read("get", lockId), (found) => {
         if (found === undefined) return Effect.succeedNone
@@ -344,7 +388,8 @@ export const make = (connection: Connection, settings: Settings): Ports => {
         return Number.isSafeInteger(micros) ? purge(micros) : Effect.succeed(0)
       }),
     wakeUps: settings.wakeUps ?? Stream.empty,
-    guarantees
+    guarantees,
+    audit: audit.make(connection, prefix, settings.operationTimeout)
   })
 
   const compareAndSet = (operation: string, script: scripts.Script, lockId: string, args: ReadonlyArray<string>) =>

@@ -4,7 +4,7 @@ import * as Redacted from "effect/Redacted"
 import { type Cluster, Redis, type RedisOptions } from "ioredis"
 import { InvalidOptions, type StorageError } from "../../LockError.js"
 import { invalid } from "../../common/input.js"
-import { isFixed, now, type Present } from "../shared/present.js"
+import { isFixed, now, type Present } from "../shared/currentValue.js"
 import * as errors from "./errors.js"
 import { parse, urlRule } from "./url.js"
 

@@ -1,5 +1,5 @@
-import * as Redacted from "effect/Redacted"
 import type { RedisOptions } from "ioredis"
+import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"
 
 const rule =
@@ -22,10 +22,9 @@ const adviceOn = (names: string): string =>
 /** Says nothing of the value but its kind: a URL that is not understood may bear its password anywhere. */
 export const parse = (value: unknown): RedisOptions | InvalidOptions => {
   const bad = (kind: string, advice = rule) => new InvalidOptions({ field: "url", kind, rule: advice })
-  if (!Redacted.isRedacted(value)) return bad(`of type ${value === null ? "null" : typeof value}, not Redacted`)
-  const text: unknown = Redacted.value(value)
-  if (typeof text !== "string") return bad(`a Redacted of type ${text === null ? "null" : typeof text}`)
-  if (!/^rediss?:\/\//i.test(text)) return bad(text === "" ? "empty" : "not a URL of Redis")
+  const text = secretText(value)
+  if (typeof text !== "string") return bad(text.kind)
+  if (!/^rediss?:\/\//i.test(text)) return bad("not a URL of Redis")
   try {
     const url = new URL(text)
     const db = url.pathname.replace(/^\//, "")

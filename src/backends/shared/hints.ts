@@ -14,6 +14,27 @@ export interface Source {
   readonly again?: (error: StorageError) => boolean
 }
 
+/** One warning for each outage: from the first failure until it is over. */
+export const outages = (storage: string) => {
+  let isOut = false
+  return {
+    over: (): void => {
+      isOut = false
+    },
+    /** Whether it is the first failure of an outage. */
+    begins: (): boolean => {
+      const first = !isOut
+      isOut = true
+      return first
+    },
+    warn(error: StorageError): Effect.Effect<void> {
+      return this.begins()
+        ? Effect.logWarning(`${storage}: no wake-ups for now, waiters poll. ${error.message}`)
+        : Effect.void
+    }
+  }
+}
+
 /** A subscriber that does not keep up loses its hints, and is told so by one `"all"`. */
 const longestBacklog = 1024
 
@@ -31,13 +52,43 @@ const offer = (queue: Queue.Queue<string>, hint: string): void => {
   Queue.offerUnsafe(queue, "all")
 }
 
+/** Who subscribes to hints, and is told them. */
+export interface Board {
+  readonly tell: (hint: string) => void
+  readonly isHeard: () => boolean
+  /** `begin` is run for each subscriber, when it can be told. */
+  readonly stream: (begin: Effect.Effect<void>) => Stream.Stream<string>
+}
+
+export const board = (): Board => {
+  const subscribers = new Set<Queue.Queue<string>>()
+  return {
+    tell: (hint) => {
+      for (const queue of subscribers) offer(queue, hint)
+    },
+    isHeard: () => subscribers.size > 0,
+    stream: (begin) =>
+      Stream.unwrap(
+        Effect.gen(function* () {
+          const queue = yield* Effect.acquireRelease(
+            Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
+            (queue) =>
+              Effect.andThen(
+                Effect.sync(() => subscribers.delete(queue)),
+                Queue.shutdown(queue)
+              )
+          )
+          yield* begin
+          return Stream.fromQueue(queue)
+        })
+      )
+  }
+}
+
 /** Hints from one connection for all who subscribe. It is opened at the first subscription, lives in the scope of the layer, and comes back whenever it dies. */
 export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const subscribers = new Set<Queue.Queue<string>>()
-    const tell = (hint: string) => {
-      for (const queue of subscribers) offer(queue, hint)
-    }
+    const { stream, tell } = board()
 
     let pause = firstPause
     const session = Effect.suspend(() => {
@@ -56,21 +107,11 @@ export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never
     const loop = Effect.repeat(session, { while: (more) => more })
 
     let started = false
-    return Stream.unwrap(
-      Effect.gen(function* () {
-        const queue = yield* Effect.acquireRelease(
-          Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
-          (queue) =>
-            Effect.andThen(
-              Effect.sync(() => subscribers.delete(queue)),
-              Queue.shutdown(queue)
-            )
-        )
-        if (!started) {
-          started = true
-          yield* loop.pipe(Effect.ignore({ log: true }), Effect.interruptible, Effect.forkIn(scope))
-        }
-        return Stream.fromQueue(queue)
+    return stream(
+      Effect.suspend(() => {
+        if (started) return Effect.void
+        started = true
+        return loop.pipe(Effect.ignore({ log: true }), Effect.interruptible, Effect.forkIn(scope), Effect.asVoid)
       })
     )
   })

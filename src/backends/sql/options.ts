@@ -4,6 +4,7 @@ import type * as Effect from "#effect/Effect"
 import { faulty, flagFault, textFault, valid } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import { InvalidOptions } from "../../LockError.js"
+import { besides } from "../shared/audit.js"
 import { operation, operationNames, type OperationOptions, type ResolvedOperation } from "../shared/options.js"
 
 /**
@@ -30,6 +31,8 @@ type Common<P extends Place> = Named<P> & ServerOptions & OperationOptions
 
 export interface Names<P extends Place> {
   readonly place: P
+  /** What the table is called if nothing is said. Default `storage_lock`. */
+  readonly defaultTable?: string | undefined
   /** What is wrong with a text as a name, if something is. */
   readonly nameFault: (name: string) => string | undefined
   readonly nameRule: string
@@ -49,14 +52,20 @@ export interface Resolved extends Table, ResolvedOperation {
   readonly setup: boolean
 }
 
-export const make = <P extends Place>({ nameFault, nameRule, place, qualified }: Names<P>) => {
+export const make = <P extends Place>({
+  defaultTable = "storage_lock",
+  nameFault,
+  nameRule,
+  place,
+  qualified
+}: Names<P>) => {
   const tableNames = { table: true, [place]: true } as Readonly<Record<"table" | P, true>>
 
   const wrong = (field: string, name: string): InvalidOptions | undefined =>
     faulty(field, textFault(name) ?? nameFault(name), nameRule)
 
   const tableOf = (options: Named<P>): Table | InvalidOptions => {
-    const table = options.table ?? "storage_lock"
+    const table = options.table ?? defaultTable
     const within: string | undefined = options[place]
     return (
       wrong("table", table) ??
@@ -83,6 +92,19 @@ export const make = <P extends Place>({ nameFault, nameRule, place, qualified }:
       own: Readonly<Record<Exclude<keyof Options, keyof Common<P>>, true>>
     ): Effect.Effect<Resolved, InvalidOptions> =>
       valid(unknownName(options, { ...tableNames, ...operationNames, setup: true, ...own }) ?? resolve(options)),
+
+    /** A name of another table, as it stands in statements. */
+    nameOf: (field: string, name: string, within: string | undefined): string | InvalidOptions =>
+      wrong(field, name) ?? qualified(name, within),
+
+    /** The same for the table of an audit. */
+    ddlAudit: (text: (table: string) => string, options: Named<P>): string => {
+      const fault = unknownName(options, tableNames)
+      if (fault !== undefined) throw fault
+      const table = tableOf({ ...options, table: options.table ?? besides(defaultTable) })
+      if (table instanceof InvalidOptions) throw table
+      return `-- The table of the audit. Times are milliseconds since the epoch.\n${text(table.qualified)}\n`
+    },
 
     /** The text that makes a table. Throws what is wrong with its options. */
     ddl: (text: (table: string) => string, options: Named<P>): string => {

@@ -11,6 +11,7 @@ import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
 import * as renewals from "../../common/renewals.js"
+import { claimed as outcomeOf } from "../shared/claimed.js"
 import type { Ports } from "../shared/layers.js"
 import type { Executor, Query, Answer } from "./executor.js"
 import * as grouping from "./grouping.js"
@@ -57,6 +58,7 @@ export interface Settings {
   readonly operationTimeout: number
   readonly versionMissRetry: Schedule.Schedule<unknown>
   readonly wakeUps: Stream.Stream<string> | undefined
+  readonly audit?: Storage.Service["audit"]
   /** Is told what claims were answered. */
   readonly onClaim?: ((lockId: string, outcome: LockRecord.ClaimOutcome) => void) | undefined
 }
@@ -207,14 +209,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     }
     const record = recordOf(row)
     if (record.format > LockRecord.format) return newer("claim", request.lockId, record.format)
-    const left = record.leaseExpireTime - integer(row.t)
-    const isOurs =
-      record.ownerId === request.ownerId &&
-      record.kind === LockRecord.exclusive &&
-      record.holds.includes(request.holdId)
-    const outcome: LockRecord.ClaimOutcome = isOurs
-      ? { _tag: "Claimed", record, validFor: left }
-      : { _tag: "Held", holder: record, retryAfter: left }
+    const outcome = outcomeOf(request, record, record.leaseExpireTime - integer(row.t))
     settings.onClaim?.(request.lockId, outcome)
     return Effect.succeed(outcome)
   }
@@ -318,7 +313,8 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         return Number.isSafeInteger(micros) ? purge(micros, "", 0) : Effect.succeed(0)
       }),
     wakeUps: settings.wakeUps ?? Stream.empty,
-    guarantees
+    guarantees,
+    audit: settings.audit
   })
 
   const compareAndSet = (lockId: string, operation: string, query: Query<S>) =>

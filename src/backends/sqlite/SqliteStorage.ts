@@ -20,7 +20,8 @@ import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
 import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
-import { peer } from "../shared/peer.js"
+import { peer } from "../shared/driverPackage.js"
+import * as audit from "./audit.js"
 import type { Options } from "./options.js"
 import * as resolved from "./options.js"
 import * as statements from "./statements.js"
@@ -66,7 +67,7 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     const handle = yield* connection.open(checked, native.guarantees.name)
     const hints = wakeUps.make(handle, checked.filename, native.guarantees.name)
     return {
-      storage: native.make(handle, checked.table, hints),
+      storage: native.make(handle, checked.table, hints, audit.make(handle, checked.table)),
       versioned: versioned.make(handle, checked.table, hints)
     }
   })
@@ -125,3 +126,14 @@ export const layerConfig = (
 export const layerVersioned = (
   options: Options
 ): Layer.Layer<VersionedStore.VersionedStore, StorageError | InvalidOptions> => versionedOf(make(options))
+
+/**
+ * The statements that make the table of `LockAudit`, whose name is `table`: `storage_lock_audit` if nothing is said. Then set its `setup: false`.
+ *
+ * @since 0.5.0
+ * @category setup
+ */
+export const ddlAudit = (options: { readonly table?: string | undefined } = {}): string =>
+  `-- The table of the audit. Times are milliseconds since the epoch.\n${audit
+    .createTable(resolved.tableOrThrow(options, "storage_lock_audit"))
+    .join(";\n")};\n`

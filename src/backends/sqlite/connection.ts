@@ -131,7 +131,7 @@ const connect = (options: Resolved, name: string): Effect.Effect<Handle, Storage
         `SQLite ${checked?.version} is too old: 3.42 has the clock that is needed`
       )
     }
-    return { run: alone, write: grouping.make(connection, alone) }
+    return { run: alone, ...grouping.make(connection, alone) }
   })
 
 /** Has the database open for reading, and can write nothing. What it fails at does not matter: then nobody else could close the file as the last one either. */

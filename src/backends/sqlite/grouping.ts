@@ -5,7 +5,7 @@
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type { Connection } from "./driver.js"
-import type { Run, Named } from "./handle.js"
+import type { AtOnce, Named, Run } from "./handle.js"
 
 interface Member {
   readonly text: string
@@ -14,7 +14,10 @@ interface Member {
   readonly goAlone: () => void
 }
 
-export const make = ({ execute, together }: Pick<Connection, "execute" | "together">, alone: Run): Run => {
+export const make = (
+  { execute, together }: Pick<Connection, "execute" | "together">,
+  alone: Run
+): { readonly write: Run; readonly atOnce: AtOnce } => {
   let gathered: Array<Member> = []
   let isTurnOpen = false
   let areMany = false
@@ -38,21 +41,44 @@ export const make = ({ execute, together }: Pick<Connection, "execute" | "togeth
     else members[0]?.goAlone()
   }
 
-  return <Row>(operation: string, text: string, params?: Named) =>
-    Effect.suspend((): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
-      const isFirst = !isTurnOpen
-      if (isFirst) {
-        isTurnOpen = true
-        process.nextTick(turnIsOver)
-        if (!areMany) return alone(operation, text, params)
+  /** Whether one that comes now is to go at once, by itself. */
+  const goesAtOnce = (): boolean => {
+    if (isTurnOpen) return false
+    isTurnOpen = true
+    process.nextTick(turnIsOver)
+    return !areMany
+  }
+
+  return {
+    write: <Row>(operation: string, text: string, params?: Named) =>
+      Effect.suspend((): Effect.Effect<ReadonlyArray<Row>, StorageError> =>
+        goesAtOnce()
+          ? alone(operation, text, params)
+          : Effect.callback((resume) => {
+              gathered.push({
+                text,
+                params,
+                done: (rows) => resume(Effect.succeed(rows as ReadonlyArray<Row>)),
+                goAlone: () => resume(alone(operation, text, params))
+              })
+            })
+      ),
+    atOnce: {
+      read: execute,
+      isCurrent: () => true,
+      write: (text, params, done, otherwise) => {
+        const now = () => {
+          let rows: ReadonlyArray<unknown>
+          try {
+            rows = execute(text, params)
+          } catch {
+            return otherwise()
+          }
+          done(rows)
+        }
+        if (goesAtOnce()) now()
+        else gathered.push({ text, params, done, goAlone: now })
       }
-      return Effect.callback((resume) => {
-        gathered.push({
-          text,
-          params,
-          done: (rows) => resume(Effect.succeed(rows as ReadonlyArray<Row>)),
-          goAlone: () => resume(alone(operation, text, params))
-        })
-      })
-    })
+    }
+  }
 }

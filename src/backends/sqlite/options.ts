@@ -57,11 +57,11 @@ const filenameFault = (filename: unknown): string | undefined => {
   return name.trim() !== name || /^file:/i.test(name) ? JSON.stringify(name) : undefined
 }
 
-const tableOf = (table: unknown): string | InvalidOptions => {
+export const tableOf = (table: unknown, field = "table"): string | InvalidOptions => {
   const name = table ?? "storage_lock"
   return (
     faulty(
-      "table",
+      field,
       tableFault(name),
       `a name of 1 to ${longestTable} UTF-16 units without NUL, not beginning with "sqlite_"`
     ) ?? (name as string)
@@ -69,8 +69,8 @@ const tableOf = (table: unknown): string | InvalidOptions => {
 }
 
 /** Throws what is wrong with it. */
-export const tableOrThrow = (options: Pick<Options, "table">): string => {
-  const table = unknownName<Pick<Options, "table">>(options, { table: true }) ?? tableOf(options.table)
+export const tableOrThrow = (options: Pick<Options, "table">, otherwise?: string): string => {
+  const table = unknownName<Pick<Options, "table">>(options, { table: true }) ?? tableOf(options.table ?? otherwise)
   if (typeof table !== "string") throw table
   return table
 }

@@ -7,7 +7,7 @@ import * as Semaphore from "#effect/Semaphore"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import { StorageError } from "../../LockError.js"
-import type { Handle, Named, Run } from "./handle.js"
+import type { AtOnce, Handle, Named, Run } from "./handle.js"
 import * as files from "./files.js"
 
 interface Connection {
@@ -136,20 +136,37 @@ export const make = (options: {
       )
     )
 
+    /** Whether what a connection did is in the files that stand at the path. Another one may have taken its place since. */
+    const lasts = (used: Connection) => used === current && isCurrent()
+
     const through =
-      (way: keyof Handle): Run =>
+      (way: "run" | "write"): Run =>
       <Row>(operation: string, text: string, params?: Named): Effect.Effect<ReadonlyArray<Row>, StorageError> => {
         const once: Effect.Effect<ReadonlyArray<Row>, StorageError> = Effect.suspend(() =>
           current.handle[way]<Row>(operation, text, params)
         )
         const again = Effect.andThen(reopen, once)
-        return Effect.suspend(() => (mayWrite() ? once : again)).pipe(
-          Effect.matchEffect({
-            onSuccess: (rows) => (isCurrent() ? Effect.succeed(rows) : again),
-            // Also one that waited on a connection that was closed meanwhile.
-            onFailure: (error) => (isCurrent() ? Effect.fail(error) : again)
+        /** Also one that waited on a connection that was closed meanwhile. */
+        const unlessGone = (self: typeof once, stands: () => boolean) =>
+          Effect.matchEffect(self, {
+            onSuccess: (rows) => (stands() ? Effect.succeed(rows) : again),
+            onFailure: (error) => (stands() ? Effect.fail(error) : again)
           })
-        )
+        return Effect.suspend(() => {
+          const used = current
+          return mayWrite() ? unlessGone(once, () => lasts(used)) : unlessGone(again, isCurrent)
+        })
       }
-    return { run: through("run"), write: through("write") }
+
+    const atOnce: AtOnce = {
+      read: (text, params) => current.handle.atOnce.read(text, params),
+      isCurrent,
+      write: (text, params, done, otherwise) => {
+        if (!mayWrite()) return otherwise()
+        const used = current
+        used.handle.atOnce.write(text, params, (rows) => (lasts(used) ? done(rows) : otherwise()), otherwise)
+      }
+    }
+
+    return { run: through("run"), write: through("write"), atOnce }
   })

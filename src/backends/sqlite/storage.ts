@@ -1,6 +1,7 @@
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
+import * as direct from "../../common/direct.js"
 import { freeFor } from "../../common/freeFor.js"
 import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
@@ -43,19 +44,31 @@ const readable = (operation: string, row: Row | undefined): Effect.Effect<void, 
         message: `the record of ${JSON.stringify(row.lock_id)} has format ${row.format}, newer than ${LockRecord.format}: update effect-storage-lock`
       })
 
-export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<string>): Storage.Service => {
+export const make = (
+  handle: Handle,
+  table: string,
+  wakeUps: Stream.Stream<string>,
+  audit?: Storage.Service["audit"]
+): Storage.Service => {
   const sql = statements.make(table)
   const name = (operation: string) => `${guarantees.name}.${operation}`
 
   const read = (operation: string, lockId: string) =>
     Effect.map(handle.run<Row>(operation, sql.read, { lockId }), (rows) => rows[0])
 
+  const claimed = (request: LockRecord.Claim) => ({ ...request, ownerLabel: request.ownerLabel ?? "" })
+  const outcomeOf = (written: Row): LockRecord.ClaimOutcome => ({
+    _tag: "Claimed",
+    record: toRecord(written),
+    validFor: written.lease_expire_time - written.now
+  })
+
   /**
    * Reads first. In SQLite even an upsert that changes nothing waits for, and takes, the one write lock of the file, so a contended claim would stand
    * in line behind every writer and be in their way. Reading needs no lock in WAL mode and no round trip: microseconds beside the sync of a commit.
    * The upsert judges anew, so what was read is only ever an answer, never a ground to write. If somebody came between, read again: he made progress.
    */
-  const claim = (request: LockRecord.Claim): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
+  const slowClaim = (request: LockRecord.Claim): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
     const operation = name("claim")
     return Effect.flatMap(read(operation, request.lockId), (row) =>
       Effect.andThen(
@@ -67,18 +80,35 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
             if (step.record === record) return Effect.succeed(step.outcome)
           }
           return Effect.flatMap(
-            handle.write<Row>(operation, sql.claim, { ...request, ownerLabel: request.ownerLabel ?? "" }),
+            handle.write<Row>(operation, sql.claim, claimed(request)),
             ([written]): Effect.Effect<LockRecord.ClaimOutcome, StorageError> =>
-              written === undefined
-                ? claim(request)
-                : Effect.succeed({
-                    _tag: "Claimed",
-                    record: toRecord(written),
-                    validFor: written.lease_expire_time - written.now
-                  })
+              written === undefined ? slowClaim(request) : Effect.succeed(outcomeOf(written))
           )
         })
       )
+    )
+  }
+
+  /** The same at once, without an effect, as far as nothing is in the way. */
+  const claim: direct.Ask<LockRecord.Claim, LockRecord.ClaimOutcome> = (request, _, done) => {
+    const slowly = () => done(slowClaim(request))
+    let row: Row | undefined
+    try {
+      row = handle.atOnce.read(sql.read, { lockId: request.lockId })[0] as Row | undefined
+    } catch {
+      return slowly()
+    }
+    if (row !== undefined) {
+      if (row.format > LockRecord.format) return slowly()
+      const record = toRecord(row)
+      const step = LockRecord.claim(record, request, row.now)
+      if (step.record === record) return handle.atOnce.isCurrent() ? done(Effect.succeed(step.outcome)) : slowly()
+    }
+    handle.atOnce.write(
+      sql.claim,
+      claimed(request),
+      ([written]) => (written === undefined ? slowly() : done(Effect.succeed(outcomeOf(written as Row)))),
+      slowly
     )
   }
 
@@ -123,17 +153,33 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
       { _tag: "NotHeld" } as const
     )
 
-  return Storage.Storage.of({
-    claim,
+  type Left = Pick<Row, "holds">
+
+  const released = (
+    request: LockRecord.Release,
+    row: Left | undefined
+  ): Effect.Effect<LockRecord.ReleaseOutcome, StorageError> =>
+    row === undefined
+      ? none(name("release"), request.lockId)
+      : Effect.succeed({ _tag: "Released", remaining: row.holds.split(",").length - 1 })
+
+  const release: direct.Ask<LockRecord.Release, LockRecord.ReleaseOutcome> = (request, _, done) => {
+    const params = { ...request }
+    handle.atOnce.write(
+      sql.release,
+      params,
+      ([row]) => done(released(request, row as Left | undefined)),
+      () =>
+        done(
+          Effect.flatMap(handle.write<Left>(name("release"), sql.release, params), ([row]) => released(request, row))
+        )
+    )
+  }
+
+  const storage = Storage.Storage.of({
+    claim: direct.effectOf(claim),
     renew,
-    release: (request) =>
-      Effect.flatMap(
-        handle.write<Pick<Row, "holds">>(name("release"), sql.release, { ...request }),
-        ([row]): Effect.Effect<LockRecord.ReleaseOutcome, StorageError> =>
-          row === undefined
-            ? none(name("release"), request.lockId)
-            : Effect.succeed({ _tag: "Released", remaining: row.holds.split(",").length - 1 })
-      ),
+    release: direct.effectOf(release),
     revoke: (request) =>
       Effect.flatMap(
         handle.write<unknown>(name("revoke"), sql.revoke, { ...request }),
@@ -162,6 +208,8 @@ export const make = (handle: Handle, table: string, wakeUps: Stream.Stream<strin
       return more(0)
     },
     wakeUps,
-    guarantees
+    guarantees,
+    audit
   })
+  return direct.offer(storage, { claim, release })
 }

@@ -6,3 +6,5 @@ export * from "effect/Layer"
 export const effect = Layer.scoped
 
 export const unwrap = Layer.unwrapScoped
+
+export const effectDiscard = Layer.scopedDiscard

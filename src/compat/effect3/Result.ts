@@ -1,4 +1,6 @@
 /** `effect/Result` of Effect 4, as far as it is used here. What programs get is Either, by `outcome.ts`. */
+import * as Option from "effect/Option"
+
 export interface Success<out A, out E = never> {
   readonly _tag: "Success"
   readonly success: A
@@ -20,3 +22,6 @@ export const fail = <E>(failure: E): Result<never, E> => ({ _tag: "Failure", fai
 export const isSuccess = <A, E>(self: Result<A, E>): self is Success<A, E> => self._tag === "Success"
 
 export const isFailure = <A, E>(self: Result<A, E>): self is Failure<A, E> => self._tag === "Failure"
+
+export const getSuccess = <A, E>(self: Result<A, E>): Option.Option<A> =>
+  isSuccess(self) ? Option.some(self.success) : Option.none()

@@ -3,4 +3,4 @@ import * as effect from "effect"
 
 export type { Failure, Result, Success } from "effect/Result"
 
-export const { fail, isFailure, isSuccess, succeed } = effect.Result
+export const { fail, getSuccess, isFailure, isSuccess, succeed } = effect.Result

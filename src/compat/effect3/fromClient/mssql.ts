@@ -2,7 +2,7 @@
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
 import { type CommonOptions, open } from "../../../backends/mssql/make.js"
 import { common } from "../../../backends/mssql/options.js"
-import { peer } from "../../../backends/shared/peer.js"
+import { peer } from "../../../backends/shared/driverPackage.js"
 import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"

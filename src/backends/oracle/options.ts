@@ -1,0 +1,6 @@
+import * as options from "../sql/options.js"
+import * as names from "./names.js"
+
+export type { Resolved } from "../sql/options.js"
+// What Oracle calls a table that is created without quotes.
+export const { common, ddl } = options.make({ place: "schema", defaultTable: "STORAGE_LOCK", ...names })

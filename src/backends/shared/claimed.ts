@@ -1,0 +1,11 @@
+import * as LockRecord from "../../LockRecord.js"
+
+/** What a claim came to, by the record that is there after it, of which so much is left. A hold id is of one claim alone: if it is there, it is this one's, whenever it was applied. */
+export const claimed = (
+  { holdId, ownerId }: LockRecord.Claim,
+  record: LockRecord.LockRecord,
+  left: number
+): LockRecord.ClaimOutcome =>
+  record.ownerId === ownerId && record.kind === LockRecord.exclusive && record.holds.includes(holdId)
+    ? { _tag: "Claimed", record, validFor: left }
+    : { _tag: "Held", holder: record, retryAfter: left }

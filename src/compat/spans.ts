@@ -1,0 +1,49 @@
+/** Spans that synchronous code begins and ends. What both majors of Effect have in common. */
+import * as Exit from "effect/Exit"
+import type * as Tracer from "effect/Tracer"
+
+export type Attributes = Readonly<Record<string, string | number | boolean>>
+
+export interface Span {
+  /** For what runs within it. */
+  readonly span: Tracer.AnySpan
+  readonly set: (attributes: Attributes) => void
+  readonly event: (name: string, attributes?: Attributes) => void
+  /** With a failure, if it came to one. Once. */
+  readonly end: (failure?: unknown) => void
+}
+
+/** Begins a span beneath the one that was present where this was made; nothing, if the tracer throws. */
+export type Start = (name: string, attributes: Attributes) => Span | undefined
+
+/** One that a tracer begins. Whatever the tracer throws harms nobody: `failed` is told, once for a span. */
+export const begin = (
+  make: () => Tracer.Span,
+  now: () => bigint,
+  attributes: Attributes,
+  failed: (defect: unknown) => void
+): Span | undefined => {
+  let isTold = false
+  const safely = <A>(act: () => A): A | undefined => {
+    try {
+      return act()
+    } catch (defect) {
+      if (!isTold) failed(defect)
+      isTold = true
+      return undefined
+    }
+  }
+  const span = safely(make)
+  if (span === undefined) return undefined
+  const set = (attributes: Attributes) =>
+    safely(() => {
+      for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+    })
+  set(attributes)
+  return {
+    span,
+    set,
+    event: (name, attributes) => safely(() => span.event(name, now(), attributes)),
+    end: (failure) => safely(() => span.end(now(), failure === undefined ? Exit.void : Exit.fail(failure)))
+  }
+}

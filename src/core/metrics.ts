@@ -1,0 +1,140 @@
+/** What a layer does, in metrics: updated by whatever happens, and once a second. */
+import * as Duration from "#effect/Duration"
+import * as Effect from "#effect/Effect"
+import type { Make, Update } from "#effect/metrics"
+import type * as Scope from "#effect/Scope"
+import type { LockEvent } from "../LockEvent.js"
+import type { Core } from "./core.js"
+import type { Change, Elections } from "./elections.js"
+
+/** Upper bounds in seconds. */
+const short = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const long = [...short, 10, 30, 60, 300, 1_800, 3_600]
+
+/** In place of the ids that are not declared. */
+const others = "other"
+
+const sampled = Duration.seconds(1)
+
+/** The metrics themselves: they are the same whatever the layer. */
+const define = ({ counter, gauge, histogram }: Make) => ({
+  holds: gauge("storage_lock_holds", "Locks that this process holds"),
+  acquiring: gauge("storage_lock_acquiring", "Acquires of this process under way, those that wait among them"),
+  queue: gauge("storage_lock_longest_queue", "Acquires of this process that wait for the lock that most wait for"),
+  leastLease: gauge(
+    "storage_lock_least_remaining_seconds",
+    "How long the hold that ends first is still surely held; 0 if none is held"
+  ),
+  acquires: counter("storage_lock_acquires_total", "Acquires and tries that have ended, by their outcome"),
+  lost: counter("storage_lock_lost_total", "Holds that were lost, by the reason"),
+  released: counter("storage_lock_released_total", "Holds that were given back"),
+  renewals: counter("storage_lock_renewals_total", "Renewals of holds, by their outcome"),
+  late: counter("storage_lock_late_total", "Holds whose renewal was late by half of the time that was left"),
+  wait: histogram("storage_lock_wait_seconds", "From the acquire to the hold", long),
+  hold: histogram("storage_lock_hold_seconds", "From the hold to its release or loss", long),
+  requests: counter("storage_lock_storage_requests_total", "Calls to the storage, by operation and outcome"),
+  latency: histogram("storage_lock_storage_request_seconds", "How long calls to the storage take", short),
+  leads: gauge("storage_lock_leader", "Whether this process leads, by election: 1 or 0"),
+  terms: counter("storage_lock_terms_total", "Terms of leadership that have begun"),
+  term: histogram("storage_lock_term_seconds", "From the begin of a term to its end", long),
+  hints: counter("storage_lock_wake_ups_total", "Wake-ups that the storage has sent")
+})
+
+const outcomes: Partial<Record<LockEvent["_tag"], string>> = {
+  Acquired: "acquired",
+  Refused: "refused",
+  TimedOut: "timed_out",
+  AcquireFailed: "failed",
+  Interrupted: "interrupted"
+}
+
+/** Elections are few, and each is worth a series. */
+const electionsTo =
+  (metrics: ReturnType<typeof define>, layer: Readonly<Record<string, string>>) =>
+  ({ led, leads, lockId }: Change): void => {
+    const labels = { ...layer, lock_id: lockId }
+    metrics.leads(labels, leads ? 1 : 0)
+    if (led === undefined) metrics.terms(labels, 1)
+    else metrics.term(labels, led / 1_000)
+  }
+
+/** From when it has ended until the scope closes. */
+export const start = (
+  core: Core,
+  elections: Elections,
+  make: Make,
+  lockIds: ReadonlyArray<string>
+): Effect.Effect<void, never, Scope.Scope> => {
+  const metrics = define(make)
+  const layer = {
+    storage: core.storage.guarantees.name,
+    ...(core.namespace === undefined ? {} : { namespace: core.namespace })
+  }
+  const declared = new Set(lockIds)
+  /** Labels are few whatever the ids. */
+  const of = (lockId: string, more: Readonly<Record<string, string>> = {}) =>
+    declared.size === 0 ? { ...layer, ...more } : { ...layer, lock_id: declared.has(lockId) ? lockId : others, ...more }
+  const seconds = (update: Update, lockId: string, span: Duration.Duration) =>
+    update(of(lockId), Duration.toMillis(span) / 1_000)
+
+  const now = () => {
+    metrics.holds(layer, core.holds.size)
+    metrics.acquiring(layer, core.acquiring)
+  }
+
+  const sample = () => {
+    now()
+    metrics.queue(layer, core.queues.longest())
+    let least = Number.POSITIVE_INFINITY
+    for (const { deadline } of core.holds) least = Math.min(least, deadline)
+    const left = least === Number.POSITIVE_INFINITY ? 0 : Math.max(0, least - core.timeline.now())
+    metrics.leastLease(layer, left / 1_000)
+  }
+
+  const heard = (event: LockEvent) => {
+    const outcome = outcomes[event._tag]
+    if (outcome !== undefined && "lockId" in event) metrics.acquires(of(event.lockId, { outcome }), 1)
+    switch (event._tag) {
+      case "Acquired":
+        seconds(metrics.wait, event.lockId, event.waited)
+        break
+      case "Released":
+        metrics.released(of(event.lockId), 1)
+        seconds(metrics.hold, event.lockId, event.held)
+        break
+      case "Lost":
+        metrics.lost(of(event.lockId, { reason: event.reason }), 1)
+        seconds(metrics.hold, event.lockId, event.held)
+        break
+      case "Renewed":
+        return metrics.renewals({ ...layer, outcome: "renewed" }, 1)
+      case "RenewalFailed":
+        return metrics.renewals({ ...layer, outcome: "failed" }, 1)
+      case "Late":
+        return metrics.late(of(event.lockId), 1)
+      default:
+        break
+    }
+    now()
+  }
+
+  const { events } = core
+  const listening = Effect.acquireRelease(
+    Effect.sync(() => [
+      events.listen(heard),
+      events.listenToCalls((operation, failure, millis) => {
+        metrics.requests({ ...layer, operation, outcome: failure === undefined ? "ok" : failure.reason }, 1)
+        metrics.latency({ ...layer, operation }, millis / 1_000)
+      }),
+      events.listenToHints(() => metrics.hints(layer, 1)),
+      elections.listen(electionsTo(metrics, layer))
+    ]),
+    (forget) =>
+      Effect.sync(() => {
+        for (const one of forget) one()
+        sample()
+      })
+  )
+  const sampling = Effect.forever(Effect.andThen(Effect.sync(sample), Effect.sleep(sampled)))
+  return Effect.andThen(listening, Effect.asVoid(Effect.forkScoped(sampling)))
+}

@@ -1,0 +1,208 @@
+/**
+ * The life of a schedule in one process: wait for the next tick, take the lock, look whether anybody has begun this tick, begin it, run.
+ *
+ * Not the lock decides that a tick runs once, but the ledger, which is moved by compare-and-set: a lock that was held too short or lost changes nothing. The lock keeps two runs apart, and its end tells that a
+ * runner has died.
+ */
+import * as Cause from "#effect/Cause"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
+import * as Random from "#effect/Random"
+import { withClock } from "#effect/clocks"
+import { wallMicros } from "../common/time.js"
+import type { AcquireOptions, Lock } from "../core/api.js"
+import * as kinds from "../core/kinds.js"
+import type { Taking } from "../core/service.js"
+import type { InvalidLockId, InvalidOptions, StorageError } from "../LockError.js"
+import type * as VersionedStore from "../VersionedStore.js"
+import type { Book, Ledger, Outcome, Run } from "./ledger.js"
+import type { Ticks } from "./ticks.js"
+
+export interface Settings {
+  readonly name: string
+  readonly overlap: "skip" | "queue"
+  readonly missed: "skip" | "latest" | "all"
+  readonly missedAfter: number
+  readonly runs: "atMostOnce" | "atLeastOnce"
+  readonly lock: AcquireOptions
+  readonly label: string
+}
+
+/** What a task is told of its tick. */
+export interface Told {
+  readonly tick: number
+  readonly lock: Lock
+  readonly isAgain: boolean
+}
+
+type Failure = StorageError | InvalidLockId | InvalidOptions
+
+/** Milliseconds. The clock of the storage may be set meanwhile, so it is looked at again now and then. */
+const longestSleep = 60_000
+const longestPause = 30_000
+
+/** So many ticks at most are planned at once. */
+const mostDue = 1000
+
+/** Which of the ticks that are due are run, in their order; the others are passed over. */
+export const plan = (
+  due: ReadonlyArray<number>,
+  time: number,
+  { missed, missedAfter }: Pick<Settings, "missed" | "missedAfter">
+): ReadonlyArray<number> => {
+  if (missed === "all") return due
+  const fresh = due.filter((tick) => time - tick <= missedAfter)
+  return fresh.length > 0 || missed === "skip" ? fresh : due.slice(-1)
+}
+
+export const run = <E, R>(
+  store: VersionedStore.Service,
+  taking: Taking,
+  book: Book,
+  ticks: Ticks,
+  settings: Settings,
+  task: (told: Told) => Effect.Effect<unknown, E, R>
+): Effect.Effect<never, Failure, R> => {
+  const { lock: lockOptions, missedAfter, name, overlap, runs } = settings
+  const { core } = taking
+  const sleep = (millis: number) => withClock(Effect.sleep(Math.max(1, Math.ceil(millis))), core.clock)
+  const now = Effect.map(store.time ?? withClock(wallMicros, core.clock), (micros) => micros / 1000)
+
+  /** Goes on for as long as the storage fails for a while, and says so once. */
+  const stubborn = <A>(self: Effect.Effect<A, Failure>): Effect.Effect<A, Failure> => {
+    const again = (pause: number): Effect.Effect<A, Failure> =>
+      Effect.catch(self, (error) =>
+        error._tag !== "StorageError" || !error.isRetryable
+          ? Effect.fail(error)
+          : Effect.flatMap(Random.nextBetween(0.5, 1.5), (part) =>
+              Effect.andThen(
+                pause === first
+                  ? Effect.logWarning(
+                      `effect-storage-lock: the schedule ${JSON.stringify(name)} waits for its storage: ${error.message}`
+                    )
+                  : Effect.void,
+                Effect.andThen(sleep(pause * part), again(Math.min(longestPause, pause * 2)))
+              )
+            )
+      )
+    const first = 500
+    return again(first)
+  }
+
+  const entry = (tick: number, outcome: Outcome, token: number, began: number): Run => ({
+    tick,
+    outcome,
+    token,
+    by: settings.label,
+    began,
+    ended: outcome === "running" ? undefined : began
+  })
+
+  /** Whoever was running has died: the lock is ours. */
+  const withoutDead = ({ runs }: Ledger): ReadonlyArray<Run> =>
+    runs.map((run) => (run.outcome === "running" ? { ...run, outcome: "died" } : run))
+
+  const over = (tick: number, token: number, outcome: Outcome) =>
+    Effect.flatMap(now, (ended) =>
+      book.change((ledger) => ({
+        ...ledger,
+        runs: ledger.runs.map((run) => (run.tick === tick && run.token === token ? { ...run, outcome, ended } : run))
+      }))
+    ).pipe(Effect.ignore)
+
+  const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome =>
+    Exit.isSuccess(exit) ? "done" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
+
+  /** A task that fails ends its tick, and not the schedule. */
+  const perform = (told: Told): Effect.Effect<void, never, R> =>
+    Effect.suspend(() => task(told)).pipe(
+      Effect.asVoid,
+      Effect.onExit((exit) => over(told.tick, told.lock.token, outcomeOf(exit))),
+      Effect.catchCause((cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.failCause(cause as Cause.Cause<never>)
+          : Effect.logError(
+              `effect-storage-lock: the schedule ${JSON.stringify(name)} failed at its tick ${new Date(told.tick).toISOString()}`,
+              cause
+            )
+      )
+    )
+
+  /** Under the lock. */
+  const begin = (tick: number, lock: Lock): Effect.Effect<void, StorageError, R> =>
+    Effect.gen(function* () {
+      const { token } = lock
+      const began = yield* now
+      const ledger = yield* book.look
+      const last = ledger?.runs.find(({ outcome }) => outcome !== "skipped")
+      // Of this very tick or an earlier one, whose runner has died.
+      if (runs === "atLeastOnce" && ledger !== undefined && last?.outcome === "running" && last.tick <= tick) {
+        const isOurs = yield* book.change((ledger) =>
+          ledger.runs[0]?.token === last.token && ledger.runs[0].outcome === "running"
+            ? { ...ledger, runs: [entry(last.tick, "running", token, began), ...withoutDead(ledger)] }
+            : undefined
+        )
+        if (isOurs) yield* perform({ tick: last.tick, lock, isAgain: true })
+      }
+      if (ledger !== undefined && ledger.tick >= tick) return
+      // It went on when this tick came. One that began later only makes up for what was missed.
+      const overlaps =
+        overlap === "skip" &&
+        last !== undefined &&
+        last.tick < tick &&
+        last.began <= tick &&
+        last.ended !== undefined &&
+        last.ended > tick
+      const outcome = overlaps ? "skipped" : "running"
+      const isFirst = yield* book.change((ledger) =>
+        ledger.tick >= tick ? undefined : { tick, runs: [entry(tick, outcome, token, began), ...withoutDead(ledger)] }
+      )
+      if (isFirst && !overlaps) yield* perform({ tick, lock, isAgain: false })
+    })
+
+  const attempt = (tick: number, time: number): Effect.Effect<void, Failure, R> =>
+    Effect.gen(function* () {
+      const ledger = yield* stubborn(book.look)
+      const isRunning = ledger?.runs[0]?.outcome === "running"
+      if (ledger !== undefined && ledger.tick >= tick && !(isRunning && runs === "atLeastOnce")) return
+      const acquireTimeout =
+        overlap === "queue" ? lockOptions.acquireTimeout : Math.max(1000, tick + missedAfter - time)
+      const body = (lock: Lock) => begin(tick, lock)
+      yield* kinds.using(taking, {}, body, [name, { ...lockOptions, acquireTimeout }]).pipe(
+        // Somebody runs for so long; or has the lock, and is told of by the log of the lock.
+        Effect.catchTag("LockTimeout", () => Effect.void),
+        Effect.catchTag("LockLost", () => Effect.void)
+      )
+    })
+
+  return Effect.gen(function* () {
+    const ledger = yield* stubborn(book.look)
+    const start = yield* stubborn(now)
+    let cursor = ledger !== undefined && Number.isFinite(ledger.tick) ? ledger.tick : start
+    for (;;) {
+      const time = yield* stubborn(now)
+      const due: Array<number> = []
+      let next = ticks.after(cursor)
+      for (; next <= time && due.length < mostDue; next = ticks.after(next)) due.push(next)
+      if (due.length === 0) {
+        yield* sleep(Math.min(longestSleep, next - time))
+        continue
+      }
+      let reached = due[due.length - 1]!
+      for (const tick of plan(due, time, settings)) {
+        const isThrough = yield* attempt(tick, time).pipe(
+          Effect.as(true),
+          // Then it is planned anew: by that time it may have been missed.
+          Effect.catch((error) =>
+            error._tag === "StorageError" && error.isRetryable ? Effect.as(sleep(1000), false) : Effect.fail(error)
+          )
+        )
+        if (!isThrough) {
+          reached = tick - 1
+          break
+        }
+      }
+      cursor = Math.max(cursor, reached)
+    }
+  })
+}

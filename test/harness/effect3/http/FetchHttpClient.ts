@@ -1,0 +1,2 @@
+/** `effect/http/FetchHttpClient` of Effect 4. */
+export * from "@effect/platform/FetchHttpClient"

@@ -1,0 +1,2 @@
+/** `effect/http/HttpClientRequest` of Effect 4. */
+export * from "@effect/platform/HttpClientRequest"
