@@ -2,6 +2,7 @@
 import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { randomUUID } from "node:crypto"
 import * as checkup from "../../src/backends/etcd/checkup.js"
 import * as Etcd from "../harness/etcd.js"
 import { describeServer } from "../harness/server.js"
@@ -89,11 +90,18 @@ await describeServer("doctor at an etcd with a learner", Etcd.own("etcd 3.5"), (
   )
 })
 
-await describeServer("doctor at a small etcd", Etcd.own("etcd 3.6", ["--quota-backend-bytes=600000"]), (server) => {
+await describeServer("doctor at a small etcd", Etcd.own("etcd 3.6", ["--quota-backend-bytes=6000000"]), (server) => {
   it.live("a database that is nearly at its quota", () =>
     Effect.gen(function* () {
-      for (let i = 0; i < 3; i++)
-        yield* server.admin("kv/put", { key: Etcd.base64(`k${i}`), value: Buffer.alloc(100_000).toString("base64") })
+      const value = Buffer.alloc(250_000).toString("base64")
+      // A put is part of the size once its batch is committed, by default within 100 ms; how many pages that takes depends on the batch.
+      const put = Effect.andThen(
+        server.admin("kv/put", { key: Etcd.base64(randomUUID()), value }),
+        Effect.sleep("150 millis")
+      )
+      yield* Effect.repeat(Effect.andThen(put, server.admin("maintenance/status", {})), {
+        until: ({ dbSize }) => Number(dbSize) > 4_800_000
+      })
       const { of } = yield* doctor(server.url)
       assert.strictEqual(of("quota")[0]!.severity, "warning")
       assert.include(of("quota")[0]!.cure, "etcdctl defrag")
