@@ -216,8 +216,8 @@ const oracle: Entry = {
   layer: async ({ url }) => {
     const { own } = await import("../../test/support/oracleStorage.js")
     const { make } = await import("../../test/harness/oracleOnMariadb.js")
-    const { storageOf } = await import("../../src/backends/shared/layers.js")
-    return storageOf(own(make(url, url)))
+    const { portsOf } = await import("../../src/backends/shared/layers.js")
+    return portsOf(own(make(url, url)))
   },
   judges: "server",
   start: Effect.gen(function* () {

@@ -7,11 +7,14 @@ import type * as Layer from "#effect/Layer"
 import type { Open } from "../common/checkup.js"
 import type { InvalidOptions, StorageError } from "../LockError.js"
 import type * as Storage from "../Storage.js"
+import type * as VersionedStore from "../VersionedStore.js"
 import * as text from "./text.js"
 
 /** What of a module is needed. */
 export interface Module {
-  readonly layer: (options: any) => Layer.Layer<Storage.Storage, StorageError | InvalidOptions>
+  readonly layer: (
+    options: any
+  ) => Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions>
 }
 
 export interface Backend {

@@ -4,8 +4,11 @@ import * as Layer from "#effect/Layer"
 import { InvalidOptions } from "../LockError.js"
 import * as MemoryStorage from "../backends/memory/MemoryStorage.js"
 import type * as Storage from "../Storage.js"
+import type * as VersionedStore from "../VersionedStore.js"
 
-export const layer = (options: object): Layer.Layer<Storage.Storage, InvalidOptions> => {
+export const layer = (
+  options: object
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, InvalidOptions> => {
   const [field] = Object.keys(options)
   return field === undefined
     ? MemoryStorage.layer

@@ -11,6 +11,8 @@ import * as Net from "node:net"
 export class ServerUnavailable extends Data.TaggedError("ServerUnavailable")<{
   readonly server: string
   readonly reason: string
+  /** Nobody can be expected to have it here: it is no failure, even where servers are required. */
+  readonly isOptional?: boolean | undefined
 }> {
   override get message(): string {
     return `${this.server} is not available: ${this.reason}`
@@ -52,7 +54,7 @@ export const describeServer = async <A>(
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
     if (Result.isSuccess(obtained)) {
       tests(obtained.success)
-    } else if (required() && options.optional !== true) {
+    } else if (required() && options.optional !== true && obtained.failure.isOptional !== true) {
       it("is available", () => {
         throw obtained.failure
       })

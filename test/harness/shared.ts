@@ -79,7 +79,11 @@ export const url = (name: Name): Effect.Effect<string, ServerUnavailable> =>
     const reply = JSON.parse(yield* ask(inject("sharedServers"), name)) as Reply
     return "url" in reply
       ? reply.url
-      : yield* new ServerUnavailable({ server: kinds[name].server, reason: reply.unavailable })
+      : yield* new ServerUnavailable({
+          server: kinds[name].server,
+          reason: reply.unavailable,
+          isOptional: (kinds[name] as Kind).optional
+        })
   })
 
 /** A fresh database in the shared PostgreSQL. */

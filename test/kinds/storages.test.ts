@@ -10,12 +10,15 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 import * as EtcdStorage from "../../src/backends/etcd/EtcdStorage.js"
+import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as MysqlStorage from "../../src/backends/mysql/MysqlStorage.js"
 import * as PostgresStorage from "../../src/backends/postgres/PostgresStorage.js"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import { readWrite } from "../../src/kinds/readWrite.js"
+import * as FleetSchedule from "../../src/FleetSchedule.js"
 import * as Storage from "../../src/Storage.js"
+import * as StorageLock from "../../src/StorageLock.js"
 import * as StorageReadWriteLock from "../../src/StorageReadWriteLock.js"
 import * as StorageSemaphore from "../../src/StorageSemaphore.js"
 import { VersionedStore, toStorage, type Service as Versioned } from "../../src/VersionedStore.js"
@@ -182,6 +185,33 @@ const suites = (open: () => Open, kit = false) => {
     )
   })
 }
+
+describe("memory", () => {
+  const memory = resource(MemoryStorage.makePorts())
+  suites(() => Effect.sync(memory), true)
+
+  it.live(
+    "one layer of a storage is for all kinds, and for schedules: a read keeps a write and an exclusive lock out",
+    () =>
+      Effect.gen(function* () {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* StorageReadWriteLock.read("prices")
+            assert.isTrue(Option.isNone(yield* StorageReadWriteLock.tryWrite("prices")))
+            assert.isTrue(Option.isNone(yield* StorageLock.tryAcquire("prices")))
+          })
+        )
+        assert.isTrue(Option.isSome(yield* Effect.scoped(StorageLock.tryAcquire("prices"))))
+        assert.deepStrictEqual(yield* FleetSchedule.history("none"), [])
+      }).pipe(
+        Effect.provide(
+          Layer.mergeAll(StorageLock.layer(), StorageReadWriteLock.layer(), FleetSchedule.layer()).pipe(
+            Layer.provide(MemoryStorage.layer)
+          )
+        )
+      )
+  )
+})
 
 describe("SQLite", () => {
   const folder = resource(

@@ -8,22 +8,17 @@ import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 
 for (const name of ["mysql9", "tidb"] as const) {
-  await describeServer(
-    `MysqlStorage on ${Shared.kinds[name].server}`,
-    Shared.mysql(name),
-    (server) => {
-      const database = resource(server.freshDatabase)
-      Conformance.suite({
-        name: "at a URL",
-        layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
-        versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
-        hooks: { shiftClient: Conformance.shiftDate }
-      })
-      Conformance.versionedSuite({
-        name: "by the smaller port",
-        layer: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) }))
-      })
-    },
-    Shared.kinds[name] as Shared.Kind
-  )
+  await describeServer(`MysqlStorage on ${Shared.kinds[name].server}`, Shared.mysql(name), (server) => {
+    const database = resource(server.freshDatabase)
+    Conformance.suite({
+      name: "at a URL",
+      layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
+      versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
+      hooks: { shiftClient: Conformance.shiftDate }
+    })
+    Conformance.versionedSuite({
+      name: "by the smaller port",
+      layer: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) }))
+    })
+  })
 }

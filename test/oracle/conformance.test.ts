@@ -2,7 +2,7 @@
 import { describe } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
-import { storageOf, versionedOf } from "../../src/backends/shared/layers.js"
+import { portsOf, versionedOf } from "../../src/backends/shared/layers.js"
 import { VersionedStore } from "../../src/index.js"
 import * as Conformance from "../../src/testing/index.js"
 import * as Mysql from "../harness/mysql.js"
@@ -21,7 +21,7 @@ await describeServer("OracleStorage, its blocks run by MariaDB 11.8", Shared.mys
   describe("on a pool of the program", () => {
     Conformance.suite({
       name: "OracleStorage.layerFromPool",
-      layer: storageOf(onPool),
+      layer: portsOf(onPool),
       versioned: versionedOf(onPool),
       hooks: { shiftClient: Conformance.shiftDate }
     })
@@ -50,7 +50,7 @@ await describeServer("OracleStorage, its blocks run by MariaDB 10.11", Mysql.mar
   const own = Effect.suspend(() => Oracle.own(link().fake))
   Conformance.suite({
     name: "on a pool of the storage's own, over a link that fails",
-    layer: storageOf(own),
+    layer: portsOf(own),
     versioned: versionedOf(own),
     hooks: {
       shiftClient: Conformance.shiftDate,

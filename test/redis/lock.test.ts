@@ -15,6 +15,8 @@ import { once } from "node:events"
 import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import * as Storage from "../../src/Storage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
+import * as StorageReadWriteLock from "../../src/StorageReadWriteLock.js"
+import { VersionedStore } from "../../src/VersionedStore.js"
 import * as Redis from "../harness/redis.js"
 import { describeServer } from "../harness/server.js"
 import * as Process from "../support/process.js"
@@ -171,6 +173,21 @@ await describeServer("locks on a Redis with a replica", pair, ({ master, replica
         () => replica.resume
       )
       assert.strictEqual((yield* Effect.retry(storage.claim(request), { times: 10 }))._tag, "Claimed")
+    })
+  )
+
+  it.live("with wait there are exclusive locks alone: a write that does not wait for replicas is refused", () =>
+    Effect.gen(function* () {
+      const prefix = yield* master.freshPrefix
+      const { versioned } = yield* RedisStorage.make({
+        url: Redacted.make(master.url),
+        prefix,
+        wait: { replicas: 1, timeout: 300 }
+      })
+      const locks = yield* Effect.provideService(StorageReadWriteLock.make(), VersionedStore, versioned)
+      const error = yield* Effect.flip(locks.read("a"))
+      assert.deepInclude(error, { _tag: "StorageError", reason: "Schema", isRetryable: false })
+      assert.match(error.message, /exclusive locks alone/)
     })
   )
 

@@ -21,71 +21,62 @@ import { promises } from "../support/fencePromises.js"
 describe("SqlFence on SQLite", () => promises(() => SqliteClient.layer({ filename: ":memory:" })))
 
 for (const name of ["mysql8", "mariadb11", "tidb"] as const) {
-  await describeServer(
-    `SqlFence on ${Shared.kinds[name].server}`,
-    Shared.mysql(name),
-    (server) => {
-      const layer = Layer.unwrap(
-        Effect.map(server.freshDatabase, (url) => MysqlClient.layer({ url: Redacted.make(url) }))
-      )
-      promises(() => layer)
+  await describeServer(`SqlFence on ${Shared.kinds[name].server}`, Shared.mysql(name), (server) => {
+    const layer = Layer.unwrap(
+      Effect.map(server.freshDatabase, (url) => MysqlClient.layer({ url: Redacted.make(url) }))
+    )
+    promises(() => layer)
 
-      it.live("resources are told apart byte for byte, and one that is too long is refused", () =>
+    it.live("resources are told apart byte for byte, and one that is too long is refused", () =>
+      Effect.gen(function* () {
+        yield* SqlFence.setup()
+        const long = "鍵".repeat(340)
+        for (const resource of ["Foo", "foo", "foo ", "a'b\\", "é", long]) {
+          yield* SqlFence.check(resource, 5)
+          assert.strictEqual((yield* Effect.flip(SqlFence.check(resource, 4)))._tag, "StaleToken")
+        }
+        assert.deepInclude(yield* Effect.flip(SqlFence.check(`${long}x`, 5)), {
+          _tag: "InvalidOptions",
+          field: "resource"
+        })
+      }).pipe(Effect.provide(Layer.orDie(layer)))
+    )
+
+    it.live(
+      "of two transactions at once the older one waits for the newer one's end, and is refused, though its snapshot is of before",
+      () =>
         Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
           yield* SqlFence.setup()
-          const long = "鍵".repeat(340)
-          for (const resource of ["Foo", "foo", "foo ", "a'b\\", "é", long]) {
-            yield* SqlFence.check(resource, 5)
-            assert.strictEqual((yield* Effect.flip(SqlFence.check(resource, 4)))._tag, "StaleToken")
-          }
-          assert.deepInclude(yield* Effect.flip(SqlFence.check(`${long}x`, 5)), {
-            _tag: "InvalidOptions",
-            field: "resource"
-          })
-        }).pipe(Effect.provide(Layer.orDie(layer)))
-      )
-
-      it.live(
-        "of two transactions at once the older one waits for the newer one's end, and is refused, though its snapshot is of before",
-        () =>
-          Effect.gen(function* () {
-            const sql = yield* SqlClient.SqlClient
-            yield* SqlFence.setup()
-            yield* SqlFence.check("foo", 1)
-            const [entered, leave, read] = yield* Effect.all([
-              Deferred.make<void>(),
-              Deferred.make<void>(),
-              Deferred.make<void>()
-            ])
-            const newer = yield* Effect.forkChild(
-              SqlFence.transaction(
-                Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(leave)),
-                "foo",
-                20
-              )
-            )
-            yield* Deferred.await(entered)
-            const older = yield* Effect.forkChild(
-              Effect.flip(
-                sql.withTransaction(
-                  sql`SELECT * FROM storage_lock_fence`.pipe(
-                    Effect.andThen(Deferred.succeed(read, undefined)),
-                    Effect.andThen(SqlFence.check("foo", 10))
-                  )
+          yield* SqlFence.check("foo", 1)
+          const [entered, leave, read] = yield* Effect.all([
+            Deferred.make<void>(),
+            Deferred.make<void>(),
+            Deferred.make<void>()
+          ])
+          const newer = yield* Effect.forkChild(
+            SqlFence.transaction(Effect.andThen(Deferred.succeed(entered, undefined), Deferred.await(leave)), "foo", 20)
+          )
+          yield* Deferred.await(entered)
+          const older = yield* Effect.forkChild(
+            Effect.flip(
+              sql.withTransaction(
+                sql`SELECT * FROM storage_lock_fence`.pipe(
+                  Effect.andThen(Deferred.succeed(read, undefined)),
+                  Effect.andThen(SqlFence.check("foo", 10))
                 )
               )
             )
-            yield* Deferred.await(read)
-            yield* Effect.sleep("50 millis")
-            yield* Deferred.succeed(leave, undefined)
-            yield* Fiber.join(newer)
-            // MariaDB refuses by itself whoever read before what has changed since.
-            assert.strictEqual((yield* Fiber.join(older))._tag, name === "mariadb11" ? "SqlError" : "StaleToken")
-          }).pipe(Effect.provide(Layer.orDie(layer)))
-      )
-    },
-    Shared.kinds[name] as Shared.Kind
-  )
+          )
+          yield* Deferred.await(read)
+          yield* Effect.sleep("50 millis")
+          yield* Deferred.succeed(leave, undefined)
+          yield* Fiber.join(newer)
+          // MariaDB refuses by itself whoever read before what has changed since.
+          assert.strictEqual((yield* Fiber.join(older))._tag, name === "mariadb11" ? "SqlError" : "StaleToken")
+        }).pipe(Effect.provide(Layer.orDie(layer)))
+    )
+  })
 }
 
 /** A client whose statements go nowhere. */

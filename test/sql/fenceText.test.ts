@@ -93,10 +93,31 @@ describe("the fence", () => {
         const stale = client(dialect, [])
         const error = yield* Effect.flip(stale.run(SqlFence.transaction(Effect.die("must not run"), "é", 7)))
         assert(error._tag === "StaleToken")
-        assert.strictEqual(error.message, 'token 7 is stale: "é" was written under a newer one')
+        assert.strictEqual(error.message, 'token 7 is stale: "é" was used under a newer one')
         assert.deepStrictEqual(stale.sent, ["BEGIN", ...check])
       })
     )
+
+  it.effect("on SQL Server, under a read-write lock", () =>
+    Effect.gen(function* () {
+      const { run, sent } = client("mssql")
+      yield* run(SqlFence.setup({ readers: true }))
+      yield* run(SqlFence.check("é", 7, { mode: "read" }))
+      yield* run(SqlFence.check("é", 7, { mode: "write" }))
+      const using = `MERGE INTO [storage_lock_fence_readers] WITH (HOLDLOCK) AS fence
+USING (VALUES (CAST(0xc3a9 AS VARBINARY(900)), CAST(7 AS BIGINT))) AS given (resource, token) ON fence.resource = given.resource
+`
+      assert.deepStrictEqual(sent, [
+        "IF OBJECT_ID(N'[storage_lock_fence_readers]', N'U') IS NULL CREATE TABLE [storage_lock_fence_readers] (resource VARBINARY(900) NOT NULL PRIMARY KEY, token BIGINT NOT NULL, read_token BIGINT NOT NULL)",
+        `${using}WHEN MATCHED AND fence.token <= given.token THEN UPDATE SET read_token = CASE WHEN fence.read_token > given.token THEN fence.read_token ELSE given.token END
+WHEN NOT MATCHED THEN INSERT (resource, token, read_token) VALUES (given.resource, 0, given.token)
+OUTPUT 1 AS accepted;`,
+        `${using}WHEN MATCHED AND fence.token <= given.token AND fence.read_token <= given.token THEN UPDATE SET token = given.token
+WHEN NOT MATCHED THEN INSERT (resource, token, read_token) VALUES (given.resource, given.token, 0)
+OUTPUT 1 AS accepted;`
+      ])
+    })
+  )
 
   it("quotes the name of its table, whatever is in it", () => {
     const name = "a\"b`c]d'e"
@@ -146,6 +167,14 @@ describe("the fence", () => {
         yield* refusal(run(SqlFence.check("a", 0))),
         "token must be the fencing token of a hold, a positive integer, but is 0"
       )
+      const odd = { mode: "reads" as "read" }
+      assert.strictEqual(
+        yield* refusal(run(SqlFence.check("a", 1, odd))),
+        'mode must be "read" or "write", under a read-write lock, but is "reads"'
+      )
+      const unclear = { readers: 1 as unknown as boolean }
+      assert.strictEqual((yield* Effect.flip(run(SqlFence.setup(unclear))))._tag, "InvalidOptions")
+      assert.throws(() => SqlFence.ddl(unclear), "readers must be")
       assert.deepStrictEqual(sent, [])
       yield* run(SqlFence.check("a", 1, { table: "x".repeat(63) }))
       assert.lengthOf(sent, 1)

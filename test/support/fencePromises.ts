@@ -73,6 +73,46 @@ export const promises = (layer: () => Layer.Layer<SqlClient.SqlClient, unknown>)
     )
   )
 
+  it.live(
+    "under a read-write lock a late writer is refused after a newer read or write, and readers refuse each other never",
+    () =>
+      run(
+        Effect.gen(function* () {
+          yield* SqlFence.setup({ readers: true })
+          yield* SqlFence.setup({ readers: true })
+          const uses = [
+            ["read", 5, true],
+            ["write", 4, false],
+            ["read", 3, true],
+            ["write", 5, true],
+            ["write", 5, true],
+            ["read", 4, false],
+            ["read", 5, true],
+            ["read", 9, true],
+            ["read", 7, true],
+            ["write", 8, false],
+            ["write", 9, true],
+            ["read", 8, false],
+            ["write", 10, true]
+          ] as const
+          for (const [n, [mode, token, accepted]] of uses.entries()) {
+            const used = yield* Effect.result(SqlFence.transaction(write(n), "foo", token, { mode }))
+            if (accepted) assert.strictEqual(used._tag, "Success", `${n}: ${mode} ${token}`)
+            else assert(used._tag === "Failure" && used.failure._tag === "StaleToken", `${n}: ${mode} ${token}`)
+          }
+          assert.deepStrictEqual(
+            yield* written,
+            uses.flatMap(([, , accepted], n) => (accepted ? [n] : []))
+          )
+          // The first one of all may be a writer.
+          yield* SqlFence.check("bar", 2, { mode: "write" })
+          assert.strictEqual((yield* Effect.flip(SqlFence.check("bar", 1, { mode: "read" })))._tag, "StaleToken")
+          // Under exclusive locks a resource has numbers of its own.
+          yield* SqlFence.check("foo", 1)
+        })
+      )
+  )
+
   it.live("a table's name may hold quotes and dots", () =>
     run(
       Effect.gen(function* () {

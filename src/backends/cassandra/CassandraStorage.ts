@@ -27,7 +27,7 @@ import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import type { Present } from "../shared/currentValue.js"
 import { peer } from "../shared/driverPackage.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import type { Tls } from "../shared/pem.js"
 import * as internal from "./options.js"
 import * as reach from "./reach.js"
@@ -216,8 +216,9 @@ export const makeFromClient = (
  * @since 0.5.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -238,8 +239,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage over the program's own `Client` of `cassandra-driver`: for credentials, address translation or bundles of its own.
@@ -250,8 +251,10 @@ export const layerConfig = (
  * @since 0.5.0
  * @category layers
  */
-export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromClient(options))
+export const layerFromClient = (
+  options: ClientOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromClient(options))
 
 /**
  * The compare-and-set store in a table, over the same rows as `layer`.

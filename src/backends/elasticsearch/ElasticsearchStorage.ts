@@ -26,7 +26,7 @@ import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import { valid } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
-import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports as Both, portsOf, versionedOf } from "../shared/layers.js"
 import type { Tls } from "../shared/pem.js"
 import * as shared from "../shared/options.js"
 import { peer } from "../shared/driverPackage.js"
@@ -206,8 +206,9 @@ export const makeFromClient = (
  * @since 0.5.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -225,8 +226,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage over the program's own `HttpClient`: for requests that are signed, such as those to Amazon OpenSearch Service, and for proxies and traces.
@@ -239,8 +240,8 @@ export const layerConfig = (
  */
 export const layerFromClient = (
   options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, HttpClient.HttpClient> =>
-  storageOf(makeFromClient(options))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions, HttpClient.HttpClient> =>
+  portsOf(makeFromClient(options))
 
 /**
  * The compare-and-set store of a cluster, over the same index as `layer`.

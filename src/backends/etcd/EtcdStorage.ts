@@ -20,7 +20,7 @@ import type * as Layer from "#effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import type { Tls } from "../shared/pem.js"
 import { peer } from "../shared/driverPackage.js"
 import * as internal from "./options.js"
@@ -175,8 +175,9 @@ export const makeFromChannel = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -194,8 +195,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage over the program's own channel of `@grpc/grpc-js`: for credentials, balancing or tunnels that a URL cannot express.
@@ -205,7 +206,8 @@ export const layerConfig = (
  */
 export const layerFromChannel = (
   options: ChannelOptions
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> => storageOf(makeFromChannel(options))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromChannel(options))
 
 /**
  * The compare-and-set store of a cluster, over the same keys as `layer`.

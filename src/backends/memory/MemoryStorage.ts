@@ -15,6 +15,7 @@ import { wallMicros } from "../../common/time.js"
 import { unknownName } from "../../common/optionNames.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
+import { type Ports, portsOf } from "../shared/layers.js"
 import * as audit from "./audit.js"
 import * as VersionedStore from "../../VersionedStore.js"
 
@@ -51,17 +52,45 @@ const checked = (options: Options | VersionedOptions): Effect.Effect<void> =>
 const grainOf = (asked: Duration.Input | undefined): number =>
   asked === undefined ? millisecond : Math.max(1, Math.ceil(Duration.toMillis(asked) * 1000))
 
+/** The smaller port over records: it writes what it is told to, and whoever makes the records judges. */
+const compareAndSet = (
+  records: Map<string, LockRecord.LockRecord>,
+  freed: (lockId: string) => Effect.Effect<unknown>
+): Omit<VersionedStore.Service, "guarantees"> => {
+  const at = (lockId: string, version: number | undefined, write: () => void) =>
+    Effect.suspend(() => {
+      if (records.get(lockId)?.version !== version) return new VersionedStore.VersionMiss({ lockId })
+      write()
+      return Effect.void
+    })
+  return {
+    create: (lockId, _version, record) => at(lockId, undefined, () => records.set(lockId, record)),
+    update: (lockId, expected, record) =>
+      Effect.suspend(() => {
+        const before = records.get(lockId)
+        const written = at(lockId, expected, () => records.set(lockId, record))
+        return before !== undefined && record.holds.length < before.holds.length
+          ? Effect.tap(written, () => freed(lockId))
+          : written
+      }),
+    delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
+    get: (lockId) => Effect.sync(() => Option.fromNullishOr(records.get(lockId))),
+    list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values())))
+  }
+}
+
 /**
- * A new, empty storage.
+ * Both ports over one new, empty memory.
  *
- * @since 0.1.0
+ * @since 0.5.0
  * @category constructors
  */
-export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
+export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
   Effect.gen(function* () {
     yield* checked(options)
     const time = options.time ?? wallMicros
     const records = new Map<string, LockRecord.LockRecord>()
+    const leaseGranularity = grainOf(options.leaseGranularity)
     const freed = yield* PubSub.sliding<string>(1024)
 
     const run = <R extends LockRecord.Request>(request: R, now: number) => {
@@ -74,7 +103,7 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
       LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
     const wake = (lockId: string) => PubSub.publish(freed, lockId)
 
-    return Storage.Storage.of({
+    const storage = Storage.Storage.of({
       claim: (request) => at({ _tag: "Claim", ...request }),
       renew: (requests) =>
         Effect.map(time, (now) => requests.map((request) => run({ _tag: "Renew", ...request }, now))),
@@ -99,9 +128,25 @@ export const make = (options: Options = {}): Effect.Effect<Storage.Service> =>
         }),
       wakeUps: Stream.fromPubSub(freed),
       audit: audit.make(time),
-      guarantees: { ...guarantees, leaseGranularity: grainOf(options.leaseGranularity) }
+      guarantees: { ...guarantees, leaseGranularity }
     })
+    const versioned = VersionedStore.VersionedStore.of({
+      ...compareAndSet(records, wake),
+      time,
+      wakeUps: storage.wakeUps,
+      guarantees: { ...guarantees, name: "MemoryStorage.versioned", leaseGranularity }
+    })
+    return { storage, versioned }
   })
+
+/**
+ * A new, empty storage.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options?: Options): Effect.Effect<Storage.Service> =>
+  Effect.map(makePorts(options), ({ storage }) => storage)
 
 /**
  * @since 0.1.0
@@ -121,20 +166,9 @@ export interface VersionedOptions {
  * @category constructors
  */
 export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<VersionedStore.Service> =>
-  Effect.map(checked(options), () => {
-    const records = new Map<string, LockRecord.LockRecord>()
-    const at = (lockId: string, version: number | undefined, write: () => void) =>
-      Effect.suspend(() => {
-        if (records.get(lockId)?.version !== version) return new VersionedStore.VersionMiss({ lockId })
-        write()
-        return Effect.void
-      })
-    return VersionedStore.VersionedStore.of({
-      create: (lockId, _version, record) => at(lockId, undefined, () => records.set(lockId, record)),
-      update: (lockId, expected, record) => at(lockId, expected, () => records.set(lockId, record)),
-      delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
-      get: (lockId) => Effect.sync(() => Option.fromNullishOr(records.get(lockId))),
-      list: Stream.suspend(() => Stream.fromIterable(Array.from(records.values()))),
+  Effect.map(checked(options), () =>
+    VersionedStore.VersionedStore.of({
+      ...compareAndSet(new Map(), () => Effect.void),
       time: options.time === "none" ? undefined : (options.time ?? wallMicros),
       guarantees: {
         ...guarantees,
@@ -143,17 +177,16 @@ export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<Ver
           options.time === "none" && options.leaseGranularity === undefined ? 1 : grainOf(options.leaseGranularity)
       }
     })
-  })
+  )
 
 /**
- * A storage of its own for each build of the layer.
+ * A memory of its own for each build of the layer, for locks of all kinds.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Storage.Storage> = Layer.effect(
-  Storage.Storage,
-  Effect.suspend(() => make())
+export const layer: Layer.Layer<Storage.Storage | VersionedStore.VersionedStore> = portsOf(
+  Effect.suspend(() => makePorts())
 )
 
 /**

@@ -19,7 +19,7 @@ import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
 import type { MongoClient } from "mongodb"
 import { invalid, valid } from "../../common/input.js"
-import { type Ports as Both, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports as Both, portsOf, versionedOf } from "../shared/layers.js"
 import * as shared from "../shared/options.js"
 import { peer } from "../shared/driverPackage.js"
 import type { Present } from "../shared/currentValue.js"
@@ -169,8 +169,9 @@ export const makeFromClient = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -188,8 +189,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage on the program's own `MongoClient`, whatever its read preference, write concern and BSON settings.
@@ -200,8 +201,10 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromClient(options))
+export const layerFromClient = (
+  options: ClientOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromClient(options))
 
 /**
  * The compare-and-set store at a URL, over the same collection as `layer`.

@@ -24,7 +24,7 @@ import { valid } from "../../common/input.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
 import { peer } from "../shared/driverPackage.js"
@@ -124,8 +124,9 @@ export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.dd
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -143,8 +144,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Omit<Options, "connection">>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The compare-and-set store at a URL, over the same table as `layer`.

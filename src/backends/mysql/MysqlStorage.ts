@@ -24,7 +24,7 @@ import { valid } from "../../common/input.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
 import type { Present } from "../shared/currentValue.js"
@@ -145,8 +145,9 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -164,8 +165,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage on the program's own pool of `mysql2`, made with `multipleStatements: true`. The pool stays open when the layer closes. A connection is
@@ -175,8 +176,10 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerFromPool = (options: PoolOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromPool(options))
+export const layerFromPool = (
+  options: PoolOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromPool(options))
 
 /**
  * The compare-and-set store at a URL, over the same table as `layer`.

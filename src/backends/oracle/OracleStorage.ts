@@ -22,7 +22,7 @@ import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import type { Present } from "../shared/currentValue.js"
 import { peer } from "../shared/driverPackage.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import * as shared from "../shared/options.js"
 import type * as driver from "./driver.js"
 import * as givenPool from "./givenPool.js"
@@ -160,8 +160,9 @@ export const ddl = (options: TableOptions = {}): string => internal.ddl(setup.dd
  * @since 0.5.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -179,8 +180,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Omit<Options, "connection">>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage on the program's own pool of `oracledb`, which stays open when the layer closes. Each operation takes a connection beside the program's
@@ -196,8 +197,10 @@ export const layerConfig = (
  * @since 0.5.0
  * @category layers
  */
-export const layerFromPool = (options: PoolOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromPool(options))
+export const layerFromPool = (
+  options: PoolOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromPool(options))
 
 /**
  * The compare-and-set store at a URL, over the same table as `layer`.

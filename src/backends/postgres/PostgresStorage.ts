@@ -23,7 +23,7 @@ import { flagFault, invalid, valid } from "../../common/input.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
 import type { Present } from "../shared/currentValue.js"
@@ -193,8 +193,9 @@ export const makeFromPool = (options: PoolOptions): Effect.Effect<Ports, Storage
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -212,8 +213,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage on the program's own `PgClient` of `@effect/sql-pg`, whatever its name transforms.
@@ -227,7 +228,8 @@ export const layerConfig = (
  */
 export const layerFromClient = (
   options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, PgClient.PgClient> => storageOf(makeFromClient(options))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions, PgClient.PgClient> =>
+  portsOf(makeFromClient(options))
 
 /**
  * The lock storage on the program's own `Pool` of `pg`. The pool stays open when the layer closes. A connection whose operation ran out of time is closed.
@@ -235,8 +237,10 @@ export const layerFromClient = (
  * @since 0.1.0
  * @category layers
  */
-export const layerFromPool = (options: PoolOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromPool(options))
+export const layerFromPool = (
+  options: PoolOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromPool(options))
 
 /**
  * The compare-and-set store at a URL, over the same table as `layer`.

@@ -26,7 +26,7 @@ import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { invalid, valid } from "../../common/input.js"
 import { peer } from "../shared/driverPackage.js"
 import type { Present } from "../shared/currentValue.js"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import * as resolve from "./options.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
@@ -174,8 +174,9 @@ export const makeFromClient = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with its options from `Config`.
@@ -193,8 +194,8 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<FixedOptions>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
-  storageOf(Effect.flatMap(Config.unwrap(options), make))
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
+  portsOf(Effect.flatMap(Config.unwrap(options), make))
 
 /**
  * The lock storage with the settings of the program's own `Redis` (Sentinels, TLS, …), or on its `Cluster`.
@@ -216,8 +217,10 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerFromClient = (options: ClientOptions): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(makeFromClient(options))
+export const layerFromClient = (
+  options: ClientOptions
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> =>
+  portsOf(makeFromClient(options))
 
 /** Of types it has none, but who has no types may give it. */
 const without = <A extends object>(options: A): Effect.Effect<A, InvalidOptions> => {

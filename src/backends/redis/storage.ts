@@ -56,6 +56,16 @@ const newer = (operation: string, lockId: string, format: unknown): StorageError
     `the record of ${JSON.stringify(lockId)} has format ${String(format)}, newer than ${LockRecord.format}: update effect-storage-lock`
   )
 
+/** A write by compare-and-set does not wait for replicas: where they are asked for, there is none that could pass for one that does. */
+const withoutReplicas = (store: VersionedStore.Service): VersionedStore.Service => {
+  const refused = (operation: string) => () =>
+    errors.schema(
+      operation,
+      "with `wait` there are exclusive locks alone: read-write locks and semaphores do not wait for replicas. Give them a layer without `wait`"
+    )
+  return { ...store, create: refused("create"), update: refused("update"), delete: refused("delete") }
+}
+
 /** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
 export const make = (connection: Connection, settings: Settings): Ports => {
   const { channel, prefix } = settings
@@ -427,5 +437,8 @@ export const make = (connection: Connection, settings: Settings): Ports => {
     guarantees: { ...unclocked, name: "RedisStorage.versioned" }
   })
 
-  return { storage: direct.offer(storage, { claim, release }), versioned }
+  return {
+    storage: direct.offer(storage, { claim, release }),
+    versioned: settings.wait === undefined ? versioned : withoutReplicas(versioned)
+  }
 }

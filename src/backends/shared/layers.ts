@@ -1,4 +1,5 @@
 /** The two ports that one backend makes together, and their layers. */
+import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
@@ -17,10 +18,17 @@ export interface Ports {
   readonly versioned: VersionedStore.Service
 }
 
-export const storageOf = <E, R>(
-  made: Effect.Effect<Ports, E, R>
-): Layer.Layer<Storage.Storage, E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(Storage.Storage, inRealTime(Effect.map(made, (both) => both.storage)))
+/** As a layer gives them: for locks that one may hold, and for those of other kinds. */
+export type Both = Storage.Storage | VersionedStore.VersionedStore
+
+export const portsOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Both, E, Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(
+    inRealTime(
+      Effect.map(made, ({ storage, versioned }) =>
+        Context.add(Context.make(Storage.Storage, storage), VersionedStore.VersionedStore, versioned)
+      )
+    )
+  )
 
 export const versionedOf = <E, R>(
   made: Effect.Effect<Ports, E, R>

@@ -16,7 +16,7 @@ import * as Schema from "#effect/Schema"
 import type * as SqlClient from "#effect/sql/SqlClient"
 import type { SqlError } from "#effect/sql/SqlError"
 import * as keys from "#effect/sql/keys"
-import { invalid, textFault } from "../../common/input.js"
+import { flagFault, invalid, textFault } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import * as fence from "./fence.js"
 import { InvalidOptions } from "../../LockError.js"
@@ -35,7 +35,7 @@ export class StaleToken extends Schema.TaggedError<StaleToken>("effect-storage-l
   }
 ) {
   override get message(): string {
-    return `token ${this.token} is stale: ${JSON.stringify(this.resource)} was written under a newer one`
+    return `token ${this.token} is stale: ${JSON.stringify(this.resource)} was used under a newer one`
   }
 }
 
@@ -44,17 +44,40 @@ export class StaleToken extends Schema.TaggedError<StaleToken>("effect-storage-l
  * @category models
  */
 export interface Options {
-  /** In the default schema. Default `"storage_lock_fence"`. */
+  /** In the default schema. Default `"storage_lock_fence"`. For resources under a read-write lock, `"storage_lock_fence_readers"`. */
   readonly table?: string | undefined
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface CheckOptions extends Options {
+  /**
+   * The resource is under a read-write lock, and this is a read or a write of it. A write needs a token that is at least those of all who have written and of all who have read. A read needs at least
+   * that of all who have written. Give it for every use of such a resource: its tokens are kept in a table of their own, made by `setup({ readers: true })`.
+   *
+   * Permits of a semaphore cannot be fenced: a holder that is late is one too many, and no token tells which.
+   *
+   * @since 0.5.0
+   */
+  readonly mode?: "read" | "write" | undefined
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface SetupOptions extends Options {
+  /** The table for resources under read-write locks. Default `false`: the one for resources under exclusive locks. */
+  readonly readers?: boolean | undefined
 }
 
 /** By key, as the storages find their clients: nothing of sql is loaded from here. */
 const ClientTag = Context.Service<SqlClient.SqlClient>(keys.client)
 
-const defaultTable = "storage_lock_fence"
-
-const tableOf = (options: Options): string | InvalidOptions => {
-  const table = options.table ?? defaultTable
+const tableOf = (options: Options, withReaders: boolean): string | InvalidOptions => {
+  const table = options.table ?? (withReaders ? "storage_lock_fence_readers" : "storage_lock_fence")
   const kind = textFault(table)
   return kind === undefined && table.length <= 63
     ? table
@@ -65,8 +88,7 @@ const tableOf = (options: Options): string | InvalidOptions => {
       })
 }
 
-const checked = (options: Options = {}): string | InvalidOptions =>
-  unknownName<Options>(options, { table: true }) ?? tableOf(options)
+const modes: ReadonlyArray<unknown> = ["read", "write", undefined]
 
 /** That of the client, or the refusal of another. */
 const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => {
@@ -95,14 +117,18 @@ const dialectOf = (sql: SqlClient.SqlClient): fence.Dialect | InvalidOptions => 
  * @category setup
  */
 export const ddl = (
-  options: Options & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined } = {}
+  options: SetupOptions & { readonly dialect?: "pg" | "sqlite" | "mysql" | "mssql" | undefined } = {}
 ): string => {
-  const table = unknownName<typeof options>(options, { table: true, dialect: true }) ?? tableOf(options)
+  const readers = options.readers ?? false
+  const table =
+    unknownName<typeof options>(options, { table: true, readers: true, dialect: true }) ??
+    flagFault("readers", readers) ??
+    tableOf(options, readers)
   if (table instanceof InvalidOptions) throw table
   const dialect = options.dialect ?? "pg"
   if (!Object.hasOwn(fence.of, dialect)) throw invalid("dialect", dialect, "pg, sqlite, mysql or mssql")
   const words = fence.of[dialect]
-  return words.ddl(words.table(table))
+  return words.ddl(words.table(table), readers)
 }
 
 /**
@@ -111,12 +137,20 @@ export const ddl = (
  * @since 0.1.0
  * @category setup
  */
-export const setup = (options?: Options): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
+export const setup = (
+  options: SetupOptions = {}
+): Effect.Effect<void, SqlError | InvalidOptions, SqlClient.SqlClient> =>
   Effect.flatMap(ClientTag, (sql): Effect.Effect<void, SqlError | InvalidOptions> => {
-    const table = checked(options)
+    const { readers = false } = options
+    const table =
+      unknownName<SetupOptions>(options, { table: true, readers: true }) ??
+      flagFault("readers", readers) ??
+      tableOf(options, readers)
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const dialect = dialectOf(sql)
-    return dialect instanceof InvalidOptions ? Effect.fail(dialect) : Effect.asVoid(sql.unsafe(ddl({ table, dialect })))
+    return dialect instanceof InvalidOptions
+      ? Effect.fail(dialect)
+      : Effect.asVoid(sql.unsafe(ddl({ table, readers, dialect })))
   })
 
 /**
@@ -140,6 +174,23 @@ export const setup = (options?: Options): Effect.Effect<void, SqlError | Invalid
  * const program = StorageLock.withLock((lock) => SqlFence.transaction(withdraw, "account 1", lock.token), "account 1")
  * ```
  *
+ * Under a read-write lock, say what it is. What reads follows one another, too, for as long as its transaction: keep it short.
+ *
+ * @example
+ * ```ts
+ * import { StorageReadWriteLock } from "effect-storage-lock"
+ * import * as SqlFence from "effect-storage-lock/SqlFence"
+ * import { PgClient } from "@effect/sql-pg"
+ * import { Effect } from "effect"
+ *
+ * const count = Effect.flatMap(PgClient.PgClient, (sql) => sql`SELECT count(*) FROM stock`)
+ *
+ * const program = StorageReadWriteLock.withReadLock(
+ *   (lock) => SqlFence.transaction(count, "stock", lock.token, { mode: "read" }),
+ *   "stock"
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category combinators
  */
@@ -147,7 +198,7 @@ export const transaction = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   resource: string,
   token: number,
-  options?: Options
+  options?: CheckOptions
 ): Effect.Effect<A, E | StaleToken | SqlError | InvalidOptions, R | SqlClient.SqlClient> =>
   Effect.flatMap(ClientTag, (sql) => sql.withTransaction(Effect.andThen(check(resource, token, options), self)))
 
@@ -161,10 +212,15 @@ export const transaction = <A, E, R>(
 export const check = (
   resource: string,
   token: number,
-  options?: Options
+  options: CheckOptions = {}
 ): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> =>
   Effect.suspend((): Effect.Effect<void, StaleToken | SqlError | InvalidOptions, SqlClient.SqlClient> => {
-    const table = checked(options)
+    const { mode } = options
+    const table =
+      unknownName<CheckOptions>(options, { table: true, mode: true }) ??
+      (modes.includes(mode)
+        ? tableOf(options, mode !== undefined)
+        : invalid("mode", mode, '"read" or "write", under a read-write lock'))
     if (table instanceof InvalidOptions) return Effect.fail(table)
     const kind = textFault(resource)
     if (kind !== undefined) {
@@ -193,7 +249,9 @@ export const check = (
           })
         )
       }
-      const run = words.check(words.table(table), resource, token).map(({ text, values }) => sql.unsafe(text, values))
+      const run = words[mode ?? "check"](words.table(table), resource, token).map(({ text, values }) =>
+        sql.unsafe(text, values)
+      )
       return Effect.flatMap(
         run.reduce<Effect.Effect<ReadonlyArray<unknown>, SqlError>>(
           (before, next) => Effect.andThen(before, next),

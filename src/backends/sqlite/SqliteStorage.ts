@@ -19,7 +19,7 @@ import * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
-import { type Ports, storageOf, versionedOf } from "../shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/driverPackage.js"
 import * as audit from "./audit.js"
 import type { Options } from "./options.js"
@@ -95,8 +95,9 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageError | InvalidOptions> =>
-  storageOf(make(options))
+export const layer = (
+  options: Options
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions> => portsOf(make(options))
 
 /**
  * As `layer`, with options from the program's configuration.
@@ -114,7 +115,7 @@ export const layer = (options: Options): Layer.Layer<Storage.Storage, StorageErr
  */
 export const layerConfig = (
   options: Config.Wrap<Options>
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions | Config.ConfigError> =>
+): Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions | Config.ConfigError> =>
   Layer.unwrap(Effect.map(Config.unwrap(options), layer))
 
 /**

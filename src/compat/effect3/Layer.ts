@@ -5,6 +5,8 @@ export * from "effect/Layer"
 
 export const effect = Layer.scoped
 
+export const effectContext = Layer.scopedContext
+
 export const unwrap = Layer.unwrapScoped
 
 export const effectDiscard = Layer.scopedDiscard

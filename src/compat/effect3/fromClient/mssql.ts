@@ -3,7 +3,7 @@ import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
 import { type CommonOptions, open } from "../../../backends/mssql/make.js"
 import { common } from "../../../backends/mssql/options.js"
 import { peer } from "../../../backends/shared/driverPackage.js"
-import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
 import type * as VersionedStore from "../../../VersionedStore.js"
@@ -50,8 +50,11 @@ export const makeFromClient = (
  */
 export const layerFromClient = (
   options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MssqlClient.MssqlClient> =>
-  storageOf(makeFromClient(options))
+): Layer.Layer<
+  Storage.Storage | VersionedStore.VersionedStore,
+  StorageError | InvalidOptions,
+  MssqlClient.MssqlClient
+> => portsOf(makeFromClient(options))
 
 /**
  * The compare-and-set store on the program's `MssqlClient`, over the same table as `layerFromClient`.

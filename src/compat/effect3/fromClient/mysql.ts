@@ -2,7 +2,7 @@
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { notifyOf, open, type SharedOptions } from "../../../backends/mysql/make.js"
 import { common } from "../../../backends/mysql/options.js"
-import { type Ports, storageOf, versionedOf } from "../../../backends/shared/layers.js"
+import { type Ports, portsOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"
 import type * as Storage from "../../../Storage.js"
 import type * as VersionedStore from "../../../VersionedStore.js"
@@ -48,8 +48,11 @@ export const makeFromClient = (
  */
 export const layerFromClient = (
   options: ClientOptions = {}
-): Layer.Layer<Storage.Storage, StorageError | InvalidOptions, MysqlClient.MysqlClient> =>
-  storageOf(makeFromClient(options))
+): Layer.Layer<
+  Storage.Storage | VersionedStore.VersionedStore,
+  StorageError | InvalidOptions,
+  MysqlClient.MysqlClient
+> => portsOf(makeFromClient(options))
 
 /**
  * The compare-and-set store on the program's `MysqlClient`, over the same table as `layerFromClient`.
