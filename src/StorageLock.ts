@@ -25,6 +25,7 @@ import {
   type LockSet,
   type LocksOf,
   LockTypeId,
+  type OnceOptions,
   type Refusal,
   type TryError,
   type AcquireError,
@@ -51,6 +52,7 @@ export {
   LockSetTypeId,
   type LockSet,
   type LocksOf,
+  type OnceOptions,
   type Refusal,
   type TryError,
   type AcquireError,
@@ -256,6 +258,45 @@ export const withLock: WithLock = dual((service, body, ...args) => service.withL
  */
 export const withLockIfAvailable: WithLockIfAvailable = dual((service, body, ...args) =>
   service.withLockIfAvailable(body, ...args)
+) as never
+
+/**
+ * `once`, as `WithLock`.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Once {
+  <A, E, R, Unit = never>(
+    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
+    ...rest: [Unit] extends [never] ? [lockId: string, options: OnceOptions] : [options: OnceOptions]
+  ): [Unit] extends [never]
+    ? Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
+    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
+}
+
+/**
+ * For a task that a timer starts in every process: as `withLockIfAvailable`, and the lock is held for at least `holdAtLeast`, so that a process whose timer is late finds it held. Then it has `None`.
+ *
+ * However the task ends, the lock stays until then; no process has to live for that. If the process dies while the task runs, the lock is free when its lease ends. A task that takes longer is renewed,
+ * as always.
+ *
+ * It knows no times: a process that is later than `holdAtLeast` runs the task again. `FleetSchedule` runs each tick once, whatever the clocks and the starts differ by.
+ *
+ * @example
+ * ```ts
+ * import { StorageLock } from "effect-storage-lock"
+ * import { Effect, Schedule } from "effect"
+ *
+ * const cleanUp = Effect.log("cleans up").pipe(StorageLock.once("clean-up", { holdAtLeast: "50 seconds" }))
+ * const program = Effect.schedule(cleanUp, Schedule.cron("* * * * *"))
+ * ```
+ *
+ * @since 0.5.0
+ * @category accessors
+ */
+export const once: Once = dual((service, body, ...args) =>
+  service.once(body, ...(args as unknown as [lockId: string, options: OnceOptions]))
 ) as never
 
 /**

@@ -85,6 +85,17 @@ export interface AcquireOptions extends Omit<Options, "namespace" | "purgeAfter"
 }
 
 /**
+ * @since 0.5.0
+ * @category models
+ */
+export interface OnceOptions extends Omit<AcquireOptions, "ownerId" | "retry"> {
+  /**
+   * The lock is held for at least so long from its claim, though the task ends sooner. It must exceed what the clocks and the starts of the processes differ by, and be below the time from one run to the next.
+   */
+  readonly holdAtLeast: Duration.Input
+}
+
+/**
  * The arguments of an acquire: `(lockId, { ownerId, … })`, or `(lockId, ownerId, options)`.
  *
  * @since 0.1.0
@@ -281,6 +292,11 @@ export interface Service {
   readonly withLockIfAvailable: <A, E, R>(
     body: Body<A, E, R>,
     ...args: AcquireArgs
+  ) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R>
+  readonly once: <A, E, R>(
+    body: Body<A, E, R>,
+    lockId: string,
+    options: OnceOptions
   ) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R>
   readonly acquireAll: <const Ids extends ReadonlyArray<string>>(
     lockIds: Ids,

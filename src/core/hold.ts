@@ -282,8 +282,27 @@ export class Hold implements Held {
         })
   }
 
+  /** It ends here, and nobody gives it back: it is free when its lease ends. */
+  left(): void {
+    if (this.state !== "held") return
+    this.end("released")
+    this.span?.end()
+    const { claimant, core } = this
+    const now = core.timeline.now()
+    this.answered = true
+    core.queues.of(claimant.key).ended(claimant.ownerId, now)
+    core.queues.tidy(claimant.key, now)
+    if (core.events.isHeard)
+      core.events.publishOf(claimant, { _tag: "Released", token: this.token, held: this.heldFor(), confirmed: true })
+  }
+
+  /** Since its claim. */
+  heldMillis(): number {
+    return this.core.timeline.now() - this.start
+  }
+
   private heldFor(): Duration.Duration {
-    return Duration.millis(this.core.timeline.now() - this.start)
+    return Duration.millis(this.heldMillis())
   }
 
   private end(state: "released" | "lost"): void {

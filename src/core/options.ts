@@ -3,12 +3,12 @@ import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { InvalidOptions } from "../LockError.js"
 import { type Guarantees, shortestMemory } from "../Storage.js"
-import type { AcquireOptions, ExtendOptions, ForceReleaseOptions, Options } from "./api.js"
+import type { AcquireOptions, ExtendOptions, ForceReleaseOptions, OnceOptions, Options } from "./api.js"
 import { invalidLabel, invalidNamespace } from "../common/ids.js"
 import { jitter } from "../common/jitter.js"
 import { invalidNames } from "./optionNames.js"
 import { thisProcess } from "./thisProcess.js"
-import { duration, kindOf, scheduleFault } from "../common/input.js"
+import { duration, invalid, kindOf, scheduleFault } from "../common/input.js"
 import { unknownName } from "../common/optionNames.js"
 
 /** Options that make sense, in milliseconds. */
@@ -48,6 +48,12 @@ const longestHold = ({ holdAtMost }: Pick<Options, "holdAtMost">): number | Inva
     ? Number.POSITIVE_INFINITY
     : duration("holdAtMost", holdAtMost, 'a duration above zero, or "infinity" for no bound', (millis) => millis > 0)
 
+/** A lease that the storage can keep, not shorter than this. In milliseconds. */
+export const granular = (millis: number, { leaseGranularity, shortestLease }: Guarantees): number => {
+  const grain = leaseGranularity / 1000
+  return Math.ceil(Math.max(millis, shortestLease / 1000) / grain) * grain
+}
+
 /** Options of a layer, which may come from a program without types. */
 export const ofLayer = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions =>
   invalidNames(options, "layer") ?? resolve(options, guarantees)
@@ -55,7 +61,6 @@ export const ofLayer = (options: Options, guarantees: Guarantees): Resolved | In
 /** Nonsense is refused, never repaired. */
 export const resolve = (options: Options, guarantees: Guarantees): Resolved | InvalidOptions => {
   const shortest = guarantees.shortestLease / 1000
-  const granularity = guarantees.leaseGranularity / 1000
 
   const asked = duration(
     "leaseExpireAfter",
@@ -64,7 +69,7 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
     (millis) => millis > 0 && millis >= shortest && millis <= longestLease
   )
   if (typeof asked !== "number") return asked
-  const lease = Math.ceil(asked / granularity) * granularity
+  const lease = granular(asked, guarantees)
 
   const refresh = duration(
     "leaseRefreshInterval",
@@ -150,6 +155,27 @@ export const resolve = (options: Options, guarantees: Guarantees): Resolved | In
 /** Options of one acquire over those of its layer. A lease of its own brings the defaults that follow from it. */
 export const override = (layer: Options, own: AcquireOptions, guarantees: Guarantees): Resolved | InvalidOptions =>
   invalidNames(own, "acquire") ?? resolve({ ...layer, ...own }, guarantees)
+
+/** Options of `once`: for how many milliseconds the lock is held at least. */
+export const ofOnce = (options: OnceOptions): number | InvalidOptions => {
+  if (typeof options !== "object" || options === null) return invalid("options", options, "{ holdAtLeast, … }")
+  for (const name of ["ownerId", "retry"])
+    if (name in options)
+      return new InvalidOptions({
+        field: name,
+        kind: "given",
+        rule: "left out: `once` is for one run at a time, and does not wait"
+      })
+  const longest = longestHold(options)
+  return typeof longest !== "number"
+    ? longest
+    : duration(
+        "holdAtLeast",
+        options.holdAtLeast,
+        `a duration above zero, to ${format(longestLease)}, and not above holdAtMost`,
+        (millis) => millis > 0 && millis <= longestLease && millis <= longest
+      )
+}
 
 /** Options of `extend`: in milliseconds, if it is given. */
 export const ofExtend = (options: ExtendOptions): number | undefined | InvalidOptions =>

@@ -21,8 +21,13 @@ const limitOf = (hold: Held, now: number): number =>
 const answered = (core: Core, answer: unknown): RenewAnswer =>
   isRenewAnswer(answer) ? answer : odd(core.storage.guarantees.name, "renew", answer)
 
-/** One statement for all of these. `after` is told for each what came of it. */
-export const renew = (core: Core, holds: ReadonlyArray<Held>, after?: (answer: RenewAnswer) => void): void => {
+/** One statement for all of these. `after` is told for each what came of it. `millis`: a lease in place of each one's own. */
+export const renew = (
+  core: Core,
+  holds: ReadonlyArray<Held>,
+  after?: (answer: RenewAnswer) => void,
+  millis?: number
+): void => {
   // Before the call: from here on the storage may have begun the new lease.
   const start = core.timeline.now()
   let limit = Number.POSITIVE_INFINITY
@@ -31,7 +36,7 @@ export const renew = (core: Core, holds: ReadonlyArray<Held>, after?: (answer: R
     core.due.delete(hold)
     limit = Math.min(limit, limitOf(hold, start))
     const { holdId, key, lease } = hold.claimant
-    return { lockId: key, holdId, lease: Math.round(lease * 1000) }
+    return { lockId: key, holdId, lease: Math.round((millis ?? lease) * 1000) }
   })
   const tell = (failing: ReadonlyArray<Held>, error: StorageError) => {
     core.logs.renewalFailed(failing, error)

@@ -27,6 +27,7 @@ import {
   type LockSet,
   type LocksOf,
   LockTypeId,
+  type OnceOptions,
   type Options,
   type Refusal,
   type Service,
@@ -41,12 +42,13 @@ import { callLimit, closedError, type Core } from "./core.js"
 import { guard } from "./guard.js"
 import type { Hold } from "./hold.js"
 import { Kept } from "./kept.js"
+import { releaseAfter } from "./leaving.js"
 import { HeldLocks } from "./lockSet.js"
 import { Ids, invalidOwner, publicId, storedId } from "../common/ids.js"
 import { invalid } from "../common/input.js"
 import * as lifecycle from "./lifecycle.js"
 import { inside, insideAll, placeOf, selfDeadlock } from "./nesting.js"
-import { ofExtend, ofLayer, ofRelease, override, type Resolved } from "./options.js"
+import { ofExtend, ofLayer, ofOnce, ofRelease, override, type Resolved } from "./options.js"
 import * as purging from "./purging.js"
 import { renew } from "./refresher.js"
 
@@ -208,8 +210,9 @@ export const open = (
           )
         )
 
+    /** `atLeast`: what it is held for, in milliseconds, though its body ends sooner. */
     const using =
-      (wait: boolean, share?: Share) =>
+      (wait: boolean, share?: Share, atLeast = 0) =>
       <A, E, R>(
         body: Body<A, E, R>,
         ...args: AcquireArgs
@@ -224,7 +227,8 @@ export const open = (
                 const { span } = hold.success
                 const own = inside(hold.success, () => (Effect.isEffect(body) ? body : body(lock)))
                 const guarded = lock.guard(span === undefined ? own : spans.withParentSpan(own, span.span))
-                return Effect.asSome(Effect.ensuring(restore(guarded), hold.success.release))
+                const end = atLeast === 0 ? hold.success.release : releaseAfter(hold.success, atLeast)
+                return Effect.asSome(Effect.ensuring(restore(guarded), end))
               })
             )
 
@@ -430,6 +434,12 @@ export const open = (
       withLock: <A, E, R>(body: Body<A, E, R>, ...args: AcquireArgs) =>
         Effect.map(mustWaitUsing(body, ...args), (result) => (result as Option.Some<A>).value),
       withLockIfAvailable: using(false) as Service["withLockIfAvailable"],
+      once: <A, E, R>(body: Body<A, E, R>, lockId: string, given: OnceOptions) => {
+        const atLeast = ofOnce(given)
+        if (atLeast instanceof InvalidOptions) return Effect.fail(atLeast)
+        const { holdAtLeast: _, ...options } = given
+        return (using(false, undefined, atLeast) as Service["withLockIfAvailable"])(body, lockId, options)
+      },
       acquireAll,
       tryAcquireAll,
       withLocks,
