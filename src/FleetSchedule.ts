@@ -121,7 +121,7 @@ export interface Service {
 }
 
 /**
- * The service of a program. Its layer needs a `VersionedStore`, which each backend module gives as `layerVersioned`.
+ * The service of a program. Its layer needs a `VersionedStore`, which the `layer` of each backend module gives beside its `Storage`.
  *
  * @since 0.5.0
  * @category tags
@@ -248,7 +248,7 @@ export const layer = (options: LockOptions = {}): Layer.Layer<FleetSchedule, Inv
  *
  * const program = report.pipe(
  *   Effect.provide(FleetSchedule.layer()),
- *   Effect.provide(PostgresStorage.layerVersioned({ url: Redacted.make("postgres://localhost/shop") }))
+ *   Effect.provide(PostgresStorage.layer({ url: Redacted.make("postgres://localhost/shop") }))
  * )
  * ```
  *

@@ -34,6 +34,7 @@ import {
   type Service,
   type UnlockError
 } from "./core/api.js"
+import { dual, type LockId, type UsingIfAvailable } from "./core/dual.js"
 import * as internal from "./core/service.js"
 import type { InvalidOptions, LockLost, StorageError } from "./LockError.js"
 import type { LockEvent } from "./LockEvent.js"
@@ -61,6 +62,8 @@ export {
   type Service,
   type UnlockError
 } from "./core/api.js"
+
+export type { LockId, Using, UsingIfAvailable } from "./core/dual.js"
 
 /**
  * Whether a value is a `Lock`. It may be held or over: `lock.check` says which.
@@ -171,16 +174,6 @@ export const tryAcquireOrHolder = (
 ): Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
-/**
- * Any string. It lets the compiler tell a lock id from a body: a string gives `Unit` a type, and a body leaves it at its default.
- *
- * @since 0.3.0
- * @category models
- */
-export interface LockId<Unit> {
-  readonly charCodeAt: (index: number) => Unit
-}
-
 type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
 
 /**
@@ -214,20 +207,6 @@ export interface WithLockIfAvailable {
     : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
 }
 
-type DataFirst = [body: Body<unknown, unknown, unknown>, ...args: AcquireArgs]
-
-/** A lock id is a string; a body never is. */
-const dual =
-  (run: (service: Service, ...args: DataFirst) => Effect.Effect<unknown, unknown, unknown>) =>
-  (...args: DataFirst | AcquireArgs): unknown => {
-    const [first, ...rest] = args
-    if (Effect.isEffect(first) || typeof first === "function") {
-      return Effect.flatMap(StorageLock, (service) => run(service, first, ...(rest as AcquireArgs)))
-    }
-    return (body: Body<unknown, unknown, unknown>) =>
-      Effect.flatMap(StorageLock, (service) => run(service, body, ...(args as AcquireArgs)))
-  }
-
 /**
  * Runs a body under a lock. Acquires the lock, and releases it however the body ends. If the lock is lost, interrupts the body before anybody else can have
  * the lock.
@@ -248,7 +227,9 @@ const dual =
  * @since 0.1.0
  * @category accessors
  */
-export const withLock: WithLock = dual((service, body, ...args) => service.withLock(body, ...args)) as never
+export const withLock: WithLock = dual(StorageLock, (service, body, lockId, ...rest) =>
+  service.withLock(body, lockId, ...rest)
+)
 
 /**
  * As `withLock`, but `None`, without running the body, if somebody else has the lock.
@@ -256,24 +237,9 @@ export const withLock: WithLock = dual((service, body, ...args) => service.withL
  * @since 0.1.0
  * @category accessors
  */
-export const withLockIfAvailable: WithLockIfAvailable = dual((service, body, ...args) =>
-  service.withLockIfAvailable(body, ...args)
-) as never
-
-/**
- * `once`, as `WithLock`.
- *
- * @since 0.5.0
- * @category models
- */
-export interface Once {
-  <A, E, R, Unit = never>(
-    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
-    ...rest: [Unit] extends [never] ? [lockId: string, options: OnceOptions] : [options: OnceOptions]
-  ): [Unit] extends [never]
-    ? Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-}
+export const withLockIfAvailable: WithLockIfAvailable = dual(StorageLock, (service, body, lockId, ...rest) =>
+  service.withLockIfAvailable(body, lockId, ...rest)
+)
 
 /**
  * For a task that a timer starts in every process: as `withLockIfAvailable`, and the lock is held for at least `holdAtLeast`, so that a process whose timer is late finds it held. Then it has `None`.
@@ -295,9 +261,10 @@ export interface Once {
  * @since 0.5.0
  * @category accessors
  */
-export const once: Once = dual((service, body, ...args) =>
-  service.once(body, ...(args as unknown as [lockId: string, options: OnceOptions]))
-) as never
+export const once: UsingIfAvailable<StorageLock, TryError, [options: OnceOptions]> = dual(
+  StorageLock,
+  (service, body, lockId, options) => service.once(body, lockId, options)
+)
 
 /**
  * Acquires several locks, all or none, and holds them until the scope closes. Waits if somebody else has one of them.

@@ -17,7 +17,17 @@ import * as Layer from "#effect/Layer"
 import type * as Option from "#effect/Option"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
-import type { AcquireArgs, AcquireError, AcquireOptions, Body, Lock, Options, TryError } from "./core/api.js"
+import type {
+  AcquireArgs,
+  AcquireError,
+  AcquireOptions,
+  AcquireSettings,
+  Body,
+  Lock,
+  Options,
+  TryError
+} from "./core/api.js"
+import { dual, type Using } from "./core/dual.js"
 import * as kinds from "./core/kinds.js"
 import type { Taking } from "./core/service.js"
 import { storedId } from "./common/ids.js"
@@ -69,7 +79,7 @@ export interface Service extends kinds.Looking {
 export type UpgradeOptions = Omit<AcquireOptions, "ownerId">
 
 /**
- * The service of a program. Its layer needs a `VersionedStore`, which each backend module gives as `layerVersioned`.
+ * The service of a program. Its layer needs a `VersionedStore`, which the `layer` of each backend module gives beside its `Storage`.
  *
  * @since 0.5.0
  * @category tags
@@ -158,7 +168,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
  * import { Layer, Redacted } from "effect"
  *
  * const Locks = StorageReadWriteLock.layer({ leaseExpireAfter: "30 seconds" }).pipe(
- *   Layer.provide(PostgresStorage.layerVersioned({ url: Redacted.make("postgres://localhost/shop") }))
+ *   Layer.provide(PostgresStorage.layer({ url: Redacted.make("postgres://localhost/shop") }))
  * )
  * ```
  *
@@ -283,10 +293,10 @@ export const upgrade = (
  * @since 0.5.0
  * @category accessors
  */
-export const withReadLock =
-  (...args: AcquireArgs) =>
-  <A, E, R>(body: Body<A, E, R>): Effect.Effect<A, E | AcquireError | LockLost, R | StorageReadWriteLock> =>
-    Effect.flatMap(StorageReadWriteLock, (service) => service.withReadLock(body, ...args))
+export const withReadLock: Using<StorageReadWriteLock, AcquireError, AcquireSettings> = dual(
+  StorageReadWriteLock,
+  (service, body, lockId, ...rest) => service.withReadLock(body, lockId, ...rest)
+)
 
 /**
  * Runs a body that writes under a lock.
@@ -294,10 +304,10 @@ export const withReadLock =
  * @since 0.5.0
  * @category accessors
  */
-export const withWriteLock =
-  (...args: AcquireArgs) =>
-  <A, E, R>(body: Body<A, E, R>): Effect.Effect<A, E | WriteError | LockLost, R | StorageReadWriteLock> =>
-    Effect.flatMap(StorageReadWriteLock, (service) => service.withWriteLock(body, ...args))
+export const withWriteLock: Using<StorageReadWriteLock, WriteError, AcquireSettings> = dual(
+  StorageReadWriteLock,
+  (service, body, lockId, ...rest) => service.withWriteLock(body, lockId, ...rest)
+)
 
 /**
  * Who reads or writes now, if anybody does. `holders` are all of them.

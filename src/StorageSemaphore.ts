@@ -20,6 +20,7 @@ import * as Stream from "#effect/Stream"
 import { invalid } from "./common/input.js"
 import type { AcquireError, AcquireOptions, Body, Lock, Options, TryError } from "./core/api.js"
 import type { Share } from "./core/claimant.js"
+import { dual, type Using, type UsingIfAvailable } from "./core/dual.js"
 import * as kinds from "./core/kinds.js"
 import type { InvalidOptions, LockLost } from "./LockError.js"
 import type { LockInformation } from "./LockInformation.js"
@@ -62,7 +63,7 @@ export interface Service extends kinds.Looking {
 }
 
 /**
- * The service of a program. Its layer needs a `VersionedStore`, which each backend module gives as `layerVersioned`.
+ * The service of a program. Its layer needs a `VersionedStore`, which the `layer` of each backend module gives beside its `Storage`.
  *
  * @since 0.5.0
  * @category tags
@@ -121,7 +122,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
  * import { Layer, Redacted } from "effect"
  *
  * const Permits = StorageSemaphore.layer().pipe(
- *   Layer.provide(RedisStorage.layerVersioned({ url: Redacted.make("redis://localhost:6379") }))
+ *   Layer.provide(RedisStorage.layer({ url: Redacted.make("redis://localhost:6379") }))
  * )
  * ```
  *
@@ -181,10 +182,10 @@ export const tryAcquire = (
  * @since 0.5.0
  * @category accessors
  */
-export const withPermits =
-  (lockId: string, options: PermitOptions) =>
-  <A, E, R>(body: Body<A, E, R>): Effect.Effect<A, E | AcquireError | LockLost, R | StorageSemaphore> =>
-    Effect.flatMap(StorageSemaphore, (service) => service.withPermits(body, lockId, options))
+export const withPermits: Using<StorageSemaphore, AcquireError, [options: PermitOptions]> = dual(
+  StorageSemaphore,
+  (service, body, lockId, options) => service.withPermits(body, lockId, options)
+)
 
 /**
  * As `withPermits`, but `None`, without running the body, if there are not so many.
@@ -192,10 +193,10 @@ export const withPermits =
  * @since 0.5.0
  * @category accessors
  */
-export const withPermitsIfAvailable =
-  (lockId: string, options: PermitOptions) =>
-  <A, E, R>(body: Body<A, E, R>): Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageSemaphore> =>
-    Effect.flatMap(StorageSemaphore, (service) => service.withPermitsIfAvailable(body, lockId, options))
+export const withPermitsIfAvailable: UsingIfAvailable<StorageSemaphore, TryError, [options: PermitOptions]> = dual(
+  StorageSemaphore,
+  (service, body, lockId, options) => service.withPermitsIfAvailable(body, lockId, options)
+)
 
 /**
  * Who has permits now, if anybody does. `holders` are all of them.

@@ -54,6 +54,14 @@ const examples: Record<string, ReadonlyArray<string>> = {
   ],
   sqlite: ["nobody else does this now"],
   sqliteConfigured: ["worker-1 holds nightly-report"],
+  readWriteLock: ["readers at once: 5", "the first writer, late: StaleToken", 'the price: [{"price":5}]'],
+  semaphore: [
+    "never more than four permits at once: true",
+    "more than one at once: true",
+    "permits must be a whole number from 1 to the limit, 4, but is 5",
+    "the storage has a record of the kind: semaphore"
+  ],
+  fleetSchedule: ["each tick ran once: true", "cleaned up; the late one: None"],
   leaderElection: [
     "9 lines, 3 of each: true",
     "each has led once: true",
