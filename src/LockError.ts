@@ -9,12 +9,19 @@ import * as Effect from "#effect/Effect"
 import * as Schema from "#effect/Schema"
 import { lostBecause, Reason } from "./common/lostBecause.js"
 import { LockInformation } from "./LockInformation.js"
+import { exclusive } from "./LockRecord.js"
 
 const when = (time: DateTime.Utc): string => DateTime.formatIso(time)
 
 /** An owner as people want to read it: the label, and the id that decides. */
 const ownerText = (ownerId: string, label: string): string =>
   label === "" ? JSON.stringify(ownerId) : `${label} (owner ${JSON.stringify(ownerId)})`
+
+const names: Readonly<Record<string, string>> = { readWrite: "a read-write lock", semaphore: "a semaphore" }
+
+/** Whoever waits for a lock of one kind is not told who holds it as one of another kind. */
+const isOther = ({ holderCount, kind }: LockInformation): boolean =>
+  kind !== undefined && kind !== exclusive && holderCount === undefined
 
 const others = ({ holderCount = 1 }: LockInformation): string =>
   holderCount > 1 ? `, and ${holderCount - 1} more` : ""
@@ -56,9 +63,11 @@ export class LockTimeout extends Schema.TaggedError<LockTimeout>("effect-storage
     const who =
       heldBy === undefined
         ? "its turn in this process did not come"
-        : heldBy.ownerId === ""
-          ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
-          : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}${others(heldBy)}`
+        : isOther(heldBy)
+          ? `it is held as ${names[heldBy.kind!] ?? `a lock of the kind ${JSON.stringify(heldBy.kind)}`}, lease until ${when(heldBy.leaseExpireTime)}`
+          : heldBy.ownerId === ""
+            ? `it was revoked by an operator and stays blocked until ${when(heldBy.leaseExpireTime)}`
+            : `it is held by ${ownerText(heldBy.ownerId, heldBy.ownerLabel)} since ${when(heldBy.lockBeginTime)}, lease until ${when(heldBy.leaseExpireTime)}${others(heldBy)}`
     return `${JSON.stringify(this.ownerId)} waited ${Math.round(this.waitedMillis)} ms for the lock ${JSON.stringify(this.lockId)}: ${who}`
   }
 }

@@ -52,6 +52,12 @@ export class LockInformation extends Schema.Class<LockInformation>("effect-stora
   lockBeginTime: Schema.DateTimeUtcFromString,
   leaseExpireTime: Schema.DateTimeUtcFromString,
   /**
+   * `"exclusive"`, `"readWrite"`, `"semaphore"`, or the kind of a program of its own. Absent if the storage does not tell it.
+   *
+   * @since 0.5.0
+   */
+  kind: Schema.optional(Schema.String),
+  /**
    * Of a lock that several may hold: who they are, oldest first, the first hundred of them. The other fields are those of the oldest. Absent for an exclusive lock.
    *
    * @since 0.5.0
@@ -100,6 +106,8 @@ export const fromRecord = (record: View, lockId: string = record.lockId): LockIn
       lockCount: record.holds.length,
       lockBeginTime: utc(record.lockBeginTime),
       leaseExpireTime: utc(record.leaseExpireTime),
+      // A storage of somebody else's may not tell it.
+      ...((record.kind as string | undefined) === undefined ? {} : { kind: record.kind }),
       ...holdersOf(record)
     },
     // The record was looked at when the storage gave it; this is made for every line of a list.

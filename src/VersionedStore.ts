@@ -97,6 +97,39 @@ export interface Service {
  */
 export class VersionedStore extends Context.Service<VersionedStore, Service>()("effect-storage-lock/VersionedStore") {}
 
+const beside = new WeakMap<Storage.Service, Service>()
+
+/**
+ * Says that this store has the records of that lock storage, over the same connection. Gives the storage. What `toStorage` makes says so by itself.
+ *
+ * @since 0.5.0
+ * @category combinators
+ */
+export const attach = (storage: Storage.Service, store: Service): Storage.Service => {
+  beside.set(storage, store)
+  return storage
+}
+
+/**
+ * The store with the records of a lock storage, over the same connection: with it, one connection serves locks of all kinds. Every storage of this library has one, but a Redis that waits for replicas. A
+ * storage that wraps another has none, unless it is attached.
+ *
+ * @example
+ * ```ts
+ * import { Storage, StorageReadWriteLock, VersionedStore } from "effect-storage-lock"
+ * import { Effect, Option } from "effect"
+ *
+ * const readWrite = Effect.gen(function* () {
+ *   const store = Option.getOrThrow(VersionedStore.ofStorage(yield* Storage.Storage))
+ *   return yield* Effect.provideService(StorageReadWriteLock.make(), VersionedStore.VersionedStore, store)
+ * })
+ * ```
+ *
+ * @since 0.5.0
+ * @category combinators
+ */
+export const ofStorage = (storage: Storage.Service): Option.Option<Service> => Option.fromNullishOr(beside.get(storage))
+
 /**
  * @since 0.1.0
  * @category models
@@ -405,9 +438,9 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     }
   } as const
 
-  if (options.kind !== undefined) return Storage.Storage.of(kinds.make(recordsOf(), options.kind, rest))
+  if (options.kind !== undefined) return attach(Storage.Storage.of(kinds.make(recordsOf(), options.kind, rest)), store)
 
-  return Storage.Storage.of({
+  const storage = Storage.Storage.of({
     claim,
     renew,
     release: (request) => transact("release", request.lockId, (record) => LockRecord.release(record, request), always),
@@ -434,6 +467,7 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     ),
     ...rest
   })
+  return attach(storage, store)
 }
 
 /**

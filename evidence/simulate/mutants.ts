@@ -183,8 +183,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "version-not-checked",
     "an update does not look at the version",
     "backends/memory/MemoryStorage.ts",
-    "update: (lockId, expected, record) => at(lockId, expected,",
-    "update: (lockId, _expected, record) => at(lockId, records.get(lockId)?.version,"
+    "at(lockId, expected, () => records.set(",
+    "at(lockId, records.get(lockId)?.version, () => records.set("
   ),
   mutant(
     "create-over-another",

@@ -15,6 +15,16 @@ if (most !== 1) throw new Error(`${most} at a time`)
 const refused: unknown = await locks.get("").catch((error: unknown) => error)
 if (!(refused instanceof LockError) || refused.code !== "INVALID_LOCK_ID") throw new Error("an empty id was taken")
 
+{
+  await using reader: Lock = await locks.readWrite.read("shared")
+  await using permit: Lock = await locks.semaphore.acquire("permits", { limit: 2 })
+  const shared = await locks.get("shared")
+  if (shared?.kind !== "readWrite" || shared.holders?.[0]?.token !== reader.token) throw new Error("not told who reads")
+  if ((await locks.semaphore.tryAcquire("permits", { limit: 1 })) !== undefined) throw new Error("too many permits")
+  if (permit.check() <= 0) throw new Error("no permit")
+}
+if ((await locks.lead("leader", ({ token }) => token)) <= 0) throw new Error("nobody leads")
+
 const events = locks.events()
 {
   await using lock: Lock = await locks.acquire("held")

@@ -46,6 +46,10 @@ export const commands: ReadonlyArray<Command> = [
     help: "runs a command under a lock",
     positionals: "[URL] LOCK -- COMMAND [ARGUMENT…]",
     flags: [
+      { name: "read", help: "take it to read, beside others that read" },
+      { name: "write", help: "take it to write: alone, also where others read" },
+      { name: "limit", value: "NUMBER", help: "take it as a semaphore, of which so many permits may be had at once" },
+      { name: "permits", value: "NUMBER", help: "how many of these (default 1)" },
       { name: "try", help: "do not wait: exit with 75 if somebody else has the lock" },
       { name: "wait", value: "TIME", help: "wait so long, as 30s or 5m (default: forever)" },
       {
@@ -60,7 +64,9 @@ export const commands: ReadonlyArray<Command> = [
       { name: "quiet", short: "q", help: "say nothing but errors" },
       ...storage
     ],
-    notes: `The command has STORAGE_LOCK_ID, STORAGE_LOCK_OWNER and STORAGE_LOCK_TOKEN in its environment: send the token with what it writes.
+    notes: `Without --read, --write and --limit the lock is exclusive. All kinds exclude each other on one lock.
+
+The command has STORAGE_LOCK_ID, STORAGE_LOCK_OWNER and STORAGE_LOCK_TOKEN in its environment: send the token with what it writes.
 
 If the lock is about to be lost, the command and all that it has started get TERM, and KILL before anybody else can have the lock. Signals are passed on.
 
@@ -70,7 +76,7 @@ ${urlNote}`
   },
   {
     name: "list",
-    help: "lists the locks that somebody holds",
+    help: "lists the locks that somebody holds, a line for each hold",
     positionals: "[URL]",
     flags: [json, ...storage],
     notes: urlNote
@@ -139,7 +145,7 @@ ${urlNote}`
     help: "takes a lock away from its holder",
     positionals: "[URL] LOCK",
     flags: [
-      { name: "token", value: "NUMBER", help: "the token of the hold, as list and get show it" },
+      { name: "token", value: "NUMBER", help: "the token of the hold, as list and get show it; others' holds go on" },
       { name: "now", help: "free it at once, though its holder may go on until it notices" },
       json,
       ...storage

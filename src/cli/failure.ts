@@ -6,7 +6,8 @@ import {
   LockTimeout,
   MissingDriver,
   StorageError,
-  UnknownScheme
+  UnknownScheme,
+  UpgradeRefused
 } from "../promise/errors.js"
 import { codes } from "./codes.js"
 
@@ -26,7 +27,8 @@ export const codeOf = (error: unknown): number | undefined =>
   error instanceof InvalidLockId ||
   error instanceof InvalidOptions ||
   error instanceof UnknownScheme ||
-  error instanceof AuditUnavailable
+  error instanceof AuditUnavailable ||
+  error instanceof UpgradeRefused
     ? codes.usage
     : error instanceof LockTimeout
       ? codes.busy

@@ -13,12 +13,12 @@ export const time = (flag: string, text: string | undefined): number | undefined
   return millis
 }
 
-/** A whole number above zero. */
-export const count = (flag: string, text: string | undefined): number | undefined => {
+/** A whole number above zero. `command`: of which to show the usage. */
+export const count = (flag: string, text: string | undefined, command?: string): number | undefined => {
   if (text === undefined) return undefined
   const number = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number === 0)
-    throw new UsageError(`--${flag} must be a whole number above zero`)
+    throw new UsageError(`--${flag} must be a whole number above zero`, command)
   return number
 }
 

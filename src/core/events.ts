@@ -1,5 +1,6 @@
 /** What happens to the locks of a layer, for whoever listens. While nobody does, it costs a look at a field. */
 import type * as Clock from "effect/Clock"
+import * as Context from "#effect/Context"
 import * as DateTime from "#effect/DateTime"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
@@ -169,6 +170,12 @@ export class Events {
     return DateTime.makeUnsafe(Math.floor(wallMillis(this.clock)))
   }
 }
+
+/** The events of another layer, for one that tells what it does as a part of that one, and ends before it. */
+export const SharedEvents: Context.Reference<Events | undefined> = Context.Reference(
+  "effect-storage-lock/internal/SharedEvents",
+  { defaultValue: (): Events | undefined => undefined }
+)
 
 export const holderOf = (record: LockRecord | undefined, lockId: string) =>
   Option.map(Option.fromNullishOr(record), (_) => LockInformation.fromRecord(_, lockId))

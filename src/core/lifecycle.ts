@@ -14,7 +14,7 @@ import * as clocks from "../common/clocks.js"
 import * as direct from "../common/direct.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
-import { Events } from "./events.js"
+import { Events, SharedEvents } from "./events.js"
 import { listen } from "./hints.js"
 import { inspect, Inspector } from "./inspect.js"
 import { LockQueues } from "./lockQueues.js"
@@ -59,7 +59,7 @@ const until = (core: Core, limit: Duration.Duration, isDone: () => boolean): Eff
     return bounded(Effect.whileLoop(look), limit)
   })
 
-const close = (core: Core): Effect.Effect<void> =>
+const close = (core: Core, ownsEvents: boolean): Effect.Effect<void> =>
   Effect.gen(function* () {
     core.closed = true
     yield* Deferred.succeed(core.closing, undefined)
@@ -75,7 +75,7 @@ const close = (core: Core): Effect.Effect<void> =>
       return core.calls.isIdle() && core.acquiring === 0 && core.tasks.length === 0
     })
     core.logs.flush()
-    core.events.close()
+    if (ownsEvents) core.events.close()
     for (const last of core.lastWords) yield* last
     yield* core.calls.close
   })
@@ -91,14 +91,17 @@ export const open = (
     const timers = timerHeap.make(timeline)
     const quiet = new Signal()
     const run = yield* fibers.run
-    const events = new Events(
-      clock,
-      timeline,
-      (defect) =>
-        void run.fork(
-          Effect.logError("effect-storage-lock: a listener to events, or a tracer, failed; no lock is harmed", defect)
-        )
-    )
+    const shared = yield* SharedEvents
+    const events =
+      shared ??
+      new Events(
+        clock,
+        timeline,
+        (defect) =>
+          void run.fork(
+            Effect.logError("effect-storage-lock: a listener to events, or a tracer, failed; no lock is harmed", defect)
+          )
+      )
     const core: Core = {
       storage: guarded(storage),
       direct: direct.of(storage),
@@ -147,6 +150,6 @@ export const open = (
         )
       )
     })
-    yield* Effect.addFinalizer(() => Effect.ensuring(close(core), end))
+    yield* Effect.addFinalizer(() => Effect.ensuring(close(core, shared === undefined), end))
     return core
   })

@@ -5,15 +5,18 @@ import * as Exit from "#effect/Exit"
 import * as fibers from "#effect/fibers"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
+import * as everyKind from "../core/everyKind.js"
 import * as service from "../core/service.js"
 import * as LockAudit from "../LockAudit.js"
 import { InvalidOptions } from "../LockError.js"
 import { StorageLock } from "../StorageLock.js"
 import * as Storage from "../Storage.js"
+import * as kinds from "./kinds.js"
 import { LocksOf } from "./locks.js"
 import * as log from "./log.js"
 import { type Connect, ofConnect } from "./options.js"
 import { rejection } from "./run.js"
+import { Taker } from "./taker.js"
 import type { ConnectOptions, Locks, Secret, StorageLayer } from "./types.js"
 
 /** An option of the storage is called by where it stands. */
@@ -61,7 +64,10 @@ export const connect = async (from: Secret | StorageLayer, options: ConnectOptio
   const make = Effect.gen(function* () {
     const storage = yield* storageOf(from, given)
     const locks = yield* Effect.provideService(service.make(given.layer), Storage.Storage, storage)
-    const { events } = service.coreOf(locks)!
+    const core = service.coreOf(locks)!
+    const { events } = core
+    const run = yield* fibers.run
+    const opened = yield* kinds.open(storage, events, given.layer, scope, run)
     if (given.audit !== undefined) {
       const audit = LockAudit.layer(given.audit)
       yield* Layer.build(Layer.provide(audit, Layer.succeed(StorageLock, locks))).pipe(
@@ -71,7 +77,8 @@ export const connect = async (from: Secret | StorageLayer, options: ConnectOptio
       )
     }
     const kept = { storage, name: given.audit?.name, namespace: given.layer.namespace }
-    return new LocksOf(yield* fibers.run, locks, events, kept, scope, given.layer.lostAtEnd)
+    const taker = new Taker(run, given.layer.lostAtEnd)
+    return new LocksOf(taker, locks, everyKind.make(locks, core, opened.others), opened, events, kept, scope)
   })
   const logged = given.log === undefined ? make : Effect.provide(make, log.to(given.log))
   const exit = await Effect.runPromiseExit(Scope.provide(logged, scope))

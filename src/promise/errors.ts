@@ -15,6 +15,8 @@ export type LockErrorCode =
   | "UNKNOWN_SCHEME"
   | "MISSING_DRIVER"
   | "AUDIT_UNAVAILABLE"
+  | "UPGRADE_REFUSED"
+  | "RESIGNED"
   | "STORAGE"
 
 /**
@@ -238,6 +240,48 @@ export class AuditUnavailable extends LockError {
  * @category errors
  */
 export type StorageErrorReason = "Connection" | "Timeout" | "Conflict" | "Permission" | "Schema" | "Closed" | "Unknown"
+
+/**
+ * An owner that reads has asked to write, which is refused before any I/O: others that read would wait for it, and it for them. Read with `upgradable` what may have to be written, and `upgrade` it; or give
+ * the read back first.
+ *
+ * @since 0.5.0
+ * @category errors
+ */
+export class UpgradeRefused extends LockError {
+  readonly code = "UPGRADE_REFUSED"
+  declare readonly lockId: string
+  declare readonly ownerId: string
+
+  constructor(message: string, fields: Pick<UpgradeRefused, "lockId" | "ownerId">) {
+    super(message)
+    assign(this, fields)
+  }
+
+  override get name(): string {
+    return "UpgradeRefused"
+  }
+}
+
+/**
+ * This process has resigned as the leader, and does not campaign again, for `afterResign` was `"never"`.
+ *
+ * @since 0.5.0
+ * @category errors
+ */
+export class Resigned extends LockError {
+  readonly code = "RESIGNED"
+  declare readonly lockId: string
+
+  constructor(message: string, fields: Pick<Resigned, "lockId">) {
+    super(message)
+    assign(this, fields)
+  }
+
+  override get name(): string {
+    return "Resigned"
+  }
+}
 
 /**
  * The storage failed. `applied` says whether the operation may have taken effect: `"no"` is certain, `"unknown"` is a lost reply. `cause` is the driver's

@@ -19,12 +19,14 @@ export {
   LockTimeout,
   type LostReason,
   MissingDriver,
+  Resigned,
   StorageError,
   type StorageErrorReason,
-  UnknownScheme
+  UnknownScheme,
+  UpgradeRefused
 } from "./errors.js"
 export type { AuditEntry, LockEvent } from "./events.js"
-export type { LockInformation } from "./information.js"
+export type { Holder, LockInformation } from "./information.js"
 export type {
   AcquireOptions,
   AuditOptions,
@@ -36,14 +38,23 @@ export type {
   Duration,
   HoldOptions,
   IfAvailable,
+  LeadBody,
+  LeadOptions,
   Lock,
   Locks,
   LockSet,
   LogEntry,
+  PermitOptions,
+  ReadWriteLocks,
+  ScheduleOptions,
   Secret,
+  Semaphores,
   StorageLayer,
   StorageOptions,
+  Term,
+  Tick,
   TlsOptions,
+  UpgradeOptions,
   UserOptions
 } from "./types.js"
 

@@ -105,6 +105,10 @@ export abstract class Held<L extends core.Lock | core.LockSet> implements AsyncD
 }
 
 export class HeldLock extends Held<core.Lock> implements Lock {
+  /** What it is a hold of. */
+  get own(): core.Lock {
+    return this.lock
+  }
   get lockId(): string {
     return this.lock.lockId
   }

@@ -6,7 +6,7 @@ import { ofLayer } from "../core/options.js"
 import type { Guarantees } from "../Storage.js"
 import { InvalidOptions } from "./errors.js"
 import * as plain from "./plain.js"
-import type { AcquireOptions, AuditOptions, ConnectOptions } from "./types.js"
+import type { AuditOptions, ConnectOptions } from "./types.js"
 
 /** What any storage grants: what it does not, no storage does. */
 const lax: Guarantees = {
@@ -73,9 +73,9 @@ const isSignal = (value: unknown): value is AbortSignal =>
   typeof (value as AbortSignal).addEventListener === "function"
 
 /** What is no option is told by the core. */
-export const ofAcquire = (
-  options: AcquireOptions
-): { readonly own: core.AcquireOptions; readonly signal: AbortSignal | undefined } => {
+export const ofAcquire = <O extends { readonly signal?: AbortSignal | undefined }>(
+  options: O
+): { readonly own: Omit<O, "signal">; readonly signal: AbortSignal | undefined } => {
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new InvalidOptions({
       field: "options",

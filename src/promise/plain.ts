@@ -4,22 +4,38 @@ import * as Duration from "#effect/Duration"
 import * as Option from "#effect/Option"
 import { MissingDriver, UnknownScheme } from "../connect/errors.js"
 import { AuditUnavailable, type Entry } from "../LockAudit.js"
+import { Resigned } from "../LeaderElection.js"
 import * as LockError from "../LockError.js"
 import type * as effect from "../LockEvent.js"
 import type * as Info from "../LockInformation.js"
+import { exclusive } from "../LockRecord.js"
 import * as errors from "./errors.js"
 import type { AuditEntry, LockEvent } from "./events.js"
-import type { LockInformation } from "./information.js"
+import type { Holder, LockInformation } from "./information.js"
+
+const holderOf = ({ mode, permits, ...of }: Info.Holder): Holder => ({
+  ownerId: of.ownerId,
+  ownerLabel: of.ownerLabel,
+  token: of.token,
+  ...(mode === undefined ? {} : { mode }),
+  ...(permits === undefined ? {} : { permits }),
+  lockBeginTime: DateTime.toDate(of.lockBeginTime),
+  leaseExpireTime: DateTime.toDate(of.leaseExpireTime)
+})
 
 export const information = (info: Info.LockInformation): LockInformation => ({
   lockId: info.lockId,
+  kind: info.kind ?? exclusive,
   ownerId: info.ownerId,
   ownerLabel: info.ownerLabel,
   version: info.version,
   token: info.token,
   lockCount: info.lockCount,
   lockBeginTime: DateTime.toDate(info.lockBeginTime),
-  leaseExpireTime: DateTime.toDate(info.leaseExpireTime)
+  leaseExpireTime: DateTime.toDate(info.leaseExpireTime),
+  ...(info.holders === undefined
+    ? {}
+    : { holders: info.holders.map(holderOf), holderCount: info.holderCount ?? info.holders.length })
 })
 
 /** Without the word for a secret that is sealed: here it is a plain text. */
@@ -88,19 +104,23 @@ export const error = (of: unknown): unknown =>
     ? timeout(of)
     : of instanceof LockError.LockLost
       ? lost(of)
-      : of instanceof LockError.InvalidLockId
-        ? new errors.InvalidLockId(invalid(of))
-        : of instanceof LockError.InvalidOptions
-          ? new errors.InvalidOptions(invalid(of))
-          : of instanceof LockError.StorageError
-            ? storageError(of)
-            : of instanceof UnknownScheme
-              ? new errors.UnknownScheme(of.message, { known: of.known })
-              : of instanceof MissingDriver
-                ? new errors.MissingDriver(of.message, { packages: of.packages, cause: of.cause })
-                : of instanceof AuditUnavailable
-                  ? new errors.AuditUnavailable(of.message, { storage: of.storage, offeredBy: of.offeredBy })
-                  : of
+      : of instanceof Resigned
+        ? new errors.Resigned(of.message, { lockId: of.lockId })
+        : of instanceof LockError.InvalidLockId
+          ? new errors.InvalidLockId(invalid(of))
+          : of instanceof LockError.UpgradeRefused
+            ? new errors.UpgradeRefused(of.message, { lockId: of.lockId, ownerId: of.ownerId })
+            : of instanceof LockError.InvalidOptions
+              ? new errors.InvalidOptions(invalid(of))
+              : of instanceof LockError.StorageError
+                ? storageError(of)
+                : of instanceof UnknownScheme
+                  ? new errors.UnknownScheme(of.message, { known: of.known })
+                  : of instanceof MissingDriver
+                    ? new errors.MissingDriver(of.message, { packages: of.packages, cause: of.cause })
+                    : of instanceof AuditUnavailable
+                      ? new errors.AuditUnavailable(of.message, { storage: of.storage, offeredBy: of.offeredBy })
+                      : of
 
 const holder = (of: Option.Option<Info.LockInformation>): LockInformation | undefined =>
   Option.isNone(of) ? undefined : information(of.value)

@@ -355,6 +355,138 @@ export type Body<A> = (lock: Lock, signal: AbortSignal) => A | PromiseLike<A>
 export type BodyOfAll<A> = (locks: LockSet, signal: AbortSignal) => A | PromiseLike<A>
 
 /**
+ * Of an upgrade: as for every acquire. Its owner is that of the lock.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export type UpgradeOptions = Omit<AcquireOptions, "ownerId">
+
+/**
+ * Locks that many may hold to read, or one to write. Each is taken, kept and lost as an exclusive lock is.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface ReadWriteLocks {
+  /** As `Locks.withLock`, beside others that read. */
+  readonly withReadLock: <A>(lockId: string, body: Body<A>, options?: AcquireOptions) => Promise<A>
+  /** As `Locks.withLock`: alone. Rejected with `UpgradeRefused` for an owner that only reads. */
+  readonly withWriteLock: <A>(lockId: string, body: Body<A>, options?: AcquireOptions) => Promise<A>
+  /** As `Locks.acquire`, beside others that read. */
+  readonly read: (lockId: string, options?: AcquireOptions) => Promise<Lock>
+  /** As `Locks.acquire`: alone. Rejected with `UpgradeRefused` for an owner that only reads. */
+  readonly write: (lockId: string, options?: AcquireOptions) => Promise<Lock>
+  /** Reads beside others what may have to be written. One at a time. */
+  readonly upgradable: (lockId: string, options?: AcquireOptions) => Promise<Lock>
+  /** As `read`, but `undefined` at once if it would have to wait. */
+  readonly tryRead: (lockId: string, options?: AcquireOptions) => Promise<Lock | undefined>
+  /** As `write`, but `undefined` at once if it would have to wait. */
+  readonly tryWrite: (lockId: string, options?: AcquireOptions) => Promise<Lock | undefined>
+  /** As `upgradable`, but `undefined` at once if it would have to wait. */
+  readonly tryUpgradable: (lockId: string, options?: AcquireOptions) => Promise<Lock | undefined>
+  /** Writes under a lock that `upgradable` gave. When what this gives is released, that lock reads on. Waits for the readers that are in, and lets no more in. */
+  readonly upgrade: (lock: Lock, options?: UpgradeOptions) => Promise<Lock>
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface PermitOptions extends AcquireOptions {
+  /** How many permits there are in all, as this program sees it: from 1 to 1 000 000. */
+  readonly limit: number
+  /** How many this acquire takes: from 1 to `limit`. Default: 1. */
+  readonly permits?: number | undefined
+}
+
+/**
+ * So many permits for a whole fleet. Each hold is taken, kept and lost as an exclusive lock is.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Semaphores {
+  /** As `Locks.withLock`, when there are so many permits. */
+  readonly withPermits: <A>(lockId: string, body: Body<A>, options: PermitOptions) => Promise<A>
+  /** As `withPermits`, but without a wait: if there are not so many, the body does not run. */
+  readonly withPermitsIfAvailable: <A>(lockId: string, body: Body<A>, options: PermitOptions) => Promise<IfAvailable<A>>
+  /** As `Locks.acquire`, when there are so many permits. */
+  readonly acquire: (lockId: string, options: PermitOptions) => Promise<Lock>
+  /** As `acquire`, but `undefined` at once if there are not so many. */
+  readonly tryAcquire: (lockId: string, options: PermitOptions) => Promise<Lock | undefined>
+}
+
+/**
+ * For as long as this process leads.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Term {
+  /** Fencing token: greater in every term than in all before it, in whatever process. */
+  readonly token: number
+  /** The hold: `check` tells for how long this process surely leads. */
+  readonly lock: Lock
+  /** Stands down: the signal of the body aborts, and when the body has ended, others can lead at once. */
+  readonly resign: () => void
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface LeadOptions extends Omit<HoldOptions, "acquireTimeout" | "lostAtEnd"> {
+  /** What follows when the body ends by itself, and well. `"untilDone"`, the default: `lead` ends with its value. `"always"`: it campaigns again. */
+  readonly again?: "untilDone" | "always" | undefined
+  /** How long to wait, about, before it campaigns again after `resign`. `"never"`: `lead` is rejected with `Resigned`. Default: 10 seconds. */
+  readonly afterResign?: Duration | "never" | undefined
+  /** Ends the campaign, or the term. `lead` is then rejected with its reason, when the body has ended. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * What is run while this process leads. `signal` aborts when the leadership ends before the body does: what the body comes to after that does not count.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export type LeadBody<A> = (term: Term, signal: AbortSignal) => A | PromiseLike<A>
+
+/**
+ * One scheduled time, which is run in one process of all.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface Tick {
+  /** The scheduled time, whenever it runs. */
+  readonly time: Date
+  /** Fencing token of this run: greater than that of every run before. */
+  readonly token: number
+  readonly lock: Lock
+  /** Whether it was begun before, by a process that died: see `runs`. */
+  readonly isAgain: boolean
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface ScheduleOptions extends Omit<HoldOptions, "acquireTimeout" | "lostAtEnd"> {
+  /** What becomes of a tick that comes while the one before it still runs. `"skip"`, the default: it is passed over. `"queue"`: it runs when that has ended. */
+  readonly overlap?: "skip" | "queue" | undefined
+  /** What becomes of ticks that nobody began in time. `"skip"`, the default: they are passed over. `"latest"`: the last of them is run. `"all"`: all are, a thousand at most at a time. */
+  readonly missed?: "skip" | "latest" | "all" | undefined
+  /** How late a tick may begin before it counts as missed. Default: a minute. */
+  readonly missedAfter?: Duration | undefined
+  /** `"atMostOnce"`, the default: a tick whose process died is not run again. `"atLeastOnce"`: another process runs it again. */
+  readonly runs?: "atMostOnce" | "atLeastOnce" | undefined
+  /** Ends the schedule in this process. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
  * The locks of one storage. `close` gives back what is held, and ends the connections.
  *
  * @since 0.5.0
@@ -387,12 +519,34 @@ export interface Locks extends AsyncDisposable {
   readonly withLocks: <A>(lockIds: ReadonlyArray<string>, body: BodyOfAll<A>, options?: AcquireOptions) => Promise<A>
   /** As `acquire`, for several locks, all or none, in the order of `withLocks`. */
   readonly acquireAll: (lockIds: ReadonlyArray<string>, options?: AcquireOptions) => Promise<LockSet>
-  /** Who holds a lock, if anybody does. Diagnostic only: the answer may be stale when you read it. */
+  /** As `acquireAll`, but `undefined` at once, holding nothing, if somebody has one of them. */
+  readonly tryAcquireAll: (lockIds: ReadonlyArray<string>, options?: AcquireOptions) => Promise<LockSet | undefined>
+  /** Many that read, or one that writes. */
+  readonly readWrite: ReadWriteLocks
+  /** At most so many at once. */
+  readonly semaphore: Semaphores
+  /**
+   * Campaigns for as long as it takes, and runs a body while this process leads: in one process of all that call it. If the leadership is lost, the signal of the body aborts, and it campaigns again when the
+   * body has ended. If the body fails, it is rejected with what the body throws.
+   */
+  readonly lead: <A>(lockId: string, body: LeadBody<A>, options?: LeadOptions) => Promise<A>
+  /**
+   * Runs a task at certain times, each of them once in all processes that have a schedule of this name. `when` is a cron expression of five or six fields, or `{ every }`. A task that fails is logged, and the schedule
+   * goes on. Fulfilled when the `signal` aborts, or at `close`; rejected if the options make no sense, or the storage refuses for good.
+   */
+  readonly schedule: (
+    name: string,
+    when: string | { readonly every: Duration },
+    task: (tick: Tick, signal: AbortSignal) => unknown,
+    options?: ScheduleOptions
+  ) => Promise<void>
+  /** Who holds a lock, of whatever kind, if anybody does. Diagnostic only: the answer may be stale when you read it. */
   readonly get: (lockId: string) => Promise<LockInformation | undefined>
-  /** All locks of the namespace that somebody holds. They are read in pages as the loop goes on, so this is no snapshot of one moment. */
+  /** All locks of the namespace that somebody holds, of every kind. They are read in pages as the loop goes on, so this is no snapshot of one moment. */
   readonly list: () => AsyncIterableIterator<LockInformation>
   /**
-   * Takes a lock away from the hold with this token. Gives `false` if that hold is already over. For operators.
+   * Takes a lock away from the hold with this token. Gives `false` if that hold is already over. For operators. Of a read-write lock or a semaphore, only that hold is ended: all of its owner, for holds of
+   * one owner of a read-write lock have one token.
    *
    * `"leaseEnd"` keeps everybody out until the lease ends. It is safe, because the holder notices before that. `"now"` frees the lock at once, and the former
    * holder may go on until its next renewal.

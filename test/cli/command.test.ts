@@ -98,9 +98,13 @@ describe("what operators ask", () => {
   it("list, get, watch and release", async () => {
     await held("e", async () => {
       const listed = await at.run(["list"])
-      assert.match(listed.out, /^LOCK +HOLDER +SINCE +LEASE UNTIL +TOKEN\ne +\S+ pid \d+ +\d{4}-.*Z +\d{4}-.*Z +\d+\n$/)
+      assert.match(
+        listed.out,
+        /^LOCK +HOLDER +SINCE +LEASE UNTIL +TOKEN +HELD AS\ne +\S+ pid \d+ +\d{4}-.*Z +\d{4}-.*Z +\d+ +exclusive\n$/
+      )
       const json = JSON.parse((await at.run(["list", "--json"])).out) as Record<string, unknown>
-      assert.deepInclude(json, { lockId: "e", lockCount: 1 })
+      assert.deepInclude(json, { lockId: "e", kind: "exclusive", lockCount: 1 })
+      assert.notProperty(json, "holders")
       assert.strictEqual((await at.run(["get", "e", "--json"])).code, 0)
       assert.match((await at.run(["watch", "--count", "1"])).out, /held {2}e {2}.* token \d+\n$/)
       const wrong = await at.run(["release", "e", "--token", "1"])

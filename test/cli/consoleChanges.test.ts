@@ -4,12 +4,13 @@ import { difference, type Looked } from "../../src/cli/console/changes.js"
 import { StorageClock } from "../../src/cli/console/clock.js"
 import { pause } from "../../src/cli/console/pace.js"
 import { nameOf } from "../../src/cli/console/name.js"
-import type { LockInformation } from "../../src/promise/index.js"
+import type { Holder, LockInformation } from "../../src/promise/index.js"
 
 const lock = (
   more: Partial<LockInformation> & { readonly begin?: number; readonly end?: number } = {}
 ): LockInformation => ({
   lockId: "a",
+  kind: "exclusive",
   ownerId: "o",
   ownerLabel: "l",
   version: 1,
@@ -84,6 +85,62 @@ describe("between two looks", () => {
       never
     )
     assert.deepStrictEqual([changes, set], [[], ["a"]])
+  })
+
+  describe("at a lock that several may hold", () => {
+    const holder = (token: number, more: Partial<Holder> = {}): Holder => ({
+      ownerId: `o${token}`,
+      ownerLabel: "l",
+      token,
+      mode: "read",
+      lockBeginTime: new Date(0),
+      leaseExpireTime: new Date(30_000),
+      ...more
+    })
+    const shared = (...holders: ReadonlyArray<Holder>) => ({
+      ...lock({ version: holders.length, token: holders[0]!.token, ownerId: holders[0]!.ownerId }),
+      kind: "readWrite",
+      holders,
+      holderCount: holders.length
+    })
+
+    it("each hold comes and goes by itself, and the lock does not change hands", () => {
+      const before = looked(1_000, shared(holder(1), holder(2)))
+      assert.deepStrictEqual(kinds(before, 2_000, shared(holder(2), holder(3))), ["held 3", "released 1"])
+      const after = difference(before, [shared(holder(2))], false, at(2_000), never)
+      assert.deepStrictEqual([after.set, after.gone, after.locks.get("a")!.handOvers], [["a"], [], 0])
+      assert.deepStrictEqual(kinds(before, 2_000), ["released 1", "released 2"])
+    })
+
+    it("the lease of each tells how it ended, though others go on", () => {
+      const late = difference(
+        looked(1_000, shared(holder(1), holder(2))),
+        [shared(holder(1), holder(2))],
+        false,
+        at(29_500),
+        never
+      )
+      const renewed = holder(2, { leaseExpireTime: new Date(60_000) })
+      assert.deepStrictEqual(kinds(late, 30_500, shared(renewed)), ["expired 1"])
+    })
+
+    it("one that is revoked is told as such, and the others are not", () => {
+      const before = looked(1_000, shared(holder(1), holder(2)))
+      assert.deepStrictEqual(kinds(before, 2_000, shared(holder(1), holder(2, { ownerId: "" }))), ["revoked 2"])
+    })
+
+    it("an exclusive hold that follows them ends them, and the other way round", () => {
+      assert.deepStrictEqual(kinds(looked(1_000, shared(holder(1))), 2_000, lock({ token: 8 })), [
+        "held 8",
+        "released 1"
+      ])
+      assert.deepStrictEqual(kinds(looked(1_000, lock()), 2_000, shared(holder(8))), ["held 8", "released 7"])
+    })
+
+    it("nothing is concluded of those beyond the first hundred", () => {
+      const many = { ...shared(holder(2)), holderCount: 101 }
+      assert.deepStrictEqual(kinds(looked(1_000, shared(holder(1), holder(2))), 2_000, many), [])
+    })
   })
 
   it("nothing is concluded from what a list that is cut does not have", () => {

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 import { afterEach, assert, beforeEach, it } from "vitest"
 import { open } from "../../src/connect/connect.js"
-import { connect, type Locks } from "../../src/promise/index.js"
+import { connect, LockLost, type Locks } from "../../src/promise/index.js"
 import * as Chromium from "../harness/chromium.js"
 import * as Postgres from "../harness/postgres.js"
 import { describeServer } from "../harness/server.js"
@@ -208,6 +208,31 @@ await describeServer(
       await rowOf(page, "stuck").waitFor({ state: "detached" })
       assert.isUndefined(await locks.get("stuck"))
       await page.getByRole("listitem").filter({ hasText: "Revoked" }).waitFor()
+      assert.deepStrictEqual(wrongs, [])
+    })
+
+    it("shows each hold of a lock that several hold, and takes one of them away", async () => {
+      await using reader = await locks.readWrite.read("prices")
+      const other = await locks.readWrite.upgradable("prices", { ownerLabel: "web-2 pid 17" })
+      await using permits = await locks.semaphore.acquire("renderers", { limit: 5, permits: 2 })
+      const { page, wrongs } = await visit(browser, console.url)
+      const row = (token: number) => page.getByRole("row").filter({ hasText: String(token) })
+      await row(reader.token).getByText("reads", { exact: true }).waitFor()
+      await row(permits.token).getByText("2 permits").waitFor()
+      await row(other.token).getByText("reads, may write").waitFor()
+      await row(other.token).getByText("web-2 pid 17").waitFor()
+      assert.strictEqual(await rowOf(page, "prices").count(), 2)
+      assert.deepStrictEqual(await findings(page), [])
+      await page.getByRole("button", { name: `Release prices, token ${other.token}…` }).click()
+      await page.getByLabel("The console's token").fill(console.token!)
+      await page.locator("input[value=now]").check()
+      await page.locator("#go").click()
+      await page.getByText("Really? Its place is free at once. If web-2 pid 17 still works").waitFor()
+      await page.locator("#go").click()
+      await row(other.token).waitFor({ state: "detached" })
+      assert.isTrue(await row(reader.token).isVisible())
+      assert.isAbove(await reader.renew(), 0)
+      assert.instanceOf(await other.renew().catch((error: unknown) => error), LockLost)
       assert.deepStrictEqual(wrongs, [])
     })
 

@@ -20,6 +20,7 @@ describe("LockInformation", () => {
       const text = JSON.stringify(yield* Schema.encodeEffect(LockInformation.LockInformation)(info))
       assert.deepStrictEqual(JSON.parse(text), {
         lockId: "foo",
+        kind: "exclusive",
         ownerId: "me",
         ownerLabel: "the night shift",
         version: info.version,

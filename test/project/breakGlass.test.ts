@@ -22,6 +22,9 @@ import * as RedisStorage from "../../src/backends/redis/RedisStorage.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
+import * as StorageReadWriteLock from "../../src/StorageReadWriteLock.js"
+import * as StorageSemaphore from "../../src/StorageSemaphore.js"
+import type * as VersionedStore from "../../src/VersionedStore.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 
@@ -73,51 +76,105 @@ const scenario = (
     assert.isAbove(next.token, lock.token)
   }).pipe(Effect.scoped)
 
+/** Each hold is seen with its owner; one is freed by hand, its holder is told, and the others go on. */
+const sharedScenario = (
+  layer: Layer.Layer<VersionedStore.VersionedStore, unknown>,
+  which: "PostgreSQL" | "SQLite",
+  open: Effect.Effect<Terminal, unknown, Scope.Scope>
+) =>
+  Effect.gen(function* () {
+    const [postgres, sqlite, free] = blocks("Read-write locks and semaphores") as [string, string, string]
+    const type = yield* open
+    const options = { leaseExpireAfter: "3 seconds", ownerLabel: "the night shift" } as const
+    const store = yield* Layer.build(layer)
+    const lockId = "nightly-report shared"
+    const readWrite = yield* Effect.provide(StorageReadWriteLock.make(options), store)
+    const semaphore = yield* Effect.provide(StorageSemaphore.make(options), store)
+    const [stays, goes] = [yield* readWrite.read(lockId), yield* readWrite.read(lockId)]
+    const permits = yield* semaphore.acquire(`${lockId} 2`, { limit: 5, permits: 2 })
+    const see = () => Effect.promise(() => type(which === "PostgreSQL" ? postgres : sqlite))
+    const told = (yield* see()).filter((row) => String(row.lock_id).startsWith(lockId))
+    assert.deepStrictEqual(
+      told.map((row) => [row.lock_id, row.kind, row.owner_label, row.owner_id, row.hold_id, Number(row.token)]),
+      [
+        [lockId, "readWrite", "the night shift", stays.ownerId, stays.holdId, stays.token],
+        [lockId, "readWrite", "the night shift", goes.ownerId, goes.holdId, goes.token],
+        [`${lockId} 2`, "semaphore", "the night shift", permits.ownerId, permits.holdId, permits.token]
+      ]
+    )
+    assert.deepStrictEqual(
+      told.map(({ has }) => String(has).replace(" ", "")),
+      ["r", "r", "[2,5]"]
+    )
+    yield* Effect.promise(() =>
+      type(free.replaceAll("A".repeat(22), goes.holdId).replaceAll("'nightly-report'", `'${lockId}'`))
+    )
+    // As it is told if another hold was renewed in between.
+    assert.include(["Forced", "Vanished"], (yield* Effect.flip(goes.lost)).reason)
+    yield* stays.renew
+    assert.strictEqual((yield* see()).filter((row) => row.lock_id === lockId).length, 1)
+  }).pipe(Effect.scoped)
+
 const closing = <A>(open: () => Promise<A>, close: (opened: A) => unknown) =>
   Effect.acquireRelease(Effect.promise(open), (opened) => Effect.promise(async () => close(opened)))
 
+const sqliteTerminal =
+  (filename: string): Terminal =>
+  async (text) => {
+    const database = new Sqlite(filename)
+    try {
+      const statement = database.prepare(text)
+      if (statement.reader) return statement.all() as Array<Record<string, unknown>>
+      statement.run()
+      return []
+    } finally {
+      database.close()
+    }
+  }
+
 describe("break-glass", () => {
+  it.live("SQLite: read-write locks and semaphores", () => {
+    const folder = mkdtempSync(join(tmpdir(), "storage-lock-"))
+    const filename = join(folder, "locks.db")
+    return sharedScenario(
+      SqliteStorage.layerVersioned({ filename }),
+      "SQLite",
+      Effect.succeed(sqliteTerminal(filename))
+    ).pipe(Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))))
+  })
+
   it.live("SQLite", () => {
     const folder = mkdtempSync(join(tmpdir(), "storage-lock-"))
     const filename = join(folder, "locks.db")
     const [see, free] = blocks("SQLite") as [string, string]
-    return scenario(
-      SqliteStorage.layer({ filename }),
-      see,
-      free,
-      Effect.succeed(async (text) => {
-        const database = new Sqlite(filename)
-        try {
-          const statement = database.prepare(text)
-          if (statement.reader) return statement.all() as Array<Record<string, unknown>>
-          statement.run()
-          return []
-        } finally {
-          database.close()
-        }
-      })
-    ).pipe(Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))))
+    return scenario(SqliteStorage.layer({ filename }), see, free, Effect.succeed(sqliteTerminal(filename))).pipe(
+      Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
+    )
   })
 })
 
 await describeServer("break-glass on PostgreSQL", Shared.postgres, ({ url }) => {
+  const open = Effect.map(
+    closing(
+      async () => {
+        const client = new Pg.Client(url)
+        await client.connect()
+        return client
+      },
+      (client) => client.end()
+    ),
+    (client): Terminal =>
+      async (text) =>
+        (await client.query(text)).rows as Array<Record<string, unknown>>
+  )
   it.live("PostgreSQL", () => {
     const [see, free] = blocks("PostgreSQL") as [string, string]
-    const open = Effect.map(
-      closing(
-        async () => {
-          const client = new Pg.Client(url)
-          await client.connect()
-          return client
-        },
-        (client) => client.end()
-      ),
-      (client): Terminal =>
-        async (text) =>
-          (await client.query(text)).rows as Array<Record<string, unknown>>
-    )
     return scenario(PostgresStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })
+
+  it.live("PostgreSQL: read-write locks and semaphores", () =>
+    sharedScenario(PostgresStorage.layerVersioned({ url: Redacted.make(url) }), "PostgreSQL", open)
+  )
 })
 
 for (const name of ["mysql8", "mysql9", "mariadb11"] as const) {

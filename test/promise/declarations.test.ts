@@ -44,7 +44,7 @@ const declared = (): ReadonlyMap<string, string> => {
 }
 
 const program = `import {
-  connect, InvalidOptions, type Lock, LockError, type LockErrorCode, LockLost, LockTimeout, type Locks, StorageError, UnknownScheme
+  connect, InvalidOptions, type Lock, LockError, type LockErrorCode, LockLost, LockTimeout, type Locks, type LockSet, StorageError, UnknownScheme
 } from "./index.js"
 
 const locks: Locks = await connect("postgres://app@localhost/app", {
@@ -61,6 +61,18 @@ if (answer.ran) console.log(answer.result.length)
   const lost: Promise<never> = lock.lost
   await Promise.race([lost, lock.renew()])
 }
+{
+  await using reader: Lock = await locks.readWrite.upgradable("a", { acquireTimeout: 5 })
+  await using writer: Lock = await locks.readWrite.upgrade(reader)
+  const permits: Lock | undefined = await locks.semaphore.tryAcquire("a", { limit: 5, permits: 2 })
+  const set: LockSet | undefined = await locks.tryAcquireAll(["a", "b"])
+  console.log(writer.token, permits?.token, set?.locks.length)
+}
+// @ts-expect-error without a limit
+await locks.semaphore.acquire("a")
+const led: number = await locks.lead("a", (term, signal) => (signal.aborted ? 0 : term.token), { again: "untilDone" })
+void locks.schedule("a", { every: "10 minutes" }, (tick) => console.log(tick.time.toISOString(), led))
+for await (const { holders = [], kind } of locks.list()) console.log(kind, holders.map(({ mode, permits }) => mode ?? permits))
 for await (const event of locks.events()) if (event.type === "Lost") console.log(event.reason, event.at.getTime())
 for await (const { leaseExpireTime } of locks.list()) console.log(leaseExpireTime.toISOString())
 try {

@@ -69,7 +69,8 @@ const compareAndSet = (
       Effect.suspend(() => {
         const before = records.get(lockId)
         const written = at(lockId, expected, () => records.set(lockId, record))
-        return before !== undefined && record.holds.length < before.holds.length
+        // One may go out as another comes in.
+        return before?.holds.some((id) => !record.holds.includes(id)) === true
           ? Effect.tap(written, () => freed(lockId))
           : written
       }),
@@ -146,7 +147,7 @@ export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<Storage.Service> =>
-  Effect.map(makePorts(options), ({ storage }) => storage)
+  Effect.map(makePorts(options), ({ storage, versioned }) => VersionedStore.attach(storage, versioned))
 
 /**
  * @since 0.1.0

@@ -439,6 +439,7 @@ export const make = (connection: Connection, settings: Settings): Ports => {
 
   return {
     storage: direct.offer(storage, { claim, release }),
-    versioned: settings.wait === undefined ? versioned : withoutReplicas(versioned)
+    versioned: settings.wait === undefined ? versioned : withoutReplicas(versioned),
+    isLess: settings.wait !== undefined
   }
 }

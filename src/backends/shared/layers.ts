@@ -16,6 +16,8 @@ import * as VersionedStore from "../../VersionedStore.js"
 export interface Ports {
   readonly storage: Storage.Service
   readonly versioned: VersionedStore.Service
+  /** The lock storage promises more than the store, so who has the one must not be given the other unasked. */
+  readonly isLess?: boolean | undefined
 }
 
 /** As a layer gives them: for locks that one may hold, and for those of other kinds. */
@@ -24,9 +26,10 @@ export type Both = Storage.Storage | VersionedStore.VersionedStore
 export const portsOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Both, E, Exclude<R, Scope.Scope>> =>
   Layer.effectContext(
     inRealTime(
-      Effect.map(made, ({ storage, versioned }) =>
-        Context.add(Context.make(Storage.Storage, storage), VersionedStore.VersionedStore, versioned)
-      )
+      Effect.map(made, ({ isLess, storage, versioned }) => {
+        if (isLess !== true) VersionedStore.attach(storage, versioned)
+        return Context.add(Context.make(Storage.Storage, storage), VersionedStore.VersionedStore, versioned)
+      })
     )
   )
 

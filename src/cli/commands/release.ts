@@ -1,5 +1,6 @@
 import { codes } from "../codes.js"
 import { UsageError } from "../failure.js"
+import { holdsOf } from "../holds.js"
 import type { Io } from "../io.js"
 import type { Asked } from "../parse.js"
 import { connected, lockOf, where } from "../storage.js"
@@ -17,7 +18,8 @@ export const release = async (asked: Asked, io: Io): Promise<number> => {
     else if (!done) io.err("the hold with this token is over already: nothing was changed")
     else if (when === "now") io.out("freed; its former holder may go on until it notices")
     else {
-      const lock = await locks.get(lockId)
+      const found = await locks.get(lockId)
+      const lock = found === undefined ? undefined : holdsOf(found).find((hold) => hold.token === token)
       io.out(
         `taken away; it becomes free when its lease ends${lock === undefined ? "" : `, at ${lock.leaseExpireTime.toISOString()}`}`
       )

@@ -3,7 +3,8 @@ import { codes } from "../codes.js"
 import { StorageError } from "../../promise/errors.js"
 import type { Io } from "../io.js"
 import type { Asked } from "../parse.js"
-import type { LockInformation } from "../../promise/information.js"
+import type { Holder, LockInformation } from "../../promise/information.js"
+import { heldAs, type Hold, holdsOf } from "../holds.js"
 import { connected, where } from "../storage.js"
 import { ofLocks, shown } from "../table.js"
 import * as values from "../values.js"
@@ -12,26 +13,48 @@ interface Change {
   readonly at: Date
   readonly change: "held" | "free"
   readonly lock: LockInformation
+  /** Of a lock that several may hold. */
+  readonly holder?: Holder | undefined
 }
 
-/** Held by another hold than before is held anew. */
+const isSame = (one: Hold, other: Hold): boolean => one.token === other.token && one.ownerId === other.ownerId
+
+/** Held by another hold than before is held anew. Where several may hold it, each comes and goes by itself. */
 const changes = (
   before: ReadonlyMap<string, LockInformation>,
   now: ReadonlyMap<string, LockInformation>
 ): ReadonlyArray<Change> => {
   const at = new Date()
-  const freed = [...before.values()].filter(({ lockId }) => !now.has(lockId))
-  const held = [...now.values()].filter(
-    ({ lockId, ownerId, token }) => before.get(lockId)?.token !== token || before.get(lockId)?.ownerId !== ownerId
-  )
-  return [
-    ...freed.map((lock): Change => ({ at, change: "free", lock })),
-    ...held.map((lock): Change => ({ at, change: "held", lock }))
-  ]
+  const of = (locks: ReadonlyMap<string, LockInformation>, lockId: string): ReadonlyArray<Hold> => {
+    const lock = locks.get(lockId)
+    return lock === undefined ? [] : holdsOf(lock)
+  }
+  const told = (change: Change["change"], { holder, ...lock }: Hold): Change => ({
+    at,
+    change,
+    lock,
+    ...(holder === undefined ? {} : { holder })
+  })
+  const freed = [...before].flatMap(([lockId, lock]) => {
+    const left = of(now, lockId)
+    // What is revoked is held on until its lease ends; and what is exclusive goes on to the next holder.
+    const isHeld = (hold: Hold) =>
+      hold.holder === undefined ? left.length > 0 : left.some(({ token }) => token === hold.token)
+    return holdsOf(lock).filter((hold) => !isHeld(hold))
+  })
+  const held = [...now].flatMap(([lockId, lock]) => {
+    const was = of(before, lockId)
+    return holdsOf(lock).filter((hold) => !was.some((one) => isSame(one, hold)))
+  })
+  return [...freed.map((hold) => told("free", hold)), ...held.map((hold) => told("held", hold))]
 }
 
-const line = ({ at, change, lock }: Change): string =>
-  `${at.toISOString()}  ${change}  ${shown(lock.lockId)}${change === "free" ? "" : `  ${shown(lock.ownerLabel || lock.ownerId || "(revoked)")}  token ${lock.token}`}`
+const line = ({ at, change, holder, lock }: Change): string => {
+  const who = shown(lock.ownerLabel || lock.ownerId || "(revoked)")
+  const as = holder === undefined ? "" : `  ${heldAs({ ...lock, holder })}`
+  const rest = change === "free" && holder === undefined ? "" : `  ${who}${as}  token ${lock.token}`
+  return `${at.toISOString()}  ${change}  ${shown(lock.lockId)}${rest}`
+}
 
 export const watch = async (asked: Asked, io: Io): Promise<number> => {
   const at = where(asked, io.env)

@@ -7,7 +7,8 @@ import { LockError, StorageError } from "../../promise/errors.js"
 import type { LockInformation } from "../../promise/information.js"
 import type { Locks } from "../../promise/types.js"
 import { version } from "../version.js"
-import { difference, isRevoked, type Looked, type Seen } from "./changes.js"
+import { holdsOf, untold } from "../holds.js"
+import { asHeld, difference, isRevoked, type Looked, type Seen, seenAs, type SeenHold } from "./changes.js"
 import { type Span, StorageClock } from "./clock.js"
 import { Latencies } from "./latencies.js"
 import * as model from "./model.js"
@@ -96,7 +97,8 @@ export class Looker {
   }
 
   private get leastLeft(): number {
-    const holds = [...(this.looked?.locks.values() ?? [])].filter(({ lock }) => !isRevoked(lock))
+    const all = [...(this.looked?.locks.values() ?? [])].flatMap(({ holds }) => [...holds.values()])
+    const holds = all.filter(({ lock }) => !isRevoked(lock))
     return Math.min(Number.POSITIVE_INFINITY, ...holds.map(({ left }) => left))
   }
 
@@ -151,8 +153,12 @@ export class Looker {
   private seen(found: ReadonlyArray<LockInformation>, isCut: boolean, span: Span): void {
     const before = this.looked
     const since = before === undefined || before.isCut ? undefined : this.span?.start
-    for (const lock of found)
-      this.clock.see(lock, span, before?.locks.get(lock.lockId)?.lock.token === lock.token ? undefined : since)
+    for (const lock of found) {
+      const isKnown = before?.locks.get(lock.lockId)?.lock.token === lock.token
+      // Where several may hold it, one that is new here may have been there: as one of many, or under another token.
+      for (const hold of holdsOf(lock))
+        this.clock.see(hold, span, isKnown || hold.holder !== undefined ? undefined : since)
+    }
     const now = { here: span.end, there: this.clock.now(span.end) }
     const { changes, gone, set, ...looked } = difference(before, found, isCut, now, (lock) =>
       this.forced.delete(forcedKey(lock.lockId, lock.token))
@@ -211,16 +217,14 @@ export class Looker {
     const lock = await this.connected().get(lockId)
     if (lock === undefined) return undefined
     const here = Date.now()
-    const left = Math.max(0, lock.leaseExpireTime.getTime() - this.clock.now(here))
-    const was = this.looked?.locks.get(lockId)
-    const length = was?.lock.token === lock.token ? Math.max(left, was.length) : left
-    return this.view({ lock, left, length, handOvers: was?.handOvers ?? 0 }, here)
+    return this.view(seenAs(lock, this.looked?.locks.get(lockId), this.clock.now(here)), here)
   }
 
   async release(lockId: string, { token, when }: model.Wish): Promise<model.Released | undefined> {
     const locks = this.connected()
     const key = forcedKey(lockId, token)
-    if (when === "now" && this.looked?.locks.get(lockId)?.lock.token === token) this.forced.add(key)
+    const known = [...(this.looked?.locks.get(lockId)?.holds.values() ?? [])]
+    if (when === "now" && known.some(({ lock }) => lock.token === token)) this.forced.add(key)
     const isDone = await locks.forceRelease(lockId, { token, when })
     if (!isDone) {
       this.forced.delete(key)
@@ -228,7 +232,8 @@ export class Looker {
     }
     this.wake.abort()
     const lock = when === "now" ? undefined : await locks.get(lockId).catch(() => undefined)
-    return { lockId, token, when, ...(lock?.token === token ? { freeAt: lock.leaseExpireTime.toISOString() } : {}) }
+    const hold = lock === undefined ? undefined : holdsOf(lock).find((each) => each.token === token)
+    return { lockId, token, when, ...(hold === undefined ? {} : { freeAt: hold.leaseExpireTime.toISOString() }) }
   }
 
   private connected(): Locks {
@@ -241,21 +246,32 @@ export class Looker {
     })
   }
 
-  private view({ handOvers, left, length, lock }: Seen, here = this.span?.end ?? Date.now()): model.Lock {
+  private view({ handOvers, holds, ...seen }: Seen, here = this.span?.end ?? Date.now()): model.Lock {
+    const { lock } = seen
+    const all = [...holds.values()].map((one) => ({ ...this.hold(one, here), ...asHeld(one.lock) }))
     return {
+      ...this.hold(seen, here),
       lockId: lock.lockId,
+      kind: lock.kind,
+      version: lock.version,
+      lockCount: lock.lockCount,
+      isRevoked: all.every((one) => one.isRevoked),
+      handOvers,
+      ...(lock.holders === undefined ? {} : { holders: all, holderCount: all.length + untold(lock) })
+    }
+  }
+
+  private hold({ left, length, lock }: SeenHold, here: number): model.Holder {
+    return {
       ownerId: lock.ownerId,
       ownerLabel: lock.ownerLabel,
       token: lock.token,
       lockBeginTime: lock.lockBeginTime.toISOString(),
       leaseExpireTime: lock.leaseExpireTime.toISOString(),
-      version: lock.version,
-      lockCount: lock.lockCount,
       isRevoked: isRevoked(lock),
       heldFor: Math.max(0, this.clock.now(here) - lock.lockBeginTime.getTime()),
       leaseLeft: left,
-      leaseLength: length,
-      handOvers
+      leaseLength: length
     }
   }
 
@@ -289,14 +305,21 @@ export class Looker {
       canWrite: this.options.canWrite,
       every: this.options.every,
       storage: this.storage,
-      locks: [...(this.looked?.locks.values() ?? [])].map((seen) =>
-        this.view({ ...seen, left: Math.max(0, seen.lock.leaseExpireTime.getTime() - now) })
-      ),
+      locks: [...(this.looked?.locks.values() ?? [])].map((seen) => this.view(leftAt(seen, now))),
       isCut: this.looked?.isCut ?? false,
       lost: this.lost,
       latencies: this.latencies.last
     }
   }
+}
+
+/** The same, as long as the leases are by then. */
+const leftAt = (seen: Seen, now: number): Seen => {
+  const at = <S extends SeenHold>(one: S): S => ({
+    ...one,
+    left: Math.max(0, one.lock.leaseExpireTime.getTime() - now)
+  })
+  return { ...at(seen), holds: new Map([...seen.holds].map(([key, one]) => [key, at(one)])) }
 }
 
 const forcedKey = (lockId: string, token: number): string => `${token} ${lockId}`

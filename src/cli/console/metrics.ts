@@ -26,6 +26,7 @@ export const metrics = (looker: Looker): string => {
       lines.push(`storage_lock_console_${name}${suffix}{${labels.join(",")}} ${value}`)
     }
   }
+  const holds = locks.flatMap((lock) => lock.holders ?? [lock])
   const one = (value: number): ReadonlyArray<Sample> => [["", {}, value]]
   const seconds = (values: ReadonlyArray<number>) => values.map((value) => value / 1_000)
 
@@ -44,10 +45,16 @@ export const metrics = (looker: Looker): string => {
     one(locks.filter(({ isRevoked }) => isRevoked).length)
   )
   metric(
+    "holds",
+    "gauge",
+    "Holds of these locks, of which read-write locks and semaphores have several",
+    one(holds.length)
+  )
+  metric(
     "longest_hold_seconds",
     "gauge",
     "For how long the oldest of these holds has lasted; 0 if there is none",
-    one(Math.max(0, ...seconds(locks.map(({ heldFor }) => heldFor))))
+    one(Math.max(0, ...seconds(holds.map(({ heldFor }) => heldFor))))
   )
   metric(
     "least_lease_ratio",
@@ -56,7 +63,7 @@ export const metrics = (looker: Looker): string => {
     one(
       Math.min(
         1,
-        ...locks
+        ...holds
           .filter(({ isRevoked }) => !isRevoked)
           .map(({ leaseLeft, leaseLength }) => (leaseLength === 0 ? 0 : leaseLeft / leaseLength))
       )

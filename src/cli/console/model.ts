@@ -10,19 +10,49 @@ const hold = {
   leaseExpireTime: time("When the lease ends unless it is renewed, by the storage's clock.")
 }
 
-export const lock = object("A lock that somebody holds.", {
-  ...hold,
-  version: integer("Grows with every change of the lock.", { minimum: 0 }),
-  lockCount: integer("How many times its owner holds it.", { minimum: 0 }),
+const as = {
+  mode: oneOf("Of a read-write lock: what it may do. `upgradable` reads, and may become a writer.", [
+    "read",
+    "upgradable",
+    "write"
+  ]),
+  permits: integer("Of a semaphore: how many of them it has.", { minimum: 1 })
+}
+
+const { lockId: _, ...held } = hold
+
+const left = {
   isRevoked: boolean("An operator has taken it from its holder, and it stays blocked until its lease ends."),
   heldFor: number("For how long it has been held.", { minimum: 0 }),
   leaseLeft: number("What was left of the lease when the console looked.", { minimum: 0 }),
-  leaseLength: number("The most that the console has seen to be left of this hold's lease.", { minimum: 0 }),
-  handOvers: integer(
-    "How often the console saw it go from one hold to the next between two looks. A sign that others wait for it.",
-    { minimum: 0 }
-  )
-})
+  leaseLength: number("The most that the console has seen to be left of this hold's lease.", { minimum: 0 })
+}
+
+export const holder = object(
+  "One of those who hold a read-write lock or permits of a semaphore.",
+  { ...held, ...left },
+  as
+)
+export type Holder = Of<typeof holder>
+
+export const lock = object(
+  "A lock that somebody holds. If several do, owner, token and times are those of the oldest hold.",
+  {
+    ...hold,
+    kind: text("`exclusive`, `readWrite`, `semaphore`, or the kind of a program of its own."),
+    version: integer("Grows with every change of the lock.", { minimum: 0 }),
+    lockCount: integer("How many times its owner holds it.", { minimum: 0 }),
+    ...left,
+    handOvers: integer(
+      "How often the console saw it go from one hold to the next between two looks. A sign that others wait for it.",
+      { minimum: 0 }
+    )
+  },
+  {
+    holders: list("Of a lock that several may hold: who they are, oldest first, the first hundred of them.", holder),
+    holderCount: integer("How many they are in all.", { minimum: 0 })
+  }
+)
 export type Lock = Of<typeof lock>
 
 /** Ends of holds that nobody wished for. */
@@ -30,7 +60,7 @@ export const losses = ["expired", "revoked", "unseen"] as const
 export const kinds = ["held", "released", ...losses] as const
 
 export const change = object(
-  "What has changed between two looks. For all but `held` it tells of a hold that is over, as it was last seen.",
+  "What has changed between two looks, for each hold of a lock by itself. For all but `held` it tells of a hold that is over, as it was last seen.",
   {
     at: time("When the console saw it, by the clock of its machine."),
     kind: oneOf(
@@ -39,7 +69,7 @@ export const change = object(
     ),
     ...hold
   },
-  { nextToken: integer("The token of the hold that had the lock at the next look, if one had.") }
+  { ...as, nextToken: integer("The token of the hold that had the lock at the next look, if one had.") }
 )
 export type Change = Of<typeof change>
 
@@ -94,10 +124,13 @@ export const look = object("One look, by what differs from the one before.", {
 export type Look = Of<typeof look>
 
 export const wish = object("Which hold is to be taken away, and how.", {
-  token: integer("The fencing token of the hold that is meant. If another one has the lock by now, nothing happens.", {
-    minimum: 1,
-    maximum: Number.MAX_SAFE_INTEGER
-  }),
+  token: integer(
+    "The fencing token of the hold that is meant. If it is over by now, nothing happens; other holds of the lock go on.",
+    {
+      minimum: 1,
+      maximum: Number.MAX_SAFE_INTEGER
+    }
+  ),
   when: oneOf(
     "`leaseEnd`: nobody can have the lock before its lease ends. It is safe, because the holder notices before that. `now`: it is free at once, and its former holder may go on until its next renewal.",
     ["leaseEnd", "now"]
@@ -143,6 +176,7 @@ export type Problem = Of<typeof problem>
 export const named = {
   State: state,
   Lock: lock,
+  Holder: holder,
   Change: change,
   Storage: storage,
   Look: look,

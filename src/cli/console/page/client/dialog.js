@@ -1,6 +1,6 @@
 /** Takes a lock away: asks what is meant, then whether it is meant. */
 
-/** @type {Held | undefined} */
+/** @type {Hold | undefined} */
 let meant
 /** Kept as long as the page is open, and nowhere else. */
 let secret = ""
@@ -9,6 +9,9 @@ let isSure = false
 const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("dialog"))
 
 const when = () => (input("safe").checked ? "leaseEnd" : "now")
+
+/** Of a lock that several may hold, it is one hold that is meant. @param {string} one @param {string} several */
+const what = (one, several) => (meant?.holders === undefined ? one : several)
 
 /** @param {string} text */
 const refuse = (text) => {
@@ -27,12 +30,12 @@ const ask = (sure) => {
   put(
     part("second"),
     when() === "now"
-      ? `Really? The lock is free at once. If ${holder} still works, it goes on until its next renewal, and the next holder works at the same time.`
-      : `Really? ${holder} loses the lock at its next renewal at the latest. Nobody else can have it before the lease ends.`
+      ? `Really? ${what("The lock is", "Its place is")} free at once. If ${holder} still works, it goes on until its next renewal, and the next holder works at the same time.`
+      : `Really? ${holder} loses ${what("the lock", "its hold")} at its next renewal at the latest. Nobody else can have ${what("it", "its place")} before the lease ends.`
   )
 }
 
-/** @param {Held} lock */
+/** @param {Hold} lock */
 const openDialog = (lock) => {
   meant = lock
   put(part("dialog-lock"), shown(lock.lockId))
@@ -45,7 +48,7 @@ const openDialog = (lock) => {
   dialog.showModal()
 }
 
-/** @param {Held} lock */
+/** @param {Hold} lock */
 const release = async (lock) => {
   const answer = await fetch(`locks/${encodeURIComponent(lock.lockId)}/release`, {
     method: "POST",
@@ -80,7 +83,11 @@ part("form").addEventListener("submit", (event) => {
       if (isDone) {
         secret = input("secret").value
         dialog.close()
-        say(told.freeAt === undefined ? "The lock is free." : `Taken away. It is free at ${clockTime(told.freeAt)}.`)
+        say(
+          told.freeAt === undefined
+            ? what("The lock is free.", "Its place is free.")
+            : `Taken away. It is free at ${clockTime(told.freeAt)}.`
+        )
         return
       }
       ask(false)

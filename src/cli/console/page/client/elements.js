@@ -66,6 +66,16 @@ const clockTime = (iso) =>
 /** @param {string} iso */
 const wholeTime = (iso) => `${new Date(iso).toLocaleString()} (${iso})`
 
+/** As what somebody has a lock that others may have, too. @param {{ readonly mode?: string | undefined, readonly permits?: number | undefined }} of */
+const heldAs = ({ mode, permits }) =>
+  permits !== undefined
+    ? counted(permits, "permit", "permits")
+    : mode === undefined
+      ? ""
+      : mode === "upgradable"
+        ? "reads, may write"
+        : `${mode}s`
+
 /** @param {{ readonly ownerId: string, readonly ownerLabel: string }} of */
 const holderOf = ({ ownerId, ownerLabel }) =>
   ownerId === "" ? "revoked" : shown(ownerLabel === "" ? ownerId : ownerLabel)

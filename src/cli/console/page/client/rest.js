@@ -79,7 +79,7 @@ const renderCards = (now) => {
     undefined
   )
   put(part("oldest"), oldest === undefined ? "–" : span(oldest.lock.heldFor + now - oldest.at))
-  const late = all.filter((known) => isLate(known, now)).length
+  const late = knownHolds().filter((known) => isLate(known, now)).length
   put(part("late"), String(late))
   mark("late-card", late > 0 ? "warn" : "")
   const bad = store.lost.filter(({ kind }) => kind === "expired").length

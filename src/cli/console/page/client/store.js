@@ -5,7 +5,9 @@
 /** @typedef {import("../../model.js").Lock} Held */
 /** @typedef {import("../../model.js").Change} Change */
 
+/** One hold of a lock, with what is the same of all. @typedef {Held & import("../../model.js").Holder} Hold */
 /** When it was so, by `performance.now()`. @typedef {{ readonly lock: Held, readonly at: number }} Known */
+/** @typedef {{ readonly lock: Hold, readonly at: number, readonly key: string }} KnownHold */
 
 const store = {
   /** @type {State | undefined} */
@@ -22,6 +24,14 @@ const store = {
   looked: 0,
   heard: 0
 }
+
+/** Each hold by itself: of a lock that several may hold there are many. @returns {Array<KnownHold>} */
+const knownHolds = () =>
+  [...store.locks.values()].flatMap(({ at, lock }) =>
+    lock.holders === undefined
+      ? [{ at, key: lock.lockId, lock }]
+      : lock.holders.map((holder) => ({ at, key: `${holder.token} ${lock.lockId}`, lock: { ...lock, ...holder } }))
+  )
 
 const losses = new Set(["expired", "revoked", "unseen"])
 

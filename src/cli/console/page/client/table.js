@@ -1,4 +1,4 @@
-/** The locks, a row for each. A row stays the same element as long as its lock is held: focus stays where it is. */
+/** The locks, a row for each hold. A row stays the same element as long as its hold lasts: focus stays where it is. */
 
 /**
  * @typedef {{
@@ -14,15 +14,16 @@ let isFirst = true
 /** @param {string} name @param {string} of @param {ReadonlyArray<Node>} children */
 const cell = (name, of, ...children) => element("td", { role: "cell", class: name, "data-of": of }, ...children)
 
-/** @param {Held} lock @param {boolean} canWrite @returns {Row} */
-const makeRow = (lock, canWrite) => {
+/** @param {KnownHold} known @param {boolean} canWrite @returns {Row} */
+const makeRow = ({ key, lock }, canWrite) => {
   const [id, holder] = [element("span", { class: "id" }), element("span", { class: "id" })]
   const [times, owner] = [element("span", { class: "small" }), element("span", { class: "small" })]
   const [held, token, bar, left] = [element("span"), element("span"), element("i"), element("b")]
   const button = canWrite ? element("button", { type: "button", "aria-haspopup": "dialog" }, "Release…") : undefined
-  button?.setAttribute("aria-label", `Release ${shown(lock.lockId)}…`)
+  const which = lock.holders === undefined ? "" : `, token ${lock.token}`
+  button?.setAttribute("aria-label", `Release ${shown(lock.lockId)}${which}…`)
   button?.addEventListener("click", () => {
-    const known = store.locks.get(lock.lockId)
+    const known = knownHolds().find((one) => one.key === key)
     if (known !== undefined) openDialog(known.lock)
   })
   const row = element(
@@ -42,16 +43,16 @@ const makeRow = (lock, canWrite) => {
 /** Less than this part of its lease: a holder that is well has renewed it before. */
 const little = 1 / 4
 
-/** @param {Known} known @param {number} now */
+/** @param {KnownHold} known @param {number} now */
 const leaseOf = ({ at, lock }, now) => {
   const left = Math.max(0, lock.leaseLeft - (now - at))
   return { left, part: lock.leaseLength === 0 ? 0 : Math.min(1, left / lock.leaseLength) }
 }
 
-/** @param {Known} known @param {number} now */
+/** @param {KnownHold} known @param {number} now */
 const isLate = (known, now) => !known.lock.isRevoked && leaseOf(known, now).part < little
 
-/** @param {Row} row @param {Known} known @param {number} now */
+/** @param {Row} row @param {KnownHold} known @param {number} now */
 const fillRow = (row, known, now) => {
   const { at, lock } = known
   const { left, part } = leaseOf(known, now)
@@ -59,7 +60,8 @@ const fillRow = (row, known, now) => {
   put(
     row.times,
     [
-      lock.lockCount > 1 ? `entered ${lock.lockCount} times` : "",
+      heldAs(lock),
+      lock.lockCount > 1 && lock.holders === undefined ? `entered ${lock.lockCount} times` : "",
       lock.handOvers > 0 ? `changed hands ${counted(lock.handOvers, "time", "times")}` : ""
     ]
       .filter((text) => text !== "")
@@ -77,7 +79,7 @@ const fillRow = (row, known, now) => {
   if (row.row.dataset["is"] !== state) row.row.dataset["is"] = state
 }
 
-/** @param {Held} lock @param {string} text */
+/** @param {Hold} lock @param {string} text */
 const matches = (lock, text) =>
   text === "" || [lock.lockId, lock.ownerLabel, lock.ownerId].some((of) => of.toLowerCase().includes(text))
 
@@ -85,10 +87,10 @@ const matches = (lock, text) =>
 const renderTable = (now, canWrite) => {
   const text = input("find").value.trim().toLowerCase()
   const body = part("rows")
-  const wanted = [...store.locks.values()]
+  const wanted = knownHolds()
     .filter(({ lock }) => matches(lock, text))
-    .sort((a, b) => (a.lock.lockId < b.lock.lockId ? -1 : 1))
-  const ids = new Set(wanted.map(({ lock }) => lock.lockId))
+    .sort((a, b) => (a.lock.lockId < b.lock.lockId ? -1 : a.lock.lockId > b.lock.lockId ? 1 : 0))
+  const ids = new Set(wanted.map(({ key }) => key))
   for (const [id, { row }] of rows) {
     if (ids.has(id)) continue
     // Else whoever is there by keyboard would be nowhere.
@@ -97,14 +99,14 @@ const renderTable = (now, canWrite) => {
     rows.delete(id)
   }
   wanted.forEach((known, index) => {
-    let row = rows.get(known.lock.lockId)
+    let row = rows.get(known.key)
     if (row !== undefined && (row.button !== undefined) !== canWrite) {
       row.row.remove()
       row = undefined
     }
     if (row === undefined) {
-      row = makeRow(known.lock, canWrite)
-      rows.set(known.lock.lockId, row)
+      row = makeRow(known, canWrite)
+      rows.set(known.key, row)
     }
     if (body.children[index] !== row.row) body.insertBefore(row.row, body.children[index] ?? null)
     fillRow(row, known, now)
