@@ -49,7 +49,8 @@ const upserts = (resource: string, token: string, greater: string) => {
     (row: string, change: string): Check =>
     (table, ...values) => [
       {
-        text: `INSERT INTO ${table} AS fence ${row} ON CONFLICT (resource) DO UPDATE SET ${change} RETURNING 1 AS accepted`,
+        text: `INSERT INTO ${table} AS fence ${row}
+ON CONFLICT (resource) DO UPDATE SET ${change} RETURNING 1 AS accepted`,
         values
       }
     ]
