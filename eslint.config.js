@@ -7,6 +7,7 @@ export default tseslint.config(
       "dist",
       "coverage",
       "reports",
+      "site",
       "node_modules",
       "**/*.mjs",
       "**/*.d.mts",

@@ -93,7 +93,7 @@ export const LostReason = Reason
  * @since 0.1.0
  * @category errors
  */
-export type LostReason = Reason
+export type LostReason = typeof LostReason.Type
 
 /**
  * The hold is over: stop the work that it protected. This is final, even if the storage would still renew it.

@@ -107,6 +107,7 @@ interface Entry {
   readonly layer: Layer.Layer<StorageLock.StorageLock, unknown, any>
 }
 
+/** @inline */
 type Needs<L> = L extends Layer.Layer<any, any, infer R> ? R : never
 
 /** An id that programs hardly use: whether it is held does not matter. */

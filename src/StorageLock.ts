@@ -108,7 +108,7 @@ export class StorageLock extends Context.Service<StorageLock, Service>()("effect
  * @since 0.1.0
  * @category references
  */
-export const Ids: typeof Ids_ = Ids_
+export const Ids: Context.Reference<Effect.Effect<string>> = Ids_
 
 /**
  * Acquires a lock and holds it until the scope closes. Waits if somebody else has it. The lease is renewed in the background.
@@ -174,6 +174,7 @@ export const tryAcquireOrHolder = (
 ): Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
+/** @inline */
 type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
 
 /**

@@ -95,7 +95,7 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
         })
         stage.resource.enter(lockId, lock.holdId, machine, () => look(lock, false))
         for (let i = 0; i < action.looks; i++) {
-          if (look(lock, true)) resource.write(stage, lockId, lock)
+          if (look(lock, true) || action.careless === true) resource.write(stage, lockId, lock)
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {

@@ -116,7 +116,12 @@ export class Link {
   }
 
   private deliver(lockId: string, millis: number): void {
-    this.world.after(millis, () => this.machine.whenRunning(() => Queue.offerUnsafe(this.hints, lockId)))
+    this.world.after(millis, () =>
+      this.machine.whenRunning(() => {
+        this.note(`wake-up for ${lockId}`)
+        Queue.offerUnsafe(this.hints, lockId)
+      })
+    )
   }
 
   private latency(): number {

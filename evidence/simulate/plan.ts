@@ -25,6 +25,8 @@ export interface Action {
   readonly renews: boolean
   readonly releasesEarly: boolean
   readonly when: "now" | "leaseEnd"
+  /** Its body writes without looking whether it still has the lock. */
+  readonly careless?: boolean | undefined
 }
 
 export interface ProcessPlan {

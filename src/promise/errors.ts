@@ -127,7 +127,7 @@ abstract class Invalid extends LockError {
   /** What it has to be. */
   declare readonly rule: string
 
-  constructor(fields: Pick<Invalid, "field" | "kind" | "rule">) {
+  constructor(fields: { readonly field: string; readonly kind: string; readonly rule: string }) {
     super(`${fields.field} must be ${fields.rule}, but is ${fields.kind}`)
     assign(this, fields)
   }

@@ -2,6 +2,7 @@
 import type { LockTimeout, LostReason, StorageError } from "./errors.js"
 import type { LockInformation } from "./information.js"
 
+/** @inline */
 interface Subject {
   /** By this process's clock. */
   readonly at: Date
@@ -10,6 +11,7 @@ interface Subject {
   readonly ownerLabel: string
 }
 
+/** @inline */
 interface HoldSubject extends Subject {
   /** Fencing token. */
   readonly token: number

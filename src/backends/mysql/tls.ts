@@ -5,7 +5,11 @@ import { faulty } from "../../common/input.js"
 import { type Names, unknownName } from "../../common/optionNames.js"
 import type { InvalidOptions } from "../../LockError.js"
 
-/** Certificates and keys in PEM, and what is verified. What is left out is verified. */
+/**
+ * Certificates and keys in PEM, and what is verified. What is left out is verified.
+ *
+ * @inline
+ */
 export interface TlsOptions {
   readonly ca?: string | Buffer | Array<string> | Array<Buffer> | undefined
   readonly cert?: string | Buffer | undefined

@@ -3,7 +3,11 @@ import * as Effect from "#effect/Effect"
 import { StorageError } from "../../LockError.js"
 import { withoutCredentials } from "./driverError.js"
 
-/** A value, an effect, or a function that gives the value or a promise of it. */
+/**
+ * A value, an effect, or a function that gives the value or a promise of it.
+ *
+ * @inline
+ */
 export type Present<A> = A | Effect.Effect<A, unknown> | (() => A | Promise<A>)
 
 export const isFixed = <A>(option: Present<A>): option is A => !Effect.isEffect(option) && typeof option !== "function"

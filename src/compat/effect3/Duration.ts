@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 
 export * from "effect/Duration"
 
+/** @inline */
 export type Input = Duration.DurationInput
 
 export const fromInputUnsafe = Duration.decode

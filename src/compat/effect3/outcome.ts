@@ -4,6 +4,7 @@ import type { Either } from "effect/Either"
 import type { Option } from "effect/Option"
 import type { Result } from "./Result.js"
 
+/** @inline */
 export type Outcome<A, E> = Either<A, E>
 
 export const fromResult = <A, E>(result: Result<A, E>): Outcome<A, E> =>
