@@ -38,6 +38,7 @@ export type {
   Duration,
   HoldOptions,
   IfAvailable,
+  OnceOptions,
   LeadBody,
   LeadOptions,
   Lock,

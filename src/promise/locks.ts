@@ -27,6 +27,7 @@ import type {
   Body,
   BodyOfAll,
   IfAvailable,
+  OnceOptions,
   LeadBody,
   LeadOptions,
   Lock,
@@ -86,6 +87,9 @@ export class LocksOf implements Locks {
     options: AcquireOptions = {}
   ): Promise<IfAvailable<A>> =>
     this.taker.withIfAvailable((inside, own) => this.service.withLockIfAvailable(inside, lockId, own), body, options)
+
+  readonly once = <A>(lockId: string, body: Body<A>, options: OnceOptions): Promise<IfAvailable<A>> =>
+    this.taker.withIfAvailable((inside, own) => this.service.once(inside, lockId, own), body, options)
 
   readonly acquire = (lockId: string, options: AcquireOptions = {}): Promise<Lock> =>
     this.taker.lock((own) => this.service.acquire(lockId, own), options)

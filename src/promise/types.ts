@@ -330,7 +330,16 @@ export interface LockSet extends AsyncDisposable {
 }
 
 /**
- * What `withLockIfAvailable` gives: whether the body ran, and its result.
+ * @since 0.5.0
+ * @category models
+ */
+export interface OnceOptions extends Omit<AcquireOptions, "ownerId"> {
+  /** The lock is held for at least so long from its claim. It must exceed what the clocks and the starts of the processes differ by, and be below the time from one run to the next. */
+  readonly holdAtLeast: Duration
+}
+
+/**
+ * What `withLockIfAvailable` and `once` give: whether the body ran, and its result.
  *
  * @since 0.5.0
  * @category models
@@ -505,6 +514,10 @@ export interface Locks extends AsyncDisposable {
   readonly withLock: <A>(lockId: string, body: Body<A>, options?: AcquireOptions) => Promise<A>
   /** As `withLock`, but without a wait: if somebody else has the lock, the body does not run. */
   readonly withLockIfAvailable: <A>(lockId: string, body: Body<A>, options?: AcquireOptions) => Promise<IfAvailable<A>>
+  /**
+   * For a job that a timer starts in every process: as `withLockIfAvailable`, and the lock is held for at least `holdAtLeast`, though the job ends sooner. So a process whose timer is late finds it held.
+   */
+  readonly once: <A>(lockId: string, body: Body<A>, options: OnceOptions) => Promise<IfAvailable<A>>
   /**
    * Acquires a lock, and holds it until `release` or the end of the block of `await using`. Waits if somebody else has it. What the program does meanwhile is
    * not stopped when the lock is lost: pass `lock.signal` on, and call `lock.check()` before each step that matters.

@@ -122,6 +122,24 @@ describe("withLock", () => {
   })
 })
 
+describe("once", () => {
+  it("keeps others out for its time, though the job is done", async () => {
+    const storage = memory()
+    await using one = await locksOn(storage)
+    await using two = await locksOn(storage)
+    assert.deepStrictEqual(await one.once("job", () => "done", { holdAtLeast: "1 minute" }), {
+      ran: true,
+      result: "done"
+    })
+    for (const locks of [one, two])
+      assert.deepStrictEqual(await locks.once("job", () => assert.fail("it ran"), { holdAtLeast: "1 minute" }), {
+        ran: false
+      })
+    const refused = (await rejected(one.once("b", () => undefined, { holdAtLeast: 0 }))) as InvalidOptions
+    assert.strictEqual(refused.field, "holdAtLeast")
+  })
+})
+
 describe("withLockIfAvailable", () => {
   it("says whether the body ran, also where it gives nothing", async () => {
     const storage = memory()
