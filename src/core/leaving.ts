@@ -2,6 +2,7 @@
 import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { granular } from "./options.js"
 import type { Hold } from "./hold.js"
@@ -19,6 +20,7 @@ const leaveFor = (hold: Hold, millis: number): Effect.Effect<void> =>
     // A store that knows the length of a lease alone would go by the one that it has got last.
     while (hold.renewing) yield* Effect.sleep(look)
     const until = core.timeline.now() + millis
+    let failure: StorageError | undefined
     for (let tried = 0; hold.state === "held" && tried < tries; tried++) {
       const answer = Deferred.makeUnsafe<RenewAnswer>()
       renew(
@@ -28,8 +30,13 @@ const leaveFor = (hold: Hold, millis: number): Effect.Effect<void> =>
         granular(Math.max(0, until - core.timeline.now()), core.storage.guarantees)
       )
       const told = yield* Deferred.await(answer)
-      if (told._tag !== "StorageError" || !told.isRetryable) break
+      failure = told._tag === "StorageError" ? told : undefined
+      if (failure?.isRetryable !== true) break
     }
+    if (failure !== undefined)
+      yield* Effect.logWarning(
+        `effect-storage-lock: ${JSON.stringify(hold.claimant.lockId)} may be free before \`holdAtLeast\` is over, so a late process may run its task again: ${failure.message}`
+      )
     hold.left()
   })
 

@@ -11,6 +11,7 @@ import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 import * as Faulty from "../support/faulty.js"
+import { at, heard } from "../support/logged.js"
 import * as Process from "../support/process.js"
 
 const layer = { leaseExpireAfter: "3 seconds", clockMargin: "300 millis" } as const
@@ -102,6 +103,24 @@ describe("once", () => {
       })
     )
   }
+
+  it.effect("a storage that never answers ends it, with a warning, and the lock is free when its lease is over", () =>
+    Effect.gen(function* () {
+      const link = Faulty.make(yield* MemoryStorage.make())
+      const { locks } = yield* Process.make(link.storage, layer)
+      yield* link.set(["renew"], Faulty.refuse)
+      yield* heard((lines) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(locks.once(Effect.void, "job", options))
+          yield* pass(1_000)
+          assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
+          const warned = at(lines, "Warning").filter(({ message }) => message.includes("`holdAtLeast`"))
+          assert.lengthOf(warned, 1)
+          assert.match(warned[0]!.message, /"job" may be free before .* made by the test/)
+        })
+      )
+    })
+  )
 
   it.effect("nonsense is refused before any I/O", () =>
     Effect.gen(function* () {
