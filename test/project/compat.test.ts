@@ -78,3 +78,30 @@ it("every name that it adds is used by a published module", () => {
     []
   )
 })
+
+it("what stands for Effect 4 imports no module of effect that Effect 3 has not: it could not say that this is the wrong major", () => {
+  const published = Path.join(root, "src/compat/effect4")
+  const missing = Fs.readdirSync(published, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .flatMap((file) => {
+      const source = Ts.createSourceFile(
+        file,
+        Fs.readFileSync(Path.join(published, file), "utf8"),
+        Ts.ScriptTarget.Latest
+      )
+      return source.statements.flatMap((statement) => {
+        const clause = Ts.isImportDeclaration(statement)
+          ? statement.importClause
+          : Ts.isExportDeclaration(statement)
+            ? statement
+            : undefined
+        if (clause === undefined || clause.isTypeOnly) return []
+        const from = (statement as Ts.ImportDeclaration | Ts.ExportDeclaration).moduleSpecifier
+        const name = from !== undefined && Ts.isStringLiteral(from) ? /^effect\/(\w+)$/.exec(from.text)?.[1] : undefined
+        return name === undefined || Fs.existsSync(Path.join(root, "node_modules/effect/src", `${name}.ts`))
+          ? []
+          : [`${file}: effect/${name}`]
+      })
+    })
+  assert.deepStrictEqual(missing, [])
+})

@@ -1,6 +1,6 @@
 /** What a program gets as an answer of two kinds: Result here, Either on Effect 3. The twin is `effect3/outcome.ts`. */
 import type { Option } from "effect/Option"
-import { getSuccess, type Result } from "effect/Result"
+import { getSuccess, type Result } from "./Result.js"
 
 export type Outcome<A, E> = Result<A, E>
 
