@@ -29,12 +29,11 @@ import {
   type Refusal,
   type TryError,
   type AcquireError,
-  type Body,
   type BodyOfAll,
   type Service,
   type UnlockError
 } from "./core/api.js"
-import { dual, type LockId, type UsingIfAvailable } from "./core/dual.js"
+import { dual, type Using, type UsingIfAvailable } from "./core/dual.js"
 import * as internal from "./core/service.js"
 import type { InvalidOptions, LockLost, StorageError } from "./LockError.js"
 import type { LockEvent } from "./LockEvent.js"
@@ -174,9 +173,6 @@ export const tryAcquireOrHolder = (
 ): Effect.Effect<Outcome<Lock, Option.Option<LockInformation>>, TryError, StorageLock | Scope.Scope> =>
   Effect.flatMap(StorageLock, (service) => service.tryAcquireOrHolder(...args))
 
-/** @inline */
-type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
-
 /**
  * `withLock` as data-first, `(body, lockId, …)`, and as data-last, `(lockId, …)(body)`. It is one signature and not two overloads, so that the compiler's
  * error names the one thing that is wrong in a call. For overloads it would say of each why it does not fit.
@@ -184,14 +180,7 @@ type Rest<Unit> = [Unit] extends [never] ? AcquireArgs : AcquireSettings
  * @since 0.3.0
  * @category models
  */
-export interface WithLock {
-  <A, E, R, Unit = never>(
-    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
-    ...rest: Rest<Unit>
-  ): [Unit] extends [never]
-    ? Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<A, E | AcquireError | LockLost, R | StorageLock>
-}
+export type WithLock = Using<StorageLock, AcquireError, AcquireSettings>
 
 /**
  * `withLockIfAvailable`, as `WithLock`.
@@ -199,14 +188,7 @@ export interface WithLock {
  * @since 0.3.0
  * @category models
  */
-export interface WithLockIfAvailable {
-  <A, E, R, Unit = never>(
-    bodyOrLockId: Body<A, E, R> | LockId<Unit>,
-    ...rest: Rest<Unit>
-  ): [Unit] extends [never]
-    ? Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-    : <A, E, R>(body: Body<A, E, R>) => Effect.Effect<Option.Option<A>, E | TryError | LockLost, R | StorageLock>
-}
+export type WithLockIfAvailable = UsingIfAvailable<StorageLock, TryError, AcquireSettings>
 
 /**
  * Runs a body under a lock. Acquires the lock, and releases it however the body ends. If the lock is lost, interrupts the body before anybody else can have

@@ -1,12 +1,9 @@
 /** A hold that ends before its time: the storage keeps it until then, so that whoever is late finds it held. */
-import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
-import * as Exit from "#effect/Exit"
 import type { StorageError } from "../LockError.js"
-import type { RenewAnswer } from "../Storage.js"
 import { granular } from "./options.js"
 import type { Hold } from "./hold.js"
-import { renew } from "./refresher.js"
+import { renewOne } from "./refresher.js"
 
 /** A renewal that fails is tried again so often. Then the lease that it has must do. */
 const tries = 3
@@ -22,14 +19,8 @@ const leaveFor = (hold: Hold, millis: number): Effect.Effect<void> =>
     const until = core.timeline.now() + millis
     let failure: StorageError | undefined
     for (let tried = 0; hold.state === "held" && tried < tries; tried++) {
-      const answer = Deferred.makeUnsafe<RenewAnswer>()
-      renew(
-        core,
-        [hold],
-        (told) => Deferred.doneUnsafe(answer, Exit.succeed(told)),
-        granular(Math.max(0, until - core.timeline.now()), core.storage.guarantees)
-      )
-      const told = yield* Deferred.await(answer)
+      const left = granular(Math.max(0, until - core.timeline.now()), core.storage.guarantees)
+      const told = yield* renewOne(core, hold, left)
       failure = told._tag === "StorageError" ? told : undefined
       if (failure?.isRetryable !== true) break
     }

@@ -1,4 +1,7 @@
 /** Renews all holds of a layer, as many in one statement as there are. */
+import * as Deferred from "#effect/Deferred"
+import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { isRenewAnswer, odd } from "./checkedAnswers.js"
@@ -80,6 +83,14 @@ export const renew = (
     }
   })
 }
+
+/** One hold, and what came of it. */
+export const renewOne = (core: Core, hold: Held, millis?: number): Effect.Effect<RenewAnswer> =>
+  Effect.suspend(() => {
+    const answer = Deferred.makeUnsafe<RenewAnswer>()
+    renew(core, [hold], (told) => Deferred.doneUnsafe(answer, Exit.succeed(told)), millis)
+    return Deferred.await(answer)
+  })
 
 /** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
 const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {

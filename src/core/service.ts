@@ -1,4 +1,3 @@
-import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
@@ -6,7 +5,6 @@ import * as fibers from "#effect/fibers"
 import * as outcome from "#effect/outcome"
 import type { Outcome } from "#effect/outcome"
 import * as spans from "#effect/spans"
-import * as Exit from "#effect/Exit"
 import * as Option from "#effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import * as Scope from "#effect/Scope"
@@ -50,7 +48,7 @@ import * as lifecycle from "./lifecycle.js"
 import { inside, insideAll, placeOf, selfDeadlock } from "./nesting.js"
 import { ofExtend, ofLayer, ofOnce, ofRelease, override, type Resolved } from "./options.js"
 import * as purging from "./purging.js"
-import { renew } from "./refresher.js"
+import { renewOne } from "./refresher.js"
 
 class HeldLock implements Lock {
   constructor(private readonly hold: Hold) {}
@@ -86,13 +84,9 @@ class HeldLock implements Lock {
   }
   readonly unsafeRemainingMillis = () => this.hold.remaining()
   get renew(): Lock["renew"] {
-    const renewal = Effect.suspend(() => {
-      const result = Deferred.makeUnsafe<void, StorageError>()
-      renew(this.hold.core, [this.hold], (answer) =>
-        Deferred.doneUnsafe(result, answer._tag === "StorageError" ? Exit.fail(answer) : Exit.void)
-      )
-      return Deferred.await(result)
-    })
+    const renewal = Effect.flatMap(renewOne(this.hold.core, this.hold), (answer) =>
+      answer._tag === "StorageError" ? Effect.fail(answer) : Effect.void
+    )
     return this.check.pipe(Effect.andThen(renewal), Effect.andThen(this.check))
   }
   readonly guard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockLost, R> => guard(this.hold, self)
