@@ -3,6 +3,7 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type { Make, Update } from "#effect/metrics"
 import type * as Scope from "#effect/Scope"
+import { LostReason } from "../LockError.js"
 import type { LockEvent } from "../LockEvent.js"
 import type { Core } from "./core.js"
 import type { Change, Elections } from "./elections.js"
@@ -48,6 +49,9 @@ const outcomes: Partial<Record<LockEvent["_tag"], string>> = {
   Interrupted: "interrupted"
 }
 
+/** What is given back in order is not lost. */
+const lostReasons = LostReason.literals.filter((reason) => reason !== "Released")
+
 /** Elections are few, and each is worth a series. */
 const electionsTo =
   (metrics: ReturnType<typeof define>, layer: Readonly<Record<string, string>>) =>
@@ -76,6 +80,17 @@ export const start = (
     declared.size === 0 ? { ...layer, ...more } : { ...layer, lock_id: declared.has(lockId) ? lockId : others, ...more }
   const seconds = (update: Update, lockId: string, span: Duration.Duration) =>
     update(of(lockId), Duration.toMillis(span) / 1_000)
+
+  /** To whoever watches, a series that begins at 1 has not increased: the first loss of a process would raise no alarm. */
+  const begin = () => {
+    for (const lockId of declared.size === 0 ? [others] : [...declared, others]) {
+      for (const reason of lostReasons) metrics.lost(of(lockId, { reason }), 0)
+      for (const outcome of Object.values(outcomes)) metrics.acquires(of(lockId, { outcome }), 0)
+      metrics.released(of(lockId), 0)
+      metrics.late(of(lockId), 0)
+    }
+    for (const outcome of ["renewed", "failed"]) metrics.renewals({ ...layer, outcome }, 0)
+  }
 
   const now = () => {
     metrics.holds(layer, core.holds.size)
@@ -136,5 +151,5 @@ export const start = (
       })
   )
   const sampling = Effect.forever(Effect.andThen(Effect.sync(sample), Effect.sleep(sampled)))
-  return Effect.andThen(listening, Effect.asVoid(Effect.forkScoped(sampling)))
+  return Effect.andThen(Effect.andThen(Effect.sync(begin), listening), Effect.asVoid(Effect.forkScoped(sampling)))
 }

@@ -77,6 +77,23 @@ describe("LockMetrics", () => {
     })
   )
 
+  it.effect("begin at zero: the first loss of a process is an increase to whoever watches", () =>
+    Effect.gen(function* () {
+      const { value } = yield* setup({ lockIds: ["foo"] })
+      for (const lock_id of ["foo", "other"]) {
+        for (const reason of ["Expired", "Taken", "Forced", "Vanished", "HeldTooLong", "Closed"])
+          assert.strictEqual(yield* value("lost_total", { lock_id, reason }), 0, reason)
+        for (const outcome of ["acquired", "refused", "timed_out", "failed", "interrupted"])
+          assert.strictEqual(yield* value("acquires_total", { lock_id, outcome }), 0, outcome)
+        assert.strictEqual(yield* value("late_total", { lock_id }), 0)
+        assert.strictEqual(yield* value("released_total", { lock_id }), 0)
+      }
+      for (const outcome of ["renewed", "failed"])
+        assert.strictEqual(yield* value("renewals_total", { outcome }), 0, outcome)
+      assert.isUndefined(yield* value("lost_total", { reason: "Released" }))
+    })
+  )
+
   it.effect("count renewals that fail, holds that are late, and losses by their reason", () =>
     Effect.gen(function* () {
       const { link, locks, value } = yield* setup()
