@@ -1,4 +1,4 @@
-/** At most so many at once in all processes: twelve renderings with four permits, of which a big one takes two. Each process is a layer of its own over one storage. */
+/** At most N at once in all processes: twelve renderings with four permits, of which a big one takes two. Each process is a layer of its own over one storage. */
 import { Effect, Layer } from "effect"
 import { MemoryStorage, StorageSemaphore, VersionedStore } from "effect-storage-lock"
 

@@ -240,10 +240,10 @@ export const layer = (options: LockOptions = {}): Layer.Layer<FleetSchedule, Inv
  * ```ts
  * import { FleetSchedule } from "effect-storage-lock"
  * import * as PostgresStorage from "effect-storage-lock/PostgresStorage"
- * import { Effect, Layer, Redacted } from "effect"
+ * import { DateTime, Effect, Redacted } from "effect"
  *
  * const report = FleetSchedule.run("nightly-report", "0 3 * * *", (tick) =>
- *   Effect.log(`the report of ${tick.time}, fencing token ${tick.token}`)
+ *   Effect.log(`the report of ${DateTime.formatIso(tick.time)}, fencing token ${tick.token}`)
  * )
  *
  * const program = report.pipe(

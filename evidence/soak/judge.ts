@@ -1,5 +1,5 @@
 /** Whether anything grows from quiet moment to quiet moment. */
-import type { Counts } from "../../src/core/inspect.js"
+import type { Counts } from "../../src/core/counts.js"
 
 export interface Quiet {
   /** Bytes, after a collection. */

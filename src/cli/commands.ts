@@ -163,7 +163,7 @@ ${urlNote}`
   },
   {
     name: "doctor",
-    help: "looks at the storage and how it is set, and says what is wrong and how to mend it",
+    help: "looks at the storage and how it is set, and says what is wrong and how to fix it",
     positionals: "[URL]",
     flags: [json, ...storage],
     notes: `It only reads, but for a lock of its own with a random name, which it takes, renews and frees.

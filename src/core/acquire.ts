@@ -48,7 +48,7 @@ import { holderOf } from "./events.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { randomId, randomIds } from "../common/ids.js"
 import { type LockQueue, Waiter } from "./lockQueue.js"
-import { isOwn, moment as nestedMoment, warn } from "./nesting.js"
+import { beforeWarning, isOwn, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 import * as traces from "./traces.js"
@@ -66,12 +66,13 @@ export interface Wanted {
   readonly trace: Start | undefined
 }
 
-type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+/** What `Effect.uninterruptibleMask` gives: makes interruptible again what was so outside. */
+export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** After a lock has gone from hand to hand in this process so often and for so long, other processes get a moment to come in. In milliseconds. */
+/** After a lock has gone from hand to hand in this process so often and for so long, other processes get a pause to come in. In milliseconds. */
 const turnsInARow = 8
 const longestStreak = 100
-const moment = 20
+const pauseForOthers = 20
 
 /**
  * How long `tryAcquire` puts up with a storage that fails or is silent; how long with one that this layer has not heard of yet, and that may have to be connected to first; and
@@ -142,7 +143,7 @@ class Acquiring {
     else if (!wait) this.endWithin(this.patience, moreAfterStandstill)
     const held = this.queue.holderHere
     if (wait && held !== undefined && isOwn(place, held) && !this.queue.mayGo(this.waiter)) {
-      this.nestedTimer = core.timers.set(this.began + nestedMoment, () => warn(core, key, place))
+      this.nestedTimer = core.timers.set(this.began + beforeWarning, () => warn(core, key, place))
     }
     core.acquiring++
     this.awaitsTurn = wait && this.queue.join(this.waiter, this.began)
@@ -199,7 +200,7 @@ class Acquiring {
     // Once for each time in the queue: to ask for a pause takes it.
     if (!queue.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
     return Effect.map(jitter, (part) => {
-      queue.pausesUntil = core.timeline.now() + moment * part
+      queue.pausesUntil = core.timeline.now() + pauseForOthers * part
       return this.afterQueue()
     })
   }

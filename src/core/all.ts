@@ -13,14 +13,12 @@ import type { StorageError } from "../LockError.js"
 import { InvalidLockId, InvalidOptions, LockTimeout } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import { invalid } from "../common/input.js"
-import { acquire, type Wanted } from "./acquire.js"
+import { acquire, type Restore, type Wanted } from "./acquire.js"
 import { tooSlow } from "./acquireOutcome.js"
 import type { Failure } from "./acquireStates.js"
 import type { Refusal } from "./api.js"
 import type { Core } from "./core.js"
 import type { Hold } from "./hold.js"
-
-type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** Surrogates come after all other units, as what they stand for does in bytes. */
 const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800)

@@ -1,5 +1,6 @@
 /**
- * Calls to the storage. Each runs in a fiber of the layer, so that who waits for it can stop waiting at once without harm to it, and each is bounded:
+ * Calls to the storage. Each is the layer's and not its caller's, so that the caller can stop waiting at once without harm to it. A storage of this library is called by a callback (`directCalls.ts`),
+ * any other in a fiber of the layer (`workers.ts`). Each is bounded:
  * one that is overdue is told so (and interrupted, where the storage lets itself be), whatever the storage does.
  */
 import * as Cause from "#effect/Cause"

@@ -1,3 +1,4 @@
+/** What the parts of a layer share: its storage, its clocks, its queues, and the holds that it has. */
 import type * as Clock from "effect/Clock"
 import type * as Deferred from "#effect/Deferred"
 import type * as Effect from "#effect/Effect"

@@ -16,7 +16,7 @@ import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
 import { Events, SharedEvents } from "./events.js"
 import { listen } from "./hints.js"
-import { inspect, Inspector } from "./inspect.js"
+import { inspect, Inspector } from "./counts.js"
 import { LockQueues } from "./lockQueues.js"
 import { renewDue } from "./refresher.js"
 import { Logs } from "./logs.js"
@@ -27,7 +27,7 @@ const grace = Duration.seconds(1)
 const drain = Duration.seconds(2)
 
 const startTasks = (core: Core): void => {
-  for (const addTask of core.tasks.splice(0)) core.calls.background(addTask)
+  for (const task of core.tasks.splice(0)) core.calls.background(task)
 }
 
 /** What synchronous code has asked for. */

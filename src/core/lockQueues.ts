@@ -1,4 +1,4 @@
-/** The queues of a layer, one for each lock. */
+/** Which queue a lock has, and for how long it is remembered. */
 import { exclusive } from "../LockRecord.js"
 import { LockQueue } from "./lockQueue.js"
 import { SharedQueue } from "./sharedQueue.js"
@@ -6,7 +6,7 @@ import { SharedQueue } from "./sharedQueue.js"
 /** How many queues are remembered that nobody needs. */
 const mostIdle = 1000
 
-/** The queues of a layer. One that nobody needs any more is forgotten, soon if it has met other processes. */
+/** The queues of a layer, one for each lock. One that nobody needs any more is forgotten, soon if it has met other processes. */
 export class LockQueues {
   private readonly queues = new Map<string, LockQueue>()
   /** Those that were kept when nobody needed them, the longest first. */

@@ -95,9 +95,9 @@ export const isOwn = (place: Place, held: Place): boolean => {
 }
 
 /** How long it may wait for its own hold, in milliseconds, before that is worth a word. */
-export const moment = 1000
+export const beforeWarning = 1000
 
-/** Said after that moment, if the lock is still held by the same piece of work. */
+/** Said after that time, if the lock is still held by the same piece of work. */
 export const warn = (core: Core, key: string, place: Place): void => {
   for (const { claimant, record } of core.holds) {
     if (claimant.key !== key || claimant.place === undefined || !isOwn(place, claimant.place)) continue
@@ -106,7 +106,7 @@ export const warn = (core: Core, key: string, place: Place): void => {
     return addTask(
       core,
       Effect.logWarning(
-        `effect-storage-lock: an acquire of the lock ${JSON.stringify(claimant.lockId)} ${described(place)} has waited for ${moment / 1000} s, perhaps for itself: the lock was acquired ` +
+        `effect-storage-lock: an acquire of the lock ${JSON.stringify(claimant.lockId)} ${described(place)} has waited for ${beforeWarning / 1000} s, perhaps for itself: the lock was acquired ` +
           `${described(claimant.place)}, by the same piece of work (${label}owner ${JSON.stringify(claimant.ownerId)}, token ${record.token}, since ${DateTime.formatIso(info.lockBeginTime)}). ` +
           "If that waits for this, neither ends. To enter a lock again, give the owner id of the hold: { ownerId: lock.ownerId }"
       )

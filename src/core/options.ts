@@ -1,3 +1,4 @@
+/** Options as they are given become options as they are used: checked, and in milliseconds. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"

@@ -48,7 +48,6 @@ export interface Chore {
 
 /**
  * Whoever gets the lock of the chore does it, and leaves the lock to its lease: until that ends, nobody else has to.
- * Says whether it was done.
  */
 const once = (core: Core, { lockId, ownerLabel, work }: Chore, lease: number) =>
   Effect.gen(function* () {
@@ -59,18 +58,17 @@ const once = (core: Core, { lockId, ownerLabel, work }: Chore, lease: number) =>
       core.storage.claim({ lockId, ownerId, holdId, lease: Math.round(lease * 1000), ownerLabel }),
       callLimit(lease)
     )
-    if (claimed._tag !== "Claimed") return false
+    if (claimed._tag !== "Claimed") return
     yield* work.pipe(
       // Another may fare better.
       Effect.onError(() =>
         Effect.catch(core.calls.ask("release", core.storage.release({ lockId, holdId }), callLimit(lease)), (error) =>
           Effect.logDebug(
-            `effect-storage-lock: after a purge that failed its lock could not be given back either, so no other process purges before its lease ends: ${error.message}`
+            `effect-storage-lock: after a clean-up that failed its lock ${JSON.stringify(lockId)} could not be given back either, so no other process cleans up before its lease ends: ${error.message}`
           )
         )
       )
     )
-    return true
   })
 
 const choreOf = (core: Core, { ownerLabel, purgeAfter }: Resolved): Chore => ({
@@ -80,8 +78,6 @@ const choreOf = (core: Core, { ownerLabel, purgeAfter }: Resolved): Chore => ({
   warning: ({ message }) =>
     `effect-storage-lock: the records of free locks could not be purged, and pile up until they can: ${message}. It is tried again; \`purgeAfter: "infinity"\` switches it off`
 })
-
-export const sweep = (core: Core, options: Resolved, lease: number) => once(core, choreOf(core, options), lease)
 
 /** Again and again, for what is to go after so many milliseconds. */
 export const loop = (core: Core, chore: Chore, after: number): Effect.Effect<never> =>

@@ -1,3 +1,4 @@
+/** The service of locks over one storage: it checks what it is given, and puts the other parts together. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
@@ -32,15 +33,15 @@ import {
   type TryError,
   type UnlockError
 } from "./api.js"
-import { acquire as acquireHold, type Wanted } from "./acquire.js"
+import { acquire as acquireHold, type Restore, type Wanted } from "./acquire.js"
 import * as all from "./all.js"
 import { idFault, listFault, twiceFault } from "./all.js"
 import type { Place, Share } from "./claimant.js"
 import { callLimit, closedError, type Core } from "./core.js"
 import { guard } from "./guard.js"
 import type { Hold } from "./hold.js"
-import { Kept } from "./kept.js"
-import { releaseAfter } from "./leaving.js"
+import { UnscopedHolds } from "./unscopedHolds.js"
+import { releaseAfter } from "./holdAtLeast.js"
 import { HeldLocks } from "./lockSet.js"
 import { Ids, invalidOwner, publicId, storedId } from "../common/ids.js"
 import { invalid } from "../common/input.js"
@@ -109,8 +110,6 @@ const twice = new InvalidOptions({
 
 const makeLock = (hold: Hold): Lock => new HeldLock(hold)
 
-type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
 /** How locks of a kind are taken: what is the same for all kinds. `share` is what is asked of a lock that several may hold. */
 export interface Taking {
   readonly service: Service
@@ -141,7 +140,7 @@ export const open = (
     if (defaults instanceof InvalidOptions) return yield* defaults
     const core = yield* lifecycle.open(storage, options.namespace, kind)
     yield* purging.run(core, defaults, options.purgeAfter !== undefined)
-    const kept = new Kept()
+    const kept = new UnscopedHolds()
     // Before the core closes, which would tell of them as lost.
     yield* Effect.addFinalizer(() => {
       core.ending = true

@@ -1,3 +1,4 @@
+/** How synchronous code wakes a fiber. */
 import * as Effect from "#effect/Effect"
 import { inTurn } from "#effect/fibers"
 

@@ -1,3 +1,4 @@
+/** This process, as people read of it: its host and its process id. */
 interface Platform {
   readonly process?: Partial<NodeJS.Process> | undefined
 }

@@ -1,3 +1,4 @@
+/** How this process measures time that has passed. */
 import type * as Clock from "effect/Clock"
 import { monotonicNanos, wallMillis } from "#effect/clocks"
 import { isMovedByHand } from "../common/clocks.js"

@@ -1,3 +1,4 @@
+/** Releases that fail, and what is said of them. */
 import type { StorageError } from "../LockError.js"
 import type { Claimant } from "./claimant.js"
 import { callLimit, type Core } from "./core.js"

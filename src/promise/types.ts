@@ -536,7 +536,7 @@ export interface Locks extends AsyncDisposable {
   readonly tryAcquireAll: (lockIds: ReadonlyArray<string>, options?: AcquireOptions) => Promise<LockSet | undefined>
   /** Many that read, or one that writes. */
   readonly readWrite: ReadWriteLocks
-  /** At most so many at once. */
+  /** At most N at once. */
   readonly semaphore: Semaphores
   /**
    * Campaigns for as long as it takes, and runs a body while this process leads: in one process of all that call it. If the leadership is lost, the signal of the body aborts, and it campaigns again when the

@@ -2,7 +2,7 @@
 import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import { describe } from "vitest"
-import { ofNode } from "../../src/backends/cassandra/weak.js"
+import { ofNode } from "../../src/backends/cassandra/startupFindings.js"
 import * as Cassandra from "../harness/cassandra.js"
 import { describeServer } from "../harness/server.js"
 import { doctor } from "../support/doctor.js"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
-import { type Counts, Inspector } from "../../src/core/inspect.js"
+import { type Counts, Inspector } from "../../src/core/counts.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import type * as StorageLock from "../../src/StorageLock.js"

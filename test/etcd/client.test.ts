@@ -14,6 +14,7 @@ import * as protocol from "../../src/backends/etcd/protocol.js"
 import * as records from "../../src/backends/etcd/records.js"
 import * as source from "../../src/backends/etcd/source.js"
 import * as ports from "../../src/backends/etcd/storage.js"
+import * as weak from "../../src/backends/etcd/startupFindings.js"
 import type { StorageError } from "../../src/LockError.js"
 
 /** The driver's client, with a channel that connects or never does. */
@@ -92,6 +93,13 @@ const answering = (value: unknown, stream = new EventEmitter()): Grpc.Client =>
     getChannel: () => ({ getConnectivityState: () => 2, getTarget: () => "dns:somewhere:2379" }),
     close: () => {}
   }) as unknown as Grpc.Client
+
+it("warns of an etcd that is older than 3.4, and of no other", () => {
+  const told = (version: string) => weak.findings({ errors: [], isLearner: false, version }).map(({ wrong }) => wrong)
+  for (const version of ["3.0.1", "3.2.32", "3.3.27"])
+    assert.deepStrictEqual(told(version), [`etcd ${version} is older than 3.4`])
+  for (const version of ["3.4.0", "3.6.5", "3.10.0", "3.30.1", "4.0.0"]) assert.deepStrictEqual(told(version), [])
+})
 
 describe("answers that no etcd gives", () => {
   const keys = records.keys("p/")

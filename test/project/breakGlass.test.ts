@@ -240,11 +240,7 @@ await describeServer("break-glass on Redis", Shared.redis, ({ url }) => {
           // The shell takes the line apart; the client of the tests stands for redis-cli.
           const words = async (line: string) =>
             (await run("bash", ["-c", `redis-cli() { printf '%s\\0' "$@"; }; ${line}`])).stdout.split("\0").slice(0, -1)
-          const lines = text
-            .trim()
-            .split("\n")
-            .filter((line) => !line.includes("--scan"))
-          const [command, ...args] = await words(lines[0]!)
+          const [command, ...args] = await words(text.trim())
           const reply = await client.call(command!, ...args)
           if (command !== "HGETALL") return []
           const flat = reply as ReadonlyArray<string>
@@ -254,6 +250,39 @@ await describeServer("break-glass on Redis", Shared.redis, ({ url }) => {
     )
     return scenario(RedisStorage.layer({ url: Redacted.make(url) }), see, free, open)
   })
+
+  it.live("Redis, Valkey: all records, in a namespace as well", () =>
+    Effect.gen(function* () {
+      const all = blocks("Redis, Valkey")[2]!
+      const client = yield* closing(
+        () => Promise.resolve(new Redis(url)),
+        (opened) => opened.disconnect()
+      )
+      const options = { ownerLabel: "the night shift", namespace: "break-glass" }
+      const locks = yield* Layer.build(
+        StorageLock.layer(options).pipe(Layer.provide(RedisStorage.layer({ url: Redacted.make(url) })))
+      )
+      const lock = yield* Effect.provide(StorageLock.acquire("nightly-report"), locks)
+      yield* Effect.promise(async () => {
+        const pattern = /--pattern '(.*?)'/.exec(all)![1]!
+        const keys = (await client.keys(pattern)).filter((key) => key.includes("break-glass"))
+        // The shell runs the line; for redis-cli stands what lists the keys, and else tells what it was asked.
+        const cli = `redis-cli() { if [ "$1" = --scan ]; then printf '%s\\n' "$KEYS"; else printf '%s\\0' "$@"; fi; }`
+        const { stdout } = await promisify(execFile)("bash", ["-c", `${cli}; ${all}`], {
+          env: { ...process.env, KEYS: keys.join("\n") }
+        })
+        const [shown, ...asked] = stdout.split("\0").slice(0, -1)
+        const [key, command] = shown!.split("\n") as [string, string]
+        assert.include(page, key.replace("break-glass", "app"), "as the page says how the key is typed")
+        const fields = (await client.call(command, ...asked)) as ReadonlyArray<string>
+        assert.strictEqual(asked.slice(1).join(" "), "kind label holds token expires")
+        assert.deepStrictEqual(
+          [fields[0], fields[1], fields[2], fields[3]],
+          ["exclusive", "the night shift", `,${lock.holdId}`, String(lock.token)]
+        )
+      })
+    }).pipe(Effect.scoped)
+  )
 })
 
 await describeServer("break-glass on OpenSearch", Shared.opensearch, ({ freshIndex, url }) => {

@@ -1,7 +1,7 @@
 /** An OracleStorage whose blocks MariaDB runs. */
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
-import { open } from "../../src/backends/oracle/make.js"
+import { open } from "../../src/backends/oracle/ports.js"
 import * as options from "../../src/backends/oracle/options.js"
 import * as OracleStorage from "../../src/backends/oracle/OracleStorage.js"
 import * as pool from "../../src/backends/oracle/pool.js"

@@ -8,7 +8,7 @@ import type { Options } from "./CassandraStorage.js"
 import * as internal from "./options.js"
 import * as reach from "./reach.js"
 import { schema } from "./statements.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 type Row = Readonly<Record<string, unknown>>
 

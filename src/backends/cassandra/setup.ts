@@ -7,7 +7,7 @@ import type { Caller, Statement } from "./caller.js"
 import * as errors from "./errors.js"
 import type { ResolvedCommon } from "./options.js"
 import { schema, type Texts } from "./statements.js"
-import { findings } from "./weak.js"
+import { findings } from "./startupFindings.js"
 
 /** How long a table may take to be made, in milliseconds: all nodes have to know of it. */
 const longestMaking = 30_000

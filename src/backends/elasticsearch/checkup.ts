@@ -9,7 +9,7 @@ import type { Options } from "./ElasticsearchStorage.js"
 import { names } from "./errors.js"
 import * as internal from "./options.js"
 import * as runner from "./runner.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** Each says by itself that writes are refused. */
 const blocks = ["read_only", "read_only_allow_delete", "write", "read", "metadata"]

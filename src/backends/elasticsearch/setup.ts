@@ -11,7 +11,7 @@ import type { Requests } from "./requests.js"
 import type { Json } from "../http/json.js"
 import { type Answer, isMissing, type Runner } from "./runner.js"
 import * as scripts from "./scripts.js"
-import { findings, type Settings } from "./weak.js"
+import { findings, type Settings } from "./startupFindings.js"
 
 /** Which index it is. One that was dropped and made anew is another. */
 export interface Identity {

@@ -7,7 +7,7 @@ import { peer } from "../shared/driverPackage.js"
 import type { Options } from "./EtcdStorage.js"
 import * as internal from "./options.js"
 import type { Members, Method, Permission, Status } from "./protocol.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** From when on something is told. */
 export interface Limits {

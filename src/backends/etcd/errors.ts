@@ -57,7 +57,7 @@ const hints: Record<number, string> = {
   [code.resourceExhausted]: "Hint: if the database has reached its quota, compact, defragment and disarm the alarm",
   [code.permissionDenied]: "Hint: the user needs readwrite permission on all keys under the prefix",
   [code.dataLoss]: "Hint: the members do not have the same data (alarm CORRUPT): see to the cluster first",
-  [code.unimplemented]: "Hint: this library needs etcd 3.3 or newer, or what speaks its API v3"
+  [code.unimplemented]: "Hint: this library needs etcd 3.4 or newer, or what speaks its API v3"
 }
 
 /** The driver tells no code of what it met while it connected, and only a hint hangs on its words. */

@@ -11,7 +11,7 @@ import * as protocol from "./protocol.js"
 import * as records from "./records.js"
 import * as ports from "./storage.js"
 import * as watch from "./watch.js"
-import { findings } from "./weak.js"
+import { findings } from "./startupFindings.js"
 
 export { make as client } from "./client.js"
 export * as protocol from "./protocol.js"

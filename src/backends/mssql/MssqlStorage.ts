@@ -29,12 +29,12 @@ import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
 import { peer } from "../shared/driverPackage.js"
 import type { Present } from "../shared/currentValue.js"
-import { type CommonOptions, open, type TableOptions } from "./make.js"
+import { type CommonOptions, open, type TableOptions } from "./ports.js"
 import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 
-export type { CommonOptions, TableOptions } from "./make.js"
+export type { CommonOptions, TableOptions } from "./ports.js"
 export type { Ports } from "../shared/layers.js"
 
 // On the program's client of Effect, where there is one for SQL Server.

@@ -29,13 +29,13 @@ import { auditPool } from "../shared/audit.js"
 import * as shared from "../shared/options.js"
 import type { Present } from "../shared/currentValue.js"
 import * as givenPool from "./givenPool.js"
-import { type CommonOptions, notifyOf, open, own, type SharedOptions, type TableOptions } from "./make.js"
+import { type CommonOptions, notifyOf, open, own, type SharedOptions, type TableOptions } from "./ports.js"
 import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 import type * as tls from "./tls.js"
 
-export type { CommonOptions, NotifyUrl, SharedOptions, TableOptions } from "./make.js"
+export type { CommonOptions, NotifyUrl, SharedOptions, TableOptions } from "./ports.js"
 export type { Ports } from "../shared/layers.js"
 
 // On the program's client of Effect, where there is one for MySQL.

@@ -6,12 +6,12 @@ import type { StorageError } from "../../LockError.js"
 import * as shared from "../shared/options.js"
 import { runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
-import { own } from "./make.js"
+import { own } from "./ports.js"
 import type { Options } from "./MysqlStorage.js"
 import * as internal from "./options.js"
 import { decoded, type Packet } from "./packet.js"
 import * as setup from "./setup.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** From when on something is told, in seconds. */
 export interface Limits {

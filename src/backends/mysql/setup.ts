@@ -8,7 +8,7 @@ import { withoutLabels } from "../sql/record.js"
 import * as errors from "./errors.js"
 import { decoded, hex, longestId, type Packet } from "./packet.js"
 import type { Flavour } from "./statements.js"
-import { findings } from "./weak.js"
+import { findings } from "./startupFindings.js"
 
 const types: Record<string, string> = {
   lock_id: `varbinary(${longestId})`,

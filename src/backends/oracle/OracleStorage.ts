@@ -26,13 +26,13 @@ import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import * as shared from "../shared/options.js"
 import type * as driver from "./driver.js"
 import * as givenPool from "./givenPool.js"
-import { type CommonOptions, open, type TableOptions } from "./make.js"
+import { type CommonOptions, open, type TableOptions } from "./ports.js"
 import * as internal from "./options.js"
 import * as ownPool from "./pool.js"
 import * as setup from "./setup.js"
 import * as source from "./source.js"
 
-export type { CommonOptions, TableOptions } from "./make.js"
+export type { CommonOptions, TableOptions } from "./ports.js"
 export type { Ports } from "../shared/layers.js"
 
 /**

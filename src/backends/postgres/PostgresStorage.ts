@@ -25,15 +25,14 @@ import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"
 import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { auditPool } from "../shared/audit.js"
-import * as shared from "../shared/options.js"
 import type { Present } from "../shared/currentValue.js"
 import * as client from "./client.js"
-import { type CommonOptions, notifyOf, open, own, sourceOf, type TableOptions } from "./make.js"
+import { type CommonOptions, notifyOf, open, own, resolved, type TableOptions } from "./ports.js"
 import * as audit from "./audit.js"
 import * as internal from "./options.js"
 import * as setup from "./setup.js"
 
-export type { CommonOptions, TableOptions } from "./make.js"
+export type { CommonOptions, TableOptions } from "./ports.js"
 export type { Ports } from "../shared/layers.js"
 
 /**
@@ -105,10 +104,7 @@ const PgClientTag = Context.Service<PgClient.PgClient>("@effect/sql-pg/PgClient"
  */
 export const make = (options: Options): Effect.Effect<Ports, StorageError | InvalidOptions, Scope.Scope> =>
   Effect.gen(function* () {
-    const common = yield* internal.common(options, { url: true, notify: true, poolSize: true, pooler: true })
-    const pooler = yield* valid(flagFault("pooler", options.pooler) ?? options.pooler ?? false)
-    const source = yield* sourceOf("url", options.url, pooler)
-    const poolSize = yield* valid(shared.poolSize(options.poolSize))
+    const { common, pooler, poolSize, source } = yield* resolved(options)
     if (pooler && options.notify === true) {
       return yield* invalid("notify", "true", "{ url } of the server itself, or false, with `pooler: true`")
     }

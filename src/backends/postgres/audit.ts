@@ -1,3 +1,4 @@
+/** The table of the audit, and the statements on it. */
 import * as shared from "../shared/audit.js"
 import type { Dialect } from "../sql/audit.js"
 import { statementName } from "./names.js"

@@ -1,18 +1,15 @@
 /** What can be set wrongly at a PostgreSQL server, and how to mend it. */
 import * as Effect from "#effect/Effect"
 import { type Check, type Finding, type Look, type Open, unchecked } from "../../common/checkup.js"
-import { flagFault, valid } from "../../common/input.js"
 import type { StorageError } from "../../LockError.js"
-import * as shared from "../shared/options.js"
 import { runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
-import { own, sourceOf } from "./make.js"
+import { own, resolved } from "./ports.js"
 import * as names from "./names.js"
-import * as internal from "./options.js"
 import type { Options } from "./PostgresStorage.js"
 import { identifier, literal } from "./quote.js"
 import * as setup from "./setup.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** From when on something is told, in seconds. */
 export interface Limits {
@@ -285,10 +282,7 @@ export const open =
   ({ oldTransaction }: Limits): Open<Options> =>
   (options) =>
     Effect.gen(function* () {
-      const common = yield* internal.common(options, { url: true, notify: true, poolSize: true, pooler: true })
-      const pooler = yield* valid(flagFault("pooler", options.pooler) ?? options.pooler ?? false)
-      const source = yield* sourceOf("url", options.url, pooler)
-      const poolSize = yield* valid(shared.poolSize(options.poolSize))
+      const { common, pooler, poolSize, source } = yield* resolved(options)
       const { make, pooled } = yield* own
       const { operationTimeout, place, qualified } = common
       const executor = yield* make({ source, poolSize: 1, operationTimeout, pooler })

@@ -1,3 +1,4 @@
+/** What the shared SQL storage asks of PostgreSQL: its statements with their values bound. */
 import type * as Storage from "../../Storage.js"
 import type { Dialect } from "../sql/storage.js"
 import { valuesOf } from "../sql/record.js"

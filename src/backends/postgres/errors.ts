@@ -1,3 +1,4 @@
+/** Errors of `pg` and of the server, as `StorageError`. */
 import { StorageError } from "../../LockError.js"
 import { copyOf } from "../shared/driverError.js"
 import * as common from "../sql/errors.js"

@@ -1,3 +1,4 @@
+/** The connection that listens for wake-ups, and is made again when it breaks. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"

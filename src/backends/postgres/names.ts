@@ -1,3 +1,4 @@
+/** Names of tables, channels and prepared statements, within what PostgreSQL allows. */
 import { createHash } from "node:crypto"
 import * as quote from "./quote.js"
 

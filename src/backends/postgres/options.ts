@@ -1,3 +1,4 @@
+/** The options of a table and of statements, by the rules for names of PostgreSQL. */
 import * as options from "../sql/options.js"
 import * as names from "./names.js"
 

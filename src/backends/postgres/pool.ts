@@ -1,3 +1,4 @@
+/** A pool of `pg` for locks alone, whose connections are set up for them. */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
 import type * as Scope from "#effect/Scope"
@@ -8,6 +9,7 @@ import { farewell } from "../sql/farewell.js"
 import * as connection from "./connection.js"
 import { keepsConnection } from "./errors.js"
 import { destroy } from "./listener.js"
+import { isTold, numberOfSession } from "./poolerCheck.js"
 import * as poolExecutor from "./poolExecutor.js"
 import type { Statement } from "./statements.js"
 
@@ -78,16 +80,10 @@ export const make = (options: OwnPoolOptions): Effect.Effect<Executor<Statement>
               super.connect((error, client) => {
                 if (error) return callback(error)
                 // One that answers is asked once who it is: to a server itself, a statement that nobody waits for can be told to stop.
-                this.query("SELECT pg_backend_pid() AS pid", (failed: Error | null | undefined, result: unknown) => {
-                  const told = (result as Partial<Pg.QueryResult> | undefined)?.rows?.[0] as
-                    { readonly pid?: unknown } | undefined
+                this.query(numberOfSession, (failed: Error | null | undefined, result: unknown) => {
                   connecting.delete(this)
                   if (failed && !keepsConnection(failed)) return callback(failed)
-                  if (
-                    typeof told?.pid === "number" &&
-                    told.pid === (this as unknown as { readonly processID?: unknown }).processID
-                  )
-                    direct.add(this)
+                  if (isTold(this, (result as Partial<Pg.QueryResult> | undefined)?.rows)) direct.add(this)
                   callback(null, client)
                 })
               })

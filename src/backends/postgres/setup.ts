@@ -1,3 +1,4 @@
+/** The table of locks: how it is created, found, and checked when a layer starts. */
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { sentence } from "../../common/checkup.js"
@@ -8,7 +9,7 @@ import { type Executor, runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
 import * as names from "./names.js"
 import { hides, type Statement } from "./statements.js"
-import { findings } from "./weak.js"
+import { findings } from "./startupFindings.js"
 
 const commentOf = (format: number): string => `effect-storage-lock format ${format}`
 

@@ -1,3 +1,4 @@
+/** The statements of PostgreSQL on the table of locks: each judges and changes by the clock of the server. */
 import * as LockRecord from "../../LockRecord.js"
 import { columnNames } from "../sql/record.js"
 import { statementName } from "./names.js"

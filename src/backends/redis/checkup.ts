@@ -7,7 +7,7 @@ import { peer } from "../shared/driverPackage.js"
 import { common, type ResolvedCommon } from "./options.js"
 import * as replies from "./replies.js"
 import type { Options } from "./RedisStorage.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** A program's connection is idle for a third of its lease. In seconds. */
 const shortestIdle = 20

@@ -1,7 +1,7 @@
 import * as Effect from "#effect/Effect"
 import { sentence } from "../../common/checkup.js"
 import type { Call, Connection, Node } from "./connection.js"
-import * as weak from "./weak.js"
+import * as weak from "./startupFindings.js"
 
 /** Managed servers forbid CONFIG: then there is nothing to say. */
 const settings = (connection: Connection, call: Call, node: Node) =>

@@ -1,6 +1,6 @@
 /** Locks in SQL Server on the program's client of Effect 3. The twin is `effect4/fromClient/mssql.ts`. */
 import type * as MssqlClient from "@effect/sql-mssql/MssqlClient"
-import { type CommonOptions, open } from "../../../backends/mssql/make.js"
+import { type CommonOptions, open } from "../../../backends/mssql/ports.js"
 import { common } from "../../../backends/mssql/options.js"
 import { peer } from "../../../backends/shared/driverPackage.js"
 import { type Ports, portsOf, versionedOf } from "../../../backends/shared/layers.js"

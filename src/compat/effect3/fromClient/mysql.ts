@@ -1,6 +1,6 @@
 /** Locks in MySQL on the program's client of Effect 3. The twin is `effect4/fromClient/mysql.ts`. */
 import type * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import { notifyOf, open, type SharedOptions } from "../../../backends/mysql/make.js"
+import { notifyOf, open, type SharedOptions } from "../../../backends/mysql/ports.js"
 import { common } from "../../../backends/mysql/options.js"
 import { type Ports, portsOf, versionedOf } from "../../../backends/shared/layers.js"
 import type { InvalidOptions, StorageError } from "../../../LockError.js"

@@ -1,15 +1,16 @@
-/** What all ways to a PostgreSQL server have in common. */
+/** Both ports over a PostgreSQL server, and what all ways to it have in common. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
-import { invalid, valid } from "../../common/input.js"
+import { flagFault, invalid, valid } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import type { InvalidOptions, StorageError } from "../../LockError.js"
 import type { Ports } from "../shared/layers.js"
 import * as Notices from "../shared/notices.js"
 import { peer } from "../shared/driverPackage.js"
 import type { Present } from "../shared/currentValue.js"
+import * as shared from "../shared/options.js"
 import * as audit from "../sql/audit.js"
 import type { Executor } from "../sql/executor.js"
 import type { ServerOptions } from "../sql/options.js"
@@ -18,7 +19,7 @@ import * as auditDialect from "./audit.js"
 import type * as connection from "./connection.js"
 import * as dialect from "./dialect.js"
 import * as hints from "./hints.js"
-import { nameOf, type Resolved } from "./options.js"
+import * as options from "./options.js"
 import * as setup from "./setup.js"
 import type { Statement } from "./statements.js"
 
@@ -63,6 +64,31 @@ export const sourceOf = (
 ): Effect.Effect<connection.Source, InvalidOptions> =>
   Effect.flatMap(own, ({ source }) => valid(source(field, url, pooler)))
 
+/** What is given for connections of our own. */
+interface OwnOptions extends CommonOptions {
+  readonly url: Present<unknown>
+  readonly notify?: unknown
+  readonly poolSize?: number | undefined
+  readonly pooler?: boolean | undefined
+}
+
+/** The same, checked. */
+interface ResolvedOwn {
+  readonly common: options.Resolved
+  readonly pooler: boolean
+  readonly source: connection.Source
+  readonly poolSize: number
+}
+
+export const resolved = (given: OwnOptions): Effect.Effect<ResolvedOwn, InvalidOptions> =>
+  Effect.gen(function* () {
+    const common = yield* options.common(given, { url: true, notify: true, poolSize: true, pooler: true })
+    const pooler = yield* valid(flagFault("pooler", given.pooler) ?? given.pooler ?? false)
+    const source = yield* sourceOf("url", given.url, pooler)
+    const poolSize = yield* valid(shared.poolSize(given.poolSize))
+    return { common, pooler, source, poolSize }
+  })
+
 /** Where to wake others, and where to hear of it. */
 export interface Notify {
   readonly send: boolean
@@ -84,7 +110,7 @@ export const notifyOf = (
 /** `second`: for the audit, so that it never takes a connection from a lock. */
 export const open = (
   plain: Executor<Statement>,
-  common: Resolved,
+  common: options.Resolved,
   notify: Notify,
   second: Executor<Statement> = plain
 ): Effect.Effect<Ports, StorageError, Scope.Scope> =>
@@ -105,7 +131,7 @@ export const open = (
       ...common,
       storage: "PostgresStorage",
       executor: second,
-      qualified: (field, name) => nameOf(field, name, found.schema),
+      qualified: (field, name) => options.nameOf(field, name, found.schema),
       dialect: auditDialect.make
     })
     return ports.make(executor, dialect.make({ ...found, notify: notify.send }), { ...common, wakeUps, audit: place })

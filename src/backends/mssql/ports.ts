@@ -1,4 +1,4 @@
-/** What both ways to a SQL Server have in common. */
+/** Both ports over a SQL Server, and what both ways to it have in common. */
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import type { StorageError } from "../../LockError.js"

@@ -32,13 +32,13 @@ export const findings = ({
       cure: isFull ? makeRoom : "etcdctl alarm list; a member whose data is corrupt has to be removed, and added anew"
     }
   }),
-  ...(/^3\.[0-2]\./.test(version)
+  ...(/^3\.[0-3]\./.test(version)
     ? [
         {
           check: "version",
           severity: "warning",
-          wrong: `etcd ${version} is older than 3.3`,
-          leads: "it cannot renew several holds at once",
+          wrong: `etcd ${version} is older than 3.4`,
+          leads: "this library is not tested on it; before 3.3 it cannot renew several holds at once",
           cure: "update the cluster"
         } as const
       ]

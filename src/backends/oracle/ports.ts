@@ -1,4 +1,4 @@
-/** What all ways to an Oracle database have in common. */
+/** Both ports over an Oracle database, and what all ways to it have in common. */
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import type { StorageError } from "../../LockError.js"

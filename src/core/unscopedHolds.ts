@@ -5,7 +5,7 @@ import type { Hold } from "./hold.js"
 /** So many lost ones are remembered, for whoever comes to unlock them: a request that never comes must not keep them for ever. */
 export const mostLost = 1_000
 
-export class Kept {
+export class UnscopedHolds {
   private readonly holds = new Map<string, Array<Hold>>()
   private readonly lost: Array<Hold> = []
   private isClosed = false

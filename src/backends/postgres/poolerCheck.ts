@@ -5,6 +5,15 @@ import type { StorageError } from "../../LockError.js"
 import type { Source } from "./connection.js"
 import * as errors from "./errors.js"
 
+/** Asks a session for its number. */
+export const numberOfSession = "SELECT pg_backend_pid() AS pid"
+
+/** Whether the session that answered `numberOfSession` is the one that the client was told of when it connected. */
+export const isTold = (client: object, rows: ReadonlyArray<unknown> | undefined): boolean => {
+  const answered = rows?.[0] as { readonly pid?: unknown } | undefined
+  return typeof answered?.pid === "number" && answered.pid === (client as { readonly processID?: unknown }).processID
+}
+
 /** How long it may take, in milliseconds. */
 const patience = 5_000
 
@@ -18,8 +27,7 @@ export const pooled = (source: Source): Effect.Effect<boolean, StorageError> =>
         client.on("error", () => {})
         try {
           await client.connect()
-          const { rows } = await client.query<{ pid: number }>("SELECT pg_backend_pid() AS pid")
-          return rows[0]?.pid !== (client as unknown as { readonly processID?: unknown }).processID
+          return !isTold(client, (await client.query(numberOfSession)).rows)
         } finally {
           await client.end()
         }

@@ -6,7 +6,7 @@ import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as TestClock from "#harness/testing/TestClock"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
-import { mostLost } from "../../src/core/kept.js"
+import { mostLost } from "../../src/core/unscopedHolds.js"
 import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 

@@ -1,4 +1,4 @@
-/** What all ways to a server of MySQL have in common. */
+/** Both ports over a server of MySQL, and what all ways to it have in common. */
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"
 import type * as Redacted from "effect/Redacted"
