@@ -5,6 +5,8 @@ export default {
   mutate: [
     "src/LockRecord.ts",
     "src/VersionedStore.ts",
+    "src/kinds/purging.ts",
+    "src/kinds/reads.ts",
     "src/backends/memory/MemoryStorage.ts",
     "src/core/*.ts",
     "src/common/*.ts",

@@ -201,6 +201,7 @@ export class InvalidOptions extends Schema.TaggedError<InvalidOptions>("effect-s
  * - `Conflict`: too many others at once (deadlock, serialization failure, version misses, a busy file)
  * - `Permission`: it refuses the login or the operation
  * - `Schema`: its table is missing, foreign, or of a newer format
+ * - `TooLarge`: a lock that several may hold has no room for one more in its record
  * - `Closed`: the layer is closed
  * - `Unknown`: anything else; see `cause`
  *
@@ -213,6 +214,7 @@ export const StorageErrorReason = Schema.Literals([
   "Conflict",
   "Permission",
   "Schema",
+  "TooLarge",
   "Closed",
   "Unknown"
 ])

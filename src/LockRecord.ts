@@ -332,7 +332,7 @@ export const claim = (record: LockRecord | undefined, request: Claim, now: numbe
  */
 export const renew = (record: LockRecord | undefined, request: Renew, now: number): Step<RenewOutcome> => {
   if (record === undefined) return { record, outcome: { _tag: "NotHeld" } }
-  if (!isLive(record, now) || !record.holds.includes(request.holdId))
+  if (record.kind !== exclusive || !isLive(record, now) || !record.holds.includes(request.holdId))
     return { record, outcome: { _tag: "NotHeld", current: record } }
   const leaseExpireTime = Math.max(record.leaseExpireTime, now + request.lease)
   return {
@@ -346,7 +346,7 @@ export const renew = (record: LockRecord | undefined, request: Renew, now: numbe
  * @category transitions
  */
 export const release = (record: LockRecord | undefined, request: Release): Step<ReleaseOutcome> => {
-  if (record === undefined || !record.holds.includes(request.holdId)) {
+  if (record === undefined || record.kind !== exclusive || !record.holds.includes(request.holdId)) {
     return { record, outcome: { _tag: "NotHeld" } }
   }
   const holds = record.holds.filter((hold) => hold !== request.holdId)
@@ -361,7 +361,7 @@ export const release = (record: LockRecord | undefined, request: Release): Step<
  * @category transitions
  */
 export const revoke = (record: LockRecord | undefined, request: Revoke, now: number): Step<RevokeOutcome> => {
-  if (record === undefined || !isLive(record, now) || record.token !== request.token) {
+  if (record === undefined || record.kind !== exclusive || !isLive(record, now) || record.token !== request.token) {
     return { record, outcome: { _tag: "NotHeld" } }
   }
   const outcome = { _tag: "Revoked" } as const
@@ -374,7 +374,8 @@ export const revoke = (record: LockRecord | undefined, request: Revoke, now: num
 }
 
 /**
- * What one request does to a record at the time `now`. Pure, total, and the definition of every storage of this library.
+ * What one request does to a record at the time `now`. Pure, total, and the definition of every storage of this library. A record of another kind is
+ * held for a claim, and not held for everything else.
  *
  * @example
  * ```ts

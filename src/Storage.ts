@@ -59,6 +59,13 @@ export interface Guarantees {
   readonly shortestLease: number
   /** The longest lock id that is stored unchanged, in bytes of UTF-8. */
   readonly longestId: number
+  /**
+   * The largest record that is stored, in bytes of its JSON (`LockRecord.fromJson`). Absent where nobody comes near the limit. A claim of a lock that several may hold fails with reason `TooLarge` where the
+   * record would pass nine tenths of it, before anything is written: so renewals, releases and revocations always fit.
+   *
+   * @since 0.5.0
+   */
+  readonly largestRecord?: number | undefined
 }
 
 /**

@@ -7,15 +7,12 @@
  */
 import "#effect/major"
 import * as Context from "#effect/Context"
-import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
-import * as Random from "#effect/Random"
 import * as Schedule from "#effect/Schedule"
 import * as Schema from "#effect/Schema"
 import * as Stream from "#effect/Stream"
-import { freeFor } from "./common/freeFor.js"
 import { valid } from "./common/input.js"
 import { jitter } from "./common/jitter.js"
 import { unknownName } from "./common/optionNames.js"
@@ -27,7 +24,11 @@ import * as provided from "./common/provided.js"
 import { monotonicMicros, wallMicros } from "./common/time.js"
 import { inRealTime } from "./common/clocks.js"
 import type * as TimeProvider from "./TimeProvider.js"
-import { InvalidOptions, StorageError } from "./LockError.js"
+import type { StorageError } from "./LockError.js"
+import { InvalidOptions } from "./LockError.js"
+import * as purging from "./kinds/purging.js"
+import * as reads from "./kinds/reads.js"
+import * as records from "./kinds/records.js"
 import * as kinds from "./kinds/storage.js"
 import type * as LockKind from "./LockKind.js"
 import * as LockRecord from "./LockRecord.js"
@@ -97,39 +98,6 @@ export interface Service {
  */
 export class VersionedStore extends Context.Service<VersionedStore, Service>()("effect-storage-lock/VersionedStore") {}
 
-const beside = new WeakMap<Storage.Service, Service>()
-
-/**
- * Says that this store has the records of that lock storage, over the same connection. Gives the storage. What `toStorage` makes says so by itself.
- *
- * @since 0.5.0
- * @category combinators
- */
-export const attach = (storage: Storage.Service, store: Service): Storage.Service => {
-  beside.set(storage, store)
-  return storage
-}
-
-/**
- * The store with the records of a lock storage, over the same connection: with it, one connection serves locks of all kinds. Every storage of this library has one, but a Redis that waits for replicas. A
- * storage that wraps another has none, unless it is attached.
- *
- * @example
- * ```ts
- * import { Storage, StorageReadWriteLock, VersionedStore } from "effect-storage-lock"
- * import { Effect, Option } from "effect"
- *
- * const readWrite = Effect.gen(function* () {
- *   const store = Option.getOrThrow(VersionedStore.ofStorage(yield* Storage.Storage))
- *   return yield* Effect.provideService(StorageReadWriteLock.make(), VersionedStore.VersionedStore, store)
- * })
- * ```
- *
- * @since 0.5.0
- * @category combinators
- */
-export const ofStorage = (storage: Storage.Service): Option.Option<Service> => Option.fromNullishOr(beside.get(storage))
-
 /**
  * @since 0.1.0
  * @category models
@@ -161,19 +129,6 @@ export const defaultVersionMissRetry: Schedule.Schedule<unknown> = Schedule.recu
   )
 )
 
-/** So long at most, in milliseconds, whatever time there is. */
-const longestStubborn = 10_000
-
-const never = () => false
-const always = () => true
-
-/** Whether a lease has a length where others have an end, or the other way round. Only a clock that is provided is known to tell no such early time. */
-const isForeign = ({ time, timeBounds }: Service, { holds, leaseExpireTime, lockBeginTime }: LockRecord.LockRecord) =>
-  holds.length > 0 &&
-  (timeBounds !== undefined
-    ? lockBeginTime < provided.firstMicros
-    : time === undefined && leaseExpireTime >= provided.firstMicros)
-
 /**
  * A lock storage over compare-and-set. It reads the record, applies `LockRecord.step`, writes the result if the version is unchanged, and starts again if not.
  *
@@ -199,55 +154,7 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
   const observed = store.time === undefined && store.timeBounds === undefined ? observation.make() : undefined
   const name = store.guarantees.name
 
-  interface Read {
-    readonly found: LockRecord.LockRecord | undefined
-    /** The record as `step` is to see it, and the time to judge it by. */
-    readonly seen: LockRecord.LockRecord | undefined
-    readonly now: number
-    /** By how much the clock may be ahead of that. */
-    readonly error?: number
-  }
-
-  /** By a clock that is provided. What is the same at any time does not wait for it: so a hold is given back, and its loss is told, also where nobody tells the time. */
-  const readProvided = (
-    bounds: Effect.Effect<TimeBounds, StorageError>,
-    lockId: string,
-    timeless: (record: LockRecord.LockRecord | undefined) => boolean
-  ): Effect.Effect<Read, StorageError> =>
-    Effect.flatMap(store.get(lockId), (option) => {
-      const found = Option.getOrUndefined(option)
-      return timeless(found)
-        ? Effect.succeed({ found, seen: found, now: 0 })
-        : Effect.map(bounds, ({ earliest, latest }) => ({
-            found,
-            seen: found,
-            now: earliest,
-            error: latest - earliest
-          }))
-    })
-
-  const read = (
-    lockId: string,
-    timeless: (record: LockRecord.LockRecord | undefined) => boolean = never
-  ): Effect.Effect<Read, StorageError> =>
-    store.timeBounds !== undefined
-      ? readProvided(store.timeBounds, lockId, timeless)
-      : observed === undefined
-        ? Effect.zipWith(store.get(lockId), store.time!, (found, now) => ({
-            found: Option.getOrUndefined(found),
-            seen: Option.getOrUndefined(found),
-            now
-          }))
-        : Effect.zipWith(store.get(lockId), monotonicMicros, (found, at) => {
-            const record = Option.getOrUndefined(found)
-            // Observed records hold spans, not times, so `step` runs at time 0; one seen for its whole lease is shown to it as over.
-            const left = record === undefined ? 0 : observed.left(record, at)
-            return {
-              found: record,
-              seen: record !== undefined && left <= 0 ? { ...record, leaseExpireTime: 0 } : record,
-              now: 0
-            }
-          })
+  const read = reads.make(store, observed)
 
   const write = (lockId: string, found: LockRecord.LockRecord | undefined, next: LockRecord.LockRecord | undefined) =>
     next === undefined || next === found
@@ -256,31 +163,18 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
         ? store.create(lockId, next.version, next)
         : store.update(lockId, found.version, next)
 
-  const unreadable = (message: string) =>
-    new StorageError({ reason: "Schema", operation: `${name}.read`, isRetryable: false, applied: "no", message })
-
   const readable = (lockId: string, record: LockRecord.LockRecord | undefined): Effect.Effect<void, StorageError> =>
-    record === undefined
-      ? Effect.void
-      : record.format > LockRecord.format
-        ? unreadable(
-            `the record of ${JSON.stringify(lockId)} has format ${record.format}, newer than ${LockRecord.format}: update effect-storage-lock`
-          )
-        : isForeign(store, record)
-          ? unreadable(
-              `the lease of ${JSON.stringify(lockId)} is ${observed === undefined ? "observed" : "timed by a clock"}, and this layer's are not: all that use a store must say the same of its clock`
-            )
-          : Effect.void
+    reads.faultOf(store, lockId, record) ?? Effect.void
 
   const foreign = (record: LockRecord.LockRecord) =>
-    isForeign(store, record) ? readable(record.lockId, record) : Effect.void
+    reads.isForeign(store, record) ? readable(record.lockId, record) : Effect.void
 
   /** One compare-and-set of everything `transition` does to the record. */
   const transact = <O>(
     operation: string,
     lockId: string,
     transition: (record: LockRecord.LockRecord | undefined, now: number, error: number) => LockRecord.Step<O>,
-    timeless?: (record: LockRecord.LockRecord | undefined) => boolean
+    timeless?: kinds.Timeless
   ): Effect.Effect<O, StorageError> =>
     read(lockId, timeless).pipe(
       Effect.tap(({ found }) => readable(lockId, found)),
@@ -306,57 +200,6 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       : Effect.map(estimate(observed, record), ({ left, record: view }) =>
           record.holds.length > 0 && left > 0 ? Option.some({ record: view, validFor: left }) : Option.none()
         )
-
-  /** What a kind needs that several may hold at once: the record as it was read, and the times. */
-  const recordsOf = (): kinds.Records => {
-    const times = Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => ({ at, wall }))
-    const timed = (found: LockRecord.LockRecord | undefined, now: number, ahead: number) =>
-      Effect.map(times, ({ at, wall }): kinds.Read => ({ found, now, ahead, at, wall }))
-    const unjudged = (lockId: string): Effect.Effect<Read, StorageError> =>
-      observed === undefined
-        ? read(lockId)
-        : Effect.map(store.get(lockId), (found) => ({ found: Option.getOrUndefined(found), seen: undefined, now: 0 }))
-    const readTimed = (lockId: string) =>
-      Effect.tap(
-        Effect.flatMap(unjudged(lockId), ({ error = 0, found, now }) => timed(found, now, error)),
-        ({ found }) => readable(lockId, found)
-      )
-    /** What keeps and frees goes on for as long as its caller waits: a hold is not lost because others are faster. */
-    const stubborn = <A>(
-      once: Effect.Effect<A, StorageError | VersionMiss>
-    ): Effect.Effect<A, StorageError | VersionMiss> =>
-      Effect.flatMap(Effect.all([Storage.TimeLimit, monotonicMicros]), ([limit, start]) => {
-        const end = start + Math.min(Duration.toMillis(limit), longestStubborn) * 1000
-        const again: Effect.Effect<A, StorageError | VersionMiss> = Effect.catchTag(once, "VersionMiss", (miss) =>
-          Effect.flatMap(Effect.all([monotonicMicros, Random.nextBetween(0, 4)]), ([now, pause]) =>
-            now < end ? Effect.andThen(Effect.sleep(pause), again) : Effect.fail(miss)
-          )
-        )
-        return again
-      })
-    return {
-      isObserved: observed !== undefined,
-      read: readTimed,
-      change: (lockId, urgency, transition) => {
-        const once = Effect.flatMap(readTimed(lockId), (read) => {
-          const { outcome, record } = transition(read)
-          return Effect.as(write(lockId, read.found, record), outcome)
-        })
-        return Effect.catchTag(
-          urgency === "urgent"
-            ? stubborn(once)
-            : Effect.retry(once, { schedule: retry, while: (error) => error._tag === "VersionMiss" }),
-          "VersionMiss",
-          () => storageErrors.conflict(`${name}.change`, lockId, "no")
-        )
-      },
-      list: Stream.unwrap(
-        Effect.map(store.time ?? Effect.succeed(0), (now) =>
-          Stream.mapEffect(store.list, (record) => timed(record, now, 0))
-        )
-      )
-    }
-  }
 
   const claim: Storage.Service["claim"] = (request) =>
     transact("claim", request.lockId, (record, now, error) => {
@@ -412,25 +255,8 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
       })
     )
 
-  const purge: Storage.Service["purge"] = (olderThan) =>
-    store.time === undefined
-      ? Effect.succeed(0)
-      : Effect.flatMap(store.time, (now) => {
-          const before = now - freeFor(olderThan)
-          return store.list.pipe(
-            Stream.filter((record) => record.leaseExpireTime < before && !isForeign(store, record)),
-            Stream.mapEffect((record) =>
-              store.delete(record.lockId, record.version).pipe(
-                Effect.as(1),
-                // Somebody took it meanwhile: then it is not to be dropped.
-                Effect.catchTag("VersionMiss", () => Effect.succeed(0))
-              )
-            ),
-            Stream.runSum
-          )
-        })
   const rest = {
-    purge,
+    purge: purging.make(store),
     wakeUps: store.wakeUps ?? Stream.empty,
     guarantees: {
       ...store.guarantees,
@@ -438,12 +264,16 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     }
   } as const
 
-  if (options.kind !== undefined) return attach(Storage.Storage.of(kinds.make(recordsOf(), options.kind, rest)), store)
+  if (options.kind !== undefined) {
+    const means = { store, name, isObserved: observed !== undefined, read, readable, write, retry }
+    return Storage.Storage.of(kinds.make(records.make(means), options.kind, rest))
+  }
 
-  const storage = Storage.Storage.of({
+  return Storage.Storage.of({
     claim,
     renew,
-    release: (request) => transact("release", request.lockId, (record) => LockRecord.release(record, request), always),
+    release: (request) =>
+      transact("release", request.lockId, (record) => LockRecord.release(record, request), reads.always),
     revoke: (request) => transact("revoke", request.lockId, (record, now) => LockRecord.revoke(record, request, now)),
     get: (lockId) =>
       Effect.flatMap(read(lockId), ({ found, now }) =>
@@ -467,7 +297,6 @@ export const toStorage = (store: Service, options: Options = {}): Storage.Servic
     ),
     ...rest
   })
-  return attach(storage, store)
 }
 
 /**

@@ -26,6 +26,17 @@ interface Belief {
 
 const second = 1_000_000
 
+/** As versions before there were kinds took a lock away: they did not ask of what kind it is. */
+const revokedByOld = (record: LockRecord.LockRecord, when: LockRecord.Revoke["when"], now: number) => {
+  const { kind, lockId, token, version } = record
+  const { outcome, record: next } = LockRecord.revoke(
+    { ...record, kind: LockRecord.exclusive },
+    { lockId, token, when },
+    now
+  )
+  return { outcome, record: next!.version === version ? record : { ...next!, kind } }
+}
+
 /** Runs one, and throws with its last steps if something is wrong. Tells how often a lock was granted. */
 export const run = (kind: LockKind.LockKind, isObserved: boolean, seed: number) => {
   const dice = random.seeded(seed)
@@ -195,13 +206,9 @@ export const run = (kind: LockKind.LockKind, isObserved: boolean, seed: number) 
             each.revoked = true
           }
     } else if (chance < 84 && !isObserved && record !== undefined) {
-      // An older version of this library, or an operator of exclusive locks: it knows no kinds, and takes all.
+      // An older version of this library: it knows no kinds, and takes all.
       const when = dice.pick(["now", "leaseEnd"] as const)
-      const { token } = record
-      const outcome = apply(
-        () => `an exclusive revoke, ${when}`,
-        LockRecord.revoke(record, { lockId: "a", token, when }, time)
-      )
+      const outcome = apply(() => `an exclusive revoke, ${when}`, revokedByOld(record, when, time))
       if (outcome._tag === "Revoked")
         for (const each of live()) {
           each.over = when === "now"

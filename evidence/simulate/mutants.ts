@@ -81,14 +81,14 @@ export const mutants: ReadonlyArray<Mutant> = [
     "renew-resurrects",
     "a renewal brings back what has expired",
     "LockRecord.ts",
-    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return",
+    "if (record.kind !== exclusive || !isLive(record, now) || !record.holds.includes(request.holdId)) return",
     "if (!record.holds.includes(request.holdId)) return"
   ),
   mutant(
     "renew-ignores-hold",
     "a renewal of any hold id renews the lease",
     "LockRecord.ts",
-    "if (!isLive(record, now) || !record.holds.includes(request.holdId)) return",
+    "if (record.kind !== exclusive || !isLive(record, now) || !record.holds.includes(request.holdId)) return",
     "if (!isLive(record, now)) return"
   ),
   mutant(
@@ -102,7 +102,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "release-ignores-hold",
     "a release takes out the last hold, whichever it names",
     "LockRecord.ts",
-    'if (record === undefined || !record.holds.includes(request.holdId)) {\n    return { record, outcome: { _tag: "NotHeld" } }\n  }\n  const holds = record.holds.filter((hold) => hold !== request.holdId)',
+    'if (record === undefined || record.kind !== exclusive || !record.holds.includes(request.holdId)) {\n    return { record, outcome: { _tag: "NotHeld" } }\n  }\n  const holds = record.holds.filter((hold) => hold !== request.holdId)',
     'if (record === undefined || record.holds.length === 0) {\n    return { record, outcome: { _tag: "NotHeld" } }\n  }\n  const holds = record.holds.slice(0, -1)'
   ),
   mutant(
@@ -217,9 +217,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "client-clock",
     "over a store with a clock, the client's clock judges",
-    "VersionedStore.ts",
+    "kinds/reads.ts",
     "Effect.zipWith(store.get(lockId), store.time!, (found, now)",
-    "Effect.zipWith(store.get(lockId), wallMicros, (found, now)"
+    "Effect.zipWith(store.get(lockId), Effect.clockWith((clock) => Effect.map(clock.currentTimeMillis, (millis) => millis * 1000)), (found, now)"
   ),
 
   mutant(

@@ -45,4 +45,59 @@ export type Open<Options> = (options: Options) => Effect.Effect<Patient, Storage
 /** As a storage warns of it when it starts. */
 export const sentence = ({ leads, wrong }: Finding): string => `${wrong}: ${leads}`
 
+/** Where fewer connections are left than a process may open. */
+export const room = (
+  need: number,
+  limits: ReadonlyArray<{ readonly left: number; readonly wrong: string; readonly cure: string }>
+): ReadonlyArray<Finding> =>
+  limits
+    .filter(({ left }) => left < need)
+    .map(({ cure, wrong }) => ({
+      check: "connections",
+      severity: "warning",
+      wrong,
+      leads: `a process opens up to ${need}, and claims and renewals that find none fail`,
+      cure
+    }))
+
+/** Of servers that decide by a majority: whether their number makes sense, and whether a URL names them all. */
+export const majority = ({
+  all,
+  are,
+  inAll,
+  named,
+  odd,
+  url
+}: {
+  readonly all: string
+  readonly are: string
+  readonly inAll: number
+  readonly named: number
+  readonly odd: string
+  readonly url: string
+}): ReadonlyArray<Finding> => [
+  ...(inAll > 0 && inAll % 2 === 0
+    ? [
+        {
+          check: are,
+          severity: "warning" as const,
+          wrong: `the ${all} has ${inAll} ${are} that vote`,
+          leads: `it stands no more failures than with ${inAll - 1}, and has more that can fail`,
+          cure: odd
+        }
+      ]
+    : []),
+  ...(named < inAll
+    ? [
+        {
+          check: are,
+          severity: "note" as const,
+          wrong: `the URL names ${named} of ${inAll} ${are}`,
+          leads: `when those fail the program has no lock, though the ${all} goes on`,
+          cure: `name all of them: ${url}`
+        }
+      ]
+    : [])
+]
+
 export const unchecked = (check: string, why: string): Unchecked => ({ check, severity: "unchecked", why })

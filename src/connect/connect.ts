@@ -1,11 +1,11 @@
 /** The storage at a URL: for whoever is given one by a person, and does not know of which storage it is. */
-import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
 import * as Redacted from "effect/Redacted"
 import type { Patient } from "../common/checkup.js"
 import * as present from "../backends/shared/currentValue.js"
+import { type Alike, alikeIn } from "../common/alike.js"
 import { InvalidOptions, type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import { type Backend, backends } from "./backends.js"
@@ -109,12 +109,12 @@ const told = <A, E, R>(
  *
  * What is wrong with the URL or the options is told before any I/O, and nothing of the URL but its kind. A driver that is not installed is told by name.
  */
-export const open = (url: Url, options: Options = {}): Effect.Effect<Storage.Service, ConnectError, Scope.Scope> =>
+export const open = (url: Url, options: Options = {}): Effect.Effect<Alike, ConnectError, Scope.Scope> =>
   Effect.gen(function* () {
     const { found, own } = yield* asked(url, options)
     const { layer } = yield* Effect.promise(found.backend.load)
     const context = yield* told(found, Layer.build(layer(own)))
-    return Context.get(context, Storage.Storage)
+    return alikeIn(context)
   })
 
 /** The same storage, to be looked at and not to lock in. Nothing, where it is not known what to look at. */
@@ -131,4 +131,7 @@ export const patient = (
 
 /** `open` as a layer. */
 export const layer = (url: Url, options: Options = {}): Layer.Layer<Storage.Storage, ConnectError> =>
-  Layer.effect(Storage.Storage, open(url, options))
+  Layer.effect(
+    Storage.Storage,
+    Effect.map(open(url, options), ({ storage }) => storage)
+  )

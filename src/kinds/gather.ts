@@ -7,7 +7,7 @@ import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as renewals from "../common/renewals.js"
-import type { StorageError } from "../LockError.js"
+import { StorageError } from "../LockError.js"
 import type { Moment } from "../LockKind.js"
 import type { LockRecord, Step } from "../LockRecord.js"
 import { TimeLimit } from "../Storage.js"
@@ -18,39 +18,60 @@ export type Transition<O> = (record: LockRecord | undefined, moment: Moment, ahe
 /** What keeps and frees goes first, and is never held up by what wants to get in. */
 export type Urgency = "urgent" | "claim"
 
+/** Whether what is asked of a record is the same at any time: then it does not wait for a clock that somebody has to tell. */
+export type Timeless = (record: LockRecord | undefined) => boolean
+
 interface Member {
   readonly transition: Transition<unknown>
+  readonly timeless: Timeless
   readonly urgency: Urgency
   readonly limit: number
   readonly answer: (exit: Exit.Exit<unknown, StorageError>) => void
   wanted: boolean
 }
 
-export type Change = <O>(lockId: string, urgency: Urgency, transition: Transition<O>) => Effect.Effect<O, StorageError>
+export type Change = <O>(
+  lockId: string,
+  urgency: Urgency,
+  transition: Transition<O>,
+  timeless: Timeless
+) => Effect.Effect<O, StorageError>
 
-/** `once` is one compare-and-set, tried again for as long as others are faster; urgent ones are told apart. */
+type Answers = ReadonlyArray<unknown>
+
+/**
+ * `once` is one compare-and-set, tried again for as long as others are faster; urgent ones are told apart. `refuse` tells why a record is too large to be written, if it is: asked of claims alone, for
+ * what keeps and frees must go on.
+ */
 export const make = (
-  once: (
-    lockId: string,
-    urgency: Urgency,
-    transition: Transition<ReadonlyArray<unknown>>
-  ) => Effect.Effect<ReadonlyArray<unknown>, StorageError>
+  once: Change,
+  refuse: (record: LockRecord) => StorageError | undefined = () => undefined
 ): { readonly change: Change; readonly size: () => number } => {
   const gathering = new Map<string, Array<Member>>()
 
   const together =
-    (members: ReadonlyArray<Member>): Transition<ReadonlyArray<unknown>> =>
-    (found, moment, ahead) =>
-      renewals.fold(found, members, (record, { transition }) => transition(record, moment, ahead))
+    (members: ReadonlyArray<Member>): Transition<Answers | StorageError> =>
+    (found, moment, ahead) => {
+      const step = renewals.fold(found, members, (record, { transition }) => transition(record, moment, ahead))
+      const { record } = step
+      const refused = record === undefined || record === found || members.every(isUrgent) ? undefined : refuse(record)
+      return refused === undefined ? step : { record: found, outcome: refused }
+    }
 
-  /** A group that failed without a trace goes again without its claims: a hold is not lost for a claim that came along. */
+  /** A group that failed without a trace goes again in parts. */
   const send = (lockId: string, members: ReadonlyArray<Member>): Effect.Effect<void> => {
-    const urgent = members.filter(({ urgency }) => urgency === "urgent")
     const limit = Duration.millis(Math.max(...members.map(({ limit }) => limit)))
     return Effect.flatMap(
       Effect.exit(
         Effect.provideService(
-          Effect.suspend(() => once(lockId, urgent.length > 0 ? "urgent" : "claim", together(members))),
+          Effect.flatMap(
+            Effect.suspend(() =>
+              once(lockId, members.some(isUrgent) ? "urgent" : "claim", together(members), (record) =>
+                members.every(({ timeless }) => timeless(record))
+              )
+            ),
+            (answers) => (answers instanceof StorageError ? answers : Effect.succeed(answers))
+          ),
           TimeLimit,
           limit
         )
@@ -60,10 +81,11 @@ export const make = (
           members.forEach(({ answer }, index) => answer(Exit.succeed(exit.value[index])))
           return Effect.void
         }
-        const isMixed = urgent.length > 0 && urgent.length < members.length
-        const alone = isMixed && isUnapplied(exit) ? urgent : []
-        for (const member of members) if (!alone.includes(member)) member.answer(exit)
-        return alone.length > 0 ? send(lockId, alone) : Effect.void
+        const parts = again(members, exit)
+        const answered = new Set(members)
+        for (const part of parts) for (const member of part) answered.delete(member)
+        for (const { answer } of answered) answer(exit)
+        return Effect.forEach(parts, (part) => send(lockId, part), { discard: true })
       }
     )
   }
@@ -82,13 +104,14 @@ export const make = (
       return Effect.andThen(send(lockId, members), run(lockId))
     })
 
-  const change: Change = (lockId, urgency, transition) =>
+  const change: Change = (lockId, urgency, transition, timeless) =>
     Effect.flatMap(TimeLimit, (limit) =>
       Effect.suspend(() => {
         let settle: (exit: Exit.Exit<any, StorageError>) => void = () => {}
         let told: Exit.Exit<any, StorageError> | undefined
         const member: Member = {
           transition,
+          timeless,
           urgency,
           limit: Duration.toMillis(limit),
           answer: (exit) => {
@@ -120,9 +143,22 @@ export const make = (
   return { change, size: () => gathering.size }
 }
 
-const rank = ({ urgency }: Member): number => (urgency === "urgent" ? 0 : 1)
+const isUrgent = ({ urgency }: Member): boolean => urgency === "urgent"
 
-const isUnapplied = ({ cause }: Exit.Failure<unknown, StorageError>): boolean => {
+const rank = (member: Member): number => (isUrgent(member) ? 0 : 1)
+
+/** Which parts of a group are tried again: its renewals and releases, for a hold is not lost for a claim that came along; of claims that were too many for the record, as many get in as have room. */
+const again = (
+  members: ReadonlyArray<Member>,
+  { cause }: Exit.Failure<unknown, StorageError>
+): ReadonlyArray<ReadonlyArray<Member>> => {
   const error = Cause.findErrorOption(cause)
-  return error._tag === "Some" && error.value.applied === "no"
+  if (error._tag === "None" || error.value.applied !== "no") return []
+  const isTooLarge = error.value.reason === "TooLarge"
+  const urgent = members.filter(isUrgent)
+  const claims = members.slice(urgent.length)
+  if (urgent.length > 0) return claims.length === 0 ? [] : isTooLarge ? [urgent, claims] : [urgent]
+  if (!isTooLarge || claims.length === 1) return []
+  const half = (claims.length + 1) >> 1
+  return [claims.slice(0, half), claims.slice(half)]
 }

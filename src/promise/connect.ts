@@ -1,10 +1,10 @@
 /** From a URL, or a layer of a storage, to its locks. */
-import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as fibers from "#effect/fibers"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
+import { type Alike, alikeIn } from "../common/alike.js"
 import * as everyKind from "../core/everyKind.js"
 import * as service from "../core/service.js"
 import * as LockAudit from "../LockAudit.js"
@@ -30,14 +30,11 @@ const named =
 /** What somebody gives who has no types may be anything. */
 const isLayer = (value: unknown): value is Layer.Layer<Storage.Storage, unknown> => Layer.isLayer(value)
 
-const storageOf = (
-  from: Secret | StorageLayer,
-  { storage }: Connect
-): Effect.Effect<Storage.Service, unknown, Scope.Scope> => {
+const storageOf = (from: Secret | StorageLayer, { storage }: Connect): Effect.Effect<Alike, unknown, Scope.Scope> => {
   if (isLayer(from)) {
     const [field] = Object.keys(storage)
     return field === undefined
-      ? Effect.map(Layer.build(from), (context) => Context.get(context, Storage.Storage))
+      ? Effect.map(Layer.build(from), alikeIn)
       : Effect.fail(
           new InvalidOptions({ field: `storage.${field}`, kind: "given beside a layer", rule: "given to the layer" })
         )
@@ -62,12 +59,12 @@ export const connect = async (from: Secret | StorageLayer, options: ConnectOptio
   const given = ofConnect(options)
   const scope = await Effect.runPromise(Scope.make())
   const make = Effect.gen(function* () {
-    const storage = yield* storageOf(from, given)
+    const { storage, versioned } = yield* storageOf(from, given)
     const locks = yield* Effect.provideService(service.make(given.layer), Storage.Storage, storage)
     const core = service.coreOf(locks)!
     const { events } = core
     const run = yield* fibers.run
-    const opened = yield* kinds.open(storage, events, given.layer, scope, run)
+    const opened = yield* kinds.open(versioned, events, given.layer, scope, run)
     if (given.audit !== undefined) {
       const audit = LockAudit.layer(given.audit)
       yield* Layer.build(Layer.provide(audit, Layer.succeed(StorageLock, locks))).pipe(

@@ -233,13 +233,15 @@ export class AuditUnavailable extends LockError {
  * - `Conflict`: too many others at once
  * - `Permission`: it refuses the login or the operation
  * - `Schema`: its table is missing, foreign, or of a newer format
+ * - `TooLarge`: a lock that several may hold has no room for one more in its record
  * - `Closed`: `close` was called
  * - `Unknown`: anything else; see `cause`
  *
  * @since 0.5.0
  * @category errors
  */
-export type StorageErrorReason = "Connection" | "Timeout" | "Conflict" | "Permission" | "Schema" | "Closed" | "Unknown"
+export type StorageErrorReason =
+  "Connection" | "Timeout" | "Conflict" | "Permission" | "Schema" | "TooLarge" | "Closed" | "Unknown"
 
 /**
  * An owner that reads has asked to write, which is refused before any I/O: others that read would wait for it, and it for them. Read with `upgradable` what may have to be written, and `upgrade` it; or give

@@ -82,11 +82,14 @@ class Values<A> implements AsyncIterableIterator<A> {
   }
 }
 
-/** Reads nothing before it is asked for the first value. */
-export const lazily = <A>(run: Run, stream: Stream.Stream<A, unknown>): AsyncIterableIterator<A> =>
-  new Values(run, stream, () => {})
+/** Reads nothing before it is asked for the first value. `whenOver` is called at its end, however it ends. */
+export const lazily = <A>(
+  run: Run,
+  stream: Stream.Stream<A, unknown>,
+  whenOver: () => void = () => {}
+): AsyncIterableIterator<A> => new Values(run, stream, whenOver)
 
-/** From now on. `whenOver` is called at its end, however it ends. */
+/** From now on. */
 export const eagerly = <A>(
   run: Run,
   stream: Stream.Stream<A, unknown>,

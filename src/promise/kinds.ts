@@ -1,6 +1,5 @@
 /** The kinds of lock that several may hold, as promises, over the storage that the exclusive locks have. */
 import * as Effect from "#effect/Effect"
-import * as Option from "#effect/Option"
 import * as Scope from "#effect/Scope"
 import type { Run } from "#effect/fibers"
 import type * as core from "../core/api.js"
@@ -8,7 +7,6 @@ import { type Events, SharedEvents } from "../core/events.js"
 import type { Others } from "../core/everyKind.js"
 import * as FleetSchedule from "../FleetSchedule.js"
 import { InvalidOptions as Invalid } from "../LockError.js"
-import type * as Storage from "../Storage.js"
 import * as StorageReadWriteLock from "../StorageReadWriteLock.js"
 import * as StorageSemaphore from "../StorageSemaphore.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -26,16 +24,15 @@ export interface Kinds {
   readonly others: Others
 }
 
-const none = ({ guarantees }: Storage.Service): Invalid =>
-  new Invalid({
-    field: "storage",
-    kind: `${guarantees.name}, which has no compare-and-set beside it, or one that does not wait for replicas as it does`,
-    rule: "a storage with a VersionedStore, as all of this library have, and Redis without `wait`"
-  })
+const none = new Invalid({
+  field: "storage",
+  kind: "one of exclusive locks alone",
+  rule: "a layer that gives a VersionedStore as good as its Storage: all of this library do, but Redis with `wait`"
+})
 
 /** Each is opened when it is first needed, and closes with the scope. What happens in them is told by the events of the whole. */
 export const open = (
-  storage: Storage.Service,
+  store: VersionedStore.Service | undefined,
   events: Events,
   options: core.Options,
   scope: Scope.Scope,
@@ -49,7 +46,6 @@ export const open = (
           run.callback(self, (exit) => resume(exit))
         })
       )
-    const store = Option.getOrUndefined(VersionedStore.ofStorage(storage))
     // The exclusive locks purge the records of all kinds.
     const own: core.Options = { ...options, purgeAfter: "infinity" }
     const once = <S>(
@@ -57,7 +53,7 @@ export const open = (
     ): Effect.Effect<Opened<S>> =>
       Effect.cached(
         store === undefined
-          ? Effect.fail(none(storage))
+          ? Effect.fail(none)
           : Scope.provide(make(own), scope).pipe(
               Effect.provideService(VersionedStore.VersionedStore, store),
               Effect.provideService(SharedEvents, events),

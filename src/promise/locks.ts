@@ -9,7 +9,9 @@ import * as Stream from "#effect/Stream"
 import type * as core from "../core/api.js"
 import type { Events } from "../core/events.js"
 import type { Seeing } from "../core/everyKind.js"
+import * as LeaderElection from "../LeaderElection.js"
 import * as LockAudit from "../LockAudit.js"
+import { StorageLock } from "../StorageLock.js"
 import type * as Storage from "../Storage.js"
 import { InvalidOptions } from "./errors.js"
 import type { AuditEntry, LockEvent } from "./events.js"
@@ -29,11 +31,13 @@ import type {
   IfAvailable,
   OnceOptions,
   LeadBody,
+  LeaderOptions,
   LeadOptions,
   Lock,
   Locks,
   LockSet,
   ReadWriteLocks,
+  ScheduleRun,
   Semaphores
 } from "./types.js"
 
@@ -46,6 +50,8 @@ interface Kept {
 
 export class LocksOf implements Locks {
   private closing: Promise<void> | undefined
+  /** Those who look, for as long as there is something to see. */
+  private readonly looking = new Set<AsyncIterator<unknown>>()
   readonly readWrite: ReadWriteLocks
   readonly semaphore: Semaphores
 
@@ -120,6 +126,32 @@ export class LocksOf implements Locks {
   readonly lead = <A>(lockId: string, body: LeadBody<A>, options: LeadOptions = {}): Promise<A> =>
     lead(this.run, this.service, lockId, body, options)
 
+  /** Ends at `close`, at the latest. */
+  private look<A>(stream: Stream.Stream<A, unknown, StorageLock>): AsyncIterableIterator<A> {
+    const own = Stream.provideService(stream, StorageLock, this.service)
+    const values: AsyncIterableIterator<A> = iterate.lazily(this.run, own, () => void this.looking.delete(values))
+    this.looking.add(values)
+    return values
+  }
+
+  readonly isLeader = (lockId: string): AsyncIterableIterator<boolean> => this.look(LeaderElection.isLeader(lockId))
+
+  readonly leader = (lockId: string, options: LeaderOptions = {}): AsyncIterableIterator<LockInformation | undefined> =>
+    this.look(
+      Stream.map(LeaderElection.leader(lockId, options), (found) =>
+        Option.isSome(found) ? plain.information(found.value) : undefined
+      )
+    )
+
+  readonly history = (name: string): Promise<ReadonlyArray<ScheduleRun>> =>
+    promise(
+      this.run,
+      Effect.flatMap(this.kinds.schedule, (service) =>
+        Effect.map(service.history(name), (runs) => runs.map(plain.run))
+      ),
+      { signal: undefined }
+    )
+
   readonly schedule: Locks["schedule"] = (name, when, task, options = {}) =>
     schedule(this.run, this.kinds.schedule, name, when, task, options, () => this.closing !== undefined)
 
@@ -157,8 +189,10 @@ export class LocksOf implements Locks {
   readonly forceRelease: Locks["forceRelease"] = (lockId, options) =>
     promise(this.run, this.seeing.forceRelease(lockId, options), { signal: undefined })
 
-  readonly close = (): Promise<void> =>
-    (this.closing ??= promise(this.run, Scope.close(this.scope, Exit.void), { signal: undefined }))
+  readonly close = (): Promise<void> => {
+    for (const values of this.looking) void values.return!()
+    return (this.closing ??= promise(this.run, Scope.close(this.scope, Exit.void), { signal: undefined }))
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     return this.close()

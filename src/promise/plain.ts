@@ -4,6 +4,7 @@ import * as Duration from "#effect/Duration"
 import * as Option from "#effect/Option"
 import { MissingDriver, UnknownScheme } from "../connect/errors.js"
 import { AuditUnavailable, type Entry } from "../LockAudit.js"
+import type * as FleetSchedule from "../FleetSchedule.js"
 import { Resigned } from "../LeaderElection.js"
 import * as LockError from "../LockError.js"
 import type * as effect from "../LockEvent.js"
@@ -12,6 +13,7 @@ import { exclusive } from "../LockRecord.js"
 import * as errors from "./errors.js"
 import type { AuditEntry, LockEvent } from "./events.js"
 import type { Holder, LockInformation } from "./information.js"
+import type { ScheduleRun } from "./types.js"
 
 const holderOf = ({ mode, permits, ...of }: Info.Holder): Holder => ({
   ownerId: of.ownerId,
@@ -36,6 +38,13 @@ export const information = (info: Info.LockInformation): LockInformation => ({
   ...(info.holders === undefined
     ? {}
     : { holders: info.holders.map(holderOf), holderCount: info.holderCount ?? info.holders.length })
+})
+
+export const run = ({ began, ended, time, ...rest }: FleetSchedule.Run): ScheduleRun => ({
+  ...rest,
+  time: DateTime.toDate(time),
+  began: DateTime.toDate(began),
+  ...(ended === undefined ? {} : { ended: DateTime.toDate(ended) })
 })
 
 /** Without the word for a secret that is sealed: here it is a plain text. */

@@ -496,6 +496,33 @@ export interface ScheduleOptions extends Omit<HoldOptions, "acquireTimeout" | "l
 }
 
 /**
+ * One run of the past of a schedule.
+ *
+ * @since 0.5.0
+ * @category models
+ */
+export interface ScheduleRun {
+  /** The scheduled time. */
+  readonly time: Date
+  /** `skipped`: the run before it was still going on. `interrupted`: its program ended it, or its lock was lost. `died`: its process did, or it could not tell its end. */
+  readonly outcome: "running" | "done" | "failed" | "interrupted" | "skipped" | "died"
+  readonly token: number
+  /** The `ownerLabel` of who ran it. */
+  readonly by: string
+  readonly began: Date
+  readonly ended?: Date
+}
+
+/**
+ * @since 0.5.0
+ * @category models
+ */
+export interface LeaderOptions {
+  /** About how often the storage is asked, each time a fourth more or less. Default: a second. */
+  readonly pollEvery?: Duration | undefined
+}
+
+/**
  * The locks of one storage. `close` gives back what is held, and ends the connections.
  *
  * @since 0.5.0
@@ -544,6 +571,15 @@ export interface Locks extends AsyncDisposable {
    */
   readonly lead: <A>(lockId: string, body: LeadBody<A>, options?: LeadOptions) => Promise<A>
   /**
+   * Whether this connection leads: the first value at once, then each change, until `close`. Without I/O. What must not be done by a former leader checks `term.lock`, or sends `term.token`.
+   */
+  readonly isLeader: (lockId: string) => AsyncIterableIterator<boolean>
+  /**
+   * Who leads, for those who only look: the first value at once, then each change of leader, until `close`; `undefined` while nobody does. Diagnostic only: the answer may be stale when you read it. A term that
+   * is shorter than `pollEvery` may be missed.
+   */
+  readonly leader: (lockId: string, options?: LeaderOptions) => AsyncIterableIterator<LockInformation | undefined>
+  /**
    * Runs a task at certain times, each of them once in all processes that have a schedule of this name. `when` is a cron expression of five or six fields, or `{ every }`. A task that fails is logged, and the schedule
    * goes on. Fulfilled when the `signal` aborts, or at `close`; rejected if the options make no sense, or the storage refuses for good.
    */
@@ -553,6 +589,8 @@ export interface Locks extends AsyncDisposable {
     task: (tick: Tick, signal: AbortSignal) => unknown,
     options?: ScheduleOptions
   ) => Promise<void>
+  /** How the last twenty ticks of a schedule went, the newest first. */
+  readonly history: (name: string) => Promise<ReadonlyArray<ScheduleRun>>
   /** Who holds a lock, of whatever kind, if anybody does. Diagnostic only: the answer may be stale when you read it. */
   readonly get: (lockId: string) => Promise<LockInformation | undefined>
   /** All locks of the namespace that somebody holds, of every kind. They are read in pages as the loop goes on, so this is no snapshot of one moment. */

@@ -4,7 +4,7 @@
  */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
-import type * as LockRecord from "../LockRecord.js"
+import * as LockRecord from "../LockRecord.js"
 import type * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
@@ -33,6 +33,16 @@ const forget = (store: VersionedStore.Service, lockId: string) =>
       return yield* Case.fail('the smaller port shows the record of a held lock: "versioned" is not over the same data')
     yield* store.delete(lockId, found.version)
   })
+
+const isSame = (a: LockRecord.LockRecord, b: LockRecord.LockRecord): boolean =>
+  a.kind === b.kind &&
+  a.ownerId === b.ownerId &&
+  a.ownerLabel === b.ownerLabel &&
+  a.holds.join() === b.holds.join() &&
+  a.token === b.token &&
+  a.version === b.version &&
+  a.leaseExpireTime === b.leaseExpireTime &&
+  a.data === b.data
 
 /** A lease that is over; where leases are observed, one that is short. */
 const over = (env: Case.Env, record: LockRecord.LockRecord) =>
@@ -185,6 +195,82 @@ export const cases: ReadonlyArray<Case.Case> = [
           yield* Steps.renewOne(env.storage, { lockId, holdId: former, lease: env.long }),
           "the hold that is in the record is renewed, whenever it was taken"
         )
+      })
+  },
+  {
+    name: "a record of another kind is left as it is, by claims, renewals, releases and revocations",
+    rule: "other-kinds",
+    needs: "versioned",
+    run: (env) =>
+      Effect.gen(function* () {
+        const store = yield* env.versioned!
+        const { storage } = env
+        // So many at once that a storage which sends requests together does so.
+        const together = { concurrency: "unbounded" } as const
+        const ids = Array.from({ length: 24 }, (_, i) => env.lockId(`${i}`))
+        const kind = env.kind === LockRecord.exclusive ? "permits" : LockRecord.exclusive
+        const others = yield* Effect.forEach(ids, (lockId) =>
+          Effect.gen(function* () {
+            const taken = yield* Steps.take(env, storage, { lockId, ownerId: "ada" })
+            const left = yield* put(store, lockId, (before) => ({ ...before, kind, version: before.version + 1 }))
+            return { taken, left }
+          })
+        )
+        yield* Effect.addFinalizer(() => Effect.ignore(Effect.forEach(ids, (lockId) => forget(store, lockId))))
+        const unchanged = (by: string) =>
+          Effect.forEach(
+            others,
+            ({ left }) =>
+              Effect.flatMap(store.get(left.lockId), (found) =>
+                Case.that(
+                  Option.isSome(found) && isSame(found.value, left),
+                  `${by} leaves a record of another kind as it is`,
+                  { before: left, after: found }
+                )
+              ),
+            { ...together, discard: true }
+          )
+        const notHeld = (answers: ReadonlyArray<{ readonly _tag: string }>, by: string): Effect.Effect<void, unknown> =>
+          Case.that(
+            answers.every(({ _tag }) => _tag === "NotHeld"),
+            `${by} of a record of another kind is NotHeld`,
+            answers
+          ).pipe(Effect.andThen(unchanged(by)))
+
+        for (const again of [true, false]) {
+          const outcomes = yield* Effect.forEach(
+            others,
+            ({ taken: { holdId, lockId } }) =>
+              storage.claim({ lockId, ownerId: "ada", holdId: again ? holdId : env.holdId(), lease: 2 * env.long }),
+            together
+          )
+          yield* Case.that(
+            outcomes.every(({ _tag }) => _tag === "Held"),
+            "a record of another kind is held, whoever claims",
+            outcomes
+          )
+          yield* unchanged("a claim")
+        }
+        const renewals = others.map(({ taken: { holdId, lockId } }) => ({ lockId, holdId, lease: 2 * env.long }))
+        yield* notHeld([yield* Steps.renewOne(storage, renewals[0]!)], "a renewal")
+        const beside = yield* Steps.take(env, storage, { lockId: env.lockId("beside"), ownerId: "ada" })
+        const [own, ...rest] = yield* storage.renew([{ ...beside, lease: 2 * env.long }, ...renewals])
+        yield* Steps.renewed(own as LockRecord.RenewOutcome, "a hold that is renewed beside records of other kinds")
+        yield* notHeld(rest, "a renewal of many")
+        yield* notHeld([yield* storage.release(others[0]!.taken)], "a release")
+        yield* notHeld(
+          yield* Effect.forEach(others, ({ taken }) => storage.release(taken), together),
+          "a release of many"
+        )
+        for (const when of ["leaseEnd", "now"] as const)
+          yield* notHeld(
+            yield* Effect.forEach(
+              others,
+              ({ left: { lockId, token } }) => storage.revoke({ lockId, token, when }),
+              together
+            ),
+            `a revocation (${when})`
+          )
       })
   }
 ]

@@ -74,6 +74,21 @@ const recordOf = (
   ...rest
 })
 
+const bytesOf = (record: LockRecord.LockRecord): number => new TextEncoder().encode(JSON.stringify(record)).length
+
+/** As a lock has it that many hold at once: for each an id in `holds`, and some fields in `data`. */
+const ofSize = (lockId: string, version: number, bytes: number): LockRecord.LockRecord => {
+  const ids = Array.from({ length: Math.floor(bytes / 300) }, random.holdId)
+  const of = (entries: ReadonlyArray<string>, rest: string) =>
+    recordOf(lockId, version, {
+      kind: "permits",
+      holds: ids,
+      data: JSON.stringify([entries.map((id) => [id, "é", begin, begin + 30_000_000]), rest])
+    })
+  const shortest = of(ids, "")
+  return of(ids, "x".repeat(Math.max(0, bytes - bytesOf(shortest))))
+}
+
 const missed = (effect: Effect.Effect<void, unknown>, promise: string) =>
   Effect.flatMap(Effect.result(effect), (result) =>
     Result.isSuccess(result)
@@ -141,6 +156,26 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
           ),
         { discard: true }
       )
+  },
+  {
+    name: "a record of the size that the store states comes back as it was written, and can be replaced",
+    rule: "largest-record",
+    run: ({ lockId, store }) =>
+      Effect.gen(function* () {
+        const { largestRecord } = store.guarantees
+        if (largestRecord === undefined) return yield* Case.skip("it states no limit")
+        const id = lockId()
+        for (const version of [begin, begin + 1]) {
+          const record = ofSize(id, version, largestRecord)
+          yield* version === begin ? store.create(id, version, record) : store.update(id, begin, record)
+          const found = Option.getOrUndefined(yield* store.get(id))
+          yield* Case.that(
+            found !== undefined && isSame(record, found),
+            `a record of ${largestRecord} bytes is read as it was written`,
+            found && { ...found, holds: found.holds.length, data: found.data.length }
+          )
+        }
+      })
   },
   {
     name: "create writes only where no record is",

@@ -62,6 +62,16 @@ const withoutCurrent: Parts["renew"] = (record, request, now) => {
   return step.outcome._tag === "NotHeld" ? { ...step, outcome: { _tag: "NotHeld" } } : step
 }
 
+/** Takes every record for one of an exclusive lock. */
+const kindless =
+  (step: Parts["renew"]): Parts["renew"] =>
+  (record, request, now) => {
+    if (record === undefined) return step(record, request, now)
+    const seen = { ...record, kind: LockRecord.exclusive }
+    const next = step(seen, request, now)
+    return next.record === seen ? { ...next, record } : { ...next, record: { ...next.record!, kind: record.kind } }
+  }
+
 export const transitions: ReadonlyArray<Broken> = [
   {
     name: "tokens restart with each hold of a lock",
@@ -340,6 +350,12 @@ export const transitions: ReadonlyArray<Broken> = [
       }
     }
   },
+  ...(["renew", "release", "revoke"] as const).map((operation): Broken => ({
+    name: `${operation} asks for no kind`,
+    rules: ["other-kinds"],
+    only: true,
+    parts: { [operation]: kindless(LockRecord[operation] as Parts["renew"]) }
+  })),
   {
     name: "a revocation asks for no token",
     rules: ["revoke-by-token", "specification"],

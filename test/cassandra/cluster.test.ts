@@ -14,6 +14,7 @@ import type * as Storage from "../../src/Storage.js"
 import * as Cassandra from "../harness/cassandra.js"
 import * as CqlFrames from "../harness/cqlFrames.js"
 import { describeServer } from "../harness/server.js"
+import { byTurns } from "../support/byTurns.js"
 import * as Process from "../support/process.js"
 
 const stubborn = Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(600)])
@@ -237,56 +238,19 @@ await describeServer("a cluster of Cassandra", Cassandra.pair(CqlFrames.cql()), 
           Process.make(storage, { leaseExpireAfter: "30 seconds" })
         )
       )
-      let inside = 0
-      let last = 0
-      let turns = 0
-      let over = false
-      const turn = (locks: (typeof processes)[number]["locks"]) =>
-        locks.withLock(
-          (lock) =>
-            Effect.gen(function* () {
-              assert.strictEqual(++inside, 1)
-              assert.isAbove(lock.token, last)
-              last = lock.token
-              yield* Effect.sleep("5 millis")
-              assert.strictEqual(inside--, 1)
-              turns++
-            }),
-          "b"
-        )
-      const working = yield* Effect.forkChild(
-        Effect.forEach(
-          processes,
-          ({ locks }) =>
-            Effect.whileLoop({
-              while: () => !over,
-              body: () => Effect.retry(turn(locks), { schedule: stubborn, while: isOfStorage }),
-              step: () => {}
-            }),
-          { concurrency: "unbounded" }
-        )
+      yield* byTurns(processes, (more) =>
+        Effect.gen(function* () {
+          for (let n = 0; n < 3; n++) {
+            yield* more(10)
+            yield* Effect.acquireUseRelease(
+              far.suspend,
+              () => Effect.sleep(n === 0 ? "6 seconds" : "500 millis"),
+              () => far.resume
+            )
+          }
+          yield* more(10)
+        })
       )
-      const more = Effect.suspend(() => {
-        const from = turns
-        return Effect.repeat(
-          Effect.delay(
-            Effect.sync(() => turns),
-            "20 millis"
-          ),
-          { until: (now) => now >= from + 10 }
-        )
-      })
-      for (let n = 0; n < 3; n++) {
-        yield* more
-        yield* Effect.acquireUseRelease(
-          far.suspend,
-          () => Effect.sleep(n === 0 ? "6 seconds" : "500 millis"),
-          () => far.resume
-        )
-      }
-      yield* more
-      over = true
-      yield* Fiber.join(working)
     })
   )
 

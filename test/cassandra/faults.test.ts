@@ -21,6 +21,7 @@ import * as Proxy from "../harness/proxy.js"
 import { describeServer, freePort } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import * as StandIn from "../support/cqlStandIn.js"
+import { renewedByOneEach } from "../support/thousand.js"
 import * as Logged from "../support/logged.js"
 
 const second = 1_000_000
@@ -102,17 +103,7 @@ await describeServer("Cassandra", Shared.cassandra, (server) => {
       Effect.gen(function* () {
         const { open, standIn } = yield* setup
         const { storage } = yield* open()
-        const claims = Array.from({ length: 1_000 }, (_, i) => claimOf("me", `lock ${i}`))
-        yield* Effect.forEach(claims, storage.claim, { concurrency: 32, discard: true })
-        const revoked = yield* storage.revoke({ lockId: "lock 7", token: 1, when: "now" })
-        assert.strictEqual(revoked._tag, "Revoked")
-        standIn.asked()
-        const answers = yield* storage.renew(claims)
-        const asked = standIn.asked()
-        assert.strictEqual(answers.filter(({ _tag }) => _tag === "Renewed").length, 999)
-        assert.strictEqual(answers[7]!._tag, "NotHeld")
-        assert.strictEqual(asked.filter((word) => word === "UPDATE").length, 999)
-        assert.strictEqual(asked.filter((word) => word === "SELECT").length, 1)
+        yield* renewedByOneEach(storage, claimOf, standIn.asked, "UPDATE", "SELECT")
       })
     )
 

@@ -125,7 +125,7 @@ const suite = (url: () => Promise<string>, options: StorageOptions = {}) => {
     // Nobody will renew it.
     const claim = { lockId: "c", ownerId: "dead", holdId: "c".repeat(22), lease: 2_000_000, ownerLabel: "job-7 pid 9" }
     const storage = await url()
-    await Effect.runPromise(Effect.scoped(Effect.flatMap(open(storage, { ...options }), (_) => _.claim(claim))))
+    await Effect.runPromise(Effect.scoped(Effect.flatMap(open(storage, { ...options }), (_) => _.storage.claim(claim))))
     await changeOf(stream, "c", "held")
     // On a machine that stands still meanwhile, it cannot be told how it ended.
     const { data } = await stream.first(({ data }) => data.changes?.some(isLoss))

@@ -87,7 +87,7 @@ const findings = async (page: Page) => {
 const abandon = (url: string, lockId: string, lease: number): Promise<unknown> =>
   Effect.runPromise(
     Effect.scoped(
-      Effect.flatMap(open(url), (storage) =>
+      Effect.flatMap(open(url), ({ storage }) =>
         storage.claim({
           lockId,
           ownerId: "gone",

@@ -220,7 +220,7 @@ describe("sqlite:", () => {
         Effect.sync(() => mkdtempSync(join(tmpdir(), "storage-lock-"))),
         (_) => Effect.sync(() => rmSync(_, { recursive: true, force: true }))
       )
-      const storage = yield* open(`sqlite:${folder}/locks.db`, { table: "mine" })
+      const { storage } = yield* open(`sqlite:${folder}/locks.db`, { table: "mine" })
       assert.strictEqual(storage.guarantees.name, "SqliteStorage")
     })
   )

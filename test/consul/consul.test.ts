@@ -272,7 +272,7 @@ await describeServer("ConsulStorage", Shared.consul, (server) => {
       const error = yield* Effect.flip(
         versioned.update(lockId, record.version, { ...record, version: record.version + 1, data: "x".repeat(600_000) })
       )
-      assert.deepStrictEqual(facts(error as StorageError), { reason: "Unknown", isRetryable: false, applied: "no" })
+      assert.deepStrictEqual(facts(error as StorageError), { reason: "TooLarge", isRetryable: false, applied: "no" })
     })
   )
 

@@ -101,7 +101,7 @@ await describeServer("ConsulStorage", Shared.consul, (server) => {
         [401, "", ["Permission", false, "no"]],
         [400, 'Bad request: Invalid query parameter: "ns"', ["Unknown", false, "no"]],
         [404, "not here", ["Schema", false, "no"]],
-        [413, "too large", ["Unknown", false, "no"]],
+        [413, "too large", ["TooLarge", false, "no"]],
         [301, "", ["Unknown", false, "unknown"]],
         [200, "hello", ["Unknown", false, "unknown"]],
         [200, "{}", ["Unknown", false, "unknown"]],

@@ -10,6 +10,7 @@ import { monotonicNanos } from "#effect/clocks"
 import * as TestClock from "#harness/testing/TestClock"
 import * as logs from "#harness/logs"
 import { InvalidOptions, StorageError } from "../../src/LockError.js"
+import { readWrite } from "../../src/kinds/readWrite.js"
 import { MemoryStorage, Storage, type TimeProvider, VersionedStore } from "../../src/index.js"
 import * as Process from "../support/process.js"
 
@@ -53,7 +54,7 @@ const setup = (options: TimeProvider.Options = always, more: Partial<TimeProvide
       VersionedStore.withTime(inner, { ...provider, ...more }, options),
       (store): Storage.Service => VersionedStore.toStorage(store)
     )
-    return { inner, hands, connect, a: yield* connect, b: yield* connect }
+    return { inner, hands, provider, connect, a: yield* connect, b: yield* connect }
   })
 
 const shape = ({ applied, isRetryable, reason }: StorageError) => ({ applied, isRetryable, reason })
@@ -392,6 +393,25 @@ describe("a provider that", () => {
       assert.strictEqual(lost.reason, "Expired")
     })
   )
+
+  for (const kind of [undefined, readWrite])
+    it.effect(
+      `fails: a lock that is ${kind?.name ?? "exclusive"} is given back all the same, and its loss is told`,
+      () =>
+        Effect.gen(function* () {
+          const { hands, inner, provider } = yield* setup()
+          const store = yield* VersionedStore.withTime(inner, provider, always)
+          const storage = VersionedStore.toStorage(store, { kind })
+          const held = yield* storage.claim(claim("a"))
+          assert.strictEqual(held._tag, "Claimed")
+          hands.instead = Effect.fail("no clock today")
+          yield* failure(storage.renew([claim("a")]))
+          assert.deepStrictEqual(yield* storage.release(claim("a")), { _tag: "Released", remaining: 0 })
+          assert.deepStrictEqual(yield* storage.release(claim("a")), { _tag: "NotHeld" })
+          assert.strictEqual((yield* storage.renew([claim("a")]))[0]!._tag, "NotHeld")
+          yield* failure(storage.claim(claim("b")))
+        })
+    )
 
   it.effect("is asked by a function, or one that promises, as well", () =>
     Effect.gen(function* () {

@@ -21,6 +21,7 @@ import * as Dynamo from "../harness/dynamodb.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import * as AwsProxy from "../support/awsProxy.js"
+import { renewedByOneEach } from "../support/thousand.js"
 import * as Logged from "../support/logged.js"
 
 const second = 1_000_000
@@ -106,17 +107,7 @@ await describeServer("DynamoDB", Shared.dynamodb, (server) => {
       const { open, proxy } = yield* setup
       // However busy the machine is.
       const { storage } = yield* open({ operationTimeout: "2 minutes" })
-      const claims = Array.from({ length: 1_000 }, (_, i) => claimOf("me", `lock ${i}`))
-      yield* Effect.forEach(claims, storage.claim, { concurrency: 32, discard: true })
-      const revoked = yield* storage.revoke({ lockId: "lock 7", token: 1, when: "now" })
-      assert.strictEqual(revoked._tag, "Revoked")
-      proxy.asked()
-      const answers = yield* storage.renew(claims)
-      const asked = proxy.asked()
-      assert.strictEqual(answers.filter(({ _tag }) => _tag === "Renewed").length, 999)
-      assert.strictEqual(answers[7]!._tag, "NotHeld")
-      assert.strictEqual(asked.filter((operation) => operation === "UpdateItem").length, 999)
-      assert.strictEqual(asked.filter((operation) => operation === "GetItem").length, 1)
+      yield* renewedByOneEach(storage, claimOf, proxy.asked, "UpdateItem", "GetItem")
     })
   )
 

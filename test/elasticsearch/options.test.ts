@@ -7,22 +7,13 @@ import * as Redacted from "effect/Redacted"
 import * as configs from "#harness/configs"
 import * as FetchHttpClient from "#harness/http/FetchHttpClient"
 import * as ElasticsearchStorage from "../../src/backends/elasticsearch/ElasticsearchStorage.js"
-import type { InvalidOptions } from "../../src/LockError.js"
+import { refusals } from "../support/refusals.js"
 
 const secret = "sesame"
 /** Nothing listens there, so what tried to connect would fail otherwise, and later. */
 const url = Redacted.make("http://127.0.0.1:1")
 
-const refused = (error: unknown, field: string) => {
-  assert.strictEqual((error as InvalidOptions)._tag, "InvalidOptions", String(error))
-  assert.strictEqual((error as InvalidOptions).field, field)
-  assert.notInclude(String(error) + JSON.stringify(error), secret)
-}
-
-const refuse = (options: object, field: string) =>
-  Effect.map(Effect.flip(Effect.scoped(ElasticsearchStorage.make(options as ElasticsearchStorage.Options))), (error) =>
-    refused(error, field)
-  )
+const { refuse, refused } = refusals(secret, ElasticsearchStorage.make)
 
 describe("options", () => {
   it.effect("a URL that cannot be one is told without what stands in it", () =>

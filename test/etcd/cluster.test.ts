@@ -17,6 +17,7 @@ import * as Etcd from "../harness/etcd.js"
 import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
+import { byTurns } from "../support/byTurns.js"
 import * as Process from "../support/process.js"
 import * as program from "../support/program.js"
 
@@ -105,56 +106,18 @@ await describeServer("a cluster of etcd", Etcd.cluster("etcd 3.5", 3), (members)
       const first = yield* leader
       const prefix = yield* first.freshPrefix
       const processes = yield* Effect.all([1, 2, 3].map(() => process(prefix, first)))
-      let inside = 0
-      let last = 0
-      let turns = 0
-      let over = false
-      const turn = (locks: (typeof processes)[number]["locks"]) =>
-        locks.withLock(
-          (lock) =>
-            Effect.gen(function* () {
-              assert.strictEqual(++inside, 1)
-              assert.isAbove(lock.token, last)
-              last = lock.token
-              yield* Effect.sleep("5 millis")
-              assert.strictEqual(inside--, 1)
-              turns++
-            }),
-          "b"
-        )
-      const working = yield* Effect.forkChild(
-        Effect.forEach(
-          processes,
-          ({ locks }) =>
-            Effect.whileLoop({
-              while: () => !over,
-              body: () =>
-                Effect.retry(turn(locks), { schedule: stubborn, while: (error) => error._tag === "StorageError" }),
-              step: () => {}
-            }),
-          { concurrency: "unbounded" }
-        )
+      const turns = yield* byTurns(processes, (more) =>
+        Effect.gen(function* () {
+          for (let i = 0; i < 2; i++) {
+            yield* more(30)
+            const dying = yield* leader
+            yield* dying.kill
+            yield* more(30)
+            yield* dying.start
+          }
+          yield* more(30)
+        })
       )
-      const more = Effect.suspend(() => {
-        const from = turns
-        return Effect.repeat(
-          Effect.delay(
-            Effect.sync(() => turns),
-            "20 millis"
-          ),
-          { until: (now) => now >= from + 30 }
-        )
-      })
-      for (let i = 0; i < 2; i++) {
-        yield* more
-        const dying = yield* leader
-        yield* dying.kill
-        yield* more
-        yield* dying.start
-      }
-      yield* more
-      over = true
-      yield* Fiber.join(working)
       assert.isAtLeast(turns, 150)
     })
   )

@@ -15,7 +15,7 @@ import {
 } from "../../src/promise/index.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
-import { locksOn, memory, rejected, until } from "../support/promises.js"
+import { locksOn, ports, rejected, until } from "../support/promises.js"
 import * as faulty from "../support/faulty.js"
 import * as unhandled from "../support/unhandled.js"
 
@@ -194,7 +194,7 @@ const suite = (open: () => Promise<Locks>) => {
 const options = { log: false, ownerLabel: "a test", purgeAfter: false } as const
 
 describe("kinds of lock on memory", () => {
-  const storage = memory()
+  const storage = ports()
   suite(() => locksOn(storage, options))
 
   it("tells what happens to locks of every kind, until the end", async () => {
@@ -228,7 +228,7 @@ describe("kinds of lock on memory", () => {
   })
 
   it("a storage with nothing but the lock storage has exclusive locks alone, and says so", async () => {
-    const { storage: wrapped } = faulty.make(storage)
+    const { storage: wrapped } = faulty.make(storage.storage)
     await using locks = await locksOn(wrapped, options)
     await using rich = await locksOn(storage, options)
     await using read = await rich.readWrite.read("bare")

@@ -1,7 +1,7 @@
 /** Leaders and schedules, as promises. */
 import { assert, describe, it } from "#harness/vitest"
-import { InvalidOptions, LockLost, Resigned } from "../../src/promise/index.js"
-import { locksOn, memory, rejected, until } from "../support/promises.js"
+import { InvalidLockId, InvalidOptions, LockLost, Resigned } from "../../src/promise/index.js"
+import { locksOn, memory, ports, rejected, until } from "../support/promises.js"
 import * as unhandled from "../support/unhandled.js"
 
 unhandled.refused()
@@ -86,9 +86,76 @@ describe("a leader", () => {
   })
 })
 
-describe("a schedule", () => {
-  it("runs each tick once in all processes, goes on after a failure, and ends with its signal, or at the end", async () => {
+describe("who looks", () => {
+  it("sees whether its own connection leads, and who leads: at once, each change, until the end", async () => {
     const storage = memory()
+    await using one = await locksOn(storage, { ownerLabel: "one" })
+    const two = await locksOn(storage)
+    const own = one.isLeader("e")
+    const other = two.isLeader("e")
+    const leader = two.leader("e", { pollEvery: "10 millis" })
+    assert.deepStrictEqual(await own.next(), { done: false, value: false })
+    assert.deepStrictEqual(await other.next(), { done: false, value: false })
+    assert.deepStrictEqual(await leader.next(), { done: false, value: undefined })
+    const led = one.lead("e", async ({ token }) => {
+      assert.deepStrictEqual(await own.next(), { done: false, value: true })
+      const { value } = await leader.next()
+      assert.strictEqual(value?.token, token)
+      assert.strictEqual(value?.ownerLabel, "one")
+      assert.instanceOf(value?.leaseExpireTime, Date)
+    })
+    await led
+    assert.deepStrictEqual(await own.next(), { done: false, value: false })
+    assert.deepStrictEqual(await leader.next(), { done: false, value: undefined })
+    // Who waits for a change is told the end, and so is who asks later.
+    const waiting = [other.next(), leader.next()]
+    await two.close()
+    for (const each of [...waiting, other.next(), leader.next()])
+      assert.deepStrictEqual(await each, { done: true, value: undefined })
+    for await (const leads of one.isLeader("e")) {
+      assert.isFalse(leads)
+      break
+    }
+  })
+
+  it("is refused what makes no sense", async () => {
+    await using locks = await locksOn(memory())
+    for (const options of [{ pollEvery: 0 }, { pollEvery: "soon" }, { pollevery: 1 }])
+      assert.instanceOf(await rejected(locks.leader("e", options as never).next()), InvalidOptions)
+    assert.instanceOf(await rejected(locks.leader("").next()), InvalidLockId)
+  })
+})
+
+describe("a schedule", () => {
+  it("tells how its last ticks went, to every process", async () => {
+    const storage = ports()
+    await using one = await locksOn(storage, { ownerLabel: "one" })
+    await using two = await locksOn(storage)
+    assert.deepStrictEqual(await two.history("h"), [])
+    const controller = new AbortController()
+    let runs = 0
+    const schedule = one.schedule(
+      "h",
+      { every: "1 second" },
+      () => {
+        if (++runs === 1) throw new Error("the first")
+      },
+      { signal: controller.signal }
+    )
+    await until(async () => (await two.history("h")).some(({ outcome }) => outcome === "done"))
+    controller.abort()
+    await schedule
+    const [last, ...before] = await two.history("h")
+    const first = before[before.length - 1]!
+    assert.deepInclude(first, { outcome: "failed", by: "one" })
+    assert.isAbove(last!.token, first.token)
+    for (const { began, ended, time } of [last!, first])
+      for (const date of [time, began, ended]) assert.instanceOf(date, Date)
+    assert.instanceOf(await rejected(two.history("")), InvalidLockId)
+  })
+
+  it("runs each tick once in all processes, goes on after a failure, and ends with its signal, or at the end", async () => {
+    const storage = ports()
     await using one = await locksOn(storage)
     const two = await locksOn(storage)
     const controller = new AbortController()

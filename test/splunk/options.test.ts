@@ -7,22 +7,13 @@ import * as Redacted from "effect/Redacted"
 import * as configs from "#harness/configs"
 import * as FetchHttpClient from "#harness/http/FetchHttpClient"
 import * as SplunkStorage from "../../src/backends/splunk/SplunkStorage.js"
-import type { InvalidOptions } from "../../src/LockError.js"
+import { refusals } from "../support/refusals.js"
 
 const secret = "sesame"
 /** Nothing listens there, so what tried to connect would fail otherwise, and later. */
 const url = Redacted.make("http://127.0.0.1:1")
 
-const refused = (error: unknown, field: string) => {
-  assert.strictEqual((error as InvalidOptions)._tag, "InvalidOptions", String(error))
-  assert.strictEqual((error as InvalidOptions).field, field)
-  assert.notInclude(String(error) + JSON.stringify(error), secret)
-}
-
-const refuse = (options: object, field: string) =>
-  Effect.map(Effect.flip(Effect.scoped(SplunkStorage.make(options as SplunkStorage.Options))), (error) =>
-    refused(error, field)
-  )
+const { refuse, refused } = refusals(secret, SplunkStorage.make)
 
 describe("options", () => {
   it.effect("a URL is of HTTP and of one host, and is told without what stands in it", () =>

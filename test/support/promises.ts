@@ -1,6 +1,7 @@
 /** Locks as promises, over a storage of the test. */
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
+import { type Ports, portsOf } from "../../src/backends/shared/layers.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import { connect, type ConnectOptions, type Locks } from "../../src/promise/index.js"
 import * as Storage from "../../src/Storage.js"
@@ -8,9 +9,15 @@ import * as faulty from "./faulty.js"
 
 export const memory = (): Storage.Service => Effect.runSync(MemoryStorage.make())
 
+/** The same for locks of all kinds. */
+export const ports = (): Ports => Effect.runSync(MemoryStorage.makePorts())
+
 /** As one process of several. Closed by `await using`. */
-export const locksOn = (storage: Storage.Service, options?: ConnectOptions): Promise<Locks> =>
-  connect(Layer.succeed(Storage.Storage, storage), { log: false, ...options })
+export const locksOn = (on: Storage.Service | Ports, options?: ConnectOptions): Promise<Locks> =>
+  connect("versioned" in on ? portsOf(Effect.succeed(on)) : Layer.succeed(Storage.Storage, on), {
+    log: false,
+    ...options
+  })
 
 /** A storage whose faults the test chooses. */
 export const failing = () => {

@@ -8,6 +8,7 @@ import * as Schedule from "#effect/Schedule"
 import * as ZookeeperStorage from "../../src/backends/zookeeper/ZookeeperStorage.js"
 import { describeServer } from "../harness/server.js"
 import * as Zookeeper from "../harness/zookeeper.js"
+import { byTurns } from "../support/byTurns.js"
 import * as Process from "../support/process.js"
 
 const stubborn = Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(600)])
@@ -110,57 +111,19 @@ await describeServer("an ensemble of ZooKeeper", Zookeeper.cluster(), (members) 
     Effect.gen(function* () {
       const root = yield* members[0]!.freshRoot
       const processes = yield* Effect.all(members.map((first) => process(root, first)))
-      let inside = 0
-      let last = 0
-      let turns = 0
-      let over = false
-      const turn = (locks: (typeof processes)[number]["locks"]) =>
-        locks.withLock(
-          (lock) =>
-            Effect.gen(function* () {
-              assert.strictEqual(++inside, 1)
-              assert.isAbove(lock.token, last)
-              last = lock.token
-              yield* Effect.sleep("5 millis")
-              assert.strictEqual(inside--, 1)
-              turns++
-            }),
-          "b"
-        )
-      const working = yield* Effect.forkChild(
-        Effect.forEach(
-          processes,
-          ({ locks }) =>
-            Effect.whileLoop({
-              while: () => !over,
-              body: () =>
-                Effect.retry(turn(locks), { schedule: stubborn, while: (error) => error._tag === "StorageError" }),
-              step: () => {}
-            }),
-          { concurrency: "unbounded" }
-        )
+      const turns = yield* byTurns(processes, (more) =>
+        Effect.gen(function* () {
+          for (const [fail, heal] of Object.values(ways))
+            for (const role of ["leader", "follower"] as const) {
+              yield* more(20)
+              const failing = yield* which(role)
+              yield* fail(failing)
+              yield* more(20)
+              yield* heal(failing)
+            }
+          yield* more(20)
+        })
       )
-      const more = Effect.suspend(() => {
-        const from = turns
-        return Effect.repeat(
-          Effect.delay(
-            Effect.sync(() => turns),
-            "20 millis"
-          ),
-          { until: (now) => now >= from + 20 }
-        )
-      })
-      for (const [fail, heal] of Object.values(ways))
-        for (const role of ["leader", "follower"] as const) {
-          yield* more
-          const failing = yield* which(role)
-          yield* fail(failing)
-          yield* more
-          yield* heal(failing)
-        }
-      yield* more
-      over = true
-      yield* Fiber.join(working)
       assert.isAtLeast(turns, 260)
     })
   )

@@ -7,7 +7,8 @@ import * as Redacted from "effect/Redacted"
 import * as configs from "#harness/configs"
 import * as options from "../../src/backends/zookeeper/options.js"
 import * as ZookeeperStorage from "../../src/backends/zookeeper/ZookeeperStorage.js"
-import type { InvalidOptions, StorageError } from "../../src/LockError.js"
+import type { StorageError } from "../../src/LockError.js"
+import { refusals } from "../support/refusals.js"
 
 const secret = "sesame"
 /** Nothing listens there, so what tried to connect would fail otherwise, and later. */
@@ -15,16 +16,7 @@ const url = Redacted.make("zookeeper://127.0.0.1:1")
 const secure = Redacted.make("zookeepers://127.0.0.1:1")
 const user = { name: "me", password: Redacted.make(secret) }
 
-const refused = (error: unknown, field: string) => {
-  assert.strictEqual((error as InvalidOptions)._tag, "InvalidOptions", String(error))
-  assert.strictEqual((error as InvalidOptions).field, field)
-  assert.notInclude(String(error) + JSON.stringify(error), secret)
-}
-
-const refuse = (options: object, field: string) =>
-  Effect.map(Effect.flip(Effect.scoped(ZookeeperStorage.make(options as ZookeeperStorage.Options))), (error) =>
-    refused(error, field)
-  )
+const { refuse } = refusals(secret, ZookeeperStorage.make)
 
 describe("options", () => {
   it.effect("a URL that cannot be one is told without what stands in it", () =>

@@ -267,7 +267,7 @@ await describeServer("ZookeeperStorage", Shared.zookeeper, (server) => {
       const larger = (length: number) =>
         versioned.update("a", record.version, { ...record, version: record.version + 1, data: "x".repeat(length) })
       const error = yield* Effect.flip(larger(1_000_000))
-      assert.deepStrictEqual(facts(error as StorageError), { reason: "Unknown", isRetryable: false, applied: "no" })
+      assert.deepStrictEqual(facts(error as StorageError), { reason: "TooLarge", isRetryable: false, applied: "no" })
       yield* larger(999_000)
     })
   )

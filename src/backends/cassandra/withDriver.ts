@@ -23,7 +23,9 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 100_000,
-  longestId: 65_535
+  longestId: 65_535,
+  // A request may have 16 MiB, and has the record as it was beside the next one; but no server is at ease with values of more than a megabyte.
+  largestRecord: 1_000_000
 } as const satisfies Storage.Guarantees
 
 /** Of the driver, and not in its types. */

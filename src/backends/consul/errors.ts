@@ -21,7 +21,7 @@ const byStatus = (status: number): http.Judged => {
   if (status === 404)
     return { reason: "Schema", isRetryable: false, applied: no, hint: "is it Consul that answers there?" }
   if (status === 413)
-    return { reason: "Unknown", isRetryable: false, applied: no, hint: "the record is larger than Consul takes" }
+    return { reason: "TooLarge", isRetryable: false, applied: no, hint: "the record is larger than Consul takes" }
   // The agent counts requests before it passes them on.
   if (status === 429) return { reason: "Timeout", isRetryable: true, applied: no }
   if (status === 408) return { reason: "Timeout", isRetryable: true, applied: unknown }

@@ -22,7 +22,9 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 10_000,
-  longestId: 4 * 255
+  longestId: 4 * 255,
+  // A transaction may have 512 KiB (limits.txn_max_req_len), and has the record in base64.
+  largestRecord: 390_000
 } as const satisfies Storage.Guarantees
 
 const opened = (source: Source) =>

@@ -20,7 +20,9 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 50_000,
-  longestId: 2048
+  longestId: 2048,
+  // An item may have 400 KiB, of which its attributes' names take some.
+  largestRecord: 400_000
 } as const satisfies Storage.Guarantees
 
 export const open = (connection: caller.Connection, common: ResolvedCommon): Effect.Effect<Ports, StorageError> =>

@@ -5,11 +5,12 @@ import { valid } from "../../common/input.js"
 import type { StorageError } from "../../LockError.js"
 import type { Json } from "../http/json.js"
 import * as shared from "../shared/audit.js"
-import { definitionOf, indexName } from "./ddl.js"
+import { definitionOf } from "./ddl.js"
 import * as errors from "./errors.js"
 import * as internal from "./options.js"
 import { hitsOf } from "./pages.js"
 import type { Answer, Ask, Runner } from "./runner.js"
+import { create } from "./setup.js"
 
 /** In pages that a server deletes within the time of an operation. */
 const dropLimit = 5_000
@@ -74,8 +75,6 @@ const failureOf = ({ body }: Answer): StorageError | undefined => {
   return undefined
 }
 
-const isThere = ({ body, status }: Answer) => status === 400 && body.error?.type === "resource_already_exists_exception"
-
 export const make =
   (runner: Runner, locks: string, scripted: boolean): Place =>
   (options) =>
@@ -84,25 +83,13 @@ export const make =
         shared.uncounted(options, "ElasticsearchStorage") ??
           internal.index(options.name ?? shared.besides(locks), "name")
       )
-      const run = (operation: string, ask: Ask, also?: (answer: Answer) => boolean) =>
-        runner.run(`audit.${operation}`, ask, also)
-      const create = run(
-        "setup",
-        {
-          method: "PUT",
-          path: `/${indexName(index)}`,
-          timed: true,
-          kind: "writes",
-          repeatable: true,
-          body: definition(index)
-        },
-        isThere
-      )
+      const run = (operation: string, ask: Ask) => runner.run(`audit.${operation}`, ask)
+      const makeIndex = Effect.asVoid(create(runner, "audit.setup", index, definition(index)))
       const look = run("setup", { method: "GET", path: `/${index}`, kind: "reads", repeatable: true })
       const found = yield* Effect.catchIf(
         look,
         (error) => options.setup && error.reason === "Schema",
-        () => Effect.andThen(create, look)
+        () => Effect.andThen(makeIndex, look)
       )
       const [about] = Object.values(found.body) as ReadonlyArray<Json>
       if (about?.aliases?.[index] === undefined || about.mappings?.properties?.entry_id?.type !== "keyword") {
@@ -130,7 +117,7 @@ export const make =
                   }),
                   (answer): Effect.Effect<void, StorageError> => failureOf(answer) ?? Effect.void
                 ),
-          create,
+          makeIndex,
           options
         ),
         page: (query) =>

@@ -9,13 +9,14 @@ import type { Json } from "../http/json.js"
 
 const script = (source: string, params: Json): Json => ({ lang: "painless", source, params })
 
-/** `readable`: of this format or an older one, of a lock that goes by this clock, and with the fields of one. Nothing else is touched. */
+/** `readable`: of this format or an older one, of a lock that goes by this clock, and with the fields of one. Nothing else is touched. `ours`: of no other kind of lock, which is nobody's to renew or to free here. */
 const head = `long now = System.currentTimeMillis() * 1000L;
 Map s = ctx._source;
 boolean changed = false;
 boolean readable = (s.format instanceof Integer || s.format instanceof Long) && ((Number) s.format).longValue() <= ((Number) params.format).longValue()
   && (s.expires instanceof Long || s.expires instanceof Integer) && (s.token instanceof Long || s.token instanceof Integer) && (s.version instanceof Long || s.version instanceof Integer)
   && s.holds instanceof List && s.owner instanceof String && s.kind instanceof String && s.data instanceof String;
+boolean ours = readable && s.kind == '${LockRecord.exclusive}';
 boolean live = readable && !s.holds.isEmpty() && ((Number) s.expires).longValue() > now;
 `
 
@@ -38,26 +39,26 @@ const claimText = `${head}if (s.isEmpty() || (readable && !live)) {
   s.expires = now + ((Number) params.lease).longValue();
   s.data = '';
   changed = true;
-} else if (live && s.owner == params.owner && s.kind == '${LockRecord.exclusive}' && !s.holds.contains(params.hold)) {
+} else if (live && ours && s.owner == params.owner && !s.holds.contains(params.hold)) {
   s.holds.add(params.hold);
   ${grown}
   s.expires = (long) Math.max(((Number) s.expires).longValue(), now + ((Number) params.lease).longValue());
   changed = true;
 }${tail}`
 
-const renewText = `${head}if (live && s.holds.contains(params.hold)) {
+const renewText = `${head}if (live && ours && s.holds.contains(params.hold)) {
   ${grown}
   s.expires = (long) Math.max(((Number) s.expires).longValue(), now + ((Number) params.lease).longValue());
   changed = true;
 }${tail}`
 
-const releaseText = `${head}if (readable && s.holds.contains(params.hold)) {
+const releaseText = `${head}if (ours && s.holds.contains(params.hold)) {
   s.holds.remove(s.holds.indexOf(params.hold));
   ${grown}
   changed = true;
 }${tail}`
 
-const revokeText = `${head}if (live && ((Number) s.token).longValue() == ((Number) params.token).longValue() && !(params.keep && s.holds.contains(params.revoked))) {
+const revokeText = `${head}if (live && ours && ((Number) s.token).longValue() == ((Number) params.token).longValue() && !(params.keep && s.holds.contains(params.revoked))) {
   if (params.keep) { s.owner = ''; s.label = ''; s.holds = [params.revoked]; } else { s.holds = []; }
   ${grown}
   changed = true;

@@ -39,16 +39,16 @@ const find = (runner: Runner, index: string): Effect.Effect<Json | undefined, St
   )
 
 /** All who begin at once make the same. */
-const create = (runner: Runner, index: string) =>
+export const create = (runner: Runner, operation: string, index: string, body: Json) =>
   runner.run(
-    "setup",
+    operation,
     {
       method: "PUT",
       path: `/${indexName(index)}`,
       timed: true,
       kind: "writes",
       repeatable: true,
-      body: definition(index)
+      body
     },
     ({ body, status }) => status === 400 && body.error?.type === "resource_already_exists_exception"
   )
@@ -198,7 +198,7 @@ export const prepare = (
   Effect.gen(function* () {
     const { index, setup } = options
     const before = yield* find(runner, index)
-    if (before === undefined && setup) yield* create(runner, index)
+    if (before === undefined && setup) yield* create(runner, "setup", index, definition(index))
     const found = before ?? (setup ? yield* find(runner, index) : undefined)
     if (found === undefined && setup)
       return yield* errors.schema(

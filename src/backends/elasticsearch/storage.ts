@@ -7,7 +7,7 @@ import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as direct from "../../common/direct.js"
 import * as renewals from "../../common/renewals.js"
-import { claimed } from "../shared/claimed.js"
+import * as outcomes from "../shared/outcomes.js"
 import * as errors from "./errors.js"
 import * as pages from "./pages.js"
 import * as record from "./record.js"
@@ -64,7 +64,7 @@ export const make = (runner: Runner, requests: Requests): Storage.Service => {
       const found = timed("claim", body)
       if (found instanceof StorageError) return found
       const { current, now } = found
-      return claimed(request, current, current.leaseExpireTime - now)
+      return outcomes.claimed(request, current, current.leaseExpireTime - now)
     }
   )
 
@@ -91,9 +91,7 @@ export const make = (runner: Runner, requests: Requests): Storage.Service => {
     const found = timed("renew", item)
     if (found instanceof StorageError) return found
     const { current, now } = found
-    return LockRecord.isLive(current, now) && current.holds.includes(request.holdId)
-      ? { _tag: "Renewed", leaseExpireTime: current.leaseExpireTime, validFor: current.leaseExpireTime - now }
-      : { _tag: "NotHeld", current }
+    return outcomes.renewed(request, current, now)
   }
 
   const renew: Storage.Service["renew"] = (requested) =>
@@ -123,6 +121,7 @@ export const make = (runner: Runner, requests: Requests): Storage.Service => {
         const { current, now, stored } = found
         const already =
           request.when === "leaseEnd" &&
+          current.kind === LockRecord.exclusive &&
           current.token === request.token &&
           current.holds[0] === LockRecord.revokedHold &&
           LockRecord.isLive(current, now)

@@ -1,6 +1,6 @@
 /** What can be set wrongly at an etcd cluster, and how to mend it. */
 import * as Effect from "#effect/Effect"
-import { type Check, type Finding, type Look, type Open, unchecked } from "../../common/checkup.js"
+import { type Check, type Finding, type Look, majority, type Open, unchecked } from "../../common/checkup.js"
 import { valid } from "../../common/input.js"
 import type { StorageError } from "../../LockError.js"
 import { peer } from "../shared/driverPackage.js"
@@ -50,32 +50,24 @@ const leader = ({ leader }: Status): ReadonlyArray<Finding> =>
 
 const members = ({ members }: Members, endpoints: number): ReadonlyArray<Finding> => {
   const voters = members.filter(({ isLearner }) => !isLearner).length
-  const found: Array<Finding> = []
-  if (voters === 1)
-    found.push({
-      check: "members",
-      severity: "note",
-      wrong: "the cluster has one member",
-      leads: "while it is down no lock can be taken, and with its disk the locks are gone",
-      cure: "etcdctl member add, until there are three"
+  const alone: Finding = {
+    check: "members",
+    severity: "note",
+    wrong: "the cluster has one member",
+    leads: "while it is down no lock can be taken, and with its disk the locks are gone",
+    cure: "etcdctl member add, until there are three"
+  }
+  return [
+    ...(voters === 1 ? [alone] : []),
+    ...majority({
+      all: "cluster",
+      are: "members",
+      inAll: voters,
+      named: endpoints,
+      odd: "etcdctl member add, or remove: an odd number",
+      url: "etcd://host1:2379,host2:2379,host3:2379"
     })
-  if (voters > 1 && voters % 2 === 0)
-    found.push({
-      check: "members",
-      severity: "warning",
-      wrong: `the cluster has ${voters} members`,
-      leads: `it stands no more failures than one of ${voters - 1}, and has more members that can fail`,
-      cure: "etcdctl member add, or remove: an odd number"
-    })
-  if (endpoints < voters)
-    found.push({
-      check: "endpoints",
-      severity: "note",
-      wrong: `the URL names ${endpoints} of ${voters} members`,
-      leads: "when those fail the program has no lock, though the cluster goes on",
-      cure: "name all of them: etcd://host1:2379,host2:2379,host3:2379"
-    })
-  return found
+  ]
 }
 
 /** The first key after all that begin with it. */

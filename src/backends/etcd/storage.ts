@@ -11,7 +11,9 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 10_000,
-  longestId: 4 * 255
+  longestId: 4 * 255,
+  // A request may have 1.5 MiB, unless a server is told otherwise (--max-request-bytes), and has the record as it was beside the next one.
+  largestRecord: 750_000
 } as const satisfies Storage.Guarantees
 
 export const storage = (engine: Engine, wakeUps: Stream.Stream<string>): Storage.Service =>

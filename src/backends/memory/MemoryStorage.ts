@@ -147,7 +147,7 @@ export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<Storage.Service> =>
-  Effect.map(makePorts(options), ({ storage, versioned }) => VersionedStore.attach(storage, versioned))
+  Effect.map(makePorts(options), ({ storage }) => storage)
 
 /**
  * @since 0.1.0

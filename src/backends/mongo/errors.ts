@@ -23,6 +23,8 @@ const reasons: Record<StorageErrorReason, ReadonlyArray<number>> = {
   // BadValue, FailedToParse, TypeMismatch, NamespaceNotFound, CommandNotFound, ShardKeyNotFound, ImmutableField, NamespaceInvalid, CommandNotSupported,
   // DocumentValidationFailure, ReadConcernMajorityNotEnabled, CommandNotSupportedOnView, ConversionFailure
   Schema: [2, 9, 14, 26, 59, 61, 66, 73, 115, 121, 148, 166, 238, 241, 303, 40324],
+  // BSONObjectTooLarge
+  TooLarge: [10334],
   Closed: [],
   Unknown: []
 }

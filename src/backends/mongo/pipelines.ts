@@ -30,6 +30,9 @@ const isUnreadable: Expression = {
   ]
 }
 
+/** Of another kind of lock: held for who claims, and nobody's to renew or to free here. */
+const isOfOthers: Expression = { $ne: ["$kind", LockRecord.exclusive] }
+
 const same = "$$ROOT"
 const cases = (...branches: ReadonlyArray<readonly [when: Expression, then: Expression]>): ReadonlyArray<Document> => [
   { $replaceWith: { $switch: { branches: branches.map(([when, then]) => ({ case: when, then })), default: same } } }
@@ -61,11 +64,7 @@ export const claim = ({ holdId, lease, ownerId, ownerLabel }: LockRecord.Claim):
     ],
     [
       {
-        $or: [
-          { $ne: ["$owner", literal(ownerId)] },
-          { $ne: ["$kind", LockRecord.exclusive] },
-          isHolder(literal(holdId))
-        ]
+        $or: [{ $ne: ["$owner", literal(ownerId)] }, isOfOthers, isHolder(literal(holdId))]
       },
       same
     ],
@@ -90,7 +89,7 @@ export const renew = (requests: ReadonlyArray<LockRecord.Renew>): ReadonlyArray<
   }
   const leases = { $map: { input: asked, as: "asked", in: "$$asked.lease" } }
   return cases(
-    [{ $or: [isUnreadable, isFree, isOver, { $eq: [{ $size: asked }, 0] }] }, same],
+    [{ $or: [isUnreadable, isOfOthers, isFree, isOver, { $eq: [{ $size: asked }, 0] }] }, same],
     [
       true,
       changed({
@@ -102,7 +101,9 @@ export const renew = (requests: ReadonlyArray<LockRecord.Renew>): ReadonlyArray<
 }
 
 /** Documents to be told of though they are not ours to change, besides those that a query is for. */
-const orNewer = (query: Document): Document => ({ $or: [{ format: { $gt: LockRecord.format } }, query] })
+const orNewer = (query: Document): Document => ({
+  $or: [{ format: { $gt: LockRecord.format } }, { kind: LockRecord.exclusive, ...query }]
+})
 
 export const releaseQuery = ({ holdId, lockId }: LockRecord.Release): Document => ({
   _id: lockId,

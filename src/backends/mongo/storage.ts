@@ -6,7 +6,7 @@ import { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
 import * as renewals from "../../common/renewals.js"
-import { claimed } from "../shared/claimed.js"
+import * as outcomes from "../shared/outcomes.js"
 import * as errors from "./errors.js"
 import type { Document } from "./executor.js"
 import * as pipelines from "./pipelines.js"
@@ -21,7 +21,9 @@ export const guarantees = {
   time: "real",
   leaseGranularity: 1_000,
   shortestLease: 10_000,
-  longestId: 4 * 255
+  longestId: 4 * 255,
+  // A document may have 16 MiB.
+  largestRecord: 16_000_000
 } as const satisfies Storage.Guarantees
 
 const isDocument = (value: unknown): value is Document => typeof value === "object" && value !== null
@@ -66,13 +68,8 @@ interface Timed {
   readonly now: number
 }
 
-const judgeRenewal = (request: LockRecord.Renew, found: Timed | undefined): LockRecord.RenewOutcome => {
-  if (found === undefined) return { _tag: "NotHeld" }
-  const { current, now } = found
-  return LockRecord.isLive(current, now) && current.holds.includes(request.holdId)
-    ? { _tag: "Renewed", leaseExpireTime: current.leaseExpireTime, validFor: current.leaseExpireTime - now }
-    : { _tag: "NotHeld", current }
-}
+const judgeRenewal = (request: LockRecord.Renew, found: Timed | undefined): LockRecord.RenewOutcome =>
+  found === undefined ? { _tag: "NotHeld" } : outcomes.renewed(request, found.current, found.now)
 
 /** The port by update pipelines: each operation is one command on one document, judged by `$$NOW` within it. */
 export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string> | undefined): Storage.Service => {
@@ -122,7 +119,7 @@ export const make = (run: Run, settings: Settings, wakeUps: Stream.Stream<string
     Effect.flatMap(modify("claim", { _id: request.lockId }, pipelines.claim(request), true), (document) => {
       if (document === undefined) return errors.unexpected("claim", "the server did not tell the document that it made")
       return Effect.map(orFail(timed("claim", document)), ({ current, now }) =>
-        claimed(request, current, current.leaseExpireTime - now)
+        outcomes.claimed(request, current, current.leaseExpireTime - now)
       )
     })
 

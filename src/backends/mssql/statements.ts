@@ -90,6 +90,8 @@ const later = (a: string, b: string): string => `CASE WHEN ${a} >= ${b} THEN ${a
 
 const live = (of: string): string => `(${of}.holds <> N'' AND ${of}.expires > @t)`
 const exclusive = `N'${LockRecord.exclusive}'`
+/** No other row is renewed or freed: it is of another kind, or of a format that a later version knows. */
+const ours = (of: string): string => `${of}.format <= ${LockRecord.format} AND ${of}.kind = ${exclusive} ${binary}`
 const theirs = (owner: string) => `(l.owner_id <> ${owner} OR l.kind <> ${exclusive} ${binary})`
 
 /**
@@ -134,8 +136,8 @@ ${begin}
 UPDATE l SET expires = ${later("l.expires", "@t + k.lease")}, version = l.version + 1
 FROM @ids AS q INNER LOOP JOIN ${table} AS l WITH (UPDLOCK, ROWLOCK, FORCESEEK) ON l.lock_id = q.lock_id
 CROSS APPLY (SELECT MAX(h.lease) AS lease FROM @r AS h WHERE h.lock_id = l.lock_id AND ${has("l.holds", "h.hold")}) AS k
-WHERE l.format <= ${LockRecord.format} AND l.expires > @t AND k.lease IS NOT NULL OPTION (FORCE ORDER, MAXDOP 1);
-SELECT @t AS t, CASE WHEN l.format <= ${LockRecord.format} AND l.expires > @t AND ${has("l.holds", "r.hold")} THEN l.expires END AS renewed, ${columns("l")}
+WHERE ${ours("l")} AND l.expires > @t AND k.lease IS NOT NULL OPTION (FORCE ORDER, MAXDOP 1);
+SELECT @t AS t, CASE WHEN ${ours("l")} AND l.expires > @t AND ${has("l.holds", "r.hold")} THEN l.expires END AS renewed, ${columns("l")}
 FROM @r AS r LEFT JOIN ${table} AS l WITH (ROWLOCK, FORCESEEK) ON l.lock_id = r.lock_id ORDER BY r.i OPTION (FORCE ORDER, MAXDOP 1);
 ${commit}`
 
@@ -150,18 +152,18 @@ ${commit}`
 const release = (table: string): string =>
   written(
     table,
-    `UPDATE ${table} SET holds = STUFF(holds, ${place("holds", "@2")}, LEN(@2) + 1, N''), version = version + 1
-WHERE lock_id = @1 AND format <= ${LockRecord.format} AND ${has("holds", "@2")};`
+    `UPDATE l SET holds = STUFF(l.holds, ${place("l.holds", "@2")}, LEN(@2) + 1, N''), version = l.version + 1
+FROM ${table} AS l WHERE l.lock_id = @1 AND ${ours("l")} AND ${has("l.holds", "@2")};`
   )
 
 /** `@3` is what takes the place of the holds: nothing, which frees the lock, or the mark of a revoked one. */
 const revoke = (table: string): string =>
   written(
     table,
-    `UPDATE ${table} SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN owner_id ELSE 0x END,
-  owner_label = CASE WHEN @3 = N'' THEN owner_label ELSE N'' END,
-  version = CASE WHEN holds = @3 ${binary} THEN version ELSE version + 1 END
-WHERE lock_id = @1 AND token = @2 AND format <= ${LockRecord.format} AND holds <> N'' AND expires > @t;`
+    `UPDATE l SET holds = @3, owner_id = CASE WHEN @3 = N'' THEN l.owner_id ELSE 0x END,
+  owner_label = CASE WHEN @3 = N'' THEN l.owner_label ELSE N'' END,
+  version = CASE WHEN l.holds = @3 ${binary} THEN l.version ELSE l.version + 1 END
+FROM ${table} AS l WHERE l.lock_id = @1 AND l.token = @2 AND ${ours("l")} AND ${live("l")};`
   )
 
 const get = (table: string): string => `

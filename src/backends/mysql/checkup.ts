@@ -1,6 +1,6 @@
 /** What can be set wrongly at a server of the MySQL family, and how to mend it. */
 import * as Effect from "#effect/Effect"
-import { type Check, type Finding, type Look, type Open, unchecked } from "../../common/checkup.js"
+import { type Check, type Finding, type Look, room, type Open, unchecked } from "../../common/checkup.js"
 import { valid } from "../../common/input.js"
 import type { StorageError } from "../../LockError.js"
 import * as shared from "../shared/options.js"
@@ -135,28 +135,22 @@ const account = (row: Row | undefined): string => {
   return `'${text.slice(0, at)}'@'${text.slice(at + 1)}'`
 }
 
-/** `need`: how many a process may open. */
-const room = (need: number, { flavour, variables }: weak.Known, row: Row | undefined): ReadonlyArray<Finding> => {
-  const found: Array<Finding> = []
-  const add = (wrong: string, cure: string) =>
-    found.push({
-      check: "connections",
-      severity: "warning",
-      wrong,
-      leads: `a process opens up to ${need}, and claims and renewals that find none fail`,
-      cure
-    })
+const roomOf = ({ flavour, variables }: weak.Known, row: Row | undefined) => {
   const [used, mine] = [Number(row?.used), Number(row?.mine)]
   const most = Number(variables.get("max_connections"))
-  if (most - used < need)
-    add(`${used} of max_connections = ${most} are in use`, weak.set(flavour, "max_connections", String(2 * most)))
-  const limit = Number(variables.get("max_user_connections") ?? 0)
-  if (limit > 0 && limit - mine < need)
-    add(
-      `the user may have ${limit} connections, and has ${mine}`,
-      `ALTER USER ${account(row)} WITH MAX_USER_CONNECTIONS 0; or SET GLOBAL max_user_connections = 0, where that is the limit`
-    )
-  return found
+  const own = Number(variables.get("max_user_connections") ?? 0)
+  return [
+    {
+      left: most - used,
+      wrong: `${used} of max_connections = ${most} are in use`,
+      cure: weak.set(flavour, "max_connections", String(2 * most))
+    },
+    {
+      left: own > 0 ? own - mine : Number.POSITIVE_INFINITY,
+      wrong: `the user may have ${own} connections, and has ${mine}`,
+      cure: `ALTER USER ${account(row)} WITH MAX_USER_CONNECTIONS 0; or SET GLOBAL max_user_connections = 0, where that is the limit`
+    }
+  ]
 }
 
 const blind = (check: string) =>
@@ -243,7 +237,7 @@ export const open =
             name: "connections",
             look: Effect.flatMap(me, (row) =>
               Effect.map(ask("SHOW GLOBAL STATUS LIKE 'Threads_connected'"), ([status]) =>
-                room(poolSize + 1, known, { ...row, used: status?.Value })
+                room(poolSize + 1, roomOf(known, { ...row, used: status?.Value }))
               )
             )
           },

@@ -12,7 +12,9 @@ const guarantees = (flavour: statements.Flavour): Storage.Guarantees => ({
   // The cluster's clock counts milliseconds, and goes in steps of up to 50 of them.
   leaseGranularity: flavour === "TiDB" ? 1_000 : 1,
   shortestLease: flavour === "TiDB" ? 100_000 : 1_000,
-  longestId
+  longestId,
+  // As hexadecimal digits it must fit in a packet: 16 MiB by default on MariaDB. A row of TiDB may have 6 MiB.
+  largestRecord: 6_000_000
 })
 
 /** What each operation asks of the server, over one table. `table` is quoted. `nameOf`: who waits is woken. */

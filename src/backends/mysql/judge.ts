@@ -15,7 +15,9 @@ export const exclusive = hex(LockRecord.exclusive)
 
 export const live = `LENGTH(holds) > 0 AND expires > ${t}`
 export const newer = `format > ${LockRecord.format}`
-export const ours = `format <= ${LockRecord.format}`
+export const known = `format <= ${LockRecord.format}`
+/** No other row is renewed or freed: it is of another kind, or of a format that a later version knows. */
+export const ours = `${known} AND kind = ${exclusive}`
 
 /** What is claimed. `hold` stands behind a comma. */
 export interface Wanted {

@@ -17,7 +17,7 @@ import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
 
-const { columns, comma, exclusive, live, newer, ours, t } = judge
+const { columns, comma, exclusive, known, live, newer, ours, t } = judge
 /** Of whatever gives one row: a limit of its own is not that of the session (`sql_select_limit`). */
 const one = "LIMIT 1"
 
@@ -208,6 +208,7 @@ ORDER BY lock_id`
         if (row === undefined) return { t: at, renewed: null, lock_id: null }
         const renewed =
           Number(row.format) <= LockRecord.format &&
+          row.kind === LockRecord.exclusive &&
           Number(row.expires) > Number(at) &&
           `${String(row.holds)},`.includes(`,${holdId},`)
         return { ...row, renewed: renewed ? row.expires : null }
@@ -224,7 +225,7 @@ ORDER BY lock_id`
   const releaseOfCluster = ({ holdId, lockId }: LockRecord.Release): Packet => {
     const id = hex(lockId)
     return writing(
-      `SELECT IF(${newer}, NULL, ${without(holdId)}) AS holds, format AS info FROM ${table} WHERE lock_id = ${id} AND (${newer} OR ${has(holdId)})`,
+      `SELECT IF(${newer}, NULL, ${without(holdId)}) AS holds, format AS info FROM ${table} WHERE lock_id = ${id} AND (${newer} OR (${ours} AND ${has(holdId)}))`,
       `UPDATE ${table} SET holds = ${without(holdId)}, version = version + 1 WHERE lock_id = ${id} AND ${ours} AND ${has(holdId)}`
     )
   }
@@ -237,7 +238,7 @@ ORDER BY lock_id`
     nameOf === undefined ? "" : ` + ${sleepersBase} * (${sleepers.taken("@esl_b")})`
   })) > ${newerBase}, 0, 1),
   holds = IF(${newer}, holds, ${judge.without("@esl_h")})
-WHERE lock_id = @esl_i AND (${newer} OR ${judge.holds("@esl_h")})`
+WHERE lock_id = @esl_i AND (${newer} OR (${ours} AND ${judge.holds("@esl_h")}))`
   }
 
   const releaseByOne = ({ holdId, lockId }: LockRecord.Release): Packet => {
@@ -289,7 +290,7 @@ WHERE lock_id = ${id} AND ${match}`
 
   /** The plain read finds a piece of the table that has enough of them, so that the locks of the DELETE are few and short. */
   const purge = (after: string, micros: number, limit: number): Packet => {
-    const old = `lock_id > ${hex(after)} AND expires < ${t} - ${int(micros)} AND ${ours}`
+    const old = `lock_id > ${hex(after)} AND expires < ${t} - ${int(micros)} AND ${known}`
     const look = `SELECT @esl_n := COUNT(*) AS seen, @esl_l := MAX(lock_id) AS last
 FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(limit)}) AS q ${one}`
     const drop = `DELETE FROM ${table} WHERE ${old} AND lock_id <= @esl_l`

@@ -11,7 +11,9 @@ const guarantees = {
   leaseGranularity: 1,
   // A tick of the coarsest clock of Windows, and a little.
   shortestLease: 20_000,
-  longestId: statements.longestId
+  longestId: statements.longestId,
+  // `data` may have 2000 bytes, and what a record has besides takes 400 of this at least.
+  largestRecord: 2_400
 } as const satisfies Storage.Guarantees
 
 /** Below every id, none of which is empty or has a NUL: an empty one is NULL, and nothing is greater than that. */
@@ -40,6 +42,7 @@ export const make = (table: string, wait: number): Dialect<statements.Statement>
         ),
         values: sorted.map(({ request: { holdId, lease, lockId } }, i) => [
           lockId,
+          LockRecord.exclusive,
           statements.holdOf(holdId),
           lease,
           i === 0 ? 1 : 0,
@@ -47,8 +50,14 @@ export const make = (table: string, wait: number): Dialect<statements.Statement>
         ])
       }
     },
-    release: ({ holdId, lockId }) => ({ statement: sql.release, values: [lockId, statements.holdOf(holdId)] }),
-    revoke: (lockId, token, holds) => ({ statement: sql.revoke, values: [lockId, token, statements.encoded(holds)] }),
+    release: ({ holdId, lockId }) => ({
+      statement: sql.release,
+      values: [lockId, LockRecord.exclusive, statements.holdOf(holdId)]
+    }),
+    revoke: (lockId, token, holds) => ({
+      statement: sql.revoke,
+      values: [lockId, LockRecord.exclusive, token, statements.encoded(holds)]
+    }),
     get: (lockId) => ({ statement: sql.get(lockId), values: [lockId] }),
     list: (after, free, limit) => ({
       statement: sql.list,

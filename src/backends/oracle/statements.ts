@@ -256,7 +256,7 @@ const written = { holds: "hex", format: "number", state: "number" } as const
 const release = (table: string, wait: number): Asked =>
   block({
     table,
-    given: { id: "bytes", hold: "hex" },
+    given: { id: "bytes", kind: "bytes", hold: "hex" },
     told: written,
     body: locked(
       table,
@@ -265,7 +265,7 @@ const release = (table: string, wait: number): Asked =>
 v_at := ${has("v_row.holds", "p_hold")};
 IF v_row.format > ${format} THEN
   v_state := 2;
-ELSIF v_at > 0 THEN
+ELSIF v_at > 0 AND v_row.kind = p_kind THEN
   v_row.holds := SUBSTR(v_row.holds, 1, v_at - 1) || SUBSTR(v_row.holds, v_at + LENGTH(p_hold));
   IF NVL(LENGTH(v_row.holds), 0) = 0 THEN v_row.holds := NULL; END IF;
   UPDATE ${table} SET holds = v_row.holds, version = version + 1 WHERE lock_id = p_id;
@@ -278,7 +278,7 @@ END IF;`
 const revoke = (table: string, wait: number): Asked =>
   block({
     table,
-    given: { id: "bytes", token: "number", hold: "hex" },
+    given: { id: "bytes", kind: "bytes", token: "number", hold: "hex" },
     told: written,
     body: locked(
       table,
@@ -286,7 +286,7 @@ const revoke = (table: string, wait: number): Asked =>
       `
 IF v_row.token = p_token AND v_row.format > ${format} THEN
   v_state := 2;
-ELSIF v_row.token = p_token AND v_row.holds IS NOT NULL AND v_row.expires > v_now THEN
+ELSIF v_row.token = p_token AND v_row.kind = p_kind AND v_row.holds IS NOT NULL AND v_row.expires > v_now THEN
   IF p_hold IS NULL OR v_row.holds <> p_hold THEN v_row.version := v_row.version + 1; END IF;
   v_row.holds := p_hold;
   IF p_hold IS NOT NULL THEN
@@ -306,7 +306,7 @@ END IF;`
 const renew = (table: string, wait: number): Asked =>
   block({
     table,
-    given: { id: "bytes", hold: "hex", lease: "number", first: "number", last: "number" },
+    given: { id: "bytes", kind: "bytes", hold: "hex", lease: "number", first: "number", last: "number" },
     told: recordTold,
     begins: "p_first = 1",
     ends: "p_last = 1",
@@ -316,7 +316,7 @@ BEGIN
   SELECT * INTO v_row FROM ${table} WHERE lock_id = p_id FOR UPDATE WAIT ${wait};
   v_now := esl_now();
   v_state := 2;
-  IF v_row.format <= ${format} AND v_row.expires > v_now AND ${has("v_row.holds", "p_hold")} > 0 THEN
+  IF v_row.format <= ${format} AND v_row.kind = p_kind AND v_row.expires > v_now AND ${has("v_row.holds", "p_hold")} > 0 THEN
     v_row.expires := GREATEST(v_row.expires, v_now + p_lease);
     UPDATE ${table} SET expires = v_row.expires, version = version + 1 WHERE lock_id = p_id;
     v_state := 1;

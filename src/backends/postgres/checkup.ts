@@ -1,6 +1,6 @@
 /** What can be set wrongly at a PostgreSQL server, and how to mend it. */
 import * as Effect from "#effect/Effect"
-import { type Check, type Finding, type Look, type Open, unchecked } from "../../common/checkup.js"
+import { type Check, type Finding, type Look, room, type Open, unchecked } from "../../common/checkup.js"
 import type { StorageError } from "../../LockError.js"
 import { runQuery } from "../sql/executor.js"
 import type { Row } from "../sql/record.js"
@@ -154,37 +154,28 @@ SELECT current_user::text AS role, current_database()::text AS database, current
   (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE usename = current_user)::int AS mine,
   (SELECT CASE WHEN rolsuper THEN -1 ELSE rolconnlimit END FROM pg_catalog.pg_roles WHERE rolname = current_user) AS limit_mine`
 
-/** `need`: how many a process may open. */
-const room = (need: number, row: Row | undefined): ReadonlyArray<Finding> => {
+const roomOf = (row: Row | undefined) => {
   const number = (name: string) => Number(row?.[name])
-  const found: Array<Finding> = []
-  const add = (wrong: string, cure: string) =>
-    found.push({
-      check: "connections",
-      severity: "warning",
-      wrong,
-      leads: `a process opens up to ${need}, and claims and renewals that find none fail`,
-      cure
-    })
-  const free = number("most") - number("reserved") - number("used")
-  if (free < need)
-    add(
-      `${number("used")} of max_connections = ${number("most")} are in use, and ${number("reserved")} are kept for administrators`,
-      "ALTER SYSTEM SET max_connections = …; restart the server; or a smaller poolSize"
-    )
-  const role = number("limit_mine")
-  if (role >= 0 && role - number("mine") < need)
-    add(
-      `the role may have ${role} connections, and has ${number("mine")}`,
-      `ALTER ROLE ${identifier(String(row?.role))} CONNECTION LIMIT -1;`
-    )
-  const database = number("limit_here")
-  if (database >= 0 && database - number("here") < need)
-    add(
-      `the database may have ${database} connections, and has ${number("here")}`,
-      `ALTER DATABASE ${identifier(String(row?.database))} CONNECTION LIMIT -1;`
-    )
-  return found
+  /** Less than nothing is no limit. */
+  const left = (limit: number, used: number) => (limit < 0 ? Number.POSITIVE_INFINITY : limit - used)
+  const [role, database] = [number("limit_mine"), number("limit_here")]
+  return [
+    {
+      left: number("most") - number("reserved") - number("used"),
+      wrong: `${number("used")} of max_connections = ${number("most")} are in use, and ${number("reserved")} are kept for administrators`,
+      cure: "ALTER SYSTEM SET max_connections = …; restart the server; or a smaller poolSize"
+    },
+    {
+      left: left(role, number("mine")),
+      wrong: `the role may have ${role} connections, and has ${number("mine")}`,
+      cure: `ALTER ROLE ${identifier(String(row?.role))} CONNECTION LIMIT -1;`
+    },
+    {
+      left: left(database, number("here")),
+      wrong: `the database may have ${database} connections, and has ${number("here")}`,
+      cure: `ALTER DATABASE ${identifier(String(row?.database))} CONNECTION LIMIT -1;`
+    }
+  ]
 }
 
 const heldBackText = (seconds: number) => `
@@ -331,7 +322,7 @@ export const open =
                   : []
               )
         },
-        { name: "connections", look: Effect.map(ask(roomText), ([row]) => room(poolSize + 1, row)) },
+        { name: "connections", look: Effect.map(ask(roomText), ([row]) => room(poolSize + 1, roomOf(row))) },
         { name: "replication", look: Effect.map(ask(replicasText), ([row]) => replicas(settings, row)) },
         { name: "old transactions", look: Effect.map(ask(heldBackText(oldTransaction)), (rows) => rows.map(heldBack)) }
       ]

@@ -25,6 +25,10 @@ const has = (holds: string, hold: string): string => `position(',' || ${hold} ||
 const without = (holds: string, hold: string): string =>
   `left(replace(${holds} || ',', ',' || ${hold} || ',', ','), -1)`
 
+/** Whether a row is of an exclusive lock, and of a format that we know: no other is renewed or freed here. */
+const ours = (row: string): string =>
+  `${row}.format <= ${LockRecord.format} AND ${row}.kind = '${LockRecord.exclusive}'`
+
 /** Whether a row as it was read answers the claim already: somebody else has the lock, or this hold is in. */
 const answered = (cur: string, owner: string, hold: string): string =>
   `(${cur}.format > ${LockRecord.format} OR (${cur}.holds <> '' AND ${cur}.expires > s.t
@@ -109,7 +113,7 @@ r AS MATERIALIZED (
   FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY AS q(lock_id, hold_id, lease, i)),
 k AS MATERIALIZED (
   SELECT l.lock_id, l.holds FROM ${l} AS l, s
-  WHERE l.lock_id = ANY ($1::text[]) AND l.format <= ${LockRecord.format} AND l.expires > s.t
+  WHERE l.lock_id = ANY ($1::text[]) AND ${ours("l")} AND l.expires > s.t
     AND EXISTS (SELECT 1 FROM r WHERE r.lock_id = l.lock_id AND ${has("l.holds", "r.hold_id")})
   ORDER BY l.lock_id FOR NO KEY UPDATE OF l),
 m AS MATERIALIZED (
@@ -144,7 +148,7 @@ SELECT NULL, NULL WHERE NOT EXISTS (SELECT 1 FROM ${done}) AND ${guarded(l)}`
 const release = (l: string, notify: boolean): string => `
 WITH u AS (
   UPDATE ${l} AS l SET holds = ${without("l.holds", "$2::text")}, version = l.version + 1
-  WHERE l.lock_id = $1::text AND l.format <= ${LockRecord.format} AND ${has("l.holds", "$2::text")}
+  WHERE l.lock_id = $1::text AND ${ours("l")} AND ${has("l.holds", "$2::text")}
   RETURNING l.lock_id, l.holds)
 SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($3::text, u.lock_id)::text END" : "NULL"} AS info FROM u
 UNION ALL
@@ -156,7 +160,7 @@ WITH r AS MATERIALIZED (
   SELECT q.lock_id, q.hold_id FROM unnest($1::text[], $2::text[]) AS q(lock_id, hold_id)),
 k AS MATERIALIZED (
   SELECT l.lock_id FROM ${l} AS l
-  WHERE l.lock_id = ANY ($1::text[]) AND l.format <= ${LockRecord.format}
+  WHERE l.lock_id = ANY ($1::text[]) AND ${ours("l")}
     AND EXISTS (SELECT 1 FROM r WHERE r.lock_id = l.lock_id AND ${has("l.holds", "r.hold_id")})
   ORDER BY l.lock_id FOR NO KEY UPDATE OF l SKIP LOCKED),
 u AS (
@@ -176,7 +180,7 @@ u AS (
     owner_label = CASE WHEN $3::text = '' THEN l.owner_label ELSE '' END,
     version = CASE WHEN l.holds = $3::text THEN l.version ELSE l.version + 1 END
   FROM s
-  WHERE l.lock_id = $1::text AND l.token = $2::bigint AND l.format <= ${LockRecord.format} AND l.holds <> '' AND l.expires > s.t
+  WHERE l.lock_id = $1::text AND l.token = $2::bigint AND ${ours("l")} AND l.holds <> '' AND l.expires > s.t
   RETURNING l.lock_id, l.holds)
 SELECT u.holds, ${notify ? "CASE WHEN u.holds = '' THEN pg_notify($4::text, u.lock_id)::text END" : "NULL"} AS info FROM u
 UNION ALL

@@ -47,6 +47,9 @@ end
 local function newer(format)
   return format and tonumber(format) > ${LockRecord.format}
 end
+local function ours(kind)
+  return kind == '${LockRecord.exclusive}'
+end
 local function take(key, ...)
   redis.call('HSET', key, ...)
 end
@@ -118,7 +121,7 @@ local function claim(key, at)
       'expires', int(expires), 'data', '', 'label', label)
     return began .. ' ' .. token .. ' ' .. version
   end
-  if r[3] ~= owner or r[1] ~= '${LockRecord.exclusive}' then return {'held', int(now), unpack(r)} end
+  if r[3] ~= owner or not ours(r[1]) then return {'held', int(now), unpack(r)} end
   if not has(r[4], hold) then
     r[4] = r[4] .. ',' .. hold
     r[6] = int(r[6] + 1)
@@ -131,10 +134,10 @@ local function claim(key, at)
 end
 local function release(key, at)
   local hold = string.sub(ARGV[at], 2)
-  local r = redis.call('HMGET', key, 'format', 'holds', 'version')
+  local r = redis.call('HMGET', key, 'format', 'holds', 'version', 'kind')
   local bad = unreadable(key, r[1])
   if bad then return bad end
-  if not r[1] then return {'none'} end
+  if not r[1] or not ours(r[4]) then return {'none'} end
   local from, to = has(r[2], hold)
   if not from then return {'none'} end
   local holds = string.sub(r[2], 1, from - 1) .. string.sub(r[2], to)
@@ -164,12 +167,12 @@ export const renew = script(`
 local out = {int(now)}
 for i, key in ipairs(KEYS) do
   local hold, lease = ARGV[2 * i - 1], ARGV[2 * i]
-  local r = redis.call('HMGET', key, 'format', 'holds', 'version', 'expires')
+  local r = redis.call('HMGET', key, 'format', 'holds', 'version', 'expires', 'kind')
   if newer(r[1]) then
     out[i + 1] = {'newer', r[1]}
   elseif not r[1] then
     out[i + 1] = {'none'}
-  elseif not live(r[2], r[4]) or not has(r[2], hold) then
+  elseif not ours(r[5]) or not live(r[2], r[4]) or not has(r[2], hold) then
     out[i + 1] = {'other', unpack(read(key))}
   else
     local expires = int(math.max(tonumber(r[4]), now + lease))
@@ -185,7 +188,7 @@ export const revoke = script(`
 local r = read(KEYS[1])
 local bad = unreadable(KEYS[1], r[2])
 if bad then return bad end
-if not r[2] or not live(r[4], r[8]) or r[5] ~= ARGV[1] then return {'none'} end
+if not r[2] or not ours(r[1]) or not live(r[4], r[8]) or r[5] ~= ARGV[1] then return {'none'} end
 if r[4] == ARGV[2] then
   if ARGV[5] ~= '' then keep(KEYS[1], 'version', r[6]) end
   return {'done', r[4], ''}

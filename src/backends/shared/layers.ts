@@ -3,6 +3,7 @@ import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
+import { Less } from "../../common/alike.js"
 import { inRealTime } from "../../common/clocks.js"
 import * as Storage from "../../Storage.js"
 import * as VersionedStore from "../../VersionedStore.js"
@@ -27,8 +28,8 @@ export const portsOf = <E, R>(made: Effect.Effect<Ports, E, R>): Layer.Layer<Bot
   Layer.effectContext(
     inRealTime(
       Effect.map(made, ({ isLess, storage, versioned }) => {
-        if (isLess !== true) VersionedStore.attach(storage, versioned)
-        return Context.add(Context.make(Storage.Storage, storage), VersionedStore.VersionedStore, versioned)
+        const both = Context.add(Context.make(Storage.Storage, storage), VersionedStore.VersionedStore, versioned)
+        return isLess === true ? Context.add(both, Less, true) : both
       })
     )
   )

@@ -21,7 +21,9 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 50_000,
-  longestId: 4 * 255
+  longestId: 4 * 255,
+  // The KV store is MongoDB's, whose documents may have 16 MiB.
+  largestRecord: 16_000_000
 } as const satisfies Storage.Guarantees
 
 /** Both ports over whatever sends requests, which closes with the scope. */

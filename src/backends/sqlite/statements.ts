@@ -68,6 +68,8 @@ export const make = (name: string) => {
   // In the upsert, `excluded` is the record as it would be if the lock were free, and its begin is the present time.
   const free = "(l.holds = '' OR l.lease_expire_time <= excluded.lock_begin_time)"
   const known = has("l.holds", "$holdId")
+  // No other row is renewed or freed: it is of another kind, or of a format that a later version knows.
+  const ours = (row: string) => `${row}format <= ${format} AND ${row}kind = '${exclusive}'`
   const live = `holds <> '' AND lease_expire_time > ${now}`
   return {
     read: `SELECT ${columns}, ${now} AS now FROM ${table} WHERE lock_id = $lockId`,
@@ -98,7 +100,7 @@ RETURNING ${columns}, ${now} AS now`,
 SET version = l.version + r.renewals, lease_expire_time = max(l.lease_expire_time, ${now} + r.lease)
 FROM (SELECT t.lock_id AS lock_id, count(*) AS renewals, max(CAST(j.value ->> 2 AS INTEGER)) AS lease
   FROM json_each($requests) AS j CROSS JOIN ${table} AS t ON t.lock_id = (j.value ->> 0)
-  WHERE t.format <= ${format} AND t.${live} AND ${has("t.holds", "(j.value ->> 1)")}
+  WHERE ${ours("t.")} AND t.${live} AND ${has("t.holds", "(j.value ->> 1)")}
   GROUP BY t.lock_id) AS r
 WHERE l.lock_id = r.lock_id
 RETURNING ${columns}, ${now} AS now`,
@@ -108,7 +110,7 @@ RETURNING ${columns}, ${now} AS now`,
 SELECT ${columns}, s.now FROM s CROSS JOIN json_each($lockIds) AS j CROSS JOIN ${table} AS l ON l.lock_id = j.value`,
 
     release: `UPDATE ${table} SET holds = rtrim(replace(holds || ',', ',' || $holdId || ',', ','), ','), version = version + 1
-WHERE lock_id = $lockId AND format <= ${format} AND ${has("holds", "$holdId")}
+WHERE lock_id = $lockId AND ${ours("")} AND ${has("holds", "$holdId")}
 RETURNING holds`,
 
     /** `$when`: `"now"` or `"leaseEnd"` */
@@ -117,7 +119,7 @@ RETURNING holds`,
   owner_label = CASE $when WHEN 'now' THEN owner_label ELSE '' END,
   holds = CASE $when WHEN 'now' THEN '' ELSE ',${revokedHold}' END,
   version = CASE WHEN $when <> 'now' AND holds = ',${revokedHold}' THEN version ELSE version + 1 END
-WHERE lock_id = $lockId AND format <= ${format} AND token = $token AND ${live}
+WHERE lock_id = $lockId AND ${ours("")} AND token = $token AND ${live}
 RETURNING 1 AS revoked`,
 
     /** `$after`: the last lock id of the page before. The time is materialized: a read of many rows is many steps. */

@@ -1,6 +1,6 @@
 /** What can be set wrongly at a ZooKeeper, and how to mend it. */
 import * as Effect from "#effect/Effect"
-import { type Check, type Finding, type Look, type Open, unchecked } from "../../common/checkup.js"
+import { type Check, type Finding, type Look, majority, type Open, unchecked } from "../../common/checkup.js"
 import { valid } from "../../common/input.js"
 import * as protocol from "./client/protocol.js"
 import * as clients from "./client.js"
@@ -42,24 +42,17 @@ const access = (root: string, acls: ReadonlyArray<protocol.Acl>, hasUser: boolea
 }
 
 const ensemble = (conf: string, named: number): ReadonlyArray<Finding> => {
-  const found: Array<Finding> = []
   const voters = conf.match(/^server\.\d+=(?!.*:observer)/gm)?.length ?? 0
-  if (voters > 0 && voters % 2 === 0)
-    found.push({
-      check: "servers",
-      severity: "warning",
-      wrong: `the ensemble has ${voters} servers that vote`,
-      leads: `it stands no more failures than with ${voters - 1}, and has more that can fail`,
-      cure: "an odd number of servers in zoo.cfg"
+  const found: Array<Finding> = [
+    ...majority({
+      all: "ensemble",
+      are: "servers",
+      inAll: voters,
+      named,
+      odd: "an odd number of servers in zoo.cfg",
+      url: "zookeeper://host1:2181,host2:2181,host3:2181"
     })
-  if (named < voters)
-    found.push({
-      check: "servers",
-      severity: "note",
-      wrong: `the URL names ${named} of ${voters} servers`,
-      leads: "when those fail the program has no lock, though the ensemble goes on",
-      cure: "name all of them: zookeeper://host1:2181,host2:2181,host3:2181"
-    })
+  ]
   const most = Number(/^maxClientCnxns=(\d+)$/m.exec(conf)?.[1] ?? 0)
   if (most > 0 && most < 10 * need)
     found.push({

@@ -163,7 +163,7 @@ export const replaced = (operation: string, lockId: string): StorageError =>
 
 export const tooLarge = (operation: string, bytes: number): StorageError =>
   new StorageError({
-    reason: "Unknown",
+    reason: "TooLarge",
     operation: name(operation),
     isRetryable: false,
     applied: "no",

@@ -9,6 +9,7 @@ import * as client from "./client.js"
 import * as engine from "./engine.js"
 import * as errors from "./errors.js"
 import type { ResolvedCommon } from "./options.js"
+import { largest } from "./records.js"
 import type { Source } from "./source.js"
 import * as watch from "./watch.js"
 
@@ -18,7 +19,8 @@ const guarantees = {
   time: "real",
   leaseGranularity: 1,
   shortestLease: 10_000,
-  longestId: 4 * 255
+  longestId: 4 * 255,
+  largestRecord: largest
 } as const satisfies Storage.Guarantees
 
 export const open = (source: Source, common: ResolvedCommon): Effect.Effect<Ports, StorageError, Scope.Scope> =>

@@ -13,7 +13,7 @@ export interface State {
 }
 
 /** A request of 1 MiB ends the connection; this leaves room for what is around the data. */
-const longest = 1_000_000
+export const largest = 1_000_000
 
 export const absent: Seen<State> = { record: undefined, revision: 0 }
 
@@ -29,7 +29,7 @@ export const lockIdOf = (name: string): string | undefined => {
 export const encode = (operation: string, record: LockRecord | undefined): Buffer | StorageError => {
   if (record === undefined) return Buffer.alloc(0)
   const bytes = Buffer.from(json.encode(record), "utf8")
-  return bytes.length > longest ? errors.tooLarge(operation, bytes.length) : bytes
+  return bytes.length > largest ? errors.tooLarge(operation, bytes.length) : bytes
 }
 
 export const stateOf = ({ czxid, version }: Stat): State => ({ czxid, version })
