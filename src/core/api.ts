@@ -62,8 +62,8 @@ export interface Options {
    * day. Tokens continue from the storage's clock, so they need the record only if that clock was set back, and a day outlasts a wrong time zone.
    *
    * It runs in the background, about every twenty-fourth of this time (from ten minutes to a day), in one of the processes that share the storage. It covers
-   * all namespaces, so the shortest value of these processes counts. It has no effect if the storage has no clock of its own
-   * (`guarantees.clock` is not `"storage"`): on etcd, for example, it is `"observed"`.
+   * all namespaces, so the shortest value of these processes counts. It has no effect if the storage has no clock
+   * (`guarantees.clock` is `"observed"`), as on etcd, unless one was given to it (`VersionedStore.withTime`).
    */
   readonly purgeAfter?: Duration.Input | "infinity" | false | undefined
   /** Keeps the locks of several applications in one table apart. Of the layer only. At most 64 UTF-16 units. */

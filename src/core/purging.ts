@@ -103,7 +103,7 @@ export const run = (core: Core, options: Resolved, isAsked: boolean): Effect.Eff
   Effect.suspend((): Effect.Effect<void, never, Scope.Scope> => {
     const { clock, name } = core.storage.guarantees
     if (!Number.isFinite(options.purgeAfter)) return Effect.void
-    if (clock !== "storage") {
+    if (clock !== "storage" && clock !== "provided") {
       return isAsked
         ? Effect.logWarning(
             `effect-storage-lock: \`purgeAfter\` has no effect on ${name}: it has no clock that tells what is old, so the records of free locks stay`

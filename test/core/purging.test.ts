@@ -10,6 +10,7 @@ import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
 import * as TestClock from "#harness/testing/TestClock"
 import * as logs from "#harness/logs"
+import { monotonicNanos } from "#effect/clocks"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -22,6 +23,8 @@ import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 import * as Process from "../support/process.js"
+
+const start = Date.parse("2026-01-01")
 
 /** A storage whose purges are told. */
 const counted = Effect.map(MemoryStorage.make(), (storage) => {
@@ -156,6 +159,19 @@ describe("purgeAfter", () => {
         assert.include(said[0], "purgeAfter")
       })
     )
+  )
+
+  it.effect("goes by a clock that a store was given", () =>
+    Effect.gen(function* () {
+      const now = Effect.clockWith((clock) => Effect.sync(() => start + Number(monotonicNanos(clock)) / 1e6))
+      const inner = yield* MemoryStorage.makeVersioned({ time: "none" })
+      const store = yield* VersionedStore.withTime(inner, { name: "a test's", now })
+      const { locks } = yield* Process.make(VersionedStore.toStorage(store), { purgeAfter: "2 hours" })
+      yield* locks.withLock(Effect.void, "old")
+      assert.isTrue(Option.isSome(yield* inner.get("old")))
+      for (let i = 0; i < 50; i++) yield* TestClock.adjust("10 minutes")
+      assert.isTrue(Option.isNone(yield* inner.get("old")))
+    })
   )
 
   it.effect("is at least an hour, and of the layer", () =>
