@@ -14,7 +14,7 @@ import "#effect/major"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
-import type * as Option from "#effect/Option"
+import * as Option from "#effect/Option"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import type {
@@ -102,6 +102,14 @@ const holdsOf = ({ core }: Taking, lockId: string, ownerId: string) => {
     : Array.from(core.holds).filter(({ claimant }) => claimant.key === key && claimant.ownerId === ownerId)
 }
 
+/** What is no body stays as it is, and is refused as such. */
+const numbered = <A, E, R>(body: Body<A, E, R>, renumber: (lock: Lock) => Effect.Effect<void>): Body<A, E, R> =>
+  Effect.isEffect(body)
+    ? (lock: Lock) => Effect.andThen(renumber(lock), body)
+    : typeof body === "function"
+      ? (lock: Lock) => Effect.andThen(renumber(lock), body(lock))
+      : body
+
 /** By what this layer knows: a record alone cannot tell an owner that upgrades from one that was started anew. */
 const refusal = (taking: Taking, args: AcquireArgs): UpgradeRefused | undefined => {
   const [lockId] = args
@@ -126,12 +134,23 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
       self: () => Effect.Effect<A, E, R>
     ): Effect.Effect<A, E | UpgradeRefused, R> =>
       Effect.suspend((): Effect.Effect<A, E | UpgradeRefused, R> => refusal(taking, args) ?? self())
+    /** What the owner has here already is of the token under which it writes: a resource refuses the one from before. */
+    const renumber = ({ lockId, ownerId, token }: Lock) =>
+      Effect.sync(() => {
+        for (const hold of holdsOf(taking, lockId, ownerId)) hold.renumber(token)
+      })
     return {
       ...kinds.looking(taking),
       read: (...args) => kinds.acquire(taking, reading, args),
       tryRead: (...args) => kinds.tryAcquire(taking, reading, args),
-      write: (...args) => unlessRefused(args, () => kinds.acquire(taking, writing, args)),
-      tryWrite: (...args) => unlessRefused(args, () => kinds.tryAcquire(taking, writing, args)),
+      write: (...args) => unlessRefused(args, () => Effect.tap(kinds.acquire(taking, writing, args), renumber)),
+      tryWrite: (...args) =>
+        unlessRefused(args, () =>
+          Effect.tap(
+            kinds.tryAcquire(taking, writing, args),
+            Option.match({ onNone: () => Effect.void, onSome: renumber })
+          )
+        ),
       upgradable: (...args) => kinds.acquire(taking, maybeWriting, args),
       tryUpgradable: (...args) => kinds.tryAcquire(taking, maybeWriting, args),
       upgrade: (lock, options) =>
@@ -140,11 +159,7 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
             ({ claimant }) => claimant.holdId === lock.holdId && claimant.share?.mode === "upgradable"
           )
           return isUpgradable
-            ? Effect.tap(kinds.acquire(taking, writing, [lock.lockId, lock.ownerId, options]), ({ token }) =>
-                Effect.sync(() => {
-                  for (const hold of holdsOf(taking, lock.lockId, lock.ownerId)) hold.renumber(token)
-                })
-              )
+            ? Effect.tap(kinds.acquire(taking, writing, [lock.lockId, lock.ownerId, options]), renumber)
             : Effect.fail(
                 new InvalidOptions({
                   field: "lock",
@@ -154,7 +169,8 @@ export const make = (options: Options = {}): Effect.Effect<Service, InvalidOptio
               )
         }),
       withReadLock: (body, ...args) => kinds.using(taking, reading, body, args),
-      withWriteLock: (body, ...args) => unlessRefused(args, () => kinds.using(taking, writing, body, args))
+      withWriteLock: (body, ...args) =>
+        unlessRefused(args, () => kinds.using(taking, writing, numbered(body, renumber), args))
     }
   })
 

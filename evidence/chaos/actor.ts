@@ -8,15 +8,21 @@ import * as Option from "#effect/Option"
 import * as fibers from "#effect/fibers"
 import type { Rng } from "../simulate/random.js"
 import type { LockError } from "../../src/LockError.js"
-import type { Lock, Service } from "../../src/StorageLock.js"
+import * as LeaderElection from "../../src/LeaderElection.js"
+import { type Lock, StorageLock } from "../../src/StorageLock.js"
+import { accessOf, type Part } from "../simulate/history.js"
+import { type Services, wayOf } from "../simulate/parts.js"
 import type { Line } from "./log.js"
+import type { Kind, Wrong } from "./protocol.js"
 import type { Writer } from "./writer.js"
 
 export interface Stage {
   readonly p: string
   readonly now: () => number
   readonly record: (line: Line) => void
-  readonly locks: Service
+  readonly services: Services
+  readonly lease: number
+  readonly wrong: Wrong | undefined
   readonly writer: Writer
   readonly next: () => number
   /** How many locks are held has changed. */
@@ -24,7 +30,9 @@ export interface Stage {
 }
 
 export interface Action {
-  readonly kind: "withLock" | "acquire" | "guard" | "try" | "tryWith"
+  readonly kind: "withLock" | "acquire" | "guard" | "try" | "tryWith" | "lead"
+  /** As what. None: exclusively. */
+  readonly part?: Part | undefined
   readonly lock: string
   readonly owner: string | undefined
   readonly body: number
@@ -46,10 +54,11 @@ export const draw = (
   rng: Rng,
   lease: number,
   locks: ReadonlyArray<string>,
-  owners: ReadonlyArray<string | undefined>
+  owners: ReadonlyArray<string | undefined>,
+  kind: Kind
 ): Action => {
   const owner = rng.pick(owners)
-  return {
+  const action: Action = {
     kind: rng.pick([
       "withLock",
       "withLock",
@@ -78,13 +87,41 @@ export const draw = (
     releasesEarly: rng.chance(0.1),
     blind: rng.chance(0.5)
   }
+  switch (kind) {
+    case "exclusive":
+      return action
+    case "leader":
+      return { ...action, kind: "lead", owner: undefined, nested: false }
+    case "readWrite":
+      return {
+        ...action,
+        part: { mode: rng.pick(["read", "read", "read", "read", "upgradable", "upgradable", "write"]) }
+      }
+    case "semaphore":
+      // A fleet in the midst of a change of its limit. There is no reentry.
+      return { ...action, nested: false, part: { permits: rng.pick([1, 1, 1, 2, 3]), limit: rng.chance(0.1) ? 4 : 3 } }
+  }
 }
+
+/** Nobody else has anything of the lock then. */
+export const wholeOf = (kind: Kind): Part | undefined =>
+  kind === "readWrite" ? { mode: "write" } : kind === "semaphore" ? { permits: 3, limit: 3 } : undefined
+
+/** What is taken by who goes in with less than they need. */
+const lessThan = (part: Part): Part => ("mode" in part ? { mode: "read" } : { ...part, permits: 1 })
+
+const nestedIn = (part: Part | undefined, rng: number): Part | undefined =>
+  part === undefined || !("mode" in part) || (part.mode === "write" && rng < 30)
+    ? part
+    : { mode: part.mode === "upgradable" ? "write" : "read" }
 
 class Failed {
   readonly _tag = "Failed"
 }
 
-const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
+type Failure = LockError | Failed | LeaderElection.Resigned
+
+const describe = (exit: Exit.Exit<unknown, Failure>): string =>
   Exit.match(exit, {
     onSuccess: (value) => (Option.isOption(value) && Option.isNone(value) ? "not available" : "ok"),
     onFailure: (cause) => {
@@ -101,11 +138,14 @@ const describe = (exit: Exit.Exit<unknown, LockError | Failed>): string =>
 const millis = (value: number) => Effect.sleep(Duration.millis(value))
 
 /** One acquire and all that belongs to it. Succeeds with how it ended. */
-export const attempt = (stage: Stage, action: Action, within?: number): Effect.Effect<string> =>
+export const attempt = (stage: Stage, action: Action, within?: number, upgrading?: Lock): Effect.Effect<string> =>
   Effect.suspend(() => {
-    const { locks, now, p, record, writer } = stage
+    const { now, p, record, services, writer, wrong } = stage
     const n = stage.next()
-    const { lock: lockId } = action
+    const { lock: lockId, part } = action
+    const isDeaf = wrong === "deaf"
+    const way = wayOf(services, part !== undefined && wrong === "sneaks" ? lessThan(part) : part, upgrading)
+    const access = accessOf(part)
     let body: string | undefined
     const watchers: Array<Fiber.Fiber<void>> = []
     const told = new Set<string>()
@@ -114,7 +154,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
     // The time is read before the lock is asked: whatever happens in between, what is written down is not more than what was promised.
     const look = (lock: Lock): boolean => {
       const t = now()
-      const left = lock.unsafeRemainingMillis()
+      const left = isDeaf ? stage.lease : lock.unsafeRemainingMillis()
       record({ type: "look", t, p, hold: lock.holdId, until: t + Math.max(0, left) })
       return left > 0
     }
@@ -126,14 +166,14 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
         const sent = now()
         // Written down before it can be judged.
         record({ type: "asked", t: sent, p, id, lock: lockId, hold, token })
-        return Effect.map(writer.send({ p, id, lock: lockId, hold, token, sent }), ({ accepted, highest }) =>
+        return Effect.map(writer.send({ p, id, lock: lockId, hold, token, sent, access }), ({ accepted, highest }) =>
           record({ type: "answered", t: now(), p, id, accepted, highest })
         )
       })
     let held: Lock | undefined
-    const lost = (lock: Lock, how: Exit.Exit<unknown, LockError | Failed>) => {
+    const lost = (lock: Lock, how: Exit.Exit<unknown, Failure>) => {
       const error = Exit.isFailure(how) ? Option.getOrUndefined(Cause.findErrorOption(how.cause)) : undefined
-      if (error?._tag !== "LockLost" || told.has(lock.holdId)) return
+      if (error?._tag !== "LockLost" || told.has(lock.holdId) || isDeaf) return
       told.add(lock.holdId)
       record({ type: "lost", t: now(), p, hold: lock.holdId, reason: error.reason })
     }
@@ -143,7 +183,7 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
       stage.holding(-1)
       record({ type: "end", t: now(), p, hold: lock.holdId })
     }
-    const inside = (lock: Lock): Effect.Effect<string, Failed | LockError> =>
+    const inside = (lock: Lock, resign?: Effect.Effect<void>): Effect.Effect<string, Failed | LockError> =>
       Effect.gen(function* () {
         const t = now()
         const left = Math.max(0, lock.unsafeRemainingMillis())
@@ -156,7 +196,8 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
           owner: lock.ownerId,
           hold: lock.holdId,
           token: lock.token,
-          until: t + left
+          until: t + left,
+          part
         })
         stage.holding(1)
         // The watcher outlives the body, which the loss of a hold interrupts.
@@ -173,15 +214,27 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
           if (i === 0 && action.nested && within === undefined) {
             yield* attempt(
               stage,
-              { ...action, body: action.body / 3, timeout: 4 * action.body + 50, nested: false, releasesEarly: false },
-              n
+              {
+                ...action,
+                part: nestedIn(part, n % 100),
+                body: action.body / 3,
+                timeout: 4 * action.body + 50,
+                nested: false,
+                releasesEarly: false
+              },
+              n,
+              part !== undefined && "mode" in part && part.mode === "upgradable" ? lock : undefined
             )
           }
           // A program that asks, and gives up when it is told so.
-          if (action.kind === "acquire") yield* lock.check
+          if (action.kind === "acquire" && !isDeaf) yield* lock.check
         }
         look(lock)
-        if (action.releasesEarly) {
+        if (action.releasesEarly && resign !== undefined) {
+          // Its body is interrupted.
+          yield* resign
+          yield* millis(action.body)
+        } else if (action.releasesEarly) {
           ended(lock)
           yield* lock.release
         }
@@ -197,18 +250,22 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
       )
 
     const options = action.timeout === undefined ? {} : { acquireTimeout: Duration.millis(action.timeout) }
-    const use = (): Effect.Effect<unknown, LockError | Failed> => {
+    const use = (): Effect.Effect<unknown, Failure> => {
       switch (action.kind) {
+        case "lead":
+          return LeaderElection.run(lockId, ({ lock, resign }) => inside(lock, resign), { afterResign: "never" }).pipe(
+            Effect.provideService(StorageLock, services.exclusive)
+          )
         case "acquire":
-          return Effect.scoped(Effect.flatMap(locks.acquire(lockId, action.owner, options), inside))
+          return Effect.scoped(Effect.flatMap(way.acquire(lockId, action.owner, options), (lock) => inside(lock)))
         case "guard":
           return Effect.scoped(
-            Effect.flatMap(locks.acquire(lockId, action.owner, options), (lock) => lock.guard(inside(lock)))
+            Effect.flatMap(way.acquire(lockId, action.owner, options), (lock) => lock.guard(inside(lock)))
           )
         case "try":
           return Effect.scoped(
             Effect.flatMap(
-              locks.tryAcquire(lockId, action.owner),
+              way.tryAcquire(lockId, action.owner),
               Option.match({
                 onNone: () => Effect.succeedNone,
                 onSome: (lock) => Effect.asSome(lock.guard(inside(lock)))
@@ -216,12 +273,13 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
             )
           )
         case "tryWith":
-          return locks.withLockIfAvailable(inside, lockId, action.owner)
+          return way.withLockIfAvailable((lock) => inside(lock), lockId, action.owner)
         case "withLock":
-          return locks.withLock(inside, lockId, action.owner, options)
+          return way.withLock((lock) => inside(lock), lockId, action.owner, options)
       }
     }
-    const wait = action.kind !== "try" && action.kind !== "tryWith"
+    // Who campaigns has no place in a line: after each loss it comes anew.
+    const wait = !["try", "tryWith", "lead"].includes(action.kind)
     let exit = "interrupted"
     record({
       type: "want",
@@ -232,7 +290,8 @@ export const attempt = (stage: Stage, action: Action, within?: number): Effect.E
       owner: action.owner,
       wait,
       timeout: wait ? action.timeout : undefined,
-      within
+      within,
+      part
     })
     const whole = use().pipe(
       Effect.onExit((how) =>

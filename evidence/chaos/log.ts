@@ -1,6 +1,6 @@
 /** What all processes of a run write down as it happens: one JSON object per line, in one file, with one clock. */
 import * as Fs from "node:fs"
-import type { Event } from "../simulate/history.js"
+import type { Access, Event } from "../simulate/history.js"
 
 /** Events of the checker's history as they are; writes as those saw them who asked for them, and as the resource judged them. */
 export type Line =
@@ -32,6 +32,7 @@ export type Line =
       readonly token: number
       readonly sent: number
       readonly accepted: boolean
+      readonly access?: Access | undefined
     }
 
 /** Milliseconds since the run began. `CLOCK_MONOTONIC` is one clock for all processes of a machine, and a set wall clock does not move it. */
@@ -86,8 +87,8 @@ export const toHistory = (lines: ReadonlyArray<Line>): ReadonlyArray<Event> =>
           text: `is told that write ${line.id} was ${line.accepted ? "accepted" : `rejected: the resource has seen token ${line.highest}`}`
         }
       case "judged": {
-        const { accepted, hold, lock, p, sent, t, token } = line
-        return { type: "write", t, p, lock, hold, token, sent, accepted }
+        const { accepted, access, hold, lock, p, sent, t, token } = line
+        return { type: "write", t, p, lock, hold, token, sent, accepted, access }
       }
       default:
         return line

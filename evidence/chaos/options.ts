@@ -1,8 +1,11 @@
 import { parseArgs } from "node:util"
+import { kinds, type Kind, wrongs, type Wrong } from "./protocol.js"
 import { storages } from "./storages.js"
 
 export interface Options {
   readonly storage: string
+  readonly kind: Kind
+  readonly wrong: Wrong | undefined
   /** All times in milliseconds. */
   readonly millis: number
   readonly seed: number
@@ -25,6 +28,7 @@ export const help = `Real processes contend for real locks on a real server, and
   npm run chaos -- --storage postgres --minutes 10
 
   --storage NAME     ${Object.keys(storages).join(", ")}
+  --kind NAME        ${kinds.join(", ")} (default: exclusive)
   --minutes N        how long, from when all workers are up (default: 1); or --seconds N
   --seed N           decides what goes wrong when (default: by chance, and told)
   --workers N        processes, 2 to 20 (default: 4)
@@ -33,6 +37,7 @@ export const help = `Real processes contend for real locks on a real server, and
   --lease MS         lease of the locks (default: 1500)
   --margin MS        their clockMargin (default: a tenth of the lease)
   --spacing MS       from fault to fault, on average (default: 2000)
+  --wrong NAME       ${wrongs.join(", ")}: workers that break a promise, to show that the judge finds it
   --json FILE        the result as JSON
   --report FILE      the result in Markdown
   --logs DIRECTORY   keeps the events of every window that shows a violation
@@ -50,12 +55,20 @@ const number = (name: string, text: string, least: number, most: number, whole =
   return value
 }
 
+const oneOf = <A extends string>(name: string, text: string, all: ReadonlyArray<A>): A => {
+  const one = all.find((each) => each === text)
+  if (one === undefined) throw new Error(`--${name} must be one of ${all.join(", ")}, but is ${JSON.stringify(text)}`)
+  return one
+}
+
 /** Throws an `Error` with a message for the user. `"help"`: only that was asked. */
 export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   const { values } = parseArgs({
     args: [...args],
     options: {
       storage: { type: "string" },
+      kind: { type: "string", default: "exclusive" },
+      wrong: { type: "string" },
       minutes: { type: "string" },
       seconds: { type: "string" },
       seed: { type: "string" },
@@ -78,9 +91,15 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   }
   if (values.minutes !== undefined && values.seconds !== undefined)
     throw new Error("--minutes and --seconds exclude each other")
+  const wrong = values.wrong === undefined ? undefined : oneOf("wrong", values.wrong, wrongs)
+  const kind = oneOf("kind", values.kind, kinds)
+  if (wrong === "sneaks" && kind !== "readWrite" && kind !== "semaphore")
+    throw new Error("--wrong sneaks is for locks that several may have: --kind readWrite, or semaphore")
   const lease = number("lease", values.lease, 500, 60_000)
   return {
     storage: values.storage,
+    kind,
+    wrong,
     millis:
       values.seconds === undefined
         ? 60_000 * number("minutes", values.minutes ?? "1", 0.1, 100_000, false)

@@ -1,4 +1,5 @@
 /** What the processes of a run say to each other. */
+import type { Access } from "../simulate/history.js"
 
 export interface WorkerConfig {
   /** `w2.5`: the fifth process in the second place. */
@@ -18,7 +19,21 @@ export interface WorkerConfig {
   readonly margin: number
   readonly locks: ReadonlyArray<string>
   readonly fibers: number
+  readonly kind: Kind
+  readonly wrong: Wrong | undefined
 }
+
+/** Which kind of lock: or exclusive ones, taken by candidates of an election. */
+export type Kind = "exclusive" | "readWrite" | "semaphore" | "leader"
+export const kinds: ReadonlyArray<Kind> = ["exclusive", "readWrite", "semaphore", "leader"]
+
+/** What workers do wrong on purpose, so that the judge has something to find. */
+export type Wrong =
+  /** Go on after a loss, as if it had not been told. */
+  | "deaf"
+  /** Go in with less than they need: write with a hold for reading, use all permits with one. */
+  | "sneaks"
+export const wrongs: ReadonlyArray<Wrong> = ["deaf", "sneaks"]
 
 /** `url` leads through the worker's own proxy, where there is a network. */
 export interface StorageConfig {
@@ -48,5 +63,6 @@ export type ToResource = {
   readonly hold: string
   readonly token: number
   readonly sent: number
+  readonly access?: Access | undefined
 }
 export type FromResource = { readonly id: number; readonly accepted: boolean; readonly highest: number }

@@ -8,6 +8,7 @@ const record = (map: ReadonlyMap<string, number>) => Object.fromEntries([...map]
 export const toJson = (tally: Tally) => ({
   ok: tally.ok,
   storage: tally.options.storage,
+  kind: tally.options.kind,
   title: tally.title,
   date: new Date().toISOString(),
   seconds: Math.round(tally.millis / 1000),
@@ -21,6 +22,8 @@ export const toJson = (tally: Tally) => ({
   events: tally.events,
   attempts: tally.attempts,
   acquisitions: tally.acquisitions,
+  as: record(tally.as),
+  mostTogether: tally.mostTogether,
   reentries: tally.reentries,
   writesAccepted: tally.accepted,
   writesRejected: tally.rejected,
@@ -50,18 +53,20 @@ const list = (counts: Readonly<Record<string, number>>): string =>
     .map(([name, count]) => `${name} ${thousands(count)}`)
     .join(", ") || "none"
 
+const titles = { readWrite: "read-write locks", semaphore: "semaphores", leader: "leader election" }
+
 export const toMarkdown = (tally: Tally): string => {
   const result = toJson(tally)
   const { options } = tally
   const lines = [
-    `# Chaos over ${options.storage}`,
+    `# Chaos over ${options.storage}${options.kind === "exclusive" ? "" : `: ${titles[options.kind]}`}`,
     "",
     `${result.violations === 0 ? "No violation" : `**${result.violations} violations**`} in ${time(result.seconds)}: ${thousands(result.acquisitions)} acquisitions, ${thousands(
       result.writesAccepted + result.writesRejected
     )} fenced writes, ${thousands(tally.injected)} faults. What is done and what is checked: [chaos.md](../chaos.md).`,
     "",
     "```",
-    `npm run chaos -- --storage ${options.storage} --minutes ${Number((options.millis / 60_000).toFixed(2))} --seed ${options.seed}`,
+    `npm run chaos -- --storage ${options.storage}${options.kind === "exclusive" ? "" : ` --kind ${options.kind}`} --minutes ${Number((options.millis / 60_000).toFixed(2))} --seed ${options.seed}`,
     "```",
     "",
     "| | |",
@@ -73,8 +78,9 @@ export const toMarkdown = (tally: Tally): string => {
     `| locks | ${result.locks}, lease ${result.leaseMillis} ms, clockMargin ${result.marginMillis} ms |`,
     `| events checked | ${thousands(result.events)}, in ${result.windows} windows |`,
     `| attempts | ${thousands(result.attempts)}, of these ${thousands(result.reentries)} reentries |`,
-    `| acquisitions | ${thousands(result.acquisitions)} |`,
+    `| acquisitions | ${thousands(result.acquisitions)}${tally.as.size === 0 ? "" : `: ${list(result.as)}`} |`,
     `| attempts ended | ${list(result.exits)} |`,
+    ...(result.mostTogether > 1 ? [`| holds of different owners at once | up to ${result.mostTogether} |`] : []),
     `| writes | ${thousands(result.writesAccepted)} accepted, ${thousands(result.writesRejected)} rejected by the fence |`,
     `| losses told | ${list(result.lost)} |`,
     `| after the last fault of a window | everybody had every lock again, and all were free, within ${thousands(result.longestQuietMillis)} ms |`,

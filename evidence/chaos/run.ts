@@ -11,9 +11,9 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { Rng } from "../simulate/random.js"
-import * as StorageLock from "../../src/StorageLock.js"
+import { keeperOf } from "../simulate/parts.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
-import { longestFinalizer } from "./actor.js"
+import { longestFinalizer, wholeOf } from "./actor.js"
 import { type Injected, type Kind, kindsOf } from "./faults.js"
 import * as Faketime from "./faketime.js"
 import { Fleet } from "./fleet.js"
@@ -21,6 +21,7 @@ import { judge } from "./judge.js"
 import { append, clockFrom, parse, toHistory } from "./log.js"
 import type { Options } from "./options.js"
 import { loader } from "./processes.js"
+import { servicesOf } from "./services.js"
 import { storages } from "./storages.js"
 import { Tally } from "./tally.js"
 
@@ -101,14 +102,16 @@ export const run = (
           lease,
           margin,
           locks,
-          fibers: options.fibers
+          fibers: options.fibers,
+          kind: options.kind,
+          wrong: options.wrong
         },
         seed: String(options.seed)
       })
-      const observer = yield* Layer.build(
-        StorageLock.layer({ leaseExpireAfter: lease, clockMargin: margin }).pipe(
-          Layer.provide(Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url }))))
-        )
+      const observer = yield* servicesOf(
+        options.kind,
+        { leaseExpireAfter: lease, clockMargin: margin },
+        Layer.unwrap(Effect.promise(() => entry.layer({ url: running.url })))
       ).pipe(
         // A server that has just started may be slow to make what the locks are kept in.
         Effect.retry({ schedule: Schedule.spaced("1 second"), times: 30 })
@@ -136,7 +139,7 @@ export const run = (
       const trouble = (type: "stuck" | "leak", text: string) => log.write({ type, t: now(), p: "controller", text })
 
       /** Whether anybody still holds a lock, by the storage's word. */
-      const stillHeld = StorageLock.list.pipe(
+      const stillHeld = keeperOf(observer, wholeOf(options.kind)).list.pipe(
         Stream.filter(({ lockId }) => locks.includes(lockId)),
         Stream.runCollect,
         Effect.map((held) =>
@@ -144,8 +147,7 @@ export const run = (
             held,
             ({ lockId, lockCount, ownerId }) => `${lockId} is held by ${JSON.stringify(ownerId)}, ${lockCount} times`
           )
-        ),
-        Effect.provide(observer)
+        )
       )
       /** Holds of those who were killed end with their leases; so may one that was given up with its release under way. */
       const allFree = stillHeld.pipe(
@@ -216,7 +218,7 @@ export const run = (
           if (violations.length > 0 && options.logs !== undefined) {
             Fs.mkdirSync(options.logs, { recursive: true })
             Fs.writeFileSync(
-              Path.join(options.logs, `${options.storage}-${options.seed}-${index + 1}.jsonl`),
+              Path.join(options.logs, `${options.storage}-${options.kind}-${options.seed}-${index + 1}.jsonl`),
               lines.map((line) => JSON.stringify(line)).join("\n") + "\n"
             )
           }

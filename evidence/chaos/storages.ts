@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "#effect/Scope"
 import type { InvalidOptions, StorageError } from "../../src/LockError.js"
 import type * as Storage from "../../src/Storage.js"
+import type * as VersionedStore from "../../src/VersionedStore.js"
 import type * as Instance from "../../test/harness/instance.js"
 import type * as Proxy from "../../test/harness/proxy.js"
 import type { ServerUnavailable } from "../../test/harness/server.js"
@@ -33,7 +34,9 @@ export interface Running {
 }
 
 export interface Entry {
-  readonly layer: (config: StorageConfig) => Promise<Layer.Layer<Storage.Storage, StorageError | InvalidOptions>>
+  readonly layer: (
+    config: StorageConfig
+  ) => Promise<Layer.Layer<Storage.Storage | VersionedStore.VersionedStore, StorageError | InvalidOptions>>
   readonly start: Effect.Effect<Running, ServerUnavailable, Scope.Scope>
   readonly judges: "server" | "client"
 }

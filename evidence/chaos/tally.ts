@@ -39,6 +39,9 @@ export class Tally {
   /** Of one process, noticed by itself; the longest pause in milliseconds. */
   pauses = 0
   longestPause = 0
+  /** Of locks that several may have: how often as what, and how many owners had one at once. */
+  readonly as = new Map<string, number>()
+  mostTogether = 0
   readonly lost = new Map<string, number>()
   readonly exits = new Map<string, number>()
   readonly faults = new Map<string, OfKind>()
@@ -77,7 +80,11 @@ export class Tally {
         this.attempts++
         if (event.within !== undefined) this.reentries++
       }
-      if (event.type === "got") this.acquisitions++
+      if (event.type === "got") {
+        this.acquisitions++
+        if (event.part !== undefined)
+          bump(this.as, "mode" in event.part ? event.part.mode : `${event.part.permits} of ${event.part.limit}`)
+      }
       if (event.type === "write") {
         if (event.accepted) this.accepted++
         else this.rejected++
@@ -90,6 +97,7 @@ export class Tally {
       }
     }
     this.measure(history, injected)
+    this.gather(history)
     this.violations += violations.length
     for (const { index, message, property } of violations) {
       if (this.findings.length === mostFindings) break
@@ -105,6 +113,20 @@ export class Tally {
           .slice(Math.max(0, place - 40), place + 15)
           .map((event) => (event === history[index] ? "> " : "  ") + line(event))
       })
+    }
+  }
+
+  private gather(history: History): void {
+    const { holds } = new Facts(history)
+    const open = new Map<string, Set<string>>()
+    for (const event of history) {
+      if (event.type !== "got") continue
+      let ofLock = open.get(event.lock)
+      if (ofLock === undefined) open.set(event.lock, (ofLock = new Set()))
+      for (const id of ofLock) if (holds.get(id)!.over <= event.t) ofLock.delete(id)
+      ofLock.add(event.hold)
+      const owners = new Set(Array.from(ofLock, (id) => holds.get(id)!.got.owner))
+      this.mostTogether = Math.max(this.mostTogether, owners.size)
     }
   }
 

@@ -8,8 +8,9 @@ import * as Schedule from "#effect/Schedule"
 import * as Scope from "#effect/Scope"
 import * as logs from "#harness/logs"
 import { Rng } from "../simulate/random.js"
-import * as StorageLock from "../../src/StorageLock.js"
-import { type Action, attempt, draw, type Stage } from "./actor.js"
+import type { Services } from "../simulate/parts.js"
+import { type Action, attempt, draw, type Stage, wholeOf } from "./actor.js"
+import { servicesOf } from "./services.js"
 import { append, clockFrom } from "./log.js"
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.js"
 import { storages } from "./storages.js"
@@ -34,11 +35,13 @@ setInterval(() => {
 let phase: "waiting" | "going" | "finishing" = "waiting"
 let held = 0
 let attempts = config.firstAttempt
-const stageOf = (service: StorageLock.Service): Stage => ({
+const stageOf = (services: Services): Stage => ({
   p,
   now,
   record: log.write,
-  locks: service,
+  services,
+  lease,
+  wrong: config.wrong,
   writer: connect(config.resourcePort),
   next: () => ++attempts,
   holding: (change) => {
@@ -57,7 +60,7 @@ const untilPhase = (...wanted: ReadonlyArray<typeof phase>) =>
 const contend = (stage: Stage) =>
   Effect.gen(function* () {
     while (phase === "going") {
-      const exit = yield* attempt(stage, draw(rng, lease, locks, owners))
+      const exit = yield* attempt(stage, draw(rng, lease, locks, owners, config.kind))
       // Who has failed to reach the storage does not hammer at it.
       yield* millis(exit.startsWith("StorageError") ? rng.between(20, 100) : rng.between(0, 120))
     }
@@ -65,6 +68,7 @@ const contend = (stage: Stage) =>
 
 const plain: Omit<Action, "lock"> = {
   kind: "withLock",
+  part: wholeOf(config.kind),
   owner: undefined,
   body: 2,
   looks: 1,
@@ -93,17 +97,20 @@ const haveEach = (stage: Stage) =>
 const main = Effect.gen(function* () {
   const entry = storages[config.storage]!
   const storage = Layer.unwrap(Effect.promise(() => entry.layer(config.storageConfig)))
-  const layer = StorageLock.layer({ leaseExpireAfter: lease, clockMargin: config.margin }).pipe(Layer.provide(storage))
   const scope = yield* Scope.make()
   // The storage may be down just now.
-  const context = yield* Layer.build(layer).pipe(
+  const services = yield* servicesOf(
+    config.kind,
+    { leaseExpireAfter: lease, clockMargin: config.margin },
+    storage
+  ).pipe(
     Scope.provide(scope),
     Effect.tapError((error) =>
       Effect.sync(() => log.write({ type: "message", t: now(), p, text: `has no storage yet: ${error.message}` }))
     ),
     Effect.retry(Schedule.spaced("100 millis"))
   )
-  const stage = yield* Effect.map(StorageLock.StorageLock, stageOf).pipe(Effect.provide(context))
+  const stage = stageOf(services)
   process.on("message", (message: ToWorker) => {
     if (message.type !== "close") return
     log.write({ type: "message", t: now(), p, text: "closes its layer" })

@@ -6,6 +6,7 @@ interface Entry {
   readonly id: string
   readonly owner: string
   readonly part: unknown
+  readonly token: number
   readonly lease: Lease
 }
 
@@ -15,10 +16,11 @@ export const read = (
 ): { readonly holds: ReadonlyArray<Entry>; readonly pending: Entry | undefined } => {
   if (record.data === "") return { holds: [], pending: undefined }
   const { h, o, p } = JSON.parse(record.data)
-  const entry = ([id, owner, part, , , end, beat]: ReadonlyArray<any>): Entry => ({
+  const entry = ([id, owner, part, token, , end, beat]: ReadonlyArray<any>): Entry => ({
     id,
     owner: o[owner][0],
     part,
+    token,
     lease: { id, beat, end }
   })
   return { holds: h.map(entry), pending: p === undefined ? undefined : entry(p) }

@@ -8,9 +8,10 @@ import * as Option from "#effect/Option"
 import * as fibers from "#effect/fibers"
 import type { LockError } from "../../src/LockError.js"
 import type * as Storage from "../../src/Storage.js"
-import type { Lock, Service } from "../../src/StorageLock.js"
-import type { Event } from "./history.js"
+import type { Lock } from "../../src/StorageLock.js"
+import { accessOf, type Event, type Part } from "./history.js"
 import type { Machine } from "./machine.js"
+import { keeperOf, type Services, wayOf } from "./parts.js"
 import type { Action } from "./plan.js"
 import type { Resource } from "./resource.js"
 import type { World } from "./world.js"
@@ -18,7 +19,7 @@ import type { World } from "./world.js"
 export interface Stage {
   readonly world: World
   readonly machine: Machine
-  readonly locks: Service
+  readonly services: Services
   readonly storage: Storage.Service
   readonly resource: Resource
   readonly record: (event: Event) => void
@@ -52,10 +53,16 @@ const effectOf = (exit: Exit.Exit<unknown, LockError | Failed>): { readonly appl
 
 const millis = (value: number) => Effect.sleep(Duration.millis(value))
 
+/** A read has reads in it; a write may have either, and has reads; one that may be upgraded is. */
+const nestedIn = (part: Part | undefined): Part | undefined =>
+  part === undefined || !("mode" in part) ? part : { mode: part.mode === "upgradable" ? "write" : "read" }
+
 /** One acquire and all that belongs to it. */
-const attempt = (stage: Stage, action: Action, within: number | undefined): Effect.Effect<void> =>
+const attempt = (stage: Stage, action: Action, within: number | undefined, upgrading?: Lock): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { locks, machine, record, resource, world } = stage
+    const { machine, record, resource, services, world } = stage
+    const { part } = action
+    const locks = wayOf(services, part, upgrading)
     const p = machine.name
     const n = stage.next()
     const lockId = `lock${action.lock}`
@@ -91,11 +98,12 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
           owner: lock.ownerId,
           hold: lock.holdId,
           token: lock.token,
-          until: machine.trueTimeIn(Math.max(0, left))
+          until: machine.trueTimeIn(Math.max(0, left)),
+          ...(part === undefined ? {} : { part })
         })
         stage.resource.enter(lockId, lock.holdId, machine, () => look(lock, false))
         for (let i = 0; i < action.looks; i++) {
-          if (look(lock, true) || action.careless === true) resource.write(stage, lockId, lock)
+          if (look(lock, true) || action.careless === true) resource.write(stage, lockId, lock, accessOf(part))
           yield* millis(action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
@@ -103,12 +111,14 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
               stage,
               {
                 ...action,
+                part: nestedIn(part),
                 body: action.body / 3,
                 timeout: action.timeout === undefined ? undefined : 4 * action.body + 50,
                 nested: false,
                 releasesEarly: false
               },
-              n
+              n,
+              part !== undefined && "mode" in part && part.mode === "upgradable" ? lock : undefined
             )
           }
         }
@@ -192,7 +202,8 @@ const attempt = (stage: Stage, action: Action, within: number | undefined): Effe
       wait,
       timeout: wait ? action.timeout : undefined,
       within,
-      guarded: action.kind !== "acquire" && action.kind !== "try"
+      guarded: action.kind !== "acquire" && action.kind !== "try",
+      ...(part === undefined ? {} : { part })
     })
     return use().pipe(
       Effect.onExit((exit) =>
@@ -224,11 +235,12 @@ const interruptLater = (stage: Stage, action: Action, n: number, self: Effect.Ef
 const force = (stage: Stage, action: Action): Effect.Effect<void> =>
   Effect.gen(function* () {
     const lock = `lock${action.lock}`
-    const found = yield* stage.locks.get(lock)
+    const keeper = keeperOf(stage.services, action.part)
+    const found = yield* keeper.get(lock)
     if (Option.isNone(found)) return
     const { token } = found.value
     stage.record({ type: "force", t: stage.world.now, p: stage.machine.name, lock, token, when: action.when })
-    yield* stage.locks.forceRelease(lock, { token, when: action.when })
+    yield* keeper.forceRelease(lock, { token, when: action.when })
   }).pipe(Effect.ignore)
 
 export const act = (stage: Stage, action: Action): Effect.Effect<void> =>
@@ -242,7 +254,7 @@ export const act = (stage: Stage, action: Action): Effect.Effect<void> =>
           // The port itself does not bound its answers: the lock does, where it asks.
           return Effect.catchCause(Effect.timeout(stage.storage.purge(0), Duration.millis(300)), () => Effect.void)
         case "get":
-          return Effect.ignore(stage.locks.get(`lock${action.lock}`))
+          return Effect.ignore(keeperOf(stage.services, action.part).get(`lock${action.lock}`))
         case "withLock":
         case "acquire":
         case "try":

@@ -23,6 +23,8 @@ export class Facts {
   /** Tokens that an operator took away, by lock; and those of which others may be let in at once. */
   private readonly forced = new Set<string>()
   private readonly freedAtOnce = new Set<string>()
+  /** Of holds that were given newer tokens than those that they began with, all of them. */
+  private readonly renumbered = new Map<string, Set<number>>()
   /** Processes whose time was not even. */
   readonly jumped = new Set<string>()
   readonly done = new Map<number, Of<"done">>()
@@ -69,6 +71,13 @@ export class Facts {
         case "stop":
           if (event.suspended) this.jumped.add(event.p)
           return this.stop(event.p, event)
+        case "state":
+          for (const { hold, token } of event.each ?? []) {
+            const tokens = this.renumbered.get(hold)
+            if (tokens === undefined) this.renumbered.set(hold, new Set([token]))
+            else tokens.add(token)
+          }
+          return
         case "want":
         case "look":
         case "asks":
@@ -76,7 +85,6 @@ export class Facts {
         case "gives":
         case "closing":
         case "interrupt":
-        case "state":
         case "write":
         case "fault":
         case "heal":
@@ -111,6 +119,19 @@ export class Facts {
 
   wasFreedAtOnce(lock: string, token: number): boolean {
     return this.freedAtOnce.has(`${lock} ${token}`)
+  }
+
+  private tokensOf(got: Of<"got">): ReadonlyArray<number> {
+    const tokens = this.renumbered.get(got.hold)
+    return tokens === undefined ? [got.token] : [got.token, ...tokens]
+  }
+
+  holdWasForced(got: Of<"got">): boolean {
+    return this.tokensOf(got).some((token) => this.wasForced(got.lock, token))
+  }
+
+  holdWasFreedAtOnce(got: Of<"got">): boolean {
+    return this.tokensOf(got).some((token) => this.wasFreedAtOnce(got.lock, token))
   }
 
   /** Whether a process stood still, or its wall clock was set ahead, at some time between these. */

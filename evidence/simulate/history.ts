@@ -1,5 +1,26 @@
 /** What happened, as the checker reads it and as people read it. Of a simulation or of real processes: `t` is true time in milliseconds, or the best that is known of it. */
 
+/** As what somebody has a lock, or wants it. None: exclusively. */
+export type Part =
+  { readonly mode: "read" | "upgradable" | "write" } | { readonly permits: number; readonly limit: number }
+
+/** What is done to the resource. None: it is written. What permits guard cannot be fenced. */
+export type Access = "read" | "write" | "unfenced"
+
+export const accessOf = (part: Part | undefined): Access | undefined =>
+  part === undefined ? undefined : "mode" in part ? (part.mode === "write" ? "write" : "read") : "unfenced"
+
+const asWhat = (part: Part | undefined): string =>
+  part === undefined ? "" : "mode" in part ? `, ${part.mode}` : `, ${part.permits} of ${part.limit} permits`
+
+/** A hold of a lock that several may have, as the storage keeps it. */
+export interface Kept {
+  readonly hold: string
+  readonly owner: string
+  readonly token: number
+  readonly ends: number
+}
+
 export type Event =
   /** An acquire begins. `n` names the attempt in all that follows; `within`: it is a reentry in the body of another. */
   | {
@@ -14,6 +35,7 @@ export type Event =
       readonly within: number | undefined
       /** The loss of the lock stops its body. */
       readonly guarded?: boolean | undefined
+      readonly part?: Part | undefined
     }
   /** It has the lock, and is told that it has it until `until`. */
   | {
@@ -26,6 +48,7 @@ export type Event =
       readonly hold: string
       readonly token: number
       readonly until: number
+      readonly part?: Part | undefined
     }
   /** It asked how long it surely has the lock. `body`: it was the body itself that asked, in the midst of its work. */
   | {
@@ -73,6 +96,9 @@ export type Event =
       readonly token: number
       readonly ends: number
       readonly sent?: number | undefined
+      /** Where several may have the lock: each of their holds, and who waits first. */
+      readonly each?: ReadonlyArray<Kept> | undefined
+      readonly pending?: string | undefined
     }
   /** A write to the resource that the lock protects, sent at `sent` on the strength of a hold. */
   | {
@@ -84,6 +110,7 @@ export type Event =
       readonly token: number
       readonly sent: number
       readonly accepted: boolean
+      readonly access?: Access | undefined
     }
   /** An operator takes the lock away from whoever has it with this token. */
   | {
@@ -143,11 +170,11 @@ const number = (value: number): string => value.toFixed(1)
 const tell = (event: Event): string => {
   switch (event.type) {
     case "want":
-      return `#${event.n} wants ${event.lock}${event.owner === undefined ? "" : ` as ${event.owner}`}${event.wait ? "" : ", without waiting"}${
+      return `#${event.n} wants ${event.lock}${asWhat(event.part)}${event.owner === undefined ? "" : ` as ${event.owner}`}${event.wait ? "" : ", without waiting"}${
         event.timeout === undefined ? "" : `, for ${number(event.timeout)} ms at most`
       }`
     case "got":
-      return `#${event.n} HAS ${event.lock} as ${event.owner}, hold ${event.hold}, token ${event.token}, surely until ${number(event.until)}`
+      return `#${event.n} HAS ${event.lock} as ${event.owner}, hold ${event.hold}, token ${event.token}, surely until ${number(event.until)}${asWhat(event.part)}`
     case "look":
       return `${event.hold} is ${event.until > event.t ? `sure until ${number(event.until)}` : "no longer sure"}`
     case "end":
@@ -170,10 +197,12 @@ const tell = (event: Event): string => {
       return `${event.op} by ${event.by} → ${event.lock} ${
         event.holds.length === 0
           ? "is free"
-          : `is ${event.owner}'s [${event.holds.join(" ")}] until ${number(event.ends)}`
-      }, token ${event.token}`
+          : event.each !== undefined
+            ? `has ${event.each.map(({ ends, hold, owner, token }) => `[${hold} of ${owner}, token ${token}, until ${number(ends)}]`).join(" ")}`
+            : `is ${event.owner}'s [${event.holds.join(" ")}] until ${number(event.ends)}`
+      }, token ${event.token}${event.pending === undefined ? "" : `, ${event.pending} waits first`}`
     case "write":
-      return `the resource of ${event.lock} ${event.accepted ? "accepts" : "rejects"} a write of ${event.hold} with token ${event.token}, sent at ${number(event.sent)}`
+      return `the resource of ${event.lock} ${event.accepted ? "accepts" : "rejects"} a ${event.access === "read" ? "read" : "write"} of ${event.hold} with token ${event.token}, sent at ${number(event.sent)}`
     case "force":
       return `takes ${event.lock} away from token ${event.token}, ${event.when}`
     case "stop":

@@ -5,25 +5,31 @@ import type { Of } from "./facts.js"
 /** A loss is told with the reason that the storage's history shows, and no other: nobody looks for an operator who was not there. */
 export const reasons: Property = function* (history, rules, facts) {
   const highest = new Map<string, number>()
+  const states = new Map<string, Of<"state">>()
   const closes = new Set<string>()
   for (const [index, event] of history.entries()) {
-    if (event.type === "state") highest.set(event.lock, Math.max(highest.get(event.lock) ?? 0, event.token))
+    if (event.type === "state") {
+      highest.set(event.lock, Math.max(highest.get(event.lock) ?? 0, event.token))
+      states.set(event.lock, event)
+    }
     if (event.type === "closing") closes.add(event.p)
     if (event.type !== "lost") continue
     const hold = facts.holds.get(event.hold)
     if (hold === undefined) continue
-    const { lock, p, token } = hold.got
+    const { lock, p, part, token } = hold.got
     const wrong = (why: string) =>
       [index, `${event.hold} is told that it was lost as ${event.reason}, but ${why}`] as const
     switch (event.reason) {
       case "Forced":
-        if (!facts.wasForced(lock, token)) yield wrong("no operator has taken it away")
+        if (!facts.holdWasForced(hold.got)) yield wrong("no operator has taken it away")
         break
       case "Taken":
         if ((highest.get(lock) ?? 0) <= token) yield wrong("nobody has had the lock since")
         break
       case "Vanished":
-        if (!rules.lostWrites) yield wrong("the storage has forgotten nothing")
+        // A record that has others in it tells nothing of one that is over.
+        if (part === undefined ? !rules.lostWrites : states.get(lock)?.holds.includes(event.hold) === true)
+          yield wrong("the storage has forgotten nothing")
         break
       case "Closed":
         if (!closes.has(p)) yield wrong("its layer is open")
@@ -76,7 +82,8 @@ export const contention: Property = function* (history, rules, facts) {
   const held = new Map<string, number>()
   for (const [index, event] of history.entries()) {
     if (event.type === "want") wants.set(event.n, event)
-    if (event.type === "state") held.set(event.lock, event.holds.length > 0 ? Number.POSITIVE_INFINITY : event.t)
+    if (event.type === "state")
+      held.set(event.lock, event.holds.length > 0 || event.pending !== undefined ? Number.POSITIVE_INFINITY : event.t)
     if (event.type !== "done" || event.exit !== "LockTimeout") continue
     const want = wants.get(event.n)
     if (want === undefined || (held.get(want.lock) ?? Number.NEGATIVE_INFINITY) >= want.t - justBefore) continue

@@ -2,6 +2,7 @@
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Option from "#effect/Option"
 import * as Queue from "#effect/Queue"
 import * as Schedule from "#effect/Schedule"
 import * as Stream from "#effect/Stream"
@@ -12,7 +13,7 @@ import type { Event } from "./history.js"
 import type { Machine } from "./machine.js"
 import { type Network, type Plan, steadyFor, toleranceOf } from "./plan.js"
 import type { Rng } from "./random.js"
-import type { Operation, Server } from "./server.js"
+import { none, type Operation, type Server } from "./server.js"
 import type { World } from "./world.js"
 
 const reasons = [
@@ -57,7 +58,8 @@ export class Link {
   private swallowedUntil = 0
   private hiccups = 0
   private network: Network
-  private readonly hints = Effect.runSync(Queue.unbounded<string>())
+  /** One for each who listens: where there are kinds, several. */
+  private readonly hints: Array<Queue.Queue<string>> = []
   private readonly hear = (lockId: string) => {
     const { lateHint, lostHint } = this.network
     const lost = this.rng.chance(lostHint)
@@ -119,7 +121,7 @@ export class Link {
     this.world.after(millis, () =>
       this.machine.whenRunning(() => {
         this.note(`wake-up for ${lockId}`)
-        Queue.offerUnsafe(this.hints, lockId)
+        for (const hints of this.hints) Queue.offerUnsafe(hints, lockId)
       })
     )
   }
@@ -253,12 +255,23 @@ export class Link {
     })
   }
 
-  /** The storage as this process sees it, once it knows the time. */
-  get opened(): Effect.Effect<Storage.Service> {
+  private get wakeUps(): Stream.Stream<string> {
+    const own = () => {
+      const hints = Effect.runSync(Queue.unbounded<string>())
+      this.hints.push(hints)
+      return Stream.fromQueue(hints)
+    }
+    return this.plan.kinds === true ? Stream.suspend(own) : own()
+  }
+
+  /** The storage as this process sees it, once it knows the time; and the store with its records, for locks of other kinds. */
+  get opened(): Effect.Effect<{ readonly storage: Storage.Service; readonly versioned: VersionedStore.Service }> {
     const { plan } = this
-    if (plan.storage === "native") return Effect.succeed(this.native())
+    if (plan.storage === "native")
+      return Effect.succeed({ storage: this.native(), versioned: plan.kinds === true ? this.versioned() : none })
     const store = this.versioned()
-    if (plan.storage !== "provided") return Effect.succeed(VersionedStore.toStorage(store))
+    if (plan.storage !== "provided")
+      return Effect.succeed({ storage: VersionedStore.toStorage(store), versioned: store })
     const timed = VersionedStore.withTime(
       store,
       { name: "Simulated clock", now: this.clock },
@@ -269,13 +282,14 @@ export class Link {
         timeout: Duration.millis(plan.margin / 3)
       }
     )
-    return Effect.map(Effect.orDie(Effect.retry(timed, Schedule.spaced("5 millis"))), (store) =>
-      VersionedStore.toStorage(store)
-    )
+    return Effect.map(Effect.orDie(Effect.retry(timed, Schedule.spaced("5 millis"))), (store) => ({
+      storage: VersionedStore.toStorage(store),
+      versioned: store
+    }))
   }
 
   private versioned(): VersionedStore.Service {
-    const wakeUps = Stream.fromQueue(this.hints)
+    const wakeUps = this.wakeUps
     const call = <A, E>(
       op: string,
       lockIds: ReadonlyArray<string>,
@@ -285,21 +299,28 @@ export class Link {
       create: (lockId, version, record) => call("create", [lockId], (_) => _.create(lockId, version, record)),
       update: (lockId, version, record) => call("update", [lockId], (_) => _.update(lockId, version, record)),
       delete: (lockId, version) => call("delete", [lockId], (_) => _.delete(lockId, version)),
-      get: (lockId) => call("read", [lockId], (_) => _.get(lockId)),
+      // As words, and not as the object that another process has written.
+      get: (lockId) =>
+        call("read", [lockId], (_) =>
+          Effect.map(
+            _.get(lockId),
+            Option.map((record) => ({ ...record }))
+          )
+        ),
       list: Stream.unwrap(
         Effect.map(
           call("list", [], (_) => Stream.runCollect(_.list)),
           Stream.fromIterable
         )
       ),
-      time: this.plan.storage === "versioned" ? call("time", [], (_) => _.time!) : undefined,
+      time: ["versioned", "native"].includes(this.plan.storage) ? call("time", [], (_) => _.time!) : undefined,
       wakeUps,
       guarantees
     })
   }
 
   private native(): Storage.Service {
-    const wakeUps = Stream.fromQueue(this.hints)
+    const wakeUps = this.wakeUps
     const call = <A, E>(
       op: string,
       lockIds: ReadonlyArray<string>,

@@ -424,5 +424,54 @@ export const mutants: ReadonlyArray<Mutant> = [
     "core/calls.ts",
     "direct.stop(undefined)\n      workers.close()",
     "direct.stop(undefined)"
+  ),
+  mutant(
+    "writer-beside-readers",
+    "a write goes beside reads",
+    "kinds/readWrite.ts",
+    'one !== "write" && other !== "write" &&',
+    'one !== "write" &&'
+  ),
+  mutant(
+    "own-limit-alone",
+    "permits go by the claim's own limit alone",
+    "kinds/semaphore.ts",
+    "Math.min(...all.map(({ limit }) => limit))",
+    "all[all.length - 1]!.limit"
+  ),
+  mutant(
+    "observation-goes-on",
+    "without a clock, one of several leases that was renewed is watched on as the one before",
+    "kinds/observed.ts",
+    "seen?.beat === beat ? seen :",
+    "seen !== undefined ? { ...seen, beat } :"
+  ),
+  mutant(
+    "answers-mixed-up",
+    "of claims that travel together all have the answer of the first",
+    "kinds/gather.ts",
+    "answer(Exit.succeed(exit.value[index]))",
+    "answer(Exit.succeed(exit.value[index * 0]))"
+  ),
+  mutant(
+    "group-never-abandoned",
+    "a store that does not answer keeps everybody waiting for a lock that several may hold",
+    "kinds/gather.ts",
+    "Effect.raceFirst(sent, abandoned(lockId, members))",
+    "sent"
+  ),
+  mutant(
+    "who-leaves-blocks-others",
+    "a waiter that was refused, and gives up, keeps those behind it waiting",
+    "core/sharedQueue.ts",
+    "if (this.refused !== waiter) return",
+    "return"
+  ),
+  mutant(
+    "upgrade-keeps-old-token",
+    "who has upgraded reads on with the token from before",
+    "StorageReadWriteLock.ts",
+    "hold.renumber(token)",
+    "void [hold, token]"
   )
 ]

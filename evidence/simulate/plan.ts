@@ -1,4 +1,5 @@
 /** What happens in one run, decided before it begins: plain data, so that a failing run can be made smaller by leaving things out. */
+import type { Part } from "./history.js"
 import { Rng } from "./random.js"
 
 /** `provided`: without a clock, which comes from somebody else. */
@@ -27,6 +28,8 @@ export interface Action {
   readonly when: "now" | "leaseEnd"
   /** Its body writes without looking whether it still has the lock. */
   readonly careless?: boolean | undefined
+  /** As what it takes the lock. None: exclusively. What enters once more where this may be upgraded does that. */
+  readonly part?: Part | undefined
 }
 
 export interface ProcessPlan {
@@ -94,6 +97,8 @@ export interface Plan {
   readonly wander: number
   readonly faultsEnd: number
   readonly hourLater: boolean
+  /** Some locks are not exclusive. */
+  readonly kinds?: boolean | undefined
   readonly network: Network
   readonly processes: ReadonlyArray<ProcessPlan>
   readonly faults: ReadonlyArray<Fault>
@@ -256,7 +261,53 @@ const many = (plan: Plan, rng: Rng): Plan => {
 export const generate = (seed: number): Plan => {
   const plan = usual(seed)
   const rng = new Rng(`${seed} many`)
-  return plan.calm && rng.chance(0.02) ? many(plan, rng) : provided(plan, new Rng(`${seed} provided`))
+  return plan.calm && rng.chance(0.02)
+    ? many(plan, rng)
+    : kinds(provided(plan, new Rng(`${seed} provided`)), new Rng(`${seed} kinds`))
+}
+
+/** As what a lock is taken, and what is done inside. */
+const partly = (action: Action, rng: Rng, kind: "exclusive" | "readWrite" | "semaphore", limit: number): Action => {
+  switch (kind) {
+    case "exclusive":
+      return action
+    case "readWrite": {
+      const mode = rng.pick(["read", "read", "read", "upgradable", "upgradable", "write"] as const)
+      return { ...action, part: { mode }, nested: mode === "upgradable" ? rng.chance(0.7) : action.nested }
+    }
+    case "semaphore": {
+      // A fleet may be in the midst of a change of its limit. There is no reentry.
+      const mine = rng.chance(0.2) ? limit + 1 : limit
+      return { ...action, nested: false, part: { permits: rng.int(1, rng.chance(0.3) ? mine : 1), limit: mine } }
+    }
+  }
+}
+
+/** Some stores have locks of several kinds: each its own, or any on any id. Beside native exclusive locks there are others, too. */
+const kinds = (plan: Plan, rng: Rng): Plan => {
+  if (!rng.chance(plan.storage === "native" ? 0.06 : 0.25)) return plan
+  if (plan.faults.some(({ kind }) => kind === "promote" || kind === "flush")) return plan
+  const all = ["readWrite", "semaphore", "exclusive"] as const
+  const first = rng.int(0, 1)
+  const ofLock = Array.from({ length: plan.locks }, (_, lock) => all[(first + lock) % all.length]!)
+  const mixed = rng.chance(0.4)
+  const limit = rng.int(2, 3)
+  const change = (action: Action): Action =>
+    partly(
+      action,
+      rng,
+      mixed ? rng.pick(["exclusive", "readWrite", "readWrite", "semaphore"]) : ofLock[action.lock]!,
+      limit
+    )
+  return {
+    ...plan,
+    kinds: true,
+    processes: plan.processes.map((process) => ({
+      ...process,
+      // Twice as many: most of them do not keep each other out.
+      actors: [...process.actors, ...process.actors].map((actions) => actions.map(change))
+    }))
+  }
 }
 
 /** By how much a clock that is provided may stray, and for how long it must be steady before it is believed again: longer than any lease. */

@@ -7,10 +7,14 @@ import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
+import * as StorageReadWriteLock from "../../src/StorageReadWriteLock.js"
+import * as StorageSemaphore from "../../src/StorageSemaphore.js"
+import * as VersionedStore from "../../src/VersionedStore.js"
 import { act } from "./actor.js"
 import type { Event } from "./history.js"
 import { Link } from "./link.js"
 import { Machine } from "./machine.js"
+import type { Services } from "./parts.js"
 import type { Plan } from "./plan.js"
 import { Rng } from "./random.js"
 import type { Resource } from "./resource.js"
@@ -100,27 +104,42 @@ export class Process {
     this.locks = undefined
     this.storage = undefined
     this.running = 0
+    const options = {
+      // The plans purge.
+      purgeAfter: "infinity",
+      leaseExpireAfter: Duration.millis(plan.lease),
+      leaseRefreshInterval: Duration.millis(plan.refresh),
+      clockMargin: Duration.millis(plan.margin),
+      ownerLabel: name
+    } as const
     const layer = (storage: Storage.Service) =>
-      StorageLock.layer({
-        // The plans purge.
-        purgeAfter: "infinity",
-        leaseExpireAfter: Duration.millis(plan.lease),
-        leaseRefreshInterval: Duration.millis(plan.refresh),
-        clockMargin: Duration.millis(plan.margin),
-        ownerLabel: name
-      }).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+      StorageLock.layer(options).pipe(Layer.provide(Layer.succeed(Storage.Storage, storage)))
+    const shared = (store: VersionedStore.Service) =>
+      Layer.merge(StorageReadWriteLock.layer(options), StorageSemaphore.layer(options)).pipe(
+        Layer.provide(Layer.succeed(VersionedStore.VersionedStore, store))
+      )
     machine.fork(
       Effect.gen(
         function* (this: Process) {
           this.scope = yield* Scope.make()
-          const storage = told(yield* link.opened, (type, lock, hold) =>
+          const opened = yield* link.opened
+          const storage = told(opened.storage, (type, lock, hold) =>
             record({ type, t: world.now, p: name, lock, hold })
           )
           this.storage = storage
           const context = yield* Effect.orDie(Layer.buildWithScope(layer(storage), this.scope))
           const locks = Context.get(context, StorageLock.StorageLock)
           this.locks = locks
-          const stage = { world, machine, locks, storage, resource, record, next }
+          let services: Services = { exclusive: locks }
+          if (plan.kinds === true) {
+            const more = yield* Effect.orDie(Layer.buildWithScope(shared(opened.versioned), this.scope))
+            services = {
+              exclusive: locks,
+              readWrite: Context.get(more, StorageReadWriteLock.StorageReadWriteLock),
+              semaphore: Context.get(more, StorageSemaphore.StorageSemaphore)
+            }
+          }
+          const stage = { world, machine, services, storage, resource, record, next }
           for (const [index, actions] of this.plan.actors.entries()) {
             this.running++
             machine.fork(

@@ -28,10 +28,14 @@ export const rulesOf = (plan: Plan): Rules => ({
   calm: plan.calm,
   hiccups: plan.faults.some(({ kind }) => kind === "hiccup"),
   swift:
-    plan.calm && plan.storage === "native" && plan.network.lostHint === 0 && plan.faults.length === 0
+    plan.calm &&
+    plan.storage === "native" &&
+    plan.kinds !== true &&
+    plan.network.lostHint === 0 &&
+    plan.faults.length === 0
       ? 60 + 4 * plan.network.slowest
       : undefined,
-  atomic: plan.storage === "native",
+  atomic: plan.storage === "native" && plan.kinds !== true,
   lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush"),
   leaps: plan.faults.some(({ kind }) => kind === "leap")
 })
@@ -44,6 +48,22 @@ const patience = (plan: Plan): number => {
       for (const { body, pause } of actions) bodies += 8 * body + pause + plan.lease / 2 + 600
   }
   return 6 * plan.lease + plan.network.rareMillis + 5000 + bodies
+}
+
+/** The event loop is the world's for as long as this goes on. */
+export const alone = (world: World, go: () => void): void => {
+  // Thousands of errors are made on purpose, and nobody reads where.
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  // The event loop of this run is the world's: who lets others have their turn after many calls in a row waits for no real one.
+  const { setImmediate } = globalThis
+  globalThis.setImmediate = ((go: () => void) => world.after(0, go)) as unknown as typeof setImmediate
+  try {
+    go()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+    globalThis.setImmediate = setImmediate
+  }
 }
 
 export const run = (plan: Plan, traced = false): Run => withRootsOfItsOwn(() => runPlan(plan, traced))
@@ -170,19 +190,10 @@ const runPlan = (plan: Plan, traced: boolean): Run => {
     }
     if (open > 0) record({ type: "stuck", t: world.now, p: "world", text: `${open} layers do not close` })
   }
-  // Thousands of errors are made on purpose, and nobody reads where.
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  // The event loop of this run is the world's: who lets others have their turn after many calls in a row waits for no real one.
-  const { setImmediate } = globalThis
-  globalThis.setImmediate = ((go: () => void) => world.after(0, go)) as unknown as typeof setImmediate
   try {
-    finish()
+    alone(world, finish)
   } catch (error) {
     record({ type: "stuck", t: world.now, p: "world", text: String(error) })
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
-    globalThis.setImmediate = setImmediate
   }
   for (const { machine } of processes) machine.kill()
   server.close()

@@ -1,6 +1,8 @@
 /** The promises on which the protected resource depends. */
 import type { Property } from "./checker.js"
 import type { Of } from "./facts.js"
+import type { Event } from "./history.js"
+import { excludes, tooMany } from "./parts.js"
 
 /** Times are compared with this tolerance, in milliseconds. */
 const instant = 0.01
@@ -10,7 +12,7 @@ interface Guarantee {
   until: number
 }
 
-/** While one owner was told that it surely has a lock, no other owner is told so. */
+/** While one owner was told that it surely has a lock, no other owner is told so, unless they may have it together; and of permits there are never more than any of their limits. */
 export const exclusion: Property = function* (history, rules, facts) {
   if (rules.lostWrites) return
   const guarantees = new Map<string, Map<string, Guarantee>>()
@@ -18,9 +20,10 @@ export const exclusion: Property = function* (history, rules, facts) {
     if (event.type !== "got" && event.type !== "look") continue
     const hold = facts.holds.get(event.hold)
     if (hold === undefined || event.until <= event.t || hold.over < event.t) continue
-    const { lock, owner, token } = hold.got
+    const { lock, owner, part } = hold.got
     let ofLock = guarantees.get(lock)
     if (ofLock === undefined) guarantees.set(lock, (ofLock = new Map()))
+    const beside = [part]
     for (const [id, other] of ofLock) {
       const over = Math.min(other.until, facts.holds.get(id)!.over)
       if (over <= event.t + instant) {
@@ -28,13 +31,16 @@ export const exclusion: Property = function* (history, rules, facts) {
         if (facts.holds.get(id)!.over <= event.t) ofLock.delete(id)
         continue
       }
-      if (other.got.owner === owner) continue
-      if (facts.wasFreedAtOnce(lock, token) || facts.wasFreedAtOnce(lock, other.got.token)) continue
+      if (facts.holdWasFreedAtOnce(hold.got) || facts.holdWasFreedAtOnce(other.got)) continue
+      if (id !== event.hold) beside.push(other.got.part)
+      if (other.got.owner === owner || !excludes(part, other.got.part)) continue
       yield [
         index,
         `${owner} surely has ${lock} with ${event.hold} while ${other.got.owner} surely has it with ${id} until ${over.toFixed(1)}`
       ]
     }
+    if (tooMany(beside))
+      yield [index, `${event.hold} surely has its permits of ${lock}, and with those of others they are too many`]
     const mine = ofLock.get(event.hold)
     if (mine === undefined) ofLock.set(event.hold, { got: hold.got, until: event.until })
     else mine.until = Math.max(mine.until, event.until)
@@ -52,7 +58,8 @@ export const tokens: Property = function* (history, rules) {
     if (ofLock === undefined) known.set(lock, (ofLock = new Map()))
     const given = ofLock.get(token)
     if (holds.length === 0) {
-      if (given !== undefined && (rules.atomic || event.op !== "time")) given.freed = true
+      // Of several holds, each may be over, and be renewed before anybody has taken its place.
+      if (event.each === undefined && given !== undefined && (rules.atomic || event.op !== "time")) given.freed = true
       continue
     }
     if (given === undefined) {
@@ -80,9 +87,16 @@ export const tokens: Property = function* (history, rules) {
   }
 }
 
-/** The resource accepts in the order of tokens; nobody writes after having been told; and who surely has the lock is never rejected. */
+interface Seen {
+  token: number
+  owner: string | undefined
+  p: string
+}
+
+/** The resource accepts in the order of tokens (reads beside each other); nobody writes after having been told; and who surely has the lock is never rejected. */
 export const fencing: Property = function* (history, rules, facts) {
-  const highest = new Map<string, number>()
+  /** The newest of those that have written, and of those that have read. */
+  const highest = new Map<string, { readonly write: Seen; readonly read: Seen }>()
   const until = new Map<string, number>()
   for (const [index, event] of history.entries()) {
     if (event.type === "got" || event.type === "look") {
@@ -90,21 +104,36 @@ export const fencing: Property = function* (history, rules, facts) {
       continue
     }
     if (event.type !== "write") continue
-    const { accepted, hold, lock, sent, t, token } = event
-    const top = highest.get(lock) ?? 0
-    if (accepted && token < top)
-      yield [index, `a write to ${lock} with token ${token} was accepted after one with ${top}`]
-    if (accepted) highest.set(lock, Math.max(top, token))
+    const { accepted, access = "write", hold, lock, sent, t, token } = event
     const facts_ = facts.holds.get(hold)
-    if (facts_ === undefined) continue
-    if (accepted && facts_.over < sent)
-      yield [index, `${hold} wrote at ${sent.toFixed(1)}, after it was over at ${facts_.over.toFixed(1)}`]
-    const sure = Math.min(until.get(hold) ?? 0, facts_.over)
-    if (!accepted && t < sure && !rules.lostWrites && !facts.wasFreedAtOnce(lock, token)) {
-      yield [index, `a write of ${hold} was rejected while it surely had ${lock} until ${sure.toFixed(1)}`]
+    if (access !== "unfenced") {
+      let top = highest.get(lock)
+      if (top === undefined) highest.set(lock, (top = { write: nobody(), read: nobody() }))
+      const { read, write } = top
+      const newest = access === "write" && read.token > write.token ? read : write
+      if (accepted && token < newest.token)
+        yield [index, `a ${access} of ${lock} with token ${token} was accepted after one with ${newest.token}`]
+      const sure = Math.min(until.get(hold) ?? 0, facts_?.over ?? 0)
+      // An owner that writes in one process and reads in another has one token there and another here: it is its own doing.
+      const isOwn = event.access !== undefined && newest.owner === facts_?.got.owner && newest.p !== event.p
+      if (
+        facts_ !== undefined &&
+        !accepted &&
+        t < sure &&
+        !isOwn &&
+        !rules.lostWrites &&
+        !facts.holdWasFreedAtOnce(facts_.got)
+      )
+        yield [index, `a ${access} of ${hold} was rejected while it surely had ${lock} until ${sure.toFixed(1)}`]
+      const mine = top[access]
+      if (accepted && token >= mine.token) Object.assign(mine, { token, owner: facts_?.got.owner, p: event.p })
     }
+    if (facts_ !== undefined && accepted && facts_.over < sent)
+      yield [index, `${hold} wrote at ${sent.toFixed(1)}, after it was over at ${facts_.over.toFixed(1)}`]
   }
 }
+
+const nobody = (): Seen => ({ token: 0, owner: undefined, p: "" })
 
 /** Nobody is told to have a lock for longer than the storage keeps it for them, less the margin. */
 export const deadline: Property = function* (history, rules, facts) {
@@ -117,24 +146,31 @@ export const deadline: Property = function* (history, rules, facts) {
     if ((event.type !== "got" && event.type !== "look") || event.until <= event.t) continue
     const hold = facts.holds.get(event.hold)
     if (hold === undefined || hold.over < event.t) continue
-    const { lock, token } = hold.got
-    if (facts.wasFreedAtOnce(lock, token)) continue
-    const state = states.get(lock)
-    const keeps =
-      state !== undefined &&
-      state.token === token &&
-      state.holds.length > 0 &&
-      (state.holds.includes(event.hold) || facts.wasForced(lock, token))
-    if (!keeps)
+    const { lock } = hold.got
+    if (facts.holdWasFreedAtOnce(hold.got)) continue
+    const ends = keptUntil(states.get(lock), hold.got, facts.holdWasForced(hold.got))
+    if (ends === undefined)
       yield [index, `${event.hold} is told to have ${lock} until ${event.until.toFixed(1)}, and the storage has it not`]
-    else if (event.until + rules.margin > state.ends + rules.clockBound) {
+    else if (event.until + rules.margin > ends + rules.clockBound) {
       yield [
         index,
-        `${event.hold} is told to have ${lock} until ${event.until.toFixed(1)}, but its lease ends at ${state.ends.toFixed(1)}, and the margin is ${rules.margin}`
+        `${event.hold} is told to have ${lock} until ${event.until.toFixed(1)}, but its lease ends at ${ends.toFixed(1)}, and the margin is ${rules.margin}`
       ]
     }
   }
 }
+
+/** When the storage will let go of a hold, if it has it. */
+const keptUntil = (state: Of<"state"> | undefined, got: Of<"got">, wasForced: boolean): number | undefined => {
+  if (state === undefined || state.holds.length === 0) return undefined
+  if (got.part === undefined)
+    return state.token === got.token && (state.holds.includes(got.hold) || wasForced) ? state.ends : undefined
+  return wasForced ? state.ends : state.each?.find(({ hold }) => hold === got.hold)?.ends
+}
+
+/** The holds of a lock, with the end of each. */
+const holdsIn = (state: Extract<Event, { readonly type: "state" }>) =>
+  state.each ?? state.holds.map((hold) => ({ hold, ends: state.ends }))
 
 /** Whatever is done to a lock, the holds of others stay in it: only who ends a hold takes it out. */
 export const untouched: Property = function* (history, rules, facts) {
@@ -145,17 +181,30 @@ export const untouched: Property = function* (history, rules, facts) {
     const before = states.get(event.lock)
     states.set(event.lock, event)
     if (before === undefined || before.ends <= event.t + rules.clockBound) continue
-    if (before.token === event.token && event.holds.length > 0 && event.ends < before.ends - rules.clockBound) {
+    if (
+      before.each === undefined &&
+      before.token === event.token &&
+      event.holds.length > 0 &&
+      event.ends < before.ends - rules.clockBound
+    ) {
       yield [
         index,
         `${event.op} by ${event.by} makes the lease of ${event.lock} end at ${event.ends.toFixed(1)}, and it ended at ${before.ends.toFixed(1)} before`
       ]
     }
-    if (facts.wasForced(event.lock, before.token)) continue
-    for (const hold of before.holds) {
-      if (event.holds.includes(hold)) continue
+    if (before.each === undefined && facts.wasForced(event.lock, before.token)) continue
+    const now = new Map(holdsIn(event).map(({ ends, hold }) => [hold, ends]))
+    for (const { ends, hold } of holdsIn(before)) {
+      if (before.each !== undefined && ends <= event.t + rules.clockBound) continue
+      const endsNow = now.get(hold)
+      if (before.each !== undefined && endsNow !== undefined && endsNow < ends - rules.clockBound)
+        yield [
+          index,
+          `${event.op} by ${event.by} makes ${hold} end at ${endsNow.toFixed(1)}, and it ended at ${ends.toFixed(1)} before`
+        ]
+      if (endsNow !== undefined) continue
       const known = facts.holds.get(hold)
-      if (known === undefined || known.got.t > event.t) continue
+      if (known === undefined || known.got.t > event.t || facts.holdWasForced(known.got)) continue
       const ending = known.ended > event.t && !facts.jumped.has(known.got.p)
       if (ending && known.expired <= event.t && event.t < known.expired + rules.margin - 2) {
         yield [
@@ -183,9 +232,10 @@ export const told: Property = function* (history, rules, facts) {
   }
   for (const [index, event] of history.entries()) {
     if (event.type === "state") {
-      for (const hold of event.holds) {
+      for (const { ends: end, hold } of holdsIn(event)) {
         const known = facts.holds.get(hold)
-        if (known !== undefined) ends.set(hold, { t: event.ends, p: known.got.p, since: event.t })
+        if (known !== undefined && (event.each === undefined || ends.get(hold)?.t !== end))
+          ends.set(hold, { t: end, p: known.got.p, since: event.t })
       }
     } else if (event.type === "lost" || event.type === "end") {
       const problem = late(event.hold, event.t)

@@ -7,7 +7,8 @@ import type { LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import type * as VersionedStore from "../../src/VersionedStore.js"
-import type { Event } from "./history.js"
+import { read } from "../kinds/oracle.js"
+import type { Event, Kept as EachKept } from "./history.js"
 import { epoch, Machine } from "./machine.js"
 import type { Plan } from "./plan.js"
 import type { World } from "./world.js"
@@ -29,13 +30,24 @@ interface Kept {
   readonly token: number
   readonly ends: number
   readonly version: number
+  readonly each?: ReadonlyArray<Hold> | undefined
+  /** Those whose lease is over, too. */
+  readonly all?: ReadonlyArray<Hold> | undefined
+  readonly pending?: string | undefined
+}
+
+/** One of several holds of a lock. */
+interface Hold extends EachKept {
+  readonly beat: number
 }
 
 /** In milliseconds. */
 const thisCentury = 1_600_000_000_000
 
 /** The port that a plan's storage does not have. */
-const none = undefined as never
+export const none = undefined as never
+
+const shared: ReadonlySet<string> = new Set(["readWrite", "semaphore"])
 
 const free: Kept = { owner: "", holds: [], token: 0, ends: 0, version: 0 }
 
@@ -95,9 +107,9 @@ export class Server {
         )
       }
     }
-    const native = Effect.runSync(MemoryStorage.make({ time }))
+    const { storage: native, versioned } = Effect.runSync(MemoryStorage.makePorts({ time }))
     this.machine.fork(Stream.runForEach(native.wakeUps, (lockId) => Effect.sync(() => this.wake(lockId))))
-    return { native, versioned: none }
+    return { native, versioned }
   }
 
   private wake(lockId: string): void {
@@ -170,7 +182,9 @@ export class Server {
     return (
       kept !== undefined &&
       kept.holds.length > 0 &&
-      (kept.ends <= this.world.now + 1 || this.changes !== this.seen.get(lockId))
+      (kept.ends <= this.world.now + 1 ||
+        kept.each?.some(({ ends }) => ends <= this.world.now + 1) === true ||
+        this.changes !== this.seen.get(lockId))
     )
   }
 
@@ -183,6 +197,10 @@ export class Server {
 
   private kept(lockId: string): Kept {
     const before = this.known.get(lockId) ?? free
+    if (this.plan.kinds === true) {
+      const record = Option.getOrUndefined(Effect.runSync(Effect.orDie(this.ports.versioned.get(lockId))))
+      if (record !== undefined && shared.has(record.kind)) return this.asShared(before, record)
+    }
     if (this.plan.storage === "native") {
       const found = Option.getOrUndefined(Effect.runSync(Effect.orDie(this.ports.native.get(lockId))))
       if (found === undefined) return { ...free, token: before.token, version: before.version }
@@ -203,6 +221,40 @@ export class Server {
     return left > 0 ? this.asKept(before, record, left) : { ...free, token: record.token, version: record.version }
   }
 
+  /** Of a lock that several may have: each of their holds, for as long as its own lease. */
+  private asShared(before: Kept, record: LockRecord): Kept {
+    const { holds, pending } = read(record)
+    const last = new Map((before.all ?? []).map((hold) => [hold.hold, hold]))
+    const watched = this.plan.storage === "observed" || this.plan.storage === "provided"
+    const endOf = (hold: string, beat: number, end: number): number => {
+      const known = last.get(hold)
+      if (watched && known?.beat === beat) return known.ends
+      const left = this.plan.storage === "observed" ? end : end - this.time()
+      const ends = this.world.now + left / 1000 / this.plan.storageRate
+      return known?.beat === beat && Math.abs(known.ends - ends) < 0.01 ? known.ends : ends
+    }
+    const all = holds
+      .filter(({ id }) => record.holds.includes(id))
+      .map(({ id, lease: { beat, end }, owner, token }) => ({
+        hold: id,
+        owner,
+        token,
+        beat,
+        ends: endOf(id, beat, end)
+      }))
+    const each = all.filter(({ ends }) => ends > this.world.now)
+    return {
+      owner: "",
+      holds: each.map(({ hold }) => hold),
+      token: record.token,
+      ends: Math.max(0, ...each.map(({ ends }) => ends)),
+      version: record.version,
+      each,
+      all,
+      pending: pending?.id
+    }
+  }
+
   private asKept(before: Kept, { holds, ownerId: owner, token, version }: LockRecord, validFor: number): Kept {
     const ends = this.world.now + validFor / 1000 / this.plan.storageRate
     // The same end, seen again, differs by what is rounded.
@@ -221,7 +273,7 @@ export class Server {
     const now = this.kept(lockId)
     if (now.version === before.version && now.ends === before.ends && now.holds.length === before.holds.length) return
     this.known.set(lockId, now)
-    const { ends, holds, owner, token } = now
+    const { each, ends, holds, owner, pending, token } = now
     this.record({
       type: "state",
       t: this.world.now,
@@ -233,9 +285,14 @@ export class Server {
       holds,
       token,
       ends,
-      sent
+      sent,
+      ...(each === undefined ? {} : { each: each.map(({ beat, ...hold }) => hold) }),
+      ...(pending === undefined ? {} : { pending })
     })
-    if (this.plan.storage !== "native" && holds.length === 0 && before.holds.length > 0) this.wake(lockId)
+    if (this.plan.storage === "native") return
+    const isFreed = holds.length === 0 && before.holds.length > 0
+    const isOut = (id: string | undefined) => id !== undefined && id !== pending && !holds.includes(id)
+    if (isFreed || (each !== undefined && (before.holds.some(isOut) || isOut(before.pending)))) this.wake(lockId)
   }
 
   close(): void {

@@ -141,13 +141,13 @@ export const prompt: Property = function* (history, rules, facts) {
   }
 }
 
-/** Waiters of one process for one lock have it in the order in which they came, but for owners that have it already. */
+/** Waiters of one process for one lock have it in the order in which they came, but for owners that have it already; and where several may have it, who fits beside the others may have it sooner. */
 export const order: Property = function* (history, rules, facts) {
   // A fiber may give way to others just before it joins the line: only who came clearly later came later.
   const slack = rules.slack ?? 0
   const waiting = new Map<string, Array<Of<"want">>>()
   for (const [index, event] of history.entries()) {
-    if (event.type === "want" && event.wait) {
+    if (event.type === "want" && event.wait && event.part === undefined) {
       const key = `${event.p} ${event.lock}`
       const line = waiting.get(key)
       if (line === undefined) waiting.set(key, [event])

@@ -7,6 +7,7 @@
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import * as Random from "#effect/Random"
 import { withClock } from "#effect/clocks"
 import { wallMicros } from "../common/time.js"
@@ -40,6 +41,9 @@ type Failure = StorageError | InvalidLockId | InvalidOptions
 /** Milliseconds. The clock of the storage may be set meanwhile, so it is looked at again now and then. */
 const longestSleep = 60_000
 const longestPause = 30_000
+
+/** In milliseconds: so long at most a run waits until its end is written down. */
+const longestEnd = 10_000
 
 /** So many ticks at most are planned at once. */
 const mostDue = 1000
@@ -108,7 +112,14 @@ export const run = <E, R>(
         ...ledger,
         runs: ledger.runs.map((run) => (run.tick === tick && run.token === token ? { ...run, outcome, ended } : run))
       }))
-    ).pipe(Effect.ignore)
+    ).pipe(
+      Effect.timeoutOrElse({ duration: longestEnd, orElse: () => Effect.succeed(false) }),
+      Effect.ignore,
+      Effect.interruptible,
+      // In a fiber of its own: here nothing can be interrupted, and a store that does not answer would keep the lock, and with it all processes, for ever.
+      Effect.forkDetach,
+      Effect.flatMap(Fiber.await)
+    )
 
   const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome =>
     Exit.isSuccess(exit) ? "done" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"

@@ -28,6 +28,8 @@ interface Member {
   readonly limit: number
   readonly answer: (exit: Exit.Exit<unknown, StorageError>) => void
   wanted: boolean
+  /** Called when it waits no more. */
+  left: () => void
 }
 
 export type Change = <O>(
@@ -61,33 +63,29 @@ export const make = (
   /** A group that failed without a trace goes again in parts. */
   const send = (lockId: string, members: ReadonlyArray<Member>): Effect.Effect<void> => {
     const limit = Duration.millis(Math.max(...members.map(({ limit }) => limit)))
-    return Effect.flatMap(
-      Effect.exit(
-        Effect.provideService(
-          Effect.flatMap(
-            Effect.suspend(() =>
-              once(lockId, members.some(isUrgent) ? "urgent" : "claim", together(members), (record) =>
-                members.every(({ timeless }) => timeless(record))
-              )
-            ),
-            (answers) => (answers instanceof StorageError ? answers : Effect.succeed(answers))
-          ),
-          TimeLimit,
-          limit
-        )
+    const sent = Effect.provideService(
+      Effect.flatMap(
+        Effect.suspend(() =>
+          once(lockId, members.some(isUrgent) ? "urgent" : "claim", together(members), (record) =>
+            members.every(({ timeless }) => timeless(record))
+          )
+        ),
+        (answers) => (answers instanceof StorageError ? answers : Effect.succeed(answers))
       ),
-      (exit) => {
-        if (Exit.isSuccess(exit)) {
-          members.forEach(({ answer }, index) => answer(Exit.succeed(exit.value[index])))
-          return Effect.void
-        }
-        const parts = again(members, exit)
-        const answered = new Set(members)
-        for (const part of parts) for (const member of part) answered.delete(member)
-        for (const { answer } of answered) answer(exit)
-        return Effect.forEach(parts, (part) => send(lockId, part), { discard: true })
-      }
+      TimeLimit,
+      limit
     )
+    return Effect.flatMap(Effect.exit(Effect.raceFirst(sent, abandoned(lockId, members))), (exit) => {
+      if (Exit.isSuccess(exit)) {
+        members.forEach(({ answer }, index) => answer(Exit.succeed(exit.value[index])))
+        return Effect.void
+      }
+      const parts = again(members, exit)
+      const answered = new Set(members)
+      for (const part of parts) for (const member of part) answered.delete(member)
+      for (const { answer } of answered) answer(exit)
+      return Effect.forEach(parts, (part) => send(lockId, part), { discard: true })
+    })
   }
 
   const run = (lockId: string): Effect.Effect<void> =>
@@ -118,7 +116,8 @@ export const make = (
             told = exit
             settle(exit)
           },
-          wanted: true
+          wanted: true,
+          left: () => {}
         }
         const others = gathering.get(lockId)
         if (others === undefined) gathering.set(lockId, [member])
@@ -128,6 +127,7 @@ export const make = (
           settle = resume
           return Effect.sync(() => {
             member.wanted = false
+            member.left()
           })
         })
         // Not a child of whoever came first: it serves others, too. It begins when they all have joined that are ready now.
@@ -144,6 +144,29 @@ export const make = (
 }
 
 const isUrgent = ({ urgency }: Member): boolean => urgency === "urgent"
+
+/**
+ * When none of them waits any more, which the core sees to in time. Else a store that never answers would keep those waiting that come later, and something would go on after the layer has closed.
+ */
+const abandoned = (lockId: string, members: ReadonlyArray<Member>): Effect.Effect<never, StorageError> =>
+  Effect.callback((resume) => {
+    const look = () => {
+      if (members.some(({ wanted }) => wanted)) return
+      resume(
+        Effect.fail(
+          new StorageError({
+            reason: "Timeout",
+            operation: "VersionedStore.update",
+            isRetryable: true,
+            applied: "unknown",
+            message: `nobody waits any more for what was asked of ${JSON.stringify(lockId)}`
+          })
+        )
+      )
+    }
+    for (const member of members) member.left = look
+    look()
+  })
 
 const rank = (member: Member): number => (isUrgent(member) ? 0 : 1)
 

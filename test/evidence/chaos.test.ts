@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { judge } from "../../evidence/chaos/judge.js"
 import { type Line, parse, toHistory } from "../../evidence/chaos/log.js"
+import type { Part } from "../../evidence/simulate/history.js"
 import * as Binaries from "../harness/postgresBinaries.js"
 import { describeServer } from "../harness/server.js"
 import * as program from "../support/program.js"
@@ -100,6 +101,63 @@ const takenOver = (told: number): ReadonlyArray<Line> => [
   end(told + 1, "a", "A"),
   got(1000, "b", 2, "B", 8, 1900)
 ]
+
+/** With a hold for reading, or some of the permits. */
+const as = (line: Line, part: Part): Line => ({ ...line, part }) as Line
+const reads: Part = { mode: "read" }
+const writes: Part = { mode: "write" }
+const accessed = (line: Line, access: "read" | "write"): Line => ({ ...line, access }) as Line
+
+describe("what the logs of a run show of locks that several may hold", () => {
+  const two = (one: Part, other: Part, owner = "owner of B"): ReadonlyArray<Line> => [
+    as(got(0, "a", 1, "A", 7, 900), one),
+    as(got(100, "b", 2, "B", 8, 900, owner), other),
+    look(150, "a", "A", 900),
+    end(200, "a", "A"),
+    end(200, "b", "B")
+  ]
+
+  it("reads go together, a write with nobody", () => {
+    expect(violated(two(reads, reads))).toEqual([])
+    expect(violated(two(reads, { mode: "upgradable" }))).toEqual([])
+    expect(violated(two(reads, writes))).toEqual(["exclusion", "superseded", "toldBefore"])
+    expect(violated(two({ mode: "upgradable" }, { mode: "upgradable" }))).toContain("exclusion")
+    expect(violated(two(writes, reads, "owner of A"))).toEqual([])
+  })
+
+  it("permits are never more than the limit of any of those who have them", () => {
+    const some = (permits: number, limit: number): Part => ({ permits, limit })
+    expect(violated(two(some(1, 3), some(2, 3)))).toEqual([])
+    expect(violated(two(some(2, 3), some(2, 3)))).toEqual(["exclusion", "toldBefore"])
+    expect(violated(two(some(2, 3), some(2, 5)))).toContain("exclusion")
+    expect(violated(two(some(1, 3), reads))).toContain("exclusion")
+  })
+
+  it("a writer that is told of its loss when a reader is in already", () => {
+    const late = (told: number) => [
+      as(got(0, "a", 1, "A", 7, 900), writes),
+      lost(told, "a", "A"),
+      end(told + 1, "a", "A"),
+      as(got(1000, "b", 2, "B", 8, 1900), reads),
+      end(1200, "b", "B")
+    ]
+    expect(violated(late(899))).toEqual([])
+    expect(violated(late(1100))).toEqual(["toldBefore"])
+  })
+
+  it("a fence of two numbers that lets in who is older", () => {
+    const read = (t: number, hold: string, token: number, accepted: boolean) =>
+      accessed(judged(t, "a", hold, token, accepted), "read")
+    const write = (t: number, hold: string, token: number, accepted: boolean) =>
+      accessed(judged(t, "a", hold, token, accepted), "write")
+    expect(violated([read(10, "A", 8, true), read(20, "B", 7, true), write(30, "C", 9, true)])).toEqual([])
+    expect(violated([read(10, "A", 8, true), write(20, "B", 7, true)])).toEqual(["fencing"])
+    expect(violated([write(10, "A", 8, true), read(20, "B", 7, true)])).toEqual(["fencing"])
+    expect(violated([as(got(0, "a", 1, "A", 7, 900), reads), read(10, "A", 7, false), end(20, "a", "A")])).toEqual([
+      "fencing"
+    ])
+  })
+})
 
 describe("what the logs of a run show", () => {
   it("a good run violates nothing", () => expect(violated(good)).toEqual([]))
@@ -278,6 +336,20 @@ await describeServer("chaos over PostgreSQL", Binaries.find, () => short("postgr
 
 describe("chaos over SQLite", () => {
   short("sqlite")
+
+  it.each([
+    ["readWrite", "sneaks", "exclusion"],
+    ["semaphore", "sneaks", "exclusion"],
+    ["readWrite", "deaf", "toldBefore"]
+  ])("%s: workers that are %s are found out", { timeout: 300_000 }, async (kind, wrong, property) => {
+    const json = join(folderIn(directory, "result-"), "result.json")
+    const few = ["--seconds", "10", "--spacing", "1000", "--workers", "2", "--fibers", "4", "--locks", "1"]
+    const all = ["--storage", "sqlite", "--kind", kind, "--wrong", wrong, "--json", json, ...few]
+    const { code } = await ended(start(folderIn(directory, "run-"), ...all))
+    expect(code).toBe(1)
+    const { findings } = JSON.parse(readFileSync(json, "utf8")) as { findings: ReadonlyArray<{ property: string }> }
+    expect(findings.map(({ property }) => property)).toContain(property)
+  })
 
   it("Ctrl-C ends every process and leaves no file", async () => {
     const folder = folderIn(directory, "run-")

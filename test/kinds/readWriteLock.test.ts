@@ -233,6 +233,29 @@ describe("read-write locks", () => {
       })
   )
 
+  it.effect("an owner that writes has all its holds of the new token, however it came to write", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* setup()
+      const ways = [
+        a.write("prices", "ada"),
+        Effect.map(a.tryWrite("prices", "ada"), Option.getOrThrow),
+        a.withWriteLock(Effect.succeed, "prices", "ada")
+      ]
+      for (const way of ways)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const lock = yield* a.upgradable("prices", "ada")
+            const before = lock.token
+            // Newer than what the owner has so far.
+            yield* Effect.scoped(b.read("prices"))
+            const { token } = yield* Effect.scoped(way)
+            assert.isAbove(token, before)
+            assert.strictEqual(lock.token, token)
+          })
+        )
+    })
+  )
+
   it.effect("only what `upgradable` gave is upgraded", () =>
     Effect.gen(function* () {
       const { a, b } = yield* setup()
