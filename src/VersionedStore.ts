@@ -81,6 +81,22 @@ export interface Service {
   /** Removes the record if it is at `expectedVersion`. */
   readonly delete: (lockId: string, expectedVersion: number) => Effect.Effect<void, VersionMiss | StorageError>
   readonly get: (lockId: string) => Effect.Effect<Option.Option<LockRecord.LockRecord>, StorageError>
+  /**
+   * Reads the record and the store's clock, and writes what `transition` makes of it, while the store lets nobody else write it: so a slow client gets its turn beside fast ones, to whom it would lose each
+   * compare-and-set. It takes more than that does, and keeps others waiting meanwhile, so it is for those who have missed. Leave it out if the store has no such way, or nobody is slow.
+   *
+   * Nothing that is safe rests on it. The write is conditional on the version all the same, and one that missed, as where two make the first record, fails with `VersionMiss` and is to be tried again. `transition` is
+   * pure, and may be called again; if it gives the record that it was given, nothing is written; if it throws, nothing is either, and the effect dies of that. The store frees the record by itself, within
+   * seconds, if the client dies in between.
+   *
+   * @since 0.5.0
+   */
+  readonly modify?:
+    | (<O>(
+        lockId: string,
+        transition: (record: LockRecord.LockRecord | undefined, now: number) => LockRecord.Step<O>
+      ) => Effect.Effect<O, VersionMiss | StorageError>)
+    | undefined
   /** Every record, held or free, read in pages. */
   readonly list: Stream.Stream<LockRecord.LockRecord, StorageError>
   /** The store's one clock, in microseconds since the Unix epoch. Leave it out if there is no trustworthy clock: then expiry is observed. */

@@ -14,3 +14,7 @@ export const conflict = (operation: string, lockId: string, applied: "no" | "unk
 /** What is stored cannot be read. */
 export const schema = (operation: string, message: string): StorageError =>
   new StorageError({ reason: "Schema", operation, isRetryable: false, applied: "no", message })
+
+/** Of what fails before anything of it was sent that could be applied. */
+export const unapplied = (error: StorageError): StorageError =>
+  error.applied === "no" ? error : new StorageError({ ...error, message: error.message, applied: "no" })

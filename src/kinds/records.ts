@@ -10,7 +10,7 @@ import { monotonicMicros, wallMicros } from "../common/time.js"
 import type { StorageError } from "../LockError.js"
 import type * as LockRecord from "../LockRecord.js"
 import * as Storage from "../Storage.js"
-import { never, type make as reads, type Read, type Store } from "./reads.js"
+import { faultOf, never, type make as reads, type Read, type Store } from "./reads.js"
 import type * as kinds from "./storage.js"
 
 /** Of the port, which stands above this. */
@@ -19,7 +19,15 @@ interface VersionMiss {
 }
 
 export interface Means {
-  readonly store: Store & { readonly list: Stream.Stream<LockRecord.LockRecord, StorageError> }
+  readonly store: Store & {
+    readonly list: Stream.Stream<LockRecord.LockRecord, StorageError>
+    readonly modify?:
+      | (<O>(
+          lockId: string,
+          transition: (record: LockRecord.LockRecord | undefined, now: number) => LockRecord.Step<O>
+        ) => Effect.Effect<O, StorageError | VersionMiss>)
+      | undefined
+  }
   readonly name: string
   readonly isObserved: boolean
   readonly read: ReturnType<typeof reads>
@@ -35,6 +43,9 @@ export interface Means {
 
 /** So long at most, in milliseconds, whatever time there is. */
 const longestStubborn = 10_000
+
+/** After so many misses a change is made by `modify`. */
+const fewMisses = { urgent: 1, claim: 3 }
 
 export const make = ({ isObserved, name, read, readable, retry, store, write }: Means): kinds.Records => {
   const times = Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => ({ at, wall }))
@@ -62,14 +73,39 @@ export const make = ({ isObserved, name, read, readable, retry, store, write }: 
       )
       return again
     })
+  /** By compare-and-set, and after a few misses by `modify`, where the store has that. */
+  const thenModify = <O>(
+    lockId: string,
+    urgency: kinds.Urgency,
+    byVersion: Effect.Effect<O, StorageError | VersionMiss>,
+    transition: (read: kinds.Read) => LockRecord.Step<O>
+  ): Effect.Effect<O, StorageError | VersionMiss> => {
+    const { modify } = store
+    if (modify === undefined || store.time === undefined || store.timeBounds !== undefined) return byVersion
+    const alone = Effect.flatten(
+      modify(lockId, (found, now): LockRecord.Step<Effect.Effect<O, StorageError>> => {
+        const fault = faultOf(store, lockId, found)
+        if (fault !== undefined) return { record: found, outcome: Effect.fail(fault) }
+        const { outcome, record } = transition({ found, now, ahead: 0, at: 0, wall: 0 })
+        return { record, outcome: Effect.succeed(outcome) }
+      })
+    )
+    let misses = 0
+    return Effect.suspend(() =>
+      misses < fewMisses[urgency]
+        ? Effect.tapError(byVersion, ({ _tag }) => Effect.sync(() => _tag === "VersionMiss" && misses++))
+        : alone
+    )
+  }
   return {
     isObserved,
     read: (lockId) => readTimed(lockId),
     change: (lockId, urgency, transition, timeless) => {
-      const once = Effect.flatMap(readTimed(lockId, timeless), (read) => {
+      const byVersion = Effect.flatMap(readTimed(lockId, timeless), (read) => {
         const { outcome, record } = transition(read)
         return Effect.as(write(lockId, read.found, record), outcome)
       })
+      const once = thenModify(lockId, urgency, byVersion, transition)
       return Effect.catchTag(
         urgency === "urgent"
           ? stubborn(once)

@@ -14,6 +14,8 @@ import { always, never } from "./reads.js"
 
 export type { Timeless } from "./gather.js"
 
+export type { Urgency }
+
 /** A record that was read, and the times that judge it. */
 export interface Read {
   readonly found: LockRecord.LockRecord | undefined

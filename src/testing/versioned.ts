@@ -13,6 +13,7 @@ import * as LockRecord from "../LockRecord.js"
 import * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"
 import { outcomeOf, type Result as Told } from "./check.js"
+import { casesOf as modifying } from "./modifying.js"
 import * as random from "./random.js"
 
 /**
@@ -382,7 +383,8 @@ export const versionedCases: ReadonlyArray<VersionedCase> = [
         // Of this century, so that seconds and milliseconds are found out.
         yield* Case.that(last > 946_684_800_000_000, "the time is in microseconds since the epoch", last)
       })
-  }
+  },
+  ...modifying(recordOf)
 ]
 
 /** A target that is open. */

@@ -239,7 +239,7 @@ describe("read-write locks", () => {
       const ways = [
         a.write("prices", "ada"),
         Effect.map(a.tryWrite("prices", "ada"), Option.getOrThrow),
-        a.withWriteLock(Effect.succeed, "prices", "ada")
+        a.withWriteLock((lock) => Effect.succeed(lock), "prices", "ada")
       ]
       for (const way of ways)
         yield* Effect.scoped(

@@ -42,6 +42,7 @@ export const make = (
     create: query(packets.create),
     update: query(packets.update),
     drop: query(packets.drop),
+    locked: packets.locked,
     guarantees: guarantees(flavour)
   }
 }

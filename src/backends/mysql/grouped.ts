@@ -34,7 +34,7 @@ const bit = "(1 << (j.n - 1))"
 const isIn = (set: string): string => `(${set} & ${bit}) <> 0`
 
 /** Others read what is committed, and no lock reaches beyond its row. */
-const begin = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"]
+export const begin = ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"]
 
 /** `skipping`: the clause that locks rows of `r`, and leaves out those that are locked. `nameOf`: see `sleepers.ts`. */
 export const make = (table: string, sample: string, skipping: string, nameOf: sleepers.NameOf | undefined) => {

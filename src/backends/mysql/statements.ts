@@ -13,6 +13,7 @@ import { columnNames, integer, valuesOf, type Row } from "../sql/record.js"
 import * as sleepers from "./sleepers.js"
 import * as judge from "./judge.js"
 import * as grouped from "./grouped.js"
+import * as locked from "./locked.js"
 import { commit, decoded, type Fixed, hex, id as idOf, int, type Packet } from "./packet.js"
 
 export type Flavour = "MySQL" | "MariaDB" | "TiDB"
@@ -335,6 +336,14 @@ FROM (SELECT lock_id FROM ${table} WHERE ${old} ORDER BY lock_id LIMIT ${int(lim
   const together = groups ? grouped.make(table, sample, skipping, nameOf) : undefined
 
   return {
+    locked: locked.make({
+      table,
+      literals,
+      ...(cluster
+        ? { begin: [...newest, sample], sample: undefined }
+        : // So a row that is not there locks no place among others. Where the log is of statements, that is forbidden.
+          { begin: groups ? grouped.begin : ["START TRANSACTION"], sample })
+    }),
     claim,
     claimMany: together?.claim,
     releaseMany: together?.release,

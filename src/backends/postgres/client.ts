@@ -25,11 +25,22 @@ const transaction = (
   )
 }
 
+/** The same, of a transaction that another request ends, or has begun. One statement of it has rows. */
+const half = (
+  connection: SqlConnection.Connection,
+  parts: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
+  Effect.map(
+    Effect.forEach(parts, (text) => connection.executeUnprepared(text, [], undefined)),
+    (results) => results.flat()
+  )
+
 export const make = (client: SqlClient.SqlClient & { readonly config: object }): Executor<Statement> =>
   clientExecutor.make<Statement>(client, {
     ...errors,
     execute: (connection, { statement, values }) =>
       statement.parts === undefined
         ? connection.execute(statement.text, values.map(plain), undefined)
-        : transaction(connection, statement.parts)
+        : (statement.isHalf === true ? half : transaction)(connection, statement.parts),
+    undo: (connection) => connection.executeUnprepared("ROLLBACK", [], undefined)
   })

@@ -2,6 +2,7 @@
 import type * as Storage from "../../Storage.js"
 import type { Dialect } from "../sql/storage.js"
 import { valuesOf } from "../sql/record.js"
+import * as locked from "./locked.js"
 import * as statements from "./statements.js"
 
 export interface Settings {
@@ -61,6 +62,7 @@ export const make = (settings: Settings): Dialect<statements.Statement> => {
     update: (record, expected) => ({ statement: sql.update, values: [...valuesOf(record), expected, ...channel] }),
     drop: (lockId, expected) => ({ statement: sql.drop, values: [lockId, expected] }),
     hides: { statement: sql.hides, values: [] },
+    locked: locked.make(settings.table, settings.notify ? settings.channel : undefined),
     guarantees
   }
 }

@@ -15,10 +15,11 @@ const mayBeTheHint = (error: StorageError): boolean =>
   error.applied === "no" && error.reason !== "Connection" && error.reason !== "Conflict" && error.reason !== "Closed"
 
 /** The channel is the last value of a statement that notifies. */
-const without = ({ statement, values }: Query<Statement>): Query<Statement> => ({
-  statement: statement.quiet!,
-  values: values.slice(0, -1)
-})
+const without = (query: Query<Statement>): Query<Statement> => {
+  const { next, statement, values } = query
+  if (next !== undefined) return { ...query, next: (rows) => without(next(rows)) }
+  return statement.quiet === undefined ? query : { statement: statement.quiet, values: values.slice(0, -1) }
+}
 
 /**
  * A full queue of notifications (somebody listens in a transaction that does not end), a right that is missing, or a commit that waits for others: a release, a revocation or an update is done
@@ -29,7 +30,8 @@ export const make = (executor: Executor<Statement>, notices: Notices): Executor<
   return {
     width: executor.width,
     run: (operation, query, millis, done) => {
-      if (query.statement.quiet === undefined) return executor.run(operation, query, millis, done)
+      if (query.statement.quiet === undefined && query.next === undefined)
+        return executor.run(operation, query, millis, done)
       const start = performance.now()
       if (start < quietUntil) return executor.run(operation, without(query), millis, done)
       executor.run(operation, query, millis, (result) => {

@@ -23,9 +23,9 @@ export interface PoolOptions {
   readonly onNoConnection?: ((millis: number) => void) | undefined
 }
 
-/** What a statement gives: rows, or an array of results where it was a text of several. */
+/** What a statement gives: rows, or an array of results where it was a text of several, of which one at most has rows that matter. */
 const rowsOf = (result: unknown): ReadonlyArray<Row> => {
-  if (Array.isArray(result)) return []
+  if (Array.isArray(result)) return result.flatMap(rowsOf)
   const rows = (result as Partial<Pg.QueryResult<Row>> | null | undefined)?.rows
   if (Array.isArray(rows) && rows.every((row) => typeof row === "object" && row !== null)) return rows
   throw new Error("no rows")
@@ -52,7 +52,7 @@ export const make = (pool: Pg.Pool, options: PoolOptions): Executor<Statement> =
       mostTries: options.own ? 1 : width,
       execute: (client, { statement, values }, _millis, _left, done) =>
         client.query(
-          options.pooler
+          options.pooler || statement.isHalf === true
             ? { text: statement.text, values: values as Array<unknown> }
             : { name: statement.name, text: statement.text, values: values as Array<unknown> },
           (error: Error | null | undefined, result: unknown) => done(error, () => rowsOf(result))

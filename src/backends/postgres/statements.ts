@@ -11,6 +11,8 @@ export interface Statement {
   readonly quiet?: Statement | undefined
   /** What the text consists of, where it is several statements: one transaction. */
   readonly parts?: ReadonlyArray<string> | undefined
+  /** Its parts begin or end a transaction themselves. */
+  readonly isHalf?: boolean | undefined
 }
 
 /** Never `*`: a column that a later version adds must not change what a prepared statement returns. */
@@ -219,25 +221,37 @@ SELECT (SELECT count(*) FROM d) AS dropped, count(*) AS seen, max(old.lock_id) A
 
 const time = `WITH ${clock} SELECT s.t FROM s`
 
-const recordValues =
-  "$1::text, $2::text, $3::int, $4::text, $5::text, $6::bigint, $7::bigint, $8::bigint, $9::bigint, $10::text, $11::text"
+/** How a value stands in a statement: as a parameter, or as a literal. */
+type Value = (place: number) => string
 
-const create = (l: string): string => `
-INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues})
+const parameter: Value = (place) => `$${place}`
+
+const types = ["text", "text", "int", "text", "text", "bigint", "bigint", "bigint", "bigint", "text", "text"]
+const recordValues = (value: Value): string => types.map((type, i) => `${value(i + 1)}::${type}`).join(", ")
+
+export const create = (l: string, value = parameter): string => `
+INSERT INTO ${l} AS l (${columnNames.join(", ")}) VALUES (${recordValues(value)})
 ON CONFLICT (lock_id) DO NOTHING RETURNING 1 AS done`
 
 /** Wakes waiters when a hold went out. Where the snapshot does not show what was before, it wakes them all the same. */
-const update = (l: string, notify: boolean): string => `
-WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $12::bigint),
+export const update = (l: string, notify: boolean, value = parameter): string => `
+WITH before AS MATERIALIZED (SELECT l.holds FROM ${l} AS l WHERE l.lock_id = ${value(1)}::text AND l.version = ${value(12)}::bigint),
 u AS (
-  UPDATE ${l} AS l SET (${columnNames.join(", ")}) = ROW (${recordValues})
-  WHERE l.lock_id = $1::text AND l.version = $12::bigint
+  UPDATE ${l} AS l SET (${columnNames.join(", ")}) = ROW (${recordValues(value)})
+  WHERE l.lock_id = ${value(1)}::text AND l.version = ${value(12)}::bigint
   RETURNING l.lock_id, l.holds)
 SELECT 1 AS done, ${
   notify
-    ? "CASE WHEN length(u.holds) < coalesce(length(before.holds), length(u.holds) + 1) THEN pg_notify($13::text, u.lock_id)::text END"
+    ? `CASE WHEN length(u.holds) < coalesce(length(before.holds), length(u.holds) + 1) THEN pg_notify(${value(13)}::text, u.lock_id)::text END`
     : "NULL"
 } AS info FROM u LEFT JOIN before ON true`
+
+/** The newest version of the row, locked, and the clock when it was. */
+export const begun = (l: string, lockId: string): string => `
+WITH cur AS MATERIALIZED (SELECT ${columns("l")} FROM ${l} AS l WHERE l.lock_id = ${lockId}::text FOR NO KEY UPDATE OF l),
+locked AS MATERIALIZED (SELECT count(*) AS n FROM cur),
+s AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS t FROM locked WHERE locked.n >= 0)
+SELECT ${columns("cur")}, s.t FROM s LEFT JOIN cur ON true`
 
 const drop = (l: string): string => `
 DELETE FROM ${l} AS l WHERE l.lock_id = $1::text AND l.version = $2::bigint RETURNING 1 AS done`

@@ -76,8 +76,8 @@ export const bare = (text: string): Script => ({ text, sha: createHash("sha1").u
 
 const script = (body: string): Script => bare(prelude + body)
 
-const writeAll = (write: string, key: string, values: string): string =>
-  `${write}(${key}, ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")})`
+const writeAll = (write: string, key: string, values: string, more = ""): string =>
+  `${write}(${key}, ${fieldNames.map((name, i) => `'${name}', ${values}[${i + 1}]`).join(", ")}${more})`
 
 /** What all requests of `many` share: the channel of hints, where in a key the lock id begins, and whether to write even what is there already, so that its replication can be waited for. */
 export const shared = (channel: string, prefix: string, touch: boolean): ReadonlyArray<string> => [
@@ -236,16 +236,80 @@ return {1, ''}
 
 const after = fieldNames.length
 
-/** ARGV: the fields, the expected version, channel, lock id. Wakes waiters when a hold went out. What brings no hold in keeps or frees. */
-export const update = script(`
-local r = redis.call('HMGET', KEYS[1], 'version', 'holds')
+/**
+ * Whose turn it is to write a record, and who waits for that, in a field of it: id, end and whether it has the turn, of each. What is over is passed over, so nobody who died is waited for. A version of before there
+ * were turns leaves the field as it is and writes whenever it can.
+ */
+const turns = `
+local function queueOf(text)
+  local queue = {}
+  for id, ends, has in string.gmatch(text or '', '(%S+) (%d+) (%d)') do
+    if tonumber(ends) > now then table.insert(queue, {id, ends, has}) end
+  end
+  return queue
+end
+local function without(queue, id)
+  local left = {}
+  for _, one in ipairs(queue) do
+    if one[1] ~= id then table.insert(left, table.concat(one, ' ')) end
+  end
+  return table.concat(left, ' ')
+end
+`
+
+/**
+ * ARGV: the fields, the expected version, channel, lock id, and the turn by which it writes, if by one. Wakes waiters when a hold went out. What brings no hold in keeps or frees. A turn keeps out who has none: who has had
+ * one, and comes late, is let in, so that where all are late somebody still gets on.
+ */
+export const update = script(`${turns}
+local r = redis.call('HMGET', KEYS[1], 'version', 'holds', 'turns')
 if r[1] ~= ARGV[${after + 1}] then return {0} end
-local write = take
+local write, queue, mine = take, queueOf(r[3]), ARGV[${after + 4}]
 if #ARGV[4] <= #r[2] then write = keep end
-${writeAll("write", "KEYS[1]", "ARGV")}
+if mine == '' then
+  if queue[1] and queue[1][3] == '1' then return {0} end
+  ${writeAll("write", "KEYS[1]", "ARGV")}
+else
+  ${writeAll("write", "KEYS[1]", "ARGV", ", 'turns', without(queue, mine)")}
+end
 local unheard = ''
 if #ARGV[4] < #r[2] then unheard = wake(ARGV[${after + 2}], ARGV[${after + 3}]) end
 return {1, unheard}
+`)
+
+/**
+ * ARGV: an id, and for how long, in microseconds, it is to have the turn, or its place among those that wait for it. Gives the record, if it has the turn, for which there must be one; asked again, it has it for no
+ * longer. Else it gives how many are before it.
+ */
+export const turn = script(`${turns}
+local r = read(KEYS[1])
+if not r[2] then
+  if redis.call('EXISTS', KEYS[1]) == 1 then return {'foreign'} end
+  return {'turn', int(now)}
+end
+local queue, place = queueOf(redis.call('HGET', KEYS[1], 'turns')), 0
+for i, one in ipairs(queue) do
+  if one[1] == ARGV[1] then place = i end
+end
+if place == 0 then
+  place = #queue + 1
+  queue[place] = {ARGV[1], '0', '0'}
+end
+local one = queue[place]
+if one[3] == '0' then
+  one[2] = int(now + ARGV[2])
+  if place == 1 then one[3] = '1' end
+  keep(KEYS[1], 'turns', without(queue, ''))
+end
+if place > 1 then return {'wait', place - 1} end
+return {'turn', int(now), unpack(r)}
+`)
+
+/** ARGV: the id that gives its turn back. */
+export const leave = script(`${turns}
+local text = redis.call('HGET', KEYS[1], 'turns')
+if text and string.find(text, ARGV[1], 1, true) then keep(KEYS[1], 'turns', without(queueOf(text), ARGV[1])) end
+return 1
 `)
 
 /** ARGV: the expected version. */

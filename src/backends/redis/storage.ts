@@ -18,6 +18,7 @@ import * as errors from "./errors.js"
 import * as Grouping from "./grouping.js"
 import * as replies from "./replies.js"
 import * as scripts from "./scripts.js"
+import * as turns from "./turns.js"
 
 export interface Settings {
   /** Of keys, that of the client's own included. */
@@ -63,7 +64,13 @@ const withoutReplicas = (store: VersionedStore.Service): VersionedStore.Service 
       operation,
       "with `wait` there are exclusive locks alone: read-write locks and semaphores do not wait for replicas. Give them a layer without `wait`"
     )
-  return { ...store, create: refused("create"), update: refused("update"), delete: refused("delete") }
+  return {
+    ...store,
+    create: refused("create"),
+    update: refused("update"),
+    delete: refused("delete"),
+    modify: refused("modify")
+  }
 }
 
 /** Both ports over one prefix. Every operation on a lock is one script, and one round trip. */
@@ -416,16 +423,52 @@ export const make = (connection: Connection, settings: Settings): Ports => {
 
   const { clock: _, ...unclocked } = guarantees
 
+  const create = (record: LockRecord.LockRecord) =>
+    compareAndSet("create", scripts.create, record.lockId, replies.valuesOf(record))
+  const update = (record: LockRecord.LockRecord, expected: number, turn: string) =>
+    compareAndSet("update", scripts.update, record.lockId, [
+      ...replies.valuesOf(record),
+      String(expected),
+      channel,
+      record.lockId,
+      turn
+    ])
+
+  const ask = (lockId: string, id: string) =>
+    Effect.flatMap(run("modify", scripts.turn, [keyOf(lockId)], [id, String(turns.longest * 1000)]), (reply) =>
+      understood(
+        "modify",
+        lockId,
+        (answer): turns.Turn => {
+          const [word, told, ...fields] = replies.list(answer)
+          if (word === "wait") return { _tag: "Wait", before: replies.integer(told) }
+          if (word !== "turn") throw new replies.OddReply("the server's answer to a change is none that is known")
+          const found = fields.length === 0 ? undefined : replies.recordOf(lockId, fields, 0)
+          return { _tag: "Ours", found, now: replies.integer(told) }
+        },
+        () => reply
+      )
+    )
+  const leave = (lockId: string, id: string) =>
+    connection.run(
+      { operation: "modify", millis: settings.operationTimeout },
+      scripts.leave,
+      [keyOf(lockId)],
+      [id],
+      true,
+      () => {}
+    )
+
   const versioned = VersionedStore.VersionedStore.of({
-    create: (lockId, version, record) =>
-      compareAndSet("create", scripts.create, lockId, replies.valuesOf({ ...record, lockId, version })),
-    update: (lockId, expected, record) =>
-      compareAndSet("update", scripts.update, lockId, [
-        ...replies.valuesOf({ ...record, lockId }),
-        String(expected),
-        channel,
-        lockId
-      ]),
+    create: (lockId, version, record) => create({ ...record, lockId, version }),
+    update: (lockId, expected, record) => update({ ...record, lockId }, expected, ""),
+    modify: turns.modify({
+      ask,
+      leave,
+      create,
+      update,
+      patience: within("modify", ({ millis }) => Effect.succeed(millis))
+    }),
     delete: (lockId, expected) => compareAndSet("delete", scripts.drop, lockId, [String(expected)]),
     get: (lockId) => Effect.map(read("get", lockId), (found) => Option.fromNullishOr(found?.record)),
     list: Stream.map(records(false), ({ record }) => record),

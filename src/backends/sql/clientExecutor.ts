@@ -19,6 +19,8 @@ export interface Options<S> {
     query: Query<S>,
     millis: number
   ) => Effect.Effect<ReadonlyArray<unknown>, SqlError | StorageError>
+  /** Of a connection whose transaction may be open. It goes back to the program. */
+  readonly undo?: ((connection: SqlConnection.Connection) => Effect.Effect<unknown, unknown>) | undefined
   readonly fromDriver: (operation: string, error: unknown, phase: Phase) => StorageError
   readonly noConnection: (operation: string, millis: number) => StorageError
   readonly noAnswer: (operation: string, millis: number) => StorageError
@@ -63,7 +65,17 @@ export const make = <S>(
       Effect.flatMap((connection) => {
         if (answered) return Effect.succeed([])
         phase = "executing"
-        return options.execute(connection, query, until - performance.now())
+        const execute = (query: Query<S>): Effect.Effect<ReadonlyArray<unknown>, SqlError | StorageError> =>
+          Effect.flatMap(options.execute(connection, query, until - performance.now()), (rows) =>
+            query.next === undefined
+              ? Effect.succeed(rows)
+              : answered
+                ? Effect.fail(options.noAnswer(operation, millis))
+                : execute(query.next(rows as ReadonlyArray<Row>))
+          )
+        return query.next === undefined
+          ? execute(query)
+          : Effect.onError(execute(query), () => Effect.ignore(options.undo?.(connection) ?? Effect.void))
       }),
       Effect.scoped,
       Effect.uninterruptible

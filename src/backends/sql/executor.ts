@@ -9,6 +9,11 @@ export type Answer = Result.Result<ReadonlyArray<Row>, StorageError>
 export interface Query<S> {
   readonly statement: S
   readonly values: ReadonlyArray<unknown>
+  /**
+   * It has begun a transaction, and this is what ends it: sent on the same connection as soon as the rows are there. A connection on which that was not done is never given back as it is: it is closed, or
+   * rolled back.
+   */
+  readonly next?: ((rows: ReadonlyArray<Row>) => Query<S>) | undefined
 }
 
 /**

@@ -125,10 +125,15 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
       connections.drop(connection)
     }
 
+    /** Its transaction may be open: then only its end is sure to end that. */
+    const isInTransaction = query.next !== undefined
+
     const failed = (connection: C, isOld: boolean, error: unknown) => {
       const isWrong = driver.isWrongServer(error, isOld)
-      if (isFit(connection) && driver.keepsConnection(error)) driver.recover(connection)
-      else mistrust(connection)
+      const keeps = isFit(connection) && driver.keepsConnection(error)
+      if (!keeps) mistrust(connection)
+      else if (isInTransaction) connections.drop(connection)
+      else driver.recover(connection)
       // Such as a connection from before a failover.
       if (isWrong && tries++ < mostTries) {
         state = connecting
@@ -138,16 +143,25 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
       fail(errors.fromDriver(operation, error, "executing"))
     }
 
-    const answered = (connection: C, isOld: boolean, error: unknown, read: () => ReadonlyArray<Row>) => {
+    const answered = (
+      connection: C,
+      isOld: boolean,
+      { next }: Query<S>,
+      error: unknown,
+      read: () => ReadonlyArray<Row>
+    ): void => {
       if (state._tag === "Done") return state.late()
       if (error !== null && error !== undefined) return failed(connection, isOld, error)
       let rows
+      let further
       try {
         rows = read()
+        further = next?.(rows)
       } catch (cause) {
         connections.drop(connection)
         return fail(errors.odd(operation, cause))
       }
+      if (further !== undefined) return execute(connection, isOld, further)
       if (isFit(connection)) {
         answeredAt.set(connection, performance.now())
         connections.give(connection)
@@ -173,11 +187,14 @@ export const make = <S, C extends Emitter>(connections: Connections<C>, driver: 
         listened.add(connection)
         connection.on("error", ignore)
       }
-      const isOld = before !== undefined && before < startedAt
+      execute(connection, before !== undefined && before < startedAt, query)
+    }
+
+    const execute = (connection: C, isOld: boolean, query: Query<S>): void => {
       state = { _tag: "Executing", connection }
       try {
         driver.execute(connection, query, millis, startedAt + millis - performance.now(), (error, read) =>
-          answered(connection, isOld, error, read)
+          answered(connection, isOld, query, error, read)
         )
       } catch (error) {
         connections.drop(connection)

@@ -15,6 +15,7 @@ import { claimed as outcomeOf } from "../shared/outcomes.js"
 import type { Ports } from "../shared/layers.js"
 import type { Executor, Query, Answer } from "./executor.js"
 import * as grouping from "./grouping.js"
+import * as locked from "./locked.js"
 import { holdsOf, integer, recordOf, type Row, text } from "./record.js"
 
 /** What a dialect must be able to say. Times and spans in microseconds, by the server's clock; `t` in a row is the one sample of it. */
@@ -50,6 +51,8 @@ export interface Dialect<S> {
    * for both `holds` and `info` (`release`, `revoke`).
    */
   readonly hides?: Query<S> | undefined
+  /** For `modify`. */
+  readonly locked?: locked.Locked<S> | undefined
   readonly guarantees: Storage.Guarantees
 }
 
@@ -167,10 +170,18 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
         done
       )
 
-  const run = (operation: string, query: Query<S>) =>
-    direct.effectOf<Query<S>, ReadonlyArray<Row>>((query, limit, done) =>
-      send(operation, (millis, done) => executor.run(operation, query, millis, done), limit, Effect.succeed, done)
+  const runWithin = (operation: string, query: (millis: number) => Query<S>) =>
+    direct.effectOf<typeof query, ReadonlyArray<Row>>((query, limit, done) =>
+      send(
+        operation,
+        (millis, done) => executor.run(operation, query(millis), millis, done),
+        limit,
+        Effect.succeed,
+        done
+      )
     )(query)
+
+  const run = (operation: string, query: Query<S>) => runWithin(operation, () => query)
 
   /** A row was not seen that may be there: nothing, if all rows can be seen. */
   const unlessHidden = (operation: string): Effect.Effect<void, StorageError> =>
@@ -330,6 +341,7 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
     update: (lockId, expected, record) =>
       compareAndSet(lockId, "update", dialect.update({ ...record, lockId }, expected)),
     delete: (lockId, expected) => compareAndSet(lockId, "delete", dialect.drop(lockId, expected)),
+    modify: dialect.locked && locked.make(dialect.locked, (query) => runWithin("modify", query)),
     get: (lockId) =>
       readBy("get", run("get", dialect.get(lockId)), ([row]) =>
         row === undefined

@@ -12,7 +12,7 @@ import * as Result from "../Result.js"
 /** What the program's sessions have of limits is given back, however a packet ends. */
 const end = `${rollback};\n${limits.giveBack}`
 
-/** A connection to a server that cannot write is no use to the program either. */
+/** A connection to a server that cannot write is no use to the program either; and of one that is left within a transaction its end is what surely ends that. */
 const hangUp = (connection: unknown): void => {
   const { conn } = connection as { readonly conn?: Partial<Mysql.PoolConnection> | undefined }
   if (typeof conn?.release === "function" && typeof conn.destroy === "function") conn.destroy()
@@ -21,6 +21,7 @@ const hangUp = (connection: unknown): void => {
 export const make = (client: MysqlClient.MysqlClient): Executor<Packet> => {
   const once = clientExecutor.make<Packet>(client, {
     ...errors,
+    undo: (connection) => Effect.sync(() => hangUp(connection)),
     execute: (connection, { statement: packet }, millis) => {
       const text = textOf(packet, {
         before: limits.borrow(limits.secondsOf(millis)),
