@@ -209,7 +209,8 @@ export const attempt = (stage: Stage, action: Action, within?: number, upgrading
         )
         for (let i = 0; i < action.looks; i++) {
           yield* write(lock)
-          yield* millis(action.body / action.looks)
+          // So long that it goes on after a loss.
+          yield* millis(isDeaf ? 3 * stage.lease : action.body / action.looks)
           if (i === 0 && action.renews) yield* Effect.ignore(lock.renew)
           if (i === 0 && action.nested && within === undefined) {
             yield* attempt(

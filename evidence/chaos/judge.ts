@@ -68,7 +68,11 @@ const superseded: Property = function* (history, _rules, facts) {
     const newer = given
       .get(lock)
       ?.find(
-        (other) => other.token > token && excludes(part, other.part) && (part === undefined || other.owner !== owner)
+        (other) =>
+          other.token > token &&
+          excludes(part, other.part) &&
+          (mayWrite(part) || mayWrite(other.part)) &&
+          (part === undefined || other.owner !== owner)
       )
     if (newer !== undefined)
       yield [index, `${event.hold} surely has ${lock} with token ${token}, while ${newer.token} was given`]

@@ -286,7 +286,9 @@ export class Server {
       token,
       ends,
       sent,
-      ...(each === undefined ? {} : { each: each.map(({ beat, ...hold }) => hold) }),
+      ...(each === undefined
+        ? {}
+        : { each: each.map(({ ends, hold, owner, token }) => ({ hold, owner, token, ends })) }),
       ...(pending === undefined ? {} : { pending })
     })
     if (this.plan.storage === "native") return

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -36,6 +37,61 @@ await describeServer("on the shared server", Shared.postgres, (server) => {
 })
 
 type Store = VersionedStore.Service
+type Modify = NonNullable<Store["modify"]>
+
+/** By compare-and-set, for the memory has no `modify` of its own: it needs none. */
+const modifyOf =
+  (store: Store): Modify =>
+  (lockId, transition) =>
+    Effect.gen(function* () {
+      const found = Option.getOrUndefined(yield* store.get(lockId))
+      const now = yield* store.time!
+      const { outcome, record } = yield* Effect.sync(() => transition(found, now))
+      if (record === undefined || record === found) return outcome
+      yield* found === undefined
+        ? store.create(lockId, record.version, record)
+        : store.update(lockId, found.version, record)
+      return outcome
+    })
+
+/** Others write between its read and its write. */
+const forgetful =
+  (store: Store): Modify =>
+  (lockId, transition) =>
+    Effect.flatMap(
+      Effect.tap(store.get(lockId), () => Effect.yieldNow),
+      (found) =>
+        modifyOf(store)(lockId, (newest, now) => {
+          const { outcome, record } = transition(Option.getOrUndefined(found), now)
+          return {
+            record: record === undefined ? undefined : { ...record, version: (newest?.version ?? 0) + 1 },
+            outcome
+          }
+        })
+    )
+
+/** Where a change ends so, nobody can write that record any more. */
+const neverGivenBack = (
+  store: Store,
+  isSo: (exit: Exit.Exit<unknown, unknown>, before: unknown, after: unknown) => boolean
+): Store => {
+  const locked = new Set<string>()
+  const update: Store["update"] = (lockId, expected, record) =>
+    Effect.suspend(() =>
+      locked.has(lockId) ? new VersionedStore.VersionMiss({ lockId }) : store.update(lockId, expected, record)
+    )
+  return {
+    ...store,
+    update,
+    modify: (lockId, transition) =>
+      Effect.gen(function* () {
+        const before = yield* store.get(lockId)
+        const exit = yield* Effect.exit(modifyOf({ ...store, update })(lockId, transition))
+        if (isSo(exit, before, yield* store.get(lockId))) locked.add(lockId)
+        return yield* exit
+      })
+  }
+}
 
 /** What is wrong with it, the rule that tells, and how it is made of a right one. */
 const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store) => Store]> = [
@@ -178,6 +234,27 @@ const broken: ReadonlyArray<readonly [what: string, rule: string, (store: Store)
     "tells milliseconds",
     "time",
     (store) => ({ ...store, time: Effect.map(store.time!, (now) => Math.floor(now / 1000)) })
+  ],
+  [
+    "tells a transition another time",
+    "modify",
+    (store) => ({ ...store, modify: (lockId, transition) => store.modify!(lockId, (found) => transition(found, 1)) })
+  ],
+  ["modifies what it read before others wrote", "modify atomic", (store) => ({ ...store, modify: forgetful(store) })],
+  ["modifies in spite of others", "modify beside update", (store) => ({ ...store, modify: forgetful(store) })],
+  [
+    "keeps others out after nothing was written",
+    "modify without a write",
+    (store) =>
+      neverGivenBack(
+        store,
+        (exit, before, after) => Exit.isSuccess(exit) && JSON.stringify(before) === JSON.stringify(after)
+      )
+  ],
+  [
+    "keeps others out after a transition has thrown",
+    "modify that throws",
+    (store) => neverGivenBack(store, Exit.isFailure)
   ]
 ]
 
@@ -186,11 +263,9 @@ describe("a store that breaks one rule is caught by that rule", () => {
     it.live(`${what} [${rule}]`, () =>
       Effect.gen(function* () {
         const made = yield* MemoryStorage.makeVersioned()
-        const right = {
-          ...made,
-          time: made.time ?? Effect.sync(() => Date.now() * 1000),
-          guarantees: { ...made.guarantees, largestRecord: 10_000 }
-        }
+        const time = made.time ?? Effect.sync(() => Date.now() * 1000)
+        const guarantees = { ...made.guarantees, largestRecord: 10_000 }
+        const right = { ...made, time, guarantees, modify: modifyOf(made) }
         const [each] = Conformance.versionedCases.filter((one) => one.rule === rule)
         const check = (store: Store) =>
           Conformance.checkVersioned(each!, { name: what, layer: Layer.succeed(VersionedStore.VersionedStore, store) })
