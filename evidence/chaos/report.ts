@@ -80,7 +80,7 @@ export const toMarkdown = (tally: Tally): string => {
     `| attempts | ${thousands(result.attempts)}, of these ${thousands(result.reentries)} reentries |`,
     `| acquisitions | ${thousands(result.acquisitions)}${tally.as.size === 0 ? "" : `: ${list(result.as)}`} |`,
     `| attempts ended | ${list(result.exits)} |`,
-    ...(result.mostTogether > 1 ? [`| holds of different owners at once | up to ${result.mostTogether} |`] : []),
+    ...(tally.as.size > 0 ? [`| holds of different owners at once | up to ${result.mostTogether} |`] : []),
     `| writes | ${thousands(result.writesAccepted)} accepted, ${thousands(result.writesRejected)} rejected by the fence |`,
     `| losses told | ${list(result.lost)} |`,
     `| after the last fault of a window | everybody had every lock again, and all were free, within ${thousands(result.longestQuietMillis)} ms |`,

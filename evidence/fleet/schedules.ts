@@ -1,11 +1,13 @@
 /** Schedules in virtual time: for thousands of hours, in processes that crash, stand still and are cut off, with clocks that differ by seconds. */
+import * as Cause from "#effect/Cause"
 import * as Context from "#effect/Context"
 import * as DateTime from "#effect/DateTime"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
+import * as Option from "#effect/Option"
 import * as FleetSchedule from "../../src/FleetSchedule.js"
-import { StorageError } from "../../src/LockError.js"
+import { type InvalidLockId, type InvalidOptions, StorageError } from "../../src/LockError.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 import { epoch } from "../simulate/machine.js"
 import { Rng } from "../simulate/random.js"
@@ -84,6 +86,21 @@ export const simulate = ({ hours, seed, storage }: Options): Result => {
     troubles.push({ p: member.name, from: now, until: now + millis })
   }
   let fleet: Fleet
+  /** A schedule ends by an error that no retry cures. Then its process does, and whoever watches over it starts it anew. */
+  const failed = (member: Member, cause: Cause.Cause<StorageError | InvalidLockId | InvalidOptions>) => {
+    if (Cause.hasInterruptsOnly(cause)) return
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (error?._tag !== "StorageError" || error.isRetryable)
+      result.violations.push(`${member.name} has failed: ${Cause.pretty(cause)}`)
+    const { machine } = member
+    const { world } = fleet
+    world.after(0, () => {
+      if (member.machine !== machine || member.ending) return
+      const millis = rng.between(0, 10 * second)
+      trouble(member, millis, world.now)
+      member.crash(millis)
+    })
+  }
   const program = (member: Member, { versioned }: { readonly versioned: VersionedStore.Service }) =>
     Effect.gen(function* () {
       const { machine } = member
@@ -98,65 +115,63 @@ export const simulate = ({ hours, seed, storage }: Options): Result => {
       yield* Effect.forEach(
         promises,
         ({ runs, schedule }) =>
-          Effect.orDie(
-            service.run(
-              schedule,
-              { every },
-              ({ isAgain, time, token }) =>
-                Effect.suspend(() => {
-                  const { world } = fleet
-                  const tick = DateTime.toEpochMillis(time)
-                  const run: Run = {
-                    schedule,
-                    tick,
-                    token,
-                    isAgain,
-                    p: member.name,
-                    began: world.now,
-                    ended: undefined,
-                    how: undefined
-                  }
-                  const own = { run, member, machine }
-                  for (const other of busy.get(schedule)!)
-                    if (!other.machine.dead && !other.machine.stopped)
-                      result.violations.push(
-                        `${schedule}: ${run.p} begins while ${other.run.p} is in the midst of a run, at ${world.now.toFixed(0)}`
-                      )
-                  busy.get(schedule)!.add(own)
-                  const ofTick = open.get(schedule)!
-                  const before = ofTick.get(tick)
-                  if (before === undefined) ofTick.set(tick, [run])
-                  else before.push(run)
-                  const early = storage === "versioned" ? 0 : 6 * second
-                  const due = tick - epoch
-                  if (run.began < due - early)
+          service.run(
+            schedule,
+            { every },
+            ({ isAgain, time, token }) =>
+              Effect.suspend(() => {
+                const { world } = fleet
+                const tick = DateTime.toEpochMillis(time)
+                const run: Run = {
+                  schedule,
+                  tick,
+                  token,
+                  isAgain,
+                  p: member.name,
+                  began: world.now,
+                  ended: undefined,
+                  how: undefined
+                }
+                const own = { run, member, machine }
+                for (const other of busy.get(schedule)!)
+                  if (!other.machine.dead && !other.machine.stopped)
                     result.violations.push(
-                      `${schedule}: ${run.p} begins at ${run.began.toFixed(0)}, before its tick at ${due}`
+                      `${schedule}: ${run.p} begins while ${other.run.p} is in the midst of a run, at ${world.now.toFixed(0)}`
                     )
-                  if (!troubles.some(({ until }) => until > due - 2 * minute))
-                    result.latest = Math.max(result.latest, run.began - due)
-                  if (rng.chance(0.02)) {
-                    const millis = rng.between(0, 5 * minute)
-                    world.after(rng.between(0, 2 * second), () => {
-                      if (member.machine !== machine || member.ending) return
-                      trouble(member, millis, world.now)
-                      member.crash(millis)
-                    })
-                  }
-                  return Effect.onExit(Effect.sleep(rng.between(0, rng.chance(0.05) ? minute : 2 * second)), (exit) =>
-                    Effect.sync(() => {
-                      busy.get(schedule)!.delete(own)
-                      run.ended = world.now
-                      run.how = Exit.isSuccess(exit) ? "done" : "interrupted"
-                    })
+                busy.get(schedule)!.add(own)
+                const ofTick = open.get(schedule)!
+                const before = ofTick.get(tick)
+                if (before === undefined) ofTick.set(tick, [run])
+                else before.push(run)
+                const early = storage === "versioned" ? 0 : 6 * second
+                const due = tick - epoch
+                if (run.began < due - early)
+                  result.violations.push(
+                    `${schedule}: ${run.p} begins at ${run.began.toFixed(0)}, before its tick at ${due}`
                   )
-                }),
-              { runs, overlap: "queue", missed: "all" }
-            )
+                if (!troubles.some(({ until }) => until > due - 2 * minute))
+                  result.latest = Math.max(result.latest, run.began - due)
+                if (rng.chance(0.02)) {
+                  const millis = rng.between(0, 5 * minute)
+                  world.after(rng.between(0, 2 * second), () => {
+                    if (member.machine !== machine || member.ending) return
+                    trouble(member, millis, world.now)
+                    member.crash(millis)
+                  })
+                }
+                return Effect.onExit(Effect.sleep(rng.between(0, rng.chance(0.05) ? minute : 2 * second)), (exit) =>
+                  Effect.sync(() => {
+                    busy.get(schedule)!.delete(own)
+                    run.ended = world.now
+                    run.how = Exit.isSuccess(exit) ? "done" : "interrupted"
+                  })
+                )
+              }),
+            { runs, overlap: "queue", missed: "all" }
           ),
         { concurrency: "unbounded", discard: true }
       )
-    })
+    }).pipe(Effect.catchCause((cause) => Effect.sync(() => failed(member, cause))))
 
   const settle = (until: number) => {
     for (const promise of promises) {
