@@ -107,7 +107,7 @@ const places = {
                   Effect.tryPromise(async () => {
                     let lost = false
                     const one = new Semaphore(client, "crowd", 1_000, {
-                      lockTimeout: options?.leaseExpireAfter === undefined ? 30_000 : 5_000,
+                      lockTimeout: options?.leaseExpireAfter === undefined ? 30_000 : 10_000,
                       acquireTimeout: 60_000,
                       onLockLost: () => (lost = true)
                     })
@@ -185,12 +185,12 @@ const readers =
 const scenarios: Record<string, (place: Place) => Effect.Effect<string | undefined, unknown, Scope.Scope>> = {
   "10 processes of 20 readers": readers(10, 5),
   "50 processes of 20 readers": readers(50, 1),
-  "far away beside ten: keeps a lease of 5 s": ({ far: link, near, open }) =>
+  "far away beside ten: keeps a lease of 10 s": ({ far: link, near, open }) =>
     Effect.gen(function* () {
       const crowd = yield* Effect.forEach(Array.from({ length: 10 }), () => open(near))
-      const distant = yield* open(link, { leaseExpireAfter: "5 seconds" })
-      const runs = yield* Effect.forEach(crowd, ({ shared }) => busy(4, shared))
-      const held = distant.shared(Effect.sleep(Duration.seconds(seconds)))
+      const distant = yield* open(link, { leaseExpireAfter: "10 seconds" })
+      const runs = yield* Effect.forEach(crowd, ({ shared }) => busy(2, shared))
+      const held = distant.shared(Effect.sleep(Duration.seconds(2 * seconds)))
       const end = yield* Effect.raceFirst(
         Effect.exit(held),
         Effect.never.pipe(
@@ -205,7 +205,7 @@ const scenarios: Record<string, (place: Place) => Effect.Effect<string | undefin
     Effect.gen(function* () {
       const crowd = yield* Effect.forEach(Array.from({ length: 10 }), () => open(near))
       const distant = yield* open(link)
-      const runs = yield* Effect.forEach(crowd, ({ shared }) => busy(4, shared))
+      const runs = yield* Effect.forEach(crowd, ({ shared }) => busy(2, shared))
       const mine = yield* busy(1, distant.shared)
       yield* forSome(Effect.all([mine.run, ...runs.map(({ run }) => run)], { concurrency: "unbounded" }))
       return told(mine.counted)

@@ -5,7 +5,7 @@ import * as Option from "#effect/Option"
 import type * as LockRecord from "../LockRecord.js"
 import type * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"
-import type { VersionedCase, VersionedEnv } from "./versioned.js"
+import type { VersionedCase, VersionedEnv } from "./versionedCase.js"
 
 type Modify = NonNullable<VersionedStore.Service["modify"]>
 

@@ -14,6 +14,7 @@ import * as VersionedStore from "../VersionedStore.js"
 import * as Case from "./Case.js"
 import { outcomeOf, type Result as Told } from "./check.js"
 import { casesOf as modifying } from "./modifying.js"
+import type { VersionedCase, VersionedEnv } from "./versionedCase.js"
 import * as random from "./random.js"
 
 /**
@@ -30,30 +31,7 @@ export interface VersionedTarget {
   readonly builds?: "shared" | "own" | undefined
 }
 
-/**
- * What a case of a store runs with.
- *
- * @since 0.1.0
- * @category models
- */
-export interface VersionedEnv {
-  readonly store: VersionedStore.Service
-  /** Another connection to the same records, closed with the scope. */
-  readonly connect: Effect.Effect<VersionedStore.Service, unknown, Scope.Scope>
-  readonly lockId: (label?: string) => string
-}
-
-/**
- * One promise of the smaller port.
- *
- * @since 0.1.0
- * @category models
- */
-export interface VersionedCase {
-  readonly name: string
-  readonly rule: string
-  readonly run: (env: VersionedEnv) => Effect.Effect<void, unknown, Scope.Scope>
-}
+export type { VersionedCase, VersionedEnv }
 
 const begin = 1_700_000_000_000_000
 
