@@ -53,7 +53,10 @@ const read = (record: LockRecord.LockRecord): Ledger | undefined => {
 export interface Book {
   /** Absent: no tick was ever begun. */
   readonly look: Effect.Effect<Ledger | undefined, StorageError>
-  /** Writes what `change` makes of it, if nobody else has meanwhile; then it is tried again. Nothing is written where it gives nothing. */
+  /**
+   * Writes what `change` makes of it, if nobody else has meanwhile; then it is tried again. Nothing is written where it gives nothing, which is `false`; nor where it gives what is there: then this was written
+   * before, and the answer was lost.
+   */
   readonly change: (change: (ledger: Ledger) => Ledger | undefined) => Effect.Effect<boolean, StorageError>
 }
 
@@ -90,6 +93,7 @@ export const open = (store: VersionedStore.Service, key: string): Book => {
       Effect.flatMap(({ ledger, now, record }) => {
         const next = change(ledger)
         if (next === undefined) return Effect.succeed(false)
+        if (next === ledger) return Effect.succeed(true)
         const written = recordOf(record, next, now)
         const write =
           record === undefined

@@ -139,8 +139,15 @@ export const run = <E, R>(
       )
     )
 
+  /** Under the lock, for as long as that is held: a tick is not given up for an answer that was lost. */
+  const written = (change: Parameters<Book["change"]>[0]) => stubborn(book.change(change))
+
+  /** By this very hold, whose token nobody else has. */
+  const isBegun = ({ runs: [newest] }: Ledger, tick: number, token: number): boolean =>
+    newest?.tick === tick && newest.token === token
+
   /** Under the lock. */
-  const begin = (tick: number, lock: Lock): Effect.Effect<void, StorageError, R> =>
+  const begin = (tick: number, lock: Lock): Effect.Effect<void, Failure, R> =>
     Effect.gen(function* () {
       const { token } = lock
       const began = yield* now
@@ -148,10 +155,12 @@ export const run = <E, R>(
       const last = ledger?.runs.find(({ outcome }) => outcome !== "skipped")
       // Of this very tick or an earlier one, whose runner has died.
       if (runs === "atLeastOnce" && ledger !== undefined && last?.outcome === "running" && last.tick <= tick) {
-        const isOurs = yield* book.change((ledger) =>
-          ledger.runs[0]?.token === last.token && ledger.runs[0].outcome === "running"
-            ? { ...ledger, runs: [entry(last.tick, "running", token, began), ...withoutDead(ledger)] }
-            : undefined
+        const isOurs = yield* written((ledger) =>
+          isBegun(ledger, last.tick, token)
+            ? ledger
+            : ledger.runs[0]?.token === last.token && ledger.runs[0].outcome === "running"
+              ? { ...ledger, runs: [entry(last.tick, "running", token, began), ...withoutDead(ledger)] }
+              : undefined
         )
         if (isOurs) yield* perform({ tick: last.tick, lock, isAgain: true })
       }
@@ -165,8 +174,12 @@ export const run = <E, R>(
         last.ended !== undefined &&
         last.ended > tick
       const outcome = overlaps ? "skipped" : "running"
-      const isFirst = yield* book.change((ledger) =>
-        ledger.tick >= tick ? undefined : { tick, runs: [entry(tick, outcome, token, began), ...withoutDead(ledger)] }
+      const isFirst = yield* written((ledger) =>
+        isBegun(ledger, tick, token)
+          ? ledger
+          : ledger.tick >= tick
+            ? undefined
+            : { tick, runs: [entry(tick, outcome, token, began), ...withoutDead(ledger)] }
       )
       if (isFirst && !overlaps) yield* perform({ tick, lock, isAgain: false })
     })

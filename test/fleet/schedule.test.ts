@@ -13,6 +13,7 @@ import { plan } from "../../src/fleet/runner.js"
 import * as ticks from "../../src/fleet/ticks.js"
 import * as FleetSchedule from "../../src/FleetSchedule.js"
 import { StorageError } from "../../src/LockError.js"
+import type * as LockRecord from "../../src/LockRecord.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 
 const second = { every: "1 second" } as const
@@ -20,20 +21,26 @@ const second = { every: "1 second" } as const
 /** A process: its schedule runs until it is killed. One that is cut off reaches the storage no more. */
 const process = (store: VersionedStore.Service, ahead = 0) =>
   Effect.gen(function* () {
-    const link = { cut: false }
-    const away = new StorageError({
-      reason: "Connection",
-      operation: "Memory.call",
-      isRetryable: true,
-      applied: "no",
-      message: "cut off"
-    })
+    const link = { cut: false, losesAnswer: (_record: LockRecord.LockRecord) => false }
+    const cutOff = (applied: "no" | "unknown") =>
+      new StorageError({
+        reason: "Connection",
+        operation: "Memory.call",
+        isRetryable: true,
+        applied,
+        message: "cut off"
+      })
     const over = <A, E>(self: Effect.Effect<A, E>) =>
-      Effect.suspend((): Effect.Effect<A, E | StorageError> => (link.cut ? Effect.fail(away) : self))
+      Effect.suspend((): Effect.Effect<A, E | StorageError> => (link.cut ? Effect.fail(cutOff("no")) : self))
+    /** What was written is written, and nobody says so. */
+    const written = <A, E>(record: LockRecord.LockRecord, self: Effect.Effect<A, E>) =>
+      Effect.flatMap(over(self), (answer) =>
+        link.losesAnswer(record) ? Effect.fail(cutOff("unknown")) : Effect.succeed(answer)
+      )
     const linked: VersionedStore.Service = {
       ...store,
-      create: (...args) => over(store.create(...args)),
-      update: (...args) => over(store.update(...args)),
+      create: (...args) => written(args[2], store.create(...args)),
+      update: (...args) => written(args[2], store.update(...args)),
       get: (lockId) => over(store.get(lockId)),
       ...(store.time === undefined ? {} : { time: over(store.time) })
     }
@@ -54,6 +61,7 @@ const process = (store: VersionedStore.Service, ahead = 0) =>
     )
     return {
       schedules,
+      link,
       cut: Effect.sync(() => {
         link.cut = true
       }),
@@ -178,6 +186,37 @@ describe("a schedule in a fleet", () => {
         yield* Effect.forEach([first, second], Fiber.interrupt)
       }
     })
+  )
+
+  it.effect(
+    "a tick is run though the answer to the write that begins it was lost, and an answer that is lost begins none twice",
+    () =>
+      Effect.gen(function* () {
+        for (const runs of ["atMostOnce", "atLeastOnce"] as const) {
+          const store = yield* MemoryStorage.makeVersioned()
+          const [a, b] = [yield* process(store), yield* process(store)]
+          const { task, times } = counter()
+          let written = 0
+          for (const { link } of [a, b])
+            link.losesAnswer = ({ data, lockId }) =>
+              lockId.endsWith("#ticks") && data.includes('"running"') && written++ % 3 === 0
+          const running = yield* Effect.forEach([a, b], ({ run }) =>
+            run("report", { every: "1 minute" }, task(1000), { runs })
+          )
+          yield* elapse(60 * 5 + 30)
+          assert.isAtLeast(written, 5)
+          const begun = Array.from(times.keys())
+          assert.isAtLeast(begun.length, 5)
+          assert.deepStrictEqual(
+            begun,
+            begun.map((_, i) => begun[0]! + i * 60_000)
+          )
+          assert.isTrue(Array.from(times.values()).every((count) => count === 1))
+          // The newest may be under way.
+          assert.isTrue((yield* history(a.schedules, "report")).slice(1).every((outcome) => outcome === "done"))
+          yield* Effect.forEach(running, Fiber.interrupt)
+        }
+      })
   )
 
   it.effect("a task that fails ends its tick, and not the schedule; one that is ended says so", () =>
