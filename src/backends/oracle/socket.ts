@@ -58,8 +58,9 @@ export const attempt = <A>(run: () => Promise<A>): { readonly made: Promise<A>; 
     })
   return {
     made,
+    // With an error: of a socket that is only closed the driver does not know that it is, would say goodbye on it when its memory is collected, and throw where nobody catches.
     abort: () => {
-      for (const socket of sockets) socket.destroy()
+      for (const socket of sockets) socket.on("error", () => {}).destroy(new Error("given up"))
     }
   }
 }
