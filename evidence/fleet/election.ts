@@ -7,8 +7,9 @@ import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import { check } from "../simulate/checker.js"
 import type { Event } from "../simulate/history.js"
+import { healthy } from "../simulate/plan.js"
 import { Rng } from "../simulate/random.js"
-import { calm, Fleet, type Member, rough } from "./simulated.js"
+import { Fleet, type Member, rough } from "./simulated.js"
 
 export interface Options {
   readonly seed: number
@@ -143,7 +144,7 @@ export const simulate = ({ rough: isRough, seed, terms }: Options): Result => {
       storage: "native",
       lease,
       length: terms * 4 * lease,
-      network: isRough ? rough : calm,
+      network: isRough ? rough : healthy,
       record
     },
     [0, 2000, -2000],

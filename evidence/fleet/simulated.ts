@@ -6,7 +6,7 @@ import { withRootsOfItsOwn } from "#harness/machine"
 import type { Event } from "../simulate/history.js"
 import { Link } from "../simulate/link.js"
 import { Machine } from "../simulate/machine.js"
-import type { Network, Plan, StorageKind } from "../simulate/plan.js"
+import { healthy, type Network, type Plan, type StorageKind } from "../simulate/plan.js"
 import { Rng } from "../simulate/random.js"
 import { alone } from "../simulate/run.js"
 import { Server } from "../simulate/server.js"
@@ -34,24 +34,8 @@ export interface Opened {
 /** Until its process ends; its finalizers run when that ends in order. */
 export type Program = (member: Member, opened: Opened) => Effect.Effect<void, never, Scope.Scope>
 
-export const calm: Network = {
-  fastest: 0.5,
-  slowest: 5,
-  rare: 0,
-  rareMillis: 0,
-  lostRequest: 0,
-  lostReply: 0,
-  unknown: 0,
-  error: 0,
-  duplicate: 0,
-  lostHint: 0,
-  lateHint: 0,
-  throws: 0,
-  longThere: 0
-}
-
 export const rough: Network = {
-  ...calm,
+  ...healthy,
   slowest: 50,
   rare: 0.01,
   rareMillis: 5000,

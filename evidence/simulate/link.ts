@@ -11,7 +11,7 @@ import * as Storage from "../../src/Storage.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
 import type { Event } from "./history.js"
 import type { Machine } from "./machine.js"
-import { type Network, type Plan, steadyFor, toleranceOf } from "./plan.js"
+import { healthy, type Network, type Plan, steadyFor, toleranceOf } from "./plan.js"
 import type { Rng } from "./random.js"
 import { none, type Operation, type Server } from "./server.js"
 import type { World } from "./world.js"
@@ -33,23 +33,6 @@ const guarantees = {
   leaseGranularity: 1,
   shortestLease: 1000,
   longestId: 1020
-}
-
-/** Healed networks still take a while. */
-const healthy: Network = {
-  fastest: 0.5,
-  slowest: 5,
-  rare: 0,
-  rareMillis: 0,
-  lostRequest: 0,
-  lostReply: 0,
-  unknown: 0,
-  error: 0,
-  duplicate: 0,
-  lostHint: 0,
-  lateHint: 0,
-  throws: 0,
-  longThere: 0
 }
 
 export class Link {

@@ -1,6 +1,6 @@
 /** What may go wrong, one case each: a plan for the simulation, and which of its events a picture explains. */
 import type { Event, History } from "../simulate/history.js"
-import type { Action, Fault, Plan, ProcessPlan } from "../simulate/plan.js"
+import { type Action, type Fault, healthy, type Plan, type ProcessPlan } from "../simulate/plan.js"
 
 export interface Case {
   /** The picture's file is called so. */
@@ -51,21 +51,7 @@ const plan = (
   wander: 0,
   faultsEnd: 4000,
   hourLater: false,
-  network: {
-    fastest: 10,
-    slowest: 10,
-    rare: 0,
-    rareMillis: 0,
-    lostRequest: 0,
-    lostReply: 0,
-    unknown: 0,
-    error: 0,
-    duplicate: 0,
-    lostHint: 0,
-    lateHint: 0,
-    throws: 0,
-    longThere: 0
-  },
+  network: { ...healthy, fastest: 10, slowest: 10 },
   processes,
   faults,
   ...own
