@@ -76,7 +76,8 @@ export interface Options extends Omit<AcquireOptions, "ownerId" | "acquireTimeou
   /** How late a tick may begin before it counts as missed. Default: a minute. */
   readonly missedAfter?: Duration.Input | undefined
   /**
-   * `"atMostOnce"`, the default: a tick whose process died is not run again. `"atLeastOnce"`: another process runs it again, when the lease of the dead one is over; so its task must bear to be run twice.
+   * `"atMostOnce"`, the default: a tick is not run again. `"atLeastOnce"`: a tick whose run did not come to its end, because its process died or ended or lost the lock, is run again as soon as nobody has the
+   * lock; so its task must be safe to run twice. A task that has failed, or took longer than `holdAtMost`, has come to its end.
    */
   readonly runs?: "atMostOnce" | "atLeastOnce" | undefined
 }
@@ -89,7 +90,10 @@ export interface Options extends Omit<AcquireOptions, "ownerId" | "acquireTimeou
  */
 export interface Run {
   readonly time: DateTime.Utc
-  /** `skipped`: the run before it was still going on. `interrupted`: its program ended it, or its lock was lost. `died`: its process did, or it could not tell its end. */
+  /**
+   * `skipped`: the run before it was still going on. `failed`: its task did, or took longer than `holdAtMost`. `interrupted`: its program ended it, or its lock was lost. `died`: its process did, or it could not
+   * tell its end.
+   */
   readonly outcome: "running" | "done" | "failed" | "interrupted" | "skipped" | "died"
   readonly token: number
   /** The `ownerLabel` of who ran it. */
@@ -232,7 +236,7 @@ export const layer = (options: LockOptions = {}): Layer.Layer<FleetSchedule, Inv
  * Runs a task at each tick of a schedule, once in all processes that do the same. It never ends by itself: fork it, or use `layerTask`.
  *
  * - A task that fails is logged, and kept in `history`. The schedule goes on.
- * - A task is interrupted if its lock is lost, before anybody else can run the next tick.
+ * - A task is interrupted if its lock is lost, before anybody else can run the next tick. With `runs: "atLeastOnce"` it is run again.
  * - The name is a lock id: the schedule takes the exclusive lock of that name for each run, and keeps its last tick under the same name with `#ticks`.
  * - A new schedule begins with its next tick.
  *

@@ -34,7 +34,7 @@ export interface Moment {
   readonly now: number
   /** What is left of a lease, in microseconds. Zero or less: it is over. */
   readonly left: (lease: Lease) => number
-  /** Whether leases are lengths, watched by those who wait: then what promises a lease anew must be written anew. */
+  /** Whether leases are lengths, watched by those who wait: then what promises a lease again must be written again. */
   readonly isObserved: boolean
   /** When a lease began and ends, for people: microseconds since the Unix epoch, estimated for a store without a clock. `begin` is what the record has. */
   readonly times: (lease: Lease, begin: number) => Times

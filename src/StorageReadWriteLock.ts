@@ -110,7 +110,7 @@ const numbered = <A, E, R>(body: Body<A, E, R>, renumber: (lock: Lock) => Effect
       ? (lock: Lock) => Effect.andThen(renumber(lock), body(lock))
       : body
 
-/** By what this layer knows: a record alone cannot tell an owner that upgrades from one that was started anew. */
+/** By what this layer knows: a record alone cannot tell an owner that upgrades from one that was started over. */
 const refusal = (taking: Taking, args: AcquireArgs): UpgradeRefused | undefined => {
   const [lockId] = args
   const ownerId = ownerOf(args)

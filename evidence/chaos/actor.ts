@@ -279,7 +279,7 @@ export const attempt = (stage: Stage, action: Action, within?: number, upgrading
           return way.withLock((lock) => inside(lock), lockId, action.owner, options)
       }
     }
-    // Who campaigns has no place in a line: after each loss it comes anew.
+    // Who campaigns has no place in a line: after each loss it comes again.
     const wait = !["try", "tryWith", "lead"].includes(action.kind)
     let exit = "interrupted"
     record({

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util"
+import { number, oneOf } from "../arguments.js"
 import { kinds, type Kind, wrongs, type Wrong } from "./protocol.js"
 import { storages } from "./storages.js"
 
@@ -45,22 +46,6 @@ export const help = `Real processes contend for real locks on a real server, and
 Exit code: 0 if nothing was violated and, in a minute or more, every kind of fault was injected; 1 if not; 2 for a wrong option; 130 after Ctrl-C.
 `
 
-const number = (name: string, text: string, least: number, most: number, whole = true): number => {
-  const value = Number(text)
-  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
-    throw new Error(
-      `--${name} must be a ${whole ? "whole " : ""}number from ${least} to ${most}, but is ${JSON.stringify(text)}`
-    )
-  }
-  return value
-}
-
-const oneOf = <A extends string>(name: string, text: string, all: ReadonlyArray<A>): A => {
-  const one = all.find((each) => each === text)
-  if (one === undefined) throw new Error(`--${name} must be one of ${all.join(", ")}, but is ${JSON.stringify(text)}`)
-  return one
-}
-
 /** Throws an `Error` with a message for the user. `"help"`: only that was asked. */
 export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   const { values } = parseArgs({
@@ -85,10 +70,6 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     }
   })
   if (values.help) return "help"
-  const names = Object.keys(storages)
-  if (values.storage === undefined || !names.includes(values.storage)) {
-    throw new Error(`--storage must be one of ${names.join(", ")}, but is ${JSON.stringify(values.storage)}`)
-  }
   if (values.minutes !== undefined && values.seconds !== undefined)
     throw new Error("--minutes and --seconds exclude each other")
   const wrong = values.wrong === undefined ? undefined : oneOf("wrong", values.wrong, wrongs)
@@ -97,7 +78,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     throw new Error("--wrong sneaks is for locks that several may have: --kind readWrite, or semaphore")
   const lease = number("lease", values.lease, 500, 60_000)
   return {
-    storage: values.storage,
+    storage: oneOf("storage", values.storage ?? "", Object.keys(storages)),
     kind,
     wrong,
     millis:

@@ -1,6 +1,6 @@
 /**
- * Schedules of every second, kept by five real processes over a real storage. They start at different times, with clocks that differ by up to five seconds, and are killed and stopped.
- * `node --import tsx evidence/fleet/main.ts --storage postgres --seconds 60`; with `--simulate HOURS`, in virtual time instead.
+ * Schedules of every second, kept by five real processes over a real storage. They start at different times, with clocks that differ by up to five seconds, and are killed and stopped. Or in virtual
+ * time: see `help` in options.ts.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "#effect/Effect"
@@ -9,7 +9,6 @@ import { type ChildProcess, fork } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
-import { parseArgs } from "node:util"
 import * as Faketime from "../chaos/faketime.js"
 import { clockFrom } from "../chaos/log.js"
 import { loader } from "../chaos/processes.js"
@@ -17,6 +16,8 @@ import { storages } from "../chaos/storages.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
 import { Rng } from "../simulate/random.js"
 import * as election from "./election.js"
+import type { Options } from "./options.js"
+import * as options from "./options.js"
 import type { Config, Line } from "./protocol.js"
 import * as schedules from "./schedules.js"
 import { judge, type Judgement, nothing, type Promise, type Run, type Trouble } from "./ticks.js"
@@ -232,19 +233,19 @@ const virtual = (hours: number, seed: number): boolean => {
 }
 
 const main = Effect.gen(function* () {
-  const { values } = parseArgs({
-    options: {
-      storage: { type: "string", default: "postgres" },
-      seconds: { type: "string", default: "60" },
-      seed: { type: "string" },
-      simulate: { type: "string" }
-    }
-  })
-  const seed = values.seed === undefined ? Math.floor(Math.random() * 1e6) : Number(values.seed)
+  let chosen: Options | "help"
+  try {
+    chosen = options.parse(process.argv.slice(2))
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${options.help}`)
+    process.exitCode = 2
+    return
+  }
+  if (chosen === "help") return void process.stdout.write(options.help)
   const isWell =
-    values.simulate !== undefined
-      ? virtual(Number(values.simulate), seed)
-      : yield* real(values.storage, Number(values.seconds), seed)
+    chosen._tag === "Simulated"
+      ? virtual(chosen.hours, chosen.seed)
+      : yield* real(chosen.storage, chosen.seconds, chosen.seed)
   process.exitCode = isWell ? 0 : 1
 })
 

@@ -86,7 +86,7 @@ export const simulate = ({ hours, seed, storage }: Options): Result => {
     troubles.push({ p: member.name, from: now, until: now + millis })
   }
   let fleet: Fleet
-  /** A schedule ends by an error that no retry cures. Then its process does, and whoever watches over it starts it anew. */
+  /** A schedule ends by an error that no retry cures. Then its process does, and whoever watches over it starts it again. */
   const failed = (member: Member, cause: Cause.Cause<StorageError | InvalidLockId | InvalidOptions>) => {
     if (Cause.hasInterruptsOnly(cause)) return
     const error = Option.getOrUndefined(Cause.findErrorOption(cause))

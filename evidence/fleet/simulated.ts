@@ -1,4 +1,4 @@
-/** Processes of a fleet in virtual time, over one simulated storage: they crash and begin anew, stand still, are cut off, and end in order. What they do is a program of each. */
+/** Processes of a fleet in virtual time, over one simulated storage: they crash and start over, stand still, are cut off, and end in order. What they do is a program of each. */
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"

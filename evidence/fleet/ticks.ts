@@ -84,13 +84,11 @@ export const judge = (
     const last = runs.at(-1)!
     if (!isHurt(troubles, last.p, last.began - reach, last.ended ?? last.began + reach))
       wrong(`it did not end, and nothing was done to its process: ${tell(runs)}`)
-    // Whose process has died is run again; whose lock was lost has been told so, and is not.
-    else if (mode === "atLeastOnce" && last.how === undefined)
-      wrong(`its process died, and nobody ran it again: ${tell(runs)}`)
+    else if (mode === "atLeastOnce") wrong(`nobody ran it to its end: ${tell(runs)}`)
   }
   for (const [index, run] of more.entries()) {
     const before = runs[index]!
-    if (!run.isAgain) wrong(`it was begun anew by who was not told that it had been: ${tell(runs)}`)
+    if (!run.isAgain) wrong(`it was begun again by who was not told that it had been: ${tell(runs)}`)
     if (run.token <= before.token) wrong(`the second run has the token ${run.token}, after ${before.token}`)
     if (!isHurt(troubles, before.p, before.began - reach, run.began))
       wrong(`it was run again, and nothing was done to its process: ${tell(runs)}`)

@@ -104,7 +104,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   shared(
     "repeat-not-seen",
-    "a repeated claim promises its lease anew, and is not written",
+    "a repeated claim promises its lease again, and is not written",
     "if (!moment.isObserved) return",
     "if (own !== undefined) return"
   ),

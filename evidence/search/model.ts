@@ -21,7 +21,7 @@ export interface ClientRule {
   readonly revivesLost: boolean
   /** A claim that nobody wants any more is released. */
   readonly settles: boolean
-  /** A claim that was answered too late is tried anew under another hold id. */
+  /** A claim that was answered too late is tried again under another hold id. */
   readonly freshIdentity: boolean
   /** The hold ends when its release is sent, not when it is answered. */
   readonly endsBeforeRelease: boolean

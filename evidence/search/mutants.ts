@@ -163,7 +163,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     )
   ),
   ofStep(
-    "claim: a repeat begins the lease anew",
+    "claim: a repeat begins the lease again",
     instead("Claim", (original, record, request, now) =>
       original.outcome._tag === "Claimed" && original.record === record && record!.leaseExpireTime < now + request.lease
         ? claimed({ ...record!, leaseExpireTime: now + request.lease, version: record!.version + 1 }, now)
@@ -321,5 +321,5 @@ export const mutants: ReadonlyArray<Mutant> = [
   ofRule("client: a renewal revives a hold that is lost", { revivesLost: true }),
   ofRule("client: a hold counts until its release is answered", { endsBeforeRelease: false }),
   ofRule("client: a claim that is not wanted is not released", { settles: false }),
-  ofRule("client: claims anew under the hold id it is releasing", { freshIdentity: false })
+  ofRule("client: claims again under the hold id it is releasing", { freshIdentity: false })
 ]

@@ -123,7 +123,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   mutant(
     "token-restarts",
-    "the token begins anew with each hold",
+    "the token starts over with each hold",
     "LockRecord.ts",
     "token: Math.max((record?.token ?? 0) + 1, now),",
     "token: 1,"
@@ -151,7 +151,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   mutant(
     "lease-shrinks-on-reentry",
-    "a reentry sets the lease anew, though it was longer",
+    "a reentry sets the lease again, though it was longer",
     "LockRecord.ts",
     "leaseExpireTime: Math.max(record.leaseExpireTime, now + request.lease)\n  }\n  return { record: next",
     "leaseExpireTime: now + request.lease / 2\n  }\n  return { record: next"

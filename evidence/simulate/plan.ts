@@ -331,7 +331,7 @@ const kinds = (plan: Plan, rng: Rng): Plan => {
 export const toleranceOf = ({ lease }: Plan): number => lease / 10
 export const steadyFor = ({ lease }: Plan): number => 1.5 * lease
 
-/** Some of the stores with a clock have it from somebody else. It leaps only where nobody begins anew, who could not know. */
+/** Some of the stores with a clock have it from somebody else. It leaps only where nobody starts over, who could not know. */
 const provided = (plan: Plan, rng: Rng): Plan => {
   if (plan.storage !== "versioned" || !rng.chance(0.5)) return plan
   const leaps = plan.calm || rng.chance(0.3) ? 0 : rng.int(1, 2)

@@ -179,7 +179,7 @@ export class Process {
     })
   }
 
-  /** The layer closes while its program goes on; then the process ends, in order, and begins anew. */
+  /** The layer closes while its program goes on; then the process ends, in order, and starts over. */
   close(millis: number): void {
     if (this.restarting || this.closing || this.scope === undefined) return
     this.say("closes its layer")

@@ -57,7 +57,7 @@ const turn = (task: Task, number: number) =>
     )
     yield* tell({ type: "released", turn: number, token })
   }).pipe(
-    // Somebody else has the lock by now. What was refused is done anew in a turn that holds it.
+    // Somebody else has the lock by now. What was refused is done again in a turn that holds it.
     Effect.retry({ while: (error) => error._tag === "Refused" })
   )
 

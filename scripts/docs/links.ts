@@ -33,7 +33,7 @@ const scripted = (folder: string): ReadonlyArray<readonly [asset: string, link: 
     )
   })
 
-/** What is wrong, one line each. `sourceOf`: where a page comes from, which is where a link is mended. */
+/** What is wrong, one line each. `sourceOf`: where a page comes from, which is where a link is fixed. */
 export const brokenLinks = (
   folder: string,
   sourceOf: (page: string) => string | undefined = () => undefined

@@ -98,7 +98,7 @@ ${urlNote}`
       json,
       ...storage
     ],
-    notes: `In a terminal it is a table that is drawn anew. Elsewhere, and with --json, it is a line for each change.
+    notes: `In a terminal it is a table that is redrawn. Elsewhere, and with --json, it is a line for each change.
 
 ${urlNote}`
   },

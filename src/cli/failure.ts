@@ -1,3 +1,4 @@
+/** Errors of the command line, with their exit codes. */
 import {
   AuditUnavailable,
   InvalidLockId,

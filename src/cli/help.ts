@@ -1,3 +1,4 @@
+/** The text of `--help`. */
 import { type Command, commands, type Flag } from "./commands.js"
 
 const table = (rows: ReadonlyArray<readonly [string, string]>): string => {

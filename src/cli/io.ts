@@ -5,7 +5,7 @@ export interface Io {
   readonly out: (line: string) => void
   /** Writes a line for people. */
   readonly err: (line: string) => void
-  /** Draws the whole terminal anew; absent where there is none. */
+  /** Draws the whole terminal again; absent where there is none. */
   readonly draw: ((text: string) => void) | undefined
   /** Aborts at a signal that nobody listens for. */
   readonly signal: AbortSignal

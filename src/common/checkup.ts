@@ -1,4 +1,4 @@
-/** What there is to know of a storage besides that it answers: what is set wrongly, what that can lead to, and how to mend it. */
+/** What there is to know of a storage besides that it answers: what is set wrongly, what that can lead to, and how to fix it. */
 import type * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import type { InvalidOptions, StorageError } from "../LockError.js"
@@ -13,7 +13,7 @@ export interface Finding {
   /** What is so, and should not be. */
   readonly wrong: string
   readonly leads: string
-  /** The statement or setting that mends it. */
+  /** The statement or setting that fixes it. */
   readonly cure: string
 }
 

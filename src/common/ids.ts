@@ -1,3 +1,4 @@
+/** Ids of locks, owners and holds: how they are made, checked and stored. */
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import { InvalidLockId, InvalidOptions } from "../LockError.js"

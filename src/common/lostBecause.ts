@@ -1,3 +1,4 @@
+/** Why a hold can be over, in words. */
 import * as Schema from "#effect/Schema"
 
 /** `LockError.LostReason`, where it is explained. */

@@ -7,7 +7,7 @@ import type { LockRecord } from "../LockRecord.js"
 
 interface Seen {
   readonly version: number
-  /** A record that was deleted by hand and made anew may have the same version, but is another's. */
+  /** A record that was deleted by hand and recreated may have the same version, but is another's. */
   readonly hold: string | undefined
   /** When the reply of the first read of this version came, on this process's monotonic clock: never before the write, so time is only under-counted. */
   readonly since: number
@@ -18,8 +18,8 @@ interface Seen {
 }
 
 /**
- * So many observations are kept in any case, and whatever was asked for within these microseconds, however many: to forget one is always safe, for it starts anew, but a lock whose waiters come back must not
- * start anew each time, or nobody would ever take over from a dead holder.
+ * So many observations are kept in any case, and whatever was asked for within these microseconds, however many: to forget one is always safe, for it starts over, but a lock whose waiters come back must not
+ * start over each time, or nobody would ever take over from a dead holder.
  */
 const capacity = 10_000
 const recently = 600_000_000

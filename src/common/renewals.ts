@@ -1,3 +1,4 @@
+/** Renewals of several holds at once, where a store changes one record at a time. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
 import * as LockRecord from "../LockRecord.js"

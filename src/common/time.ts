@@ -1,3 +1,4 @@
+/** Readings of the two clocks, in microseconds. */
 import * as Effect from "#effect/Effect"
 import { monotonicNanos, wallMillis } from "#effect/clocks"
 

@@ -7,7 +7,7 @@
  *   ───▶ Queued ──▶ AwaitingTurn ──▶ Asking ── somebody else has it ──▶ Waiting
  *          │  ▲           ▲            │ │                                 └──── no more polls ──▶ Gone
  *          ▼  │           │            │ └── it failed ──▶ BackingOff ──▶ Queued
- *        Pausing ─────────┘            └── it is ours ──▶ Held
+ *        Pausing ─────────┘            └── it is ours ──▶ Won
  * ```
  *
  * From every state there is a way to `Gone`: the layer closes, or the time is over. That is looked at before each step.
@@ -33,7 +33,7 @@ import {
   type Failure,
   gone,
   type Gone,
-  type Held,
+  type Won,
   type Pausing,
   queued,
   type State,
@@ -161,7 +161,7 @@ class Acquiring {
       let step: Step = state
       for (;;) {
         if (Effect.isEffect(step)) return Effect.flatMap(step, (next) => this.go(next))
-        if (step._tag === "Held") return Exit.succeed(Result.succeed(step.hold))
+        if (step._tag === "Won") return Exit.succeed(Result.succeed(step.hold))
         if (step._tag === "Gone") return step.exit
         step = this.step(step)
       }
@@ -171,7 +171,7 @@ class Acquiring {
     }
   }
 
-  private step(state: Exclude<State, Held | Gone>): Step {
+  private step(state: Exclude<State, Won | Gone>): Step {
     const end = this.verdict()
     if (end !== undefined) return gone(end)
     switch (state._tag) {
@@ -256,9 +256,9 @@ class Acquiring {
     const { options } = wanted
     const deadline = deadlineOf(start, validFor, options)
     if (deadline > core.timeline.now()) {
-      return { _tag: "Held", hold: new Hold(core, claimant, options, record, start, deadline) }
+      return { _tag: "Won", hold: new Hold(core, claimant, options, record, start, deadline) }
     }
-    // The answer came when nothing was left of it: give it back, and try anew under another identity, which the release cannot hit.
+    // The answer came when nothing was left of it: give it back, and try again under another identity, which the release cannot hit.
     abandon(core, claimant)
     this.gaveBack = true
     const failure = tooSlow(core, options)

@@ -39,8 +39,8 @@ export interface BackingOff {
   readonly until: number
 }
 
-export interface Held {
-  readonly _tag: "Held"
+export interface Won {
+  readonly _tag: "Won"
   readonly hold: Hold
 }
 
@@ -49,7 +49,7 @@ export interface Gone {
   readonly exit: Exit.Exit<Acquired, Failure>
 }
 
-export type State = typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | BackingOff | Held | Gone
+export type State = typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | BackingOff | Won | Gone
 
 /** What a step comes to: the next state, or something that must be waited for, which tells the next state. */
 export type Step = State | Effect.Effect<State>

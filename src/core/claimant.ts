@@ -21,7 +21,7 @@ export interface Place {
 
 /** A hold in whose body we are. */
 export interface Enclosing {
-  readonly hold: Held
+  readonly hold: RenewableHold
   /** The fiber that runs the body. */
   readonly fiber: number
   /** The next one outward, and whether it surely waits for this one: not if there is a forked fiber between them. */
@@ -72,7 +72,7 @@ export class Claimant {
 }
 
 /** A hold, from the claim that won it to its end. */
-export interface Held {
+export interface RenewableHold {
   readonly claimant: Claimant
   readonly options: Resolved
   readonly storage: Storage.Service

@@ -9,7 +9,7 @@ import type * as Storage from "../Storage.js"
 import type { Timers } from "./timers.js"
 import type { Signal } from "./signal.js"
 import type { Calls, Handler } from "./calls.js"
-import type { Claimant, Held } from "./claimant.js"
+import type { Claimant, RenewableHold } from "./claimant.js"
 import type { Events } from "./events.js"
 import type { LockQueues } from "./lockQueues.js"
 import type { Logs } from "./logs.js"
@@ -32,9 +32,9 @@ export interface Core {
   readonly logs: Logs
   readonly events: Events
   /** The holds of this process that are renewed. */
-  readonly holds: Set<Held>
+  readonly holds: Set<RenewableHold>
   /** Work that synchronous code wants done; `work` wakes the fiber that does it. */
-  readonly due: Set<Held>
+  readonly due: Set<RenewableHold>
   readonly tasks: Array<Effect.Effect<void>>
   readonly work: Signal
   /** Given when a waiter first has to wait: only then is it worth to listen. */

@@ -10,12 +10,12 @@ import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
 import { revokedHold } from "../LockRecord.js"
 import type { Timer } from "./timers.js"
-import type { Claimant, Held } from "./claimant.js"
+import type { Claimant, RenewableHold } from "./claimant.js"
 import { callLimit, addTask, type Core, isUnsure, startRelease } from "./core.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 
-export class Hold implements Held {
+export class Hold implements RenewableHold {
   state: "held" | "released" | "lost" = "held"
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY

@@ -10,7 +10,7 @@ import * as fibers from "#effect/fibers"
 import type * as Scope from "#effect/Scope"
 import { InvalidOptions } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
-import type { Enclosing, Held, Place, Share } from "./claimant.js"
+import type { Enclosing, RenewableHold, Place, Share } from "./claimant.js"
 import { type Core, addTask } from "./core.js"
 
 /** The holds in whose bodies a fiber runs. */
@@ -41,12 +41,12 @@ export const placeOf = (fiber: Fiber.Fiber<any, any>, scope: Scope.Scope | undef
 })
 
 /** The body of a hold, in the fiber that it is run in. */
-export const inside = <A, E, R>(hold: Held, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+export const inside = <A, E, R>(hold: RenewableHold, body: () => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   insideAll([hold], body)
 
 /** The body of several, which were acquired as one. */
 export const insideAll = <A, E, R>(
-  holds: ReadonlyArray<Held>,
+  holds: ReadonlyArray<RenewableHold>,
   body: () => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {

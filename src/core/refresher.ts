@@ -5,7 +5,7 @@ import * as Exit from "#effect/Exit"
 import type { StorageError } from "../LockError.js"
 import type { RenewAnswer } from "../Storage.js"
 import { isRenewAnswer, odd } from "./checkedAnswers.js"
-import type { Held } from "./claimant.js"
+import type { RenewableHold } from "./claimant.js"
 import { type Core, longestCall } from "./core.js"
 
 const chunkSize = 100
@@ -17,7 +17,7 @@ const mostUnlike = 4
 const shortestCall = 20
 
 /** How long a call that renews it may take: there is to be time for another. */
-const limitOf = (hold: Held, now: number): number =>
+const limitOf = (hold: RenewableHold, now: number): number =>
   Math.max(shortestCall, Math.min(hold.options.refresh, longestCall, (hold.deadline - now) / 2))
 
 /** A storage that answers too few, or oddly, fails those alone. */
@@ -27,7 +27,7 @@ const answered = (core: Core, answer: unknown): RenewAnswer =>
 /** One statement for all of these. `after` is told for each what came of it. `millis`: a lease in place of each one's own. */
 export const renew = (
   core: Core,
-  holds: ReadonlyArray<Held>,
+  holds: ReadonlyArray<RenewableHold>,
   after?: (answer: RenewAnswer) => void,
   millis?: number
 ): void => {
@@ -41,7 +41,7 @@ export const renew = (
     const { holdId, key, lease } = hold.claimant
     return { lockId: key, holdId, lease: Math.round((millis ?? lease) * 1000) }
   })
-  const tell = (failing: ReadonlyArray<Held>, error: StorageError) => {
+  const tell = (failing: ReadonlyArray<RenewableHold>, error: StorageError) => {
     core.logs.renewalFailed(failing, error)
     if (core.events.isHeard)
       for (const { claimant, token } of failing)
@@ -63,7 +63,7 @@ export const renew = (
     answered: (answer) => {
       if (late) return
       if (answer._tag === "Failure") return failed(answer.failure)
-      const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<Held> }>()
+      const failures = new Map<string, { readonly error: StorageError; readonly holds: Array<RenewableHold> }>()
       holds.forEach((hold, index) => {
         const outcome = answered(core, answer.success[index])
         hold.renewing = false
@@ -85,7 +85,7 @@ export const renew = (
 }
 
 /** One hold, and what came of it. */
-export const renewOne = (core: Core, hold: Held, millis?: number): Effect.Effect<RenewAnswer> =>
+export const renewOne = (core: Core, hold: RenewableHold, millis?: number): Effect.Effect<RenewAnswer> =>
   Effect.suspend(() => {
     const answer = Deferred.makeUnsafe<RenewAnswer>()
     renew(core, [hold], (told) => Deferred.doneUnsafe(answer, Exit.succeed(told)), millis)
@@ -93,7 +93,7 @@ export const renewOne = (core: Core, hold: Held, millis?: number): Effect.Effect
   })
 
 /** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
-const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
+const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<RenewableHold>> => {
   const now = core.timeline.now()
   const due = new Set(core.due)
   core.due.clear()
@@ -104,8 +104,8 @@ const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<Held>> => {
     .map((hold) => ({ hold, limit: limitOf(hold, now) }))
     // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
     .sort((a, b) => a.limit - b.limit)
-  const chunks: Array<Array<Held>> = []
-  let chunk: Array<Held> | undefined
+  const chunks: Array<Array<RenewableHold>> = []
+  let chunk: Array<RenewableHold> | undefined
   let most = 0
   for (const { hold, limit } of sorted) {
     if (chunk === undefined || chunk.length === chunkSize || limit > most) {

@@ -46,7 +46,7 @@ const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.E
       if (hurries) yield* rest
       else {
         yield* Effect.raceFirst(rest, Deferred.await(core.closing))
-        // There is little time left: it begins anew with short pauses, but with pauses.
+        // There is little time left: it starts over with short pauses, but with pauses.
         if ((hurries = core.closed)) pause = 10
       }
     }

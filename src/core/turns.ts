@@ -22,7 +22,7 @@
  *   ├────── next hint: it is short of one less, and counts from here
  * ```
  *
- * A wrong guess costs one claim, or such a time, and the next win mends it. Safety never depends on it.
+ * A wrong guess costs one claim, or such a time, and the next win corrects it. Safety never depends on it.
  */
 /** How long at most a hint is left to others, what one place in the queue may cost, and when hints are too old to tell anything. In milliseconds. */
 const longestTurn = 250

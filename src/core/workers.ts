@@ -124,7 +124,7 @@ export class Workers {
     })
   }
 
-  /** `Effect.provideService` would cost more than the rest of a call, and would do it anew for each. */
+  /** `Effect.provideService` would cost more than the rest of a call, and would do it again for each. */
   private setLimit(worker: Worker, limit: number): Effect.Effect<void> {
     worker.limit = limit
     return fibers.setContext(Context.add(this.context, Storage.TimeLimit, Duration.millis(limit)), this.clock)

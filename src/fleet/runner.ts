@@ -45,6 +45,15 @@ const longestPause = 30_000
 /** In milliseconds: so long at most a run waits until its end is written down. */
 const longestEnd = 10_000
 
+/** Whether this fiber is to end, and not only a task that has interrupted itself. For where nothing can be interrupted. */
+const isInterrupted: Effect.Effect<boolean> = Effect.map(Effect.exit(Effect.interruptible(Effect.void)), Exit.isFailure)
+
+/** The last tick that was run, unless it has come to its end. */
+const unfinished = ({ runs }: Ledger): Run | undefined => {
+  const last = runs.find(({ outcome }) => outcome !== "skipped")
+  return last?.outcome === "running" || last?.outcome === "interrupted" ? last : undefined
+}
+
 /** So many ticks at most are planned at once. */
 const mostDue = 1000
 
@@ -73,8 +82,8 @@ export const run = <E, R>(
   const now = Effect.map(store.time ?? withClock(wallMicros, core.clock), (micros) => micros / 1000)
 
   /** Goes on for as long as the storage fails for a while, and says so once. */
-  const stubborn = <A>(self: Effect.Effect<A, Failure>): Effect.Effect<A, Failure> => {
-    const again = (pause: number): Effect.Effect<A, Failure> =>
+  const stubborn = <A, R>(self: Effect.Effect<A, Failure, R>): Effect.Effect<A, Failure, R> => {
+    const again = (pause: number): Effect.Effect<A, Failure, R> =>
       Effect.catch(self, (error) =>
         error._tag !== "StorageError" || !error.isRetryable
           ? Effect.fail(error)
@@ -121,22 +130,34 @@ export const run = <E, R>(
       Effect.flatMap(Fiber.await)
     )
 
-  const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome =>
-    Exit.isSuccess(exit) ? "done" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
+  /** Of a task that has failed. One that takes too long would do so again. */
+  const outcomeOf = (lock: Lock, isEnding: boolean): Effect.Effect<Outcome> =>
+    isEnding
+      ? Effect.match(lock.check, {
+          onSuccess: () => "interrupted",
+          onFailure: ({ reason }) => (reason === "HeldTooLong" ? "failed" : "interrupted")
+        })
+      : Effect.succeed("failed")
 
   /** A task that fails ends its tick, and not the schedule. */
-  const perform = (told: Told): Effect.Effect<void, never, R> =>
-    Effect.suspend(() => task(told)).pipe(
-      Effect.asVoid,
-      Effect.onExit((exit) => over(told.tick, told.lock.token, outcomeOf(exit))),
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.failCause(cause as Cause.Cause<never>)
-          : Effect.logError(
-              `effect-storage-lock: the schedule ${JSON.stringify(name)} failed at its tick ${new Date(told.tick).toISOString()}`,
-              cause
+  const perform = ({ isAgain, lock, tick }: Told): Effect.Effect<void, never, R> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.exit(restore(Effect.suspend(() => task({ isAgain, lock, tick })))), (exit) => {
+        if (Exit.isSuccess(exit)) return over(tick, lock.token, "done")
+        const { cause } = exit
+        return Effect.flatMap(Cause.hasInterrupts(cause) ? isInterrupted : Effect.succeed(false), (isEnding) =>
+          Effect.flatMap(outcomeOf(lock, isEnding), (outcome) => over(tick, lock.token, outcome)).pipe(
+            Effect.andThen(
+              isEnding && Cause.hasInterruptsOnly(cause)
+                ? Effect.void
+                : Effect.logError(
+                    `effect-storage-lock: the schedule ${JSON.stringify(name)} failed at its tick ${new Date(tick).toISOString()}`,
+                    cause
+                  )
             )
-      )
+          )
+        )
+      })
     )
 
   /** Under the lock, for as long as that is held: a tick is not given up for an answer that was lost. */
@@ -146,6 +167,10 @@ export const run = <E, R>(
   const isBegun = ({ runs: [newest] }: Ledger, tick: number, token: number): boolean =>
     newest?.tick === tick && newest.token === token
 
+  /** What has to be run again, for its runner has died, was ended, or has lost the lock. */
+  const toEnd = (ledger: Ledger | undefined): Run | undefined =>
+    runs === "atLeastOnce" && ledger !== undefined ? unfinished(ledger) : undefined
+
   /** Under the lock. */
   const begin = (tick: number, lock: Lock): Effect.Effect<void, Failure, R> =>
     Effect.gen(function* () {
@@ -153,16 +178,17 @@ export const run = <E, R>(
       const began = yield* now
       const ledger = yield* book.look
       const last = ledger?.runs.find(({ outcome }) => outcome !== "skipped")
-      // Of this very tick or an earlier one, whose runner has died.
-      if (runs === "atLeastOnce" && ledger !== undefined && last?.outcome === "running" && last.tick <= tick) {
+      // Of this very tick or an earlier one.
+      const open = toEnd(ledger)
+      if (open !== undefined && open.tick <= tick) {
         const isOurs = yield* written((ledger) =>
-          isBegun(ledger, last.tick, token)
+          isBegun(ledger, open.tick, token)
             ? ledger
-            : ledger.runs[0]?.token === last.token && ledger.runs[0].outcome === "running"
-              ? { ...ledger, runs: [entry(last.tick, "running", token, began), ...withoutDead(ledger)] }
+            : unfinished(ledger)?.token === open.token
+              ? { ...ledger, runs: [entry(open.tick, "running", token, began), ...withoutDead(ledger)] }
               : undefined
         )
-        if (isOurs) yield* perform({ tick: last.tick, lock, isAgain: true })
+        if (isOurs) yield* perform({ tick: open.tick, lock, isAgain: true })
       }
       if (ledger !== undefined && ledger.tick >= tick) return
       // It went on when this tick came. One that began later only makes up for what was missed.
@@ -187,10 +213,12 @@ export const run = <E, R>(
   const attempt = (tick: number, time: number): Effect.Effect<void, Failure, R> =>
     Effect.gen(function* () {
       const ledger = yield* stubborn(book.look)
-      const isRunning = ledger?.runs[0]?.outcome === "running"
-      if (ledger !== undefined && ledger.tick >= tick && !(isRunning && runs === "atLeastOnce")) return
+      if (ledger !== undefined && ledger.tick >= tick && toEnd(ledger) === undefined) return
+      // However long somebody runs: they may not come to the end of it.
       const acquireTimeout =
-        overlap === "queue" ? lockOptions.acquireTimeout : Math.max(1000, tick + missedAfter - time)
+        overlap === "queue" || runs === "atLeastOnce"
+          ? Number.POSITIVE_INFINITY
+          : Math.max(1000, tick + missedAfter - time)
       const body = (lock: Lock) => begin(tick, lock)
       yield* kinds.using(taking, {}, body, [name, { ...lockOptions, acquireTimeout }]).pipe(
         // Somebody runs for so long; or has the lock, and is told of by the log of the lock.
@@ -199,10 +227,20 @@ export const run = <E, R>(
       )
     })
 
+  /** Waits for whoever runs, and runs again what they have left. */
+  const ended = Effect.gen(function* () {
+    for (;;) {
+      const open = toEnd(yield* stubborn(book.look))
+      if (open === undefined) return
+      yield* stubborn(attempt(open.tick, open.tick))
+    }
+  })
+
   return Effect.gen(function* () {
     const ledger = yield* stubborn(book.look)
     const start = yield* stubborn(now)
     let cursor = ledger !== undefined && Number.isFinite(ledger.tick) ? ledger.tick : start
+    if (runs === "atLeastOnce") yield* ended
     for (;;) {
       const time = yield* stubborn(now)
       const due: Array<number> = []
@@ -216,7 +254,7 @@ export const run = <E, R>(
       for (const tick of plan(due, time, settings)) {
         const isThrough = yield* attempt(tick, time).pipe(
           Effect.as(true),
-          // Then it is planned anew: by that time it may have been missed.
+          // Then it is planned again: by that time it may have been missed.
           Effect.catch((error) =>
             error._tag === "StorageError" && error.isRetryable ? Effect.as(sleep(1000), false) : Effect.fail(error)
           )
@@ -227,6 +265,7 @@ export const run = <E, R>(
         }
       }
       cursor = Math.max(cursor, reached)
+      if (runs === "atLeastOnce") yield* ended
     }
   })
 }

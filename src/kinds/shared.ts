@@ -166,7 +166,7 @@ export const make = <Part>(rules: Rules<Part>): LockKind => {
     const own = holds.find(({ id }) => id === request.holdId)
     if (own !== undefined) {
       if (!moment.isObserved) return claimed(record!, state, own, moment)
-      // Written anew: who watches this lease must see it from now on, or this answer would promise too much.
+      // Written again: who watches this lease must see it from now on, or this answer would promise too much.
       const again: Entry<Part> = { ...own, beat }
       const next: State<Part> = { ...state, holds: holds.map((entry) => (entry === own ? again : entry)) }
       return claimed(write(record, request.lockId, next, moment), next, again, moment)

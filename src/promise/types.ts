@@ -489,7 +489,7 @@ export interface ScheduleOptions extends Omit<HoldOptions, "acquireTimeout" | "l
   readonly missed?: "skip" | "latest" | "all" | undefined
   /** How late a tick may begin before it counts as missed. Default: a minute. */
   readonly missedAfter?: Duration | undefined
-  /** `"atMostOnce"`, the default: a tick whose process died is not run again. `"atLeastOnce"`: another process runs it again. */
+  /** `"atMostOnce"`, the default: a tick is not run again. `"atLeastOnce"`: a tick whose run did not come to its end is run again, in whichever process is there. */
   readonly runs?: "atMostOnce" | "atLeastOnce" | undefined
   /** Ends the schedule in this process. */
   readonly signal?: AbortSignal | undefined

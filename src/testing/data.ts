@@ -130,12 +130,12 @@ export const cases: ReadonlyArray<Case.Case> = [
         yield* gone(second!, "a deeper hold, renewed among others")
         yield* Steps.renewed(kept!, "a hold beside it is renewed")
         yield* gone(yield* Steps.renewOne(storage, { ...outer, lease: env.long }), "renewed alone")
-        yield* Steps.isFree(storage, lockId, "a renewal does not write a forgotten record anew")
+        yield* Steps.isFree(storage, lockId, "a renewal does not write a forgotten record again")
         const release = yield* storage.release(outer)
         yield* Case.that(release._tag === "NotHeld", "a hold whose record is gone is not released", release)
         const revoke = yield* storage.revoke({ lockId, token: outer.token, when: "leaseEnd" })
         yield* Case.that(revoke._tag === "NotHeld", "a hold whose record is gone is not revoked", revoke)
-        yield* Steps.isFree(storage, lockId, "neither release nor revocation writes a forgotten record anew")
+        yield* Steps.isFree(storage, lockId, "neither release nor revocation writes a forgotten record again")
 
         // So that a clock that is only moved by the kit has gone on, as every other has.
         yield* env.pass(2_000)

@@ -365,7 +365,7 @@ export const suite = ({
     }
 
     if (destroy !== undefined) {
-      it.live("is made anew if it is dropped under a program", () =>
+      it.live("is recreated if it is dropped under a program", () =>
         Effect.gen(function* () {
           const { called, log, store } = yield* place()
           yield* store.append(rowsOf([released("gone", 1)]))

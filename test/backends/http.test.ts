@@ -248,7 +248,7 @@ describe("connections", () => {
 })
 
 describe("options that change", () => {
-  it.live("are asked anew when who asks is refused, or nobody is there", () =>
+  it.live("are asked again when who asks is refused, or nobody is there", () =>
     Effect.gen(function* () {
       const guarded = yield* serve((request, response) =>
         says(

@@ -157,7 +157,7 @@ describe("observed expiry", () => {
     )
   }
 
-  it.effect("a record that was deleted by hand, and made anew at the same version, is observed anew", () =>
+  it.effect("a record that was deleted by hand, and recreated at the same version, is observed from scratch", () =>
     Effect.gen(function* () {
       const { hands, late, mine, other, store } = setup()
       yield* other.claim(claim("other"))
@@ -172,7 +172,7 @@ describe("observed expiry", () => {
     })
   )
 
-  it.effect("a repeated claim writes a new version, before its lease is promised anew", () =>
+  it.effect("a repeated claim writes a new version, before its lease is promised again", () =>
     Effect.gen(function* () {
       const { mine, store } = setup()
       store.faults.push("lost")
@@ -336,7 +336,7 @@ describe("a write of which nobody knows whether it was applied", () => {
       }
       const settled = yield* Effect.flip(mine.claim(claim()))
       assert.strictEqual(settled.applied, "no")
-      // An outcome that writes nothing is none then: here of a store that went back, whose leases begin anew.
+      // An outcome that writes nothing is none then: here of a store that went back, whose leases start over.
       yield* mine.release(hold())
       store.index = 100
       yield* other.claim(claim("other"))
@@ -411,7 +411,7 @@ describe("a store that counts its changes", () => {
     })
   )
 
-  it.effect("and went back is of another history: leases are observed anew, and tokens go on", () =>
+  it.effect("and went back is of another history: leases are observed from scratch, and tokens go on", () =>
     Effect.gen(function* () {
       const { hands, mine, other, store } = setup()
       store.index = 100

@@ -137,7 +137,7 @@ export const kinds: ReadonlyArray<Broken> = [
   ),
   kind(
     "forgotten-record",
-    "a renewal writes a record that is gone anew",
+    "a renewal writes a record again that is gone",
     remembering((held, request, now) => LockRecord.renew(held, request, now))
   ),
   kind(

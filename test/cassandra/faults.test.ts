@@ -463,7 +463,7 @@ await describeServer("Cassandra", Shared.cassandra, (server) => {
       })
     )
 
-    it.live("that was dropped and made anew, or emptied, has no hold of before, and the first is told", () =>
+    it.live("that was dropped and recreated, or emptied, has no hold of before, and the first is told", () =>
       Effect.gen(function* () {
         const { name, open, table } = yield* setup
         const { storage } = yield* open({ operationTimeout: "20 seconds" })
@@ -515,7 +515,7 @@ await describeServer("Cassandra", Shared.cassandra, (server) => {
       })
     )
 
-    it.live("a row that was deleted by hand, and made anew by another at the same version, is another one", () =>
+    it.live("a row that was deleted by hand, and recreated by another at the same version, is another one", () =>
       Effect.gen(function* () {
         const { name, open } = yield* setup
         const { storage } = yield* open()

@@ -164,7 +164,7 @@ describe("errors", () => {
       assert.deepStrictEqual(judged(error), [...expected])
   })
 
-  it("of nodes that are down tell why, and who is asked for anew may be another the next time", () => {
+  it("of nodes that are down tell why, and who is asked for again may be another the next time", () => {
     const down = fromDriver("claim", new driver.NoHostAvailableError({ a: "Host considered as DOWN" }), "writes")
     const who = new driver.AuthenticationError("who")
     assert.strictEqual(because("claim", down, undefined, false), down)

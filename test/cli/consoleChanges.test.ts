@@ -164,7 +164,7 @@ describe("the storage's clock", () => {
     assert.strictEqual(clock.ahead, 1_001 - 11_000)
   })
 
-  it("is learnt anew when it was set", () => {
+  it("is learnt again when it was set", () => {
     const clock = new StorageClock()
     clock.see(lock({ begin: 20_000, end: 50_000 }), { start: 12_000, end: 12_010 }, 11_000)
     clock.see(lock({ begin: 13_000, end: 43_000 }), { start: 13_500, end: 13_510 }, 12_900)

@@ -129,7 +129,7 @@ await describeServer("Consul with tokens", Consul.own({ master }), (server) => {
     })
   )
 
-  it.live("a token that is taken back is asked for anew, once within the call", () =>
+  it.live("a token that is taken back is asked for again, once within the call", () =>
     Effect.gen(function* () {
       const rules = ConsulStorage.policy({ prefix })
       const first = yield* granted(rules)

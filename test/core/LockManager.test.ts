@@ -124,7 +124,7 @@ describe("LockManager", () => {
     })
   )
 
-  it.effect("a service that cannot be built says so, and is built anew by the next who asks", () =>
+  it.effect("a service that cannot be built says so, and is built again by the next who asks", () =>
     Effect.gen(function* () {
       const { built, run } = yield* setup
       built.fails = true

@@ -98,7 +98,7 @@ describe("observed expiry, without any clock of the store", () => {
     })
   )
 
-  it.effect("a renewal starts the watch anew, and so does a repeated claim", () =>
+  it.effect("a renewal starts the watch again, and so does a repeated claim", () =>
     Effect.gen(function* () {
       for (const again of ["renew", "claim"] as const) {
         const { a, b } = yield* observed

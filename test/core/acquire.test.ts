@@ -274,7 +274,7 @@ describe("an acquire", () => {
         })
     ))
 
-  it("forgets failures once it was answered: they begin anew", () =>
+  it("forgets failures once it was answered: they start over", () =>
     over(
       (index) => (index % 5 === 4 ? held() : Effect.fail(Faulty.failure("Connection", "no"))),
       (setup) =>
@@ -301,7 +301,7 @@ describe("an acquire", () => {
         })
     ))
 
-  it("gives back what came when nothing was left of it, and tries anew as somebody else", () =>
+  it("gives back what came when nothing was left of it, and tries again as somebody else", () =>
     over(
       (index, request) => Effect.succeed(claimed(request, index === 0 ? 1_000 : undefined)),
       (setup) =>

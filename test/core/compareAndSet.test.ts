@@ -244,7 +244,7 @@ describe("without a clock", () => {
   )
 
   it.effect(
-    "a repeated claim is written anew, or those who have watched its first version would take it too early",
+    "a repeated claim is written again, or those who have watched its first version would take it too early",
     () =>
       Effect.gen(function* () {
         const { inner, on, storage, written } = yield* setup("none")

@@ -66,7 +66,7 @@ describe("a course", () => {
       assert.isBelow(refused, 5 * second)
     })
 
-    it(`that was left by going ${said} is followed anew once it was kept for long enough`, () => {
+    it(`that was left by going ${said} is followed again once it was kept for long enough`, () => {
       const { known, left } = on(
         reading(second),
         reading(2 * second, way * 5 * second),

@@ -115,7 +115,7 @@ it.live(
   () =>
     Effect.gen(function* () {
       const { perSecond } = yield* contend(1, 0, 0, [8])
-      // A turn takes some 1.3 ms of travel; pauses a sixth of the time. It was 270 when the streak began anew with each pause and its time did not.
+      // A turn takes some 1.3 ms of travel; pauses a sixth of the time. It was 270 when the streak began again with each pause and its time did not.
       expect(perSecond).toBeGreaterThan(550)
     })
 )

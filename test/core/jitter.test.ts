@@ -1,4 +1,4 @@
-/** Delays of which each is a part, drawn anew. */
+/** Delays of which each is a part, drawn by itself. */
 import { assert, it } from "#harness/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"

@@ -175,7 +175,7 @@ describe("a line", () => {
 
 describe("lines of one kind", () => {
   it.effect(
-    "gather for a second, and for twice as long after each that follows at once, up to a minute; then it begins anew",
+    "gather for a second, and for twice as long after each that follows at once, up to a minute; then it starts over",
     () =>
       over(({ dues, said, logs, until }) =>
         Effect.gen(function* () {

@@ -78,7 +78,7 @@ describe("renewals that fail", () => {
     )
   }
 
-  it.effect("that recover: one warning, and one line when they do; each time anew", () =>
+  it.effect("that recover: one warning, and one line when they do; each time again", () =>
     heard((lines) =>
       Effect.gen(function* () {
         const { link, locks } = yield* process

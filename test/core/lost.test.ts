@@ -255,7 +255,7 @@ describe("the deadline", () => {
       })
   )
 
-  it.effect("a reply so late that nothing is left is given back, and the lock is claimed anew", () =>
+  it.effect("a reply so late that nothing is left is given back, and the lock is claimed again", () =>
     Effect.gen(function* () {
       const storage = yield* MemoryStorage.make()
       // The storage says that hardly anything is left of the lease.

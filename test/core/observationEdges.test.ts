@@ -44,7 +44,7 @@ describe("more than ten thousand", () => {
     seen.left(record("more"), tenMinutes + 1)
     assert.strictEqual(seen.size(), capacity)
     assert.strictEqual(seen.left(record("1"), tenMinutes + 1), 1_000 - tenMinutes, "the second is still there")
-    assert.strictEqual(seen.left(record("0"), tenMinutes + 1), 1_000, "the first begins anew")
+    assert.strictEqual(seen.left(record("0"), tenMinutes + 1), 1_000, "the first starts over")
   })
 
   it("and up to ten thousand, however long ago", () => {

@@ -1,7 +1,7 @@
 /** Renewals by themselves: which holds share a statement, how long it may take, and what each is told of it. */
 import { assert, describe, it } from "#harness/vitest"
 import * as Result from "#effect/Result"
-import type { Held } from "../../src/core/claimant.js"
+import type { RenewableHold } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { renew, renewDue } from "../../src/core/refresher.js"
 import type { StorageError } from "../../src/LockError.js"
@@ -39,11 +39,11 @@ const setup = () => {
     },
     events: { isHeard: false },
     logs: {
-      renewalFailed: (holds: ReadonlyArray<Held>, { reason }: StorageError) =>
+      renewalFailed: (holds: ReadonlyArray<RenewableHold>, { reason }: StorageError) =>
         void failed.push([holds.map(({ claimant }) => claimant.holdId).join(), reason])
     },
-    due: new Set<Held>(),
-    holds: new Set<Held>()
+    due: new Set<RenewableHold>(),
+    holds: new Set<RenewableHold>()
   }
   const hold = (
     id: string,
@@ -63,7 +63,7 @@ const setup = () => {
       renewAt: now + renewIn,
       renewed: (start: number, { _tag }: { readonly _tag: string }) => void told.push(`${id} ${_tag} ${start}`),
       renewFailed: ({ reason }: StorageError) => void told.push(`${id} ${reason}`)
-    } as unknown as Held
+    } as unknown as RenewableHold
     core.holds.add(made)
     return made
   }

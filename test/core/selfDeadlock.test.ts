@@ -3,7 +3,7 @@ import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import type * as Scope from "#effect/Scope"
-import type { Claimant, Enclosing, Held, Place } from "../../src/core/claimant.js"
+import type { Claimant, Enclosing, RenewableHold, Place } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { inside, isOwn, placeOf, selfDeadlock, warn } from "../../src/core/nesting.js"
 import { heard } from "../support/logged.js"
@@ -24,7 +24,7 @@ const hold = (
   key: string,
   at: Place | undefined,
   more?: { state?: string; ownerId?: string; ownerLabel?: string; storage?: unknown }
-): Held =>
+): RenewableHold =>
   ({
     claimant: { key, lockId: `id of ${key}`, ownerId: more?.ownerId ?? "me", place: at } as unknown as Claimant,
     record: {
@@ -39,9 +39,9 @@ const hold = (
     },
     state: more?.state ?? "held",
     storage: more?.storage ?? storage
-  }) as unknown as Held
+  }) as unknown as RenewableHold
 
-const body = (of: Held, fiber: number, outer?: Enclosing, isDirect = true): Enclosing => ({
+const body = (of: RenewableHold, fiber: number, outer?: Enclosing, isDirect = true): Enclosing => ({
   hold: of,
   fiber,
   outer,
@@ -95,7 +95,7 @@ describe("a hold is one's own", () => {
 })
 
 describe("who waits perhaps for itself", () => {
-  const said = (holds: ReadonlyArray<Held>, at: Place) =>
+  const said = (holds: ReadonlyArray<RenewableHold>, at: Place) =>
     heard((lines) => {
       const tasks: Array<Effect.Effect<void>> = []
       warn({ holds: new Set(holds), tasks, work: { notify: () => {} } } as unknown as Core, "a", at)

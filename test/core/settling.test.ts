@@ -212,7 +212,7 @@ describe("to settle while the layer closes", () => {
       })
     ))
 
-  it("begins anew with short pauses, but with pauses", () =>
+  it("starts over with short pauses, but with pauses", () =>
     over(refused, 30_000, ({ close, releases, settled }) =>
       Effect.gen(function* () {
         const fiber = yield* Effect.forkChild(settled)

@@ -101,7 +101,7 @@ describe("the turn of a process", () => {
     assert.deepStrictEqual([9, 9, 9, 9, 2].map(needs), [1, 3, 6, 7, 2])
   })
 
-  it("is forgotten a second after the last hint, and what is heard then begins anew", () => {
+  it("is forgotten a second after the last hint, and what is heard then starts over", () => {
     const queue = new LockQueue()
     wins(queue, 0, 3)
     assert.isTrue(queue.remembers(1119))
@@ -149,7 +149,7 @@ describe("the turn of a process", () => {
     assert.isFalse(queue.remembers(20))
     queue.ended("trier", 21)
     queue.claimed("waiter", 22)
-    assert.isFalse(queue.remembers(22), "it began to wait anew when the lock was freed here")
+    assert.isFalse(queue.remembers(22), "it began to wait again when the lock was freed here")
     const deep = new LockQueue()
     deep.claimed("waiter", 0)
     const again = new Waiter("waiter")

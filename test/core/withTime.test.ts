@@ -277,7 +277,7 @@ describe("a clock that jumps", () => {
     })
   )
 
-  it.effect("after a suspend it is asked anew, however young its answer is", () =>
+  it.effect("after a suspend it is asked again, however young its answer is", () =>
     Effect.gen(function* () {
       const { b, hands } = yield* setup({ maxAge: "1 hour" })
       const before = hands.asked

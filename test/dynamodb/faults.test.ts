@@ -417,7 +417,7 @@ await describeServer("DynamoDB", Shared.dynamodb, (server) => {
     })
   )
 
-  it.live("a table that was deleted and made anew has no hold of before, and this is told", () =>
+  it.live("a table that was deleted and recreated has no hold of before, and this is told", () =>
     Effect.gen(function* () {
       const { open, proxy, table } = yield* setup
       let TableId = "one"

@@ -247,7 +247,7 @@ await describeServer("ElasticsearchStorage", Shared.opensearch, (server) => {
   )
 
   it.live(
-    "an index that is dropped is not made by a write, and one that is made anew knows no holds, which is noticed",
+    "an index that is dropped is not made by a write, and one that is recreated knows no holds, which is noticed",
     () =>
       heard((lines) =>
         Effect.gen(function* () {
@@ -282,7 +282,7 @@ await describeServer("ElasticsearchStorage", Shared.opensearch, (server) => {
       )
   )
 
-  it.live("without scripts tokens grow over an index that was dropped and made anew", () =>
+  it.live("without scripts tokens grow over an index that was dropped and recreated", () =>
     Effect.gen(function* () {
       const index = yield* server.freshIndex
       const { mode, storage } = yield* open(server, index, { mode: "versioned" })

@@ -101,7 +101,7 @@ await describeServer("ElasticsearchStorage", Shared.opensearch, (server) => {
   describe("whoever stands in front", () => {
     const said = (status: number, text: string) => ({ status, text })
 
-    it.live("an API key that is refused is asked for anew, once within the call", () =>
+    it.live("an API key that is refused is asked for again, once within the call", () =>
       Effect.gen(function* () {
         const index = yield* server.freshIndex
         const seen: Array<string | undefined> = []
@@ -139,7 +139,7 @@ await describeServer("ElasticsearchStorage", Shared.opensearch, (server) => {
       })
     )
 
-    it.live("certificates, ours and the server's, which are asked for anew when nobody can be reached", () =>
+    it.live("certificates, ours and the server's, which are asked for again when nobody can be reached", () =>
       Effect.gen(function* () {
         const index = yield* server.freshIndex
         const { read } = yield* Certificates.scoped("OpenSearch", () => {})

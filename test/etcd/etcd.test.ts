@@ -162,7 +162,7 @@ await describeServer("EtcdStorage", Shared.etcd, (server) => {
       })
   )
 
-  it.live("a key that was made anew is observed anew, though its record counts from the same version", () =>
+  it.live("a key that was recreated is observed from scratch, though its record counts from the same version", () =>
     Effect.gen(function* () {
       const prefix = yield* server.freshPrefix
       const { storage } = yield* open(server, prefix)

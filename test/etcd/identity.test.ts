@@ -201,7 +201,7 @@ await describeServer("etcd that is restored", Etcd.own("etcd 3.5"), (server) => 
     })
   )
 
-  it.live("a revision that is given anew, to another's claim, is not taken for the one that was seen", () =>
+  it.live("a revision that is given again, to another's claim, is not taken for the one that was seen", () =>
     Effect.gen(function* () {
       yield* anew
       const { storage } = yield* open(server)

@@ -45,7 +45,7 @@ describe("the judge of schedules", () => {
     assert.match(violated("atLeastOnce", twice)[0]!, /nothing was done to its process/)
     assert.match(
       violated("atLeastOnce", [twice[0]!, { ...twice[1]!, isAgain: false }], [killed])[0]!,
-      /begun anew by who was not told/
+      /begun again by who was not told/
     )
     assert.match(violated("atLeastOnce", [twice[0]!, { ...twice[1]!, token: 1 }], [killed])[0]!, /has the token 1/)
   })

@@ -86,6 +86,12 @@ const elapse = (seconds: number) =>
     { discard: true }
   )
 
+/** Shortly before the next tick of so many minutes. */
+const untilTick = (minutes: number) =>
+  Effect.flatMap(Effect.clockWith(Effect.succeed), (clock) =>
+    TestClock.adjust(minutes * 60_000 - 1_000 - (clocks.wallMillis(clock) % (minutes * 60_000)))
+  )
+
 /** How often each tick was begun. */
 const counter = () => {
   const times = new Map<number, number>()
@@ -185,6 +191,103 @@ describe("a schedule in a fleet", () => {
         assert.deepStrictEqual(outcomes, runs === "atMostOnce" ? ["done", "died"] : ["done", "done", "died"])
         yield* Effect.forEach([first, second], Fiber.interrupt)
       }
+    })
+  )
+
+  it.effect("what its program ends is run again where that was asked for, at once, by whoever is there", () =>
+    Effect.gen(function* () {
+      for (const runs of ["atMostOnce", "atLeastOnce"] as const) {
+        yield* untilTick(10)
+        const store = yield* MemoryStorage.makeVersioned()
+        const { task, times, together } = counter()
+        const [a, b] = [yield* process(store), yield* process(store)]
+        const options = { runs, missed: "all" } as const
+        const first = yield* a.run("report", { every: "10 minutes" }, task(100_000), options)
+        yield* elapse(2)
+        assert.strictEqual(times.size, 1)
+        const again: Array<boolean> = []
+        const second = yield* b.run(
+          "report",
+          { every: "10 minutes" },
+          (tick) =>
+            Effect.andThen(
+              Effect.sync(() => again.push(tick.isAgain)),
+              task(30_000)(tick)
+            ),
+          options
+        )
+        yield* elapse(30)
+        assert.deepStrictEqual(again, [])
+        yield* Fiber.interrupt(first)
+        // Well before the next tick, and before a lease would be over.
+        yield* elapse(4)
+        assert.deepStrictEqual(again, runs === "atMostOnce" ? [] : [true])
+        assert.strictEqual(
+          (yield* history(b.schedules, "report"))[1],
+          runs === "atMostOnce" ? undefined : "interrupted"
+        )
+        // The same process, when it is there again.
+        yield* Fiber.interrupt(second)
+        const third = yield* b.run("report", { every: "10 minutes" }, task(30_000), options)
+        yield* elapse(32)
+        assert.strictEqual(
+          (yield* history(b.schedules, "report")).join(),
+          runs === "atMostOnce" ? "interrupted" : "done,interrupted,interrupted"
+        )
+        assert.strictEqual(together(), 1)
+        yield* Fiber.interrupt(third)
+      }
+    })
+  )
+
+  it.effect("what its process leaves by dying in the midst of a long run is run again when its lease is over", () =>
+    Effect.gen(function* () {
+      yield* untilTick(10)
+      const store = yield* MemoryStorage.makeVersioned()
+      const [a, b] = [yield* process(store), yield* process(store)]
+      const again: Array<boolean> = []
+      const seen = (tick: FleetSchedule.Tick) =>
+        Effect.andThen(
+          Effect.sync(() => again.push(tick.isAgain)),
+          Effect.sleep("3 minutes")
+        )
+      const fibers = [
+        yield* a.run("report", { every: "10 minutes" }, seen, { runs: "atLeastOnce" }),
+        yield* b.run("report", { every: "10 minutes" }, seen, { runs: "atLeastOnce" })
+      ]
+      yield* elapse(91)
+      assert.deepStrictEqual(again, [false])
+      // Whoever runs has lost the lock, and so has it for good. The other is the one who waits.
+      yield* a.cut
+      yield* elapse(10)
+      yield* a.mend
+      yield* b.cut
+      yield* elapse(10)
+      yield* b.mend
+      yield* elapse(10)
+      assert.isTrue(again.length >= 2 && again.slice(1).every((isAgain) => isAgain))
+      yield* elapse(185)
+      const runs = yield* b.schedules.history("report")
+      assert.strictEqual(runs[0]!.outcome, "done")
+      assert.isTrue(runs.every(({ time }) => DateTime.toEpochMillis(time) === DateTime.toEpochMillis(runs[0]!.time)))
+      yield* Effect.forEach(fibers, Fiber.interrupt)
+    })
+  )
+
+  it.effect("a task that takes longer than it may, or interrupts itself, has failed, and is not run again", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryStorage.makeVersioned()
+      const a = yield* process(store)
+      let n = 0
+      const fiber = yield* a.run(
+        "report",
+        { every: "1 minute" },
+        Effect.suspend(() => (++n === 1 ? Effect.sleep("20 seconds") : n === 2 ? Effect.interrupt : Effect.void)),
+        { runs: "atLeastOnce", holdAtMost: "10 seconds" }
+      )
+      yield* elapse(181)
+      assert.deepStrictEqual(yield* history(a.schedules, "report"), ["done", "failed", "failed"])
+      yield* Fiber.interrupt(fiber)
     })
   )
 

@@ -73,7 +73,7 @@ export const fetched: Effect.Effect<Binaries, ServerUnavailable> = Effect.flatMa
       ? Effect.fail(
           new ServerUnavailable({
             server: "PostgreSQL",
-            reason: `it is not in ${root}: remove that folder to fetch anew`
+            reason: `it is not in ${root}: remove that folder to fetch again`
           })
         )
       : Effect.succeed(found)

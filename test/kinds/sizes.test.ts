@@ -116,7 +116,7 @@ describe("what was observed of holds", () => {
     assert.strictEqual(seen.first("foo", "a99"), 99)
     assert.isUndefined(seen.first("foo", "a98"))
     assert.strictEqual(seen.size(), 1)
-    // One that comes again begins anew.
+    // One that comes again starts over.
     const left = seen.look(leases("a0"), lease, "foo")
     assert.strictEqual(left({ id: "a0", beat: 1, end: lease }), lease)
     seen.look([], lease, "foo")

@@ -355,7 +355,7 @@ await describeServer("MongoStorage with change streams", Mongo.withChangeStreams
         )
         yield* until(() => heard.length === 1)
         assert.isAtLeast(proxy.connections(), idle)
-        // With the server there, the driver resumes; with the server away, the stream is opened anew.
+        // With the server there, the driver resumes; with the server away, the stream is opened again.
         yield* proxy.cut
         yield* until(() => heard.length >= 2)
         const seen = heard.length

@@ -581,7 +581,7 @@ describe("the table", () => {
   )
 
   const gone: ReadonlyArray<readonly [name: string, answer: () => Tds.Answer, lost: string]> = [
-    ["emptied or made anew", () => Locks.renewed(), "Vanished"],
+    ["emptied or recreated", () => Locks.renewed(), "Vanished"],
     ["dropped", () => Tds.failed(208, "Invalid object name"), "Expired"]
   ]
   for (const [name, answer, lost] of gone) {

@@ -302,7 +302,7 @@ await describeServer(
     for (const [how, lost, ...sql] of [
       ["emptied", "Vanished", "DELETE FROM storage_lock"],
       ["truncated", "Vanished", "TRUNCATE TABLE storage_lock"],
-      ["made anew", "Vanished", "DROP TABLE storage_lock", MssqlStorage.ddl()],
+      ["recreated", "Vanished", "DROP TABLE storage_lock", MssqlStorage.ddl()],
       ["dropped", "Expired", "DROP TABLE storage_lock"]
     ] as const) {
       it.live(`a table that is ${how} under a hold loses it as ${lost}`, () =>

@@ -1,5 +1,5 @@
 /**
- * Runs the judges for Stryker. Effect and the drivers are loaded once; what is mutated, and its tests, are bundled once and evaluated anew for
+ * Runs the judges for Stryker. Effect and the drivers are loaded once; what is mutated, and its tests, are bundled once and evaluated again for
  * each mutant, which takes milliseconds: so no mutant meets what another has left behind, and none waits for vitest to load everything.
  */
 import { INSTRUMENTER_CONSTANTS } from "@stryker-mutator/api/core"

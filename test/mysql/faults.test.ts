@@ -318,7 +318,7 @@ for (const [name, kind] of [
               const error = yield* Effect.flip(Effect.scoped(MysqlStorage.make(options)))
               assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
               assert.match(error.message, /two tables/)
-              // A connection that is made anew, too.
+              // a connection that is opened again, too.
               yield* cut(server, name)
               assert.match(
                 (yield* Effect.flip(Effect.repeat(claim(storage, "a", "you"), { times: 2 }))).message,
@@ -467,7 +467,7 @@ for (const [name, kind] of [
       })
     )
 
-    it.live("what a table that was emptied, made anew, dropped or restored shows to who holds", () =>
+    it.live("what a table that was emptied, recreated, dropped or restored shows to who holds", () =>
       Effect.gen(function* () {
         const url = yield* server.freshDatabase
         const admin = yield* connected(url)

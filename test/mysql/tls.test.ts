@@ -209,7 +209,7 @@ for (const { name, start } of kinds) {
         60_000
       )
 
-      it.live("certificates are asked for anew at each connection", () =>
+      it.live("certificates are asked for again at each connection", () =>
         Effect.gen(function* () {
           let authority = certificates.read("ca.pem")
           const url = yield* good.freshDatabase

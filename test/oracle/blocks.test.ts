@@ -164,7 +164,7 @@ await describeServer("OracleStorage's blocks on MariaDB 11.8", Shared.mysql("mar
     })
   )
 
-  it.live("a table that was emptied, dropped or made anew is noticed", () =>
+  it.live("a table that was emptied, dropped or recreated is noticed", () =>
     Effect.gen(function* () {
       const fake = yield* Oracle.fresh(server)
       const { storage } = yield* Oracle.own(fake)

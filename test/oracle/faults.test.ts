@@ -173,7 +173,7 @@ describe("a listener that does not let the storage in", () => {
 })
 
 describe("what is asked for at each connection", () => {
-  it.live("a password is asked for anew, and one that cannot be had is a failure to connect", () =>
+  it.live("a password is asked for again, and one that cannot be had is a failure to connect", () =>
     Effect.gen(function* () {
       const closing = yield* listener((socket) => socket.destroy())
       let asked = 0

@@ -1,4 +1,4 @@
-/** What becomes of locks when their table is emptied, made anew, restored, moved, or found elsewhere by a later connection. */
+/** What becomes of locks when their table is emptied, recreated, restored, moved, or found elsewhere by a later connection. */
 import { assert, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -25,7 +25,7 @@ await describeServer("the identity of PostgresStorage's table", Shared.postgres,
   const emptied = "TRUNCATE storage_lock"
   const ways: ReadonlyArray<readonly [how: string, text: string, reason: LockError.LostReason]> = [
     ["is emptied", emptied, "Vanished"],
-    ["is dropped and made anew", `DROP TABLE storage_lock; ${PostgresStorage.ddl()}`, "Vanished"],
+    ["is dropped and recreated", `DROP TABLE storage_lock; ${PostgresStorage.ddl()}`, "Vanished"],
     ["is restored from before the hold", `${emptied}; INSERT INTO storage_lock SELECT * FROM backup`, "Vanished"]
   ]
   for (const [how, text, reason] of ways) {

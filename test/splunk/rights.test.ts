@@ -72,7 +72,7 @@ describe("who asks", () => {
     })
   )
 
-  it.live("a session that has ended is begun anew within the call, once for all who ask", () =>
+  it.live("a session that has ended is begun again within the call, once for all who ask", () =>
     Effect.gen(function* () {
       const { double, open } = yield* setup
       const { storage } = yield* open({ user: user() })
@@ -89,7 +89,7 @@ describe("who asks", () => {
     })
   )
 
-  it.live("a password that has changed is asked for anew; one that has not is a refusal", () =>
+  it.live("a password that has changed is asked for again; one that has not is a refusal", () =>
     Effect.gen(function* () {
       const { double, open } = yield* setup
       let password = "sesame"
@@ -104,7 +104,7 @@ describe("who asks", () => {
     })
   )
 
-  it.live("a token that has ended is asked for anew, once within the call", () =>
+  it.live("a token that has ended is asked for again, once within the call", () =>
     Effect.gen(function* () {
       const { double, open } = yield* setup
       let token = "eyJ.token"

@@ -53,7 +53,7 @@ export const firstTryAfterFailover = (server: Servers.MysqlServer, ...ways: Read
       yield* Effect.forEach([1, 2, 3], () => storage.get("x"), { concurrency: 3 })
       yield* claim(storage, "kept", "me", holdId)
       yield* sessions(server, `user = '${name}'`).pipe(Effect.repeat({ until: (n) => n >= 3 }))
-      // A session of before stays read-only; what connects anew may write.
+      // A session of before stays read-only; what connects again may write.
       yield* Effect.forEach(Array.range(1, 3), () => storage.get("x"), { concurrency: 3 })
       yield* server.admin("SET GLOBAL read_only = 1")
       const error = yield* Effect.flip(claim(storage, "a", "me"))

@@ -219,7 +219,7 @@ await describeServer("on ZooKeeper 3.9", Shared.zookeeper, (server) => {
     })
   )
 
-  it.live("dead, hanging and refusing servers are passed over; a lost connection is made anew", () =>
+  it.live("dead, hanging and refusing servers are passed over; a lost connection is opened again", () =>
     Effect.gen(function* () {
       const root = yield* server.freshRoot
       const dead = { host: "127.0.0.1", port: yield* freePort }
@@ -278,7 +278,7 @@ const reply = (to: Buffer, code = 0) => new Writer().int(to.readInt32BE(0)).long
 const request = protocol.sync("/")
 
 describe("sessions", () => {
-  it.live("go from connection to connection, and are begun anew only when the server says that they are over", () =>
+  it.live("go from connection to connection, and are begun again only when the server says that they are over", () =>
     Effect.gen(function* () {
       const asked: Array<bigint> = []
       let expired = false

@@ -124,11 +124,11 @@ await describeServer("ZookeeperStorage", Shared.zookeeper, (server) => {
   )
 
   it.live(
-    "a root that is deleted, or made anew, ends holds at their next renewal, and everything else is refused",
+    "a root that is deleted, or recreated, ends holds at their next renewal, and everything else is refused",
     () =>
       Effect.gen(function* () {
         const nodes = yield* Nodes.make(server)
-        for (const anew of [false, true]) {
+        for (const again of [false, true]) {
           const root = yield* server.freshRoot
           const proxy = yield* Proxy.make(server, { protocol: Zookeeper.protocol })
           const { storage } = yield* open(local(proxy.port), root)
@@ -136,17 +136,17 @@ await describeServer("ZookeeperStorage", Shared.zookeeper, (server) => {
           yield* storage.claim(mine)
           yield* nodes.erase(`${root}/${Nodes.nameOf("a")}`)
           yield* nodes.erase(root)
-          if (anew) yield* nodes.create(root)
+          if (again) yield* nodes.create(root)
           // On a new connection it is looked at; on the old one the first write into it says so.
-          if (anew) yield* proxy.cut
+          if (again) yield* proxy.cut
           assert.deepStrictEqual(
             yield* Effect.retry(storage.renew([mine]), { schedule: stubborn, while: (error) => error.isRetryable }),
             [{ _tag: "NotHeld" }]
           )
           const error = yield* Effect.flip(storage.claim(request("a", "you")))
           assert.deepStrictEqual(facts(error), { reason: "Schema", isRetryable: false, applied: "no" })
-          assert.include(error.message, anew ? "another one" : "is gone")
-          assert.deepStrictEqual(yield* nodes.children(root), anew ? [] : -101)
+          assert.include(error.message, again ? "another one" : "is gone")
+          assert.deepStrictEqual(yield* nodes.children(root), again ? [] : -101)
         }
       })
   )
@@ -184,7 +184,7 @@ await describeServer("two ensembles of ZooKeeper", two, ([ours, theirs]) => {
     })
   )
 
-  it.live("one that was restored is noticed: leases are observed anew, and tokens go on growing", () =>
+  it.live("one that was restored is noticed: leases are observed from scratch, and tokens go on growing", () =>
     Effect.gen(function* () {
       const root = yield* ours.freshRoot
       const { storage } = yield* open(`${ours.host}:${ours.port}`, root, { operationTimeout: "20 seconds" })

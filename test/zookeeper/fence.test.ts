@@ -165,7 +165,7 @@ await describeServer("a session that goes on to another server", Zookeeper.clust
 /** A server that stands still for a while stays one of them, however busy the machine is. */
 const patient = Zookeeper.cluster("localSessionsEnabled=true", "syncLimit=100", "maxSessionTimeout=120000")
 
-// A session that only its server knows: another one has never heard of it, and begins anew.
+// A session that only its server knows: another one has never heard of it, and starts over.
 await describeServer("sessions that are local to a server", patient, (members) => {
   it.live("are no fence: a write that was left behind lands if the node is still as it expects, and never else", () =>
     Effect.gen(function* () {

@@ -161,7 +161,7 @@ await describeServer("ZooKeeper with users", Shared.zookeeper, (server) => {
     })
   )
 
-  it.live("who it is is asked for anew for each new connection, within the call", () =>
+  it.live("who it is is asked for again for each new connection, within the call", () =>
     Effect.gen(function* () {
       const root = yield* server.freshRoot
       const proxy = yield* Proxy.make(server, { protocol: Zookeeper.protocol })

@@ -238,7 +238,7 @@ await describeServer("ZookeeperStorage", Shared.zookeeper, (server) => {
     })
   )
 
-  it.live("a node that was deleted by hand, and made anew, is told from the one that it was", () =>
+  it.live("a node that was deleted by hand, and recreated, is told from the one that it was", () =>
     Effect.gen(function* () {
       const root = yield* server.freshRoot
       const { storage } = yield* open(server.url, root)

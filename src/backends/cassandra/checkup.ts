@@ -1,4 +1,4 @@
-/** What can be set wrongly at a Cassandra, and how to mend it. */
+/** What can be set wrongly at a Cassandra, and how to fix it. */
 import * as Effect from "#effect/Effect"
 import type { Check, Finding, Open } from "../../common/checkup.js"
 import { valid } from "../../common/input.js"

@@ -8,7 +8,7 @@ import type { InvalidOptions, StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"
 import type { User } from "./options.js"
 import * as reach from "./reach.js"
-import { mend } from "./steady.js"
+import { steady } from "./steady.js"
 import { Who } from "./who.js"
 
 export interface Connection {
@@ -193,7 +193,7 @@ export const own = (
         )
       )
     const made = (of: reach.Reach): Client => {
-      const client = mend(new Client({ ...configured(of, login, settings), monitorReporting: { enabled: false } }))
+      const client = steady(new Client({ ...configured(of, login, settings), monitorReporting: { enabled: false } }))
       client.on("log", (...[, teller, , error]: ReadonlyArray<unknown>) => {
         if (teller === "HostConnectionPool" && error instanceof Error) trouble = error
       })

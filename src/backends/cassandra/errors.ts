@@ -1,3 +1,4 @@
+/** Failures of Cassandra as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { copyOf } from "../shared/driverError.js"
 import { StorageError, type StorageErrorReason } from "../../LockError.js"
 
@@ -146,7 +147,7 @@ const within = (error: unknown): ReadonlyArray<unknown> => {
 
 const isToBeMended = (error: unknown): boolean => ["Permission", "Schema"].includes(judge(error).reason)
 
-/** Of what was found at several nodes: what a person has to mend, if anything. */
+/** Of what was found at several nodes: what a person has to fix, if anything. */
 const foremost = (error: unknown): unknown => {
   const all = within(error)
   return all.find(isToBeMended) ?? all.find((each) => typeof each === "object" && each !== null) ?? error
@@ -178,7 +179,7 @@ export const fromDriver = (operation: string, thrown: unknown, kind: Kind): Stor
   )
 }
 
-/** Of nodes that are down, with why the last connection could not be made. `asked`: who we are is asked for anew, and may be another the next time. */
+/** Of nodes that are down, with why the last connection could not be made. `asked`: who we are is asked for again, and may be another the next time. */
 export const because = (operation: string, error: StorageError, trouble: unknown, asked: boolean): StorageError => {
   if (!(trouble instanceof Error) || codeOf(error.cause) !== "NoHostAvailableError") return error
   const { applied, cause, isRetryable, message, reason } = fromDriver(operation, trouble, "reads")
@@ -227,6 +228,6 @@ export const closed = (operation: string, applied: "no" | "unknown"): StorageErr
   )
 
 export const nonsense = (operation: string, { message }: Error): StorageError =>
-  make(notNow, operation, `what was asked for anew cannot be used: ${message}`)
+  make(notNow, operation, `the values given for this connection cannot be used: ${message}`)
 
 export const schema = (operation: string, message: string): StorageError => make(refused("Schema"), operation, message)

@@ -1,4 +1,4 @@
-/** Where the cluster is and who we are there: fixed, or asked for anew. */
+/** Where the cluster is and who we are there: fixed, or asked for again. */
 import * as Effect from "#effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import { InvalidOptions, type StorageError } from "../../LockError.js"

@@ -21,7 +21,7 @@ const create = (table: string): string =>
   "WITH comment = 'Locks of effect-storage-lock. To be changed by lightweight transactions alone.'"
 
 /**
- * A record is compared as a whole, by the text that was read: so one that was deleted by hand and made anew is another one, and a condition that fails is answered with the present text, which is told
+ * A record is compared as a whole, by the text that was read: so one that was deleted by hand and recreated is another one, and a condition that fails is answered with the present text, which is told
  * only of columns that the condition names.
  */
 export const texts = (keyspace: string, table: string): Texts => {

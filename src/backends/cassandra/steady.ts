@@ -1,5 +1,5 @@
 /**
- * What the driver (4.10) does wrong when it has lost all nodes, mended for clients of our own. Then it begins anew with the hosts of the URL, so that it finds those that have moved; but
+ * What the driver (4.10) does wrong when it has lost all nodes, corrected for clients of our own. Then it starts over with the hosts of the URL, so that it finds those that have moved; but
  *
  * - it puts a new object in the place of the node that it finds first, and leaves the former one with its connection, for ever;
  * - from then on it listens twice to the connection by which it hears of nodes. When that breaks, two of its attempts to reconnect run at once, and one throws where nobody listens: that ends the process.
@@ -21,7 +21,7 @@ interface Node {
 /** Before it tries again after it threw, in milliseconds. */
 const pause = 1_000
 
-export const mend = (client: Client): Client => {
+export const steady = (client: Client): Client => {
   client.hosts.on("remove", (node: Node) => void node.shutdown?.(false).catch(() => {}))
 
   const control = (client as unknown as Inner).controlConnection

@@ -1,4 +1,4 @@
-/** Who we are, by name and password: asked for anew at each connection, and kept by nobody. */
+/** Who we are, by name and password: asked for at each connection, and kept by nobody. */
 import { auth } from "cassandra-driver"
 import * as Redacted from "effect/Redacted"
 import type { User } from "./options.js"

@@ -63,7 +63,7 @@ export const open = (
       first: id,
       ask: (until) => Effect.map(setup.find(calls, place, until, "identity"), (found) => found?.id),
       changed: () => core.forget(),
-      warning: `CassandraStorage: the table "${keyspace}.${table}" is another one than before: dropped and made anew. Its locks are those that count now, and their fencing tokens start anew`
+      warning: `CassandraStorage: the table "${keyspace}.${table}" is another one than before: dropped and recreated. Its locks are those that count now, and their fencing tokens start over`
     })
     const rows = store.make(calls, texts, known.vanished)
     const core: engine.Engine<store.State, store.Cursor> = engine.make(

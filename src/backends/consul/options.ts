@@ -1,3 +1,4 @@
+/** The options of Consul's layers: their types, their checks and their defaults. */
 import * as Redacted from "effect/Redacted"
 import { invalid } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"

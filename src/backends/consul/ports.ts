@@ -1,3 +1,4 @@
+/** Both ports of Consul over one source of requests. */
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"

@@ -11,11 +11,11 @@ export interface Connection {
   readonly isClosed: () => boolean
   /** What the end of the layer cancels. */
   readonly active: Set<() => void>
-  /** Has the credentials asked for anew, if they can be. */
+  /** Has the credentials asked for again, if they can be. */
   readonly refused?: (() => void) | undefined
 }
 
-/** A command, made anew for each try. */
+/** A command, built again for each try. */
 export type Ask<O> = (client: DynamoDBClient, signal: AbortSignal) => Promise<O>
 
 export interface Caller {
@@ -93,7 +93,7 @@ export const make = (connection: Connection): Caller => {
           asked = true
           connection.refused?.()
           const known = connection.refused === undefined ? error : errors.maybeOthers(error)
-          // The SDK sets its clock by such an answer, and asks for credentials anew: so one more try is worth it.
+          // The SDK sets its clock by such an answer, and asks for credentials again: so one more try is worth it.
           return first && performance.now() < until ? attempt : Effect.fail(known)
         }
         const isBroken =

@@ -1,3 +1,4 @@
+/** Failures of DynamoDB as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { copyOf } from "../shared/driverError.js"
 import { type InvalidOptions, StorageError, type StorageErrorReason } from "../../LockError.js"
 
@@ -16,7 +17,7 @@ const throttled = new Set([
 /** Others wrote at the same moment: nothing was done. */
 const conflicting = new Set(["TransactionConflictException", "ReplicatedWriteConflictException"])
 
-/** Who we are is not known, or no longer: credentials that are asked for anew may be others. */
+/** Who we are is not known, or no longer: credentials that are asked for again may be others. */
 const unknownCredentials = new Set([
   "UnrecognizedClientException",
   "InvalidSignatureException",
@@ -182,7 +183,7 @@ export const fromDriver = (operation: string, thrown: unknown, kind: Kind): Stor
   )
 }
 
-/** Who is asked anew who they are may be another the next time. */
+/** Who is asked again who they are may be another the next time. */
 export const maybeOthers = ({ applied, cause, message, operation, reason }: StorageError): StorageError =>
   new StorageError({ applied, cause, message, operation, reason, isRetryable: true })
 
@@ -205,7 +206,7 @@ export const closed = (operation: string, applied: "no" | "unknown"): StorageErr
   )
 
 export const nonsense = (operation: string, { message }: InvalidOptions): StorageError =>
-  make("Connection", operation, true, "no", `what was asked for anew cannot be used: ${message}`)
+  make("Connection", operation, true, "no", `the values given for this connection cannot be used: ${message}`)
 
 export const schema = (operation: string, message: string): StorageError =>
   make("Schema", operation, false, "no", message)

@@ -41,7 +41,7 @@ const updating = (texts: Texts, { count, remove, set }: Update): string =>
   ].join(" ")
 
 /**
- * That the item is as it was seen. By the version, and by what tells two records of one version apart: the item may have been deleted by hand, and made anew.
+ * That the item is as it was seen. By the version, and by what tells two records of one version apart: the item may have been deleted by hand, and recreated.
  */
 const unchanged = (texts: Texts, { record }: Seen<never>): string =>
   record === undefined

@@ -33,7 +33,7 @@ export const open = (connection: caller.Connection, common: ResolvedCommon): Eff
       first: tableId,
       ask: (until) => Effect.map(setup.describe(calls, common.table, until, "identity"), setup.idOf),
       changed: () => core.forget(),
-      warning: `DynamoDbStorage: the table "${common.table}" is another one than before: deleted and made anew, or restored. Its locks are those that count now, and their fencing tokens start anew`
+      warning: `DynamoDbStorage: the table "${common.table}" is another one than before: deleted and recreated, or restored. Its locks are those that count now, and their fencing tokens start over`
     })
     const table = store.make(calls, common.table, known.vanished)
     const core: engine.Engine<never, store.Cursor> = engine.make(

@@ -1,3 +1,4 @@
+/** Failures of Elasticsearch and OpenSearch as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError } from "../../LockError.js"
 import { withoutCredentials } from "../shared/driverError.js"
 import * as http from "../http/errors.js"

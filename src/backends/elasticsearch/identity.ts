@@ -1,4 +1,4 @@
-/** Whether the index is still the one that the layer began with: dropped and made anew, or restored, it has forgotten who holds what. */
+/** Whether the index is still the one that the layer began with: dropped and recreated, or restored, it has forgotten who holds what. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import * as direct from "../../common/direct.js"
@@ -28,7 +28,7 @@ export const make = (first: Identity, look: Effect.Effect<Identity, StorageError
           if (found.uuid === known.uuid) return Effect.void
           known = found
           return Effect.logWarning(
-            `ElasticsearchStorage: the index "${found.name}" is another one than before: it was dropped and made anew, or restored. It has no record of locks that are held, so others can take them`
+            `ElasticsearchStorage: the index "${found.name}" is another one than before: it was dropped and recreated, or restored. It has no record of locks that are held, so others can take them`
           )
         })
       )

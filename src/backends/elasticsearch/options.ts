@@ -1,3 +1,4 @@
+/** The options of Elasticsearch and OpenSearch's layers: their types, their checks and their defaults. */
 import * as Redacted from "effect/Redacted"
 import { faulty, flagFault, invalid, textFault } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"

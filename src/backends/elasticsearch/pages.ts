@@ -1,3 +1,4 @@
+/** Searches of all locks, page by page. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"

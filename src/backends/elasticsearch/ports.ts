@@ -1,3 +1,4 @@
+/** Both ports of Elasticsearch: which clock decides, and which of the two ways of writing. */
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import type { StorageError } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** A record as a document of the index, and back. */
 import { createHash } from "node:crypto"
 import * as LockRecord from "../../LockRecord.js"
 import type { StorageError } from "../../LockError.js"

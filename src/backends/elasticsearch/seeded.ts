@@ -1,5 +1,5 @@
 /**
- * For observed leases, which have no clock to begin with: the tokens and versions of a new record begin above when the index was made. So they grow also over an index that was dropped and made anew,
+ * For observed leases, which have no clock to begin with: the tokens and versions of a new record begin above when the index was made. So they grow also over an index that was dropped and recreated,
  * for no lock is claimed a million times a second.
  */
 import * as Effect from "#effect/Effect"

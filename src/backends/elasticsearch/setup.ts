@@ -13,7 +13,7 @@ import { type Answer, isMissing, type Runner } from "./runner.js"
 import * as scripts from "./scripts.js"
 import { findings, type Settings } from "./startupFindings.js"
 
-/** Which index it is. One that was dropped and made anew is another. */
+/** Which index it is. One that was dropped and recreated is another. */
 export interface Identity {
   readonly name: string
   readonly uuid: string

@@ -1,3 +1,4 @@
+/** The native storage over Elasticsearch: scripted updates, judged by the server's clock. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
@@ -43,7 +44,7 @@ const timed = (operation: string, body: Json): Timed | StorageError => {
     : errors.odd(operation, "writes", "the answer bears no clock")
 }
 
-/** The server's clock, in microseconds. The document is there, unless the index was made anew. */
+/** The server's clock, in microseconds. The document is there, unless the index was recreated. */
 export const time = (runner: Runner, requests: Requests, operation: string): Effect.Effect<number, StorageError> =>
   Effect.flatMap(runner.run(operation, requests.clock(scripts.clock("storage"))), ({ body }) =>
     Number.isSafeInteger(body.get?._source?.now)

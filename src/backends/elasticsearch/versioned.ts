@@ -1,3 +1,4 @@
+/** Compare-and-set over Elasticsearch, by `if_seq_no` and `if_primary_term`. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"

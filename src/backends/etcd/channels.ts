@@ -1,7 +1,7 @@
 /** The connections to the endpoints, one of which is in use: whether it has been asked who it is, and what becomes of one that does not serve. */
 import * as Grpc from "@grpc/grpc-js"
 
-/** How to reach one endpoint, anew each time. */
+/** How to reach one endpoint. */
 export type Open = () => Grpc.Client
 
 export interface Endpoint {
@@ -27,7 +27,7 @@ export interface Channels {
   /** It did not serve: the next one's turn. Without an answer since `silentSince`, its connection is given up. */
   readonly leave: (endpoint: Endpoint, silentSince?: number) => void
   readonly replace: (opens: ReadonlyArray<Open>) => void
-  /** Closes its connection, which is made anew when it is needed. */
+  /** Closes its connection, which is opened again when it is needed. */
   readonly drop: (endpoint: Endpoint) => void
   readonly close: () => void
 }

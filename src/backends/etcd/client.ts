@@ -211,7 +211,7 @@ export const make = ({ owned, source }: Options): Effect.Effect<Client, never, S
         })
       )
 
-    /** One login for all who need it: the server makes each a matter of much computing. Who we are is asked anew for each. */
+    /** One login for all who need it: the server makes each a matter of much computing. Who we are is asked again for each. */
     const identify = (
       operation: string,
       endpoint: channels.Endpoint,

@@ -1,3 +1,4 @@
+/** Failures of etcd as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { copyOf, withoutCredentials } from "../shared/driverError.js"
 import { type InvalidOptions, StorageError, type StorageErrorReason } from "../../LockError.js"
 
@@ -135,7 +136,7 @@ export const fromDriver = (operation: string, error: unknown, applied?: "no"): S
   })
 }
 
-/** Whoever we are, we were refused: reason `Permission` whatever the code. One who is asked anew who they are may be another the next time. */
+/** Whoever we are, we were refused: reason `Permission` whatever the code. One who is asked again who they are may be another the next time. */
 export const refused = (operation: string, error: unknown, isRetryable: boolean): StorageError =>
   new StorageError({
     reason: "Permission",
@@ -153,7 +154,7 @@ export const nonsense = (operation: string, { message }: InvalidOptions): Storag
     operation: name(operation),
     isRetryable: true,
     applied: "no",
-    message: `what was asked for anew cannot be used: ${message}`
+    message: `the values given for this connection cannot be used: ${message}`
   })
 
 class ForeignCluster extends Error {

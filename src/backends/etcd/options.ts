@@ -1,3 +1,4 @@
+/** The options of etcd's layers: their types, their checks and their defaults. */
 import * as Redacted from "effect/Redacted"
 import { InvalidOptions } from "../../LockError.js"
 import { pems, type Tls } from "../shared/pem.js"

@@ -30,7 +30,7 @@ export interface Replies {
   readonly replies: ReadonlyArray<Reply>
 }
 
-/** By the revision, and by the value: a store that was restored gives the same revisions anew, to other writes. */
+/** By the revision, and by the value: a store that was restored gives the same revisions again, to other writes. */
 const transaction = (key: Buffer, { base, bytes }: Write): protocol.TxnRequest => ({
   compare: [
     { target: protocol.modRevision, key, modRevision: base.revision },

@@ -1,4 +1,4 @@
-/** Where the cluster is and who we are there, as of now: fixed, or asked anew at each new connection and each login. */
+/** Where the cluster is and who we are there, as of now: fixed, or asked again at each new connection and each login. */
 import * as Grpc from "@grpc/grpc-js"
 import * as Effect from "#effect/Effect"
 import * as Semaphore from "#effect/Semaphore"
@@ -169,7 +169,7 @@ export const make = (given: {
       const reach = reachOf(all)
       if (reach instanceof InvalidOptions) return yield* errors.nonsense(operation, reach)
       const found = key(all)
-      // A connection that is made already need not be made anew for another password.
+      // A connection that is made already need not be opened again for another password.
       last = { key: found, reach: last?.key === found ? { opens: last.reach.opens, user: reach.user } : reach }
       return last.reach
     })

@@ -29,7 +29,7 @@ export const findings = ({
       severity: "error",
       wrong: "the cluster reports",
       leads: alarm,
-      cure: isFull ? makeRoom : "etcdctl alarm list; a member whose data is corrupt has to be removed, and added anew"
+      cure: isFull ? makeRoom : "etcdctl alarm list; a member whose data is corrupt has to be removed, and added again"
     }
   }),
   ...(/^3\.[0-3]\./.test(version)

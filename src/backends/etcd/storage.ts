@@ -1,3 +1,4 @@
+/** Both ports of etcd over its engine. */
 import type * as Stream from "#effect/Stream"
 import type * as Storage from "../../Storage.js"
 import type * as VersionedStore from "../../VersionedStore.js"

@@ -1,3 +1,4 @@
+/** etcd's watch on all locks, as hints for those who wait. */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
 import type * as Scope from "#effect/Scope"

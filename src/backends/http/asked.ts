@@ -1,3 +1,4 @@
+/** A question to a server over HTTP whose answer is read with care. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type { Call, Client } from "./client.js"

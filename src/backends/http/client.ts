@@ -104,7 +104,7 @@ export const make = (names: errors.Names, source: Source): Client => {
       orElse: () => errors.unanswered(names, call.operation, exchange.failure("no", "silent"), millis, "no")
     })
 
-  /** If who we are, or where we look, may be out of date, it is asked for anew, and if it is something else, the call is tried once more. */
+  /** If who we are, or where we look, may be out of date, it is asked for again, and if it is something else, the call is tried once more. */
   const settle = (
     reach: Reach,
     call: Call,

@@ -134,7 +134,7 @@ export const nonsense = (names: Names, operation: string, { message }: InvalidOp
     reason: "Connection",
     isRetryable: true,
     applied: "no",
-    message: `what was asked for anew cannot be used: ${message}`
+    message: `the values given for this connection cannot be used: ${message}`
   })
 
 export const closed = (names: Names, operation: string, applied: Applied): StorageError =>

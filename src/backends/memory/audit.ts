@@ -1,3 +1,4 @@
+/** The audit trail of the memory storage. */
 import * as Effect from "#effect/Effect"
 import type { Place, Written } from "../../AuditStore.js"
 

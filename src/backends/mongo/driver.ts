@@ -1,3 +1,4 @@
+/** Runs commands by MongoDB's driver, within the time of each call. */
 import * as Effect from "#effect/Effect"
 import type { Db, Document as Reply } from "mongodb"
 import type { StorageError } from "../../LockError.js"
@@ -97,7 +98,7 @@ export const make = (connection: Connection, database: string): Executor => {
             (is) => (is && until - performance.now() > worthwhile * millis ? again : Effect.fail(error))
           )
         ).pipe(
-          // Who is asked anew who they are may be another the next time.
+          // Who is asked again who they are may be another the next time.
           Effect.mapError((error) => (errors.isUnreached(error) ? errors.mayPass(error) : error))
         )
       })

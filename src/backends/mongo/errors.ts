@@ -1,3 +1,4 @@
+/** Failures of MongoDB as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError, type StorageErrorReason } from "../../LockError.js"
 import { copyOf } from "../shared/driverError.js"
 
@@ -17,7 +18,7 @@ const reasons: Record<StorageErrorReason, ReadonlyArray<number>> = {
     63, 100, 150, 234, 13388,
     // TemporarilyUnavailable: its cache is full.
     365,
-    // Change streams that have to begin anew.
+    // Change streams that have to start over.
     136, 280, 286
   ],
   // BadValue, FailedToParse, TypeMismatch, NamespaceNotFound, CommandNotFound, ShardKeyNotFound, ImmutableField, NamespaceInvalid, CommandNotSupported,
@@ -230,7 +231,7 @@ export const mayPass = ({ applied, cause, message, operation, reason }: StorageE
 
 /** What the `url` gave when it was asked for what it is now. */
 export const nonsense = (operation: string, message: string): StorageError =>
-  make("Connection", operation, true, "no", `what was asked for anew cannot be used: ${message}`)
+  make("Connection", operation, true, "no", `the values given for this connection cannot be used: ${message}`)
 
 export const noAnswer = (operation: string, millis: number): StorageError =>
   make(

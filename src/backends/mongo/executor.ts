@@ -1,3 +1,4 @@
+/** What runs commands at a MongoDB. */
 import type * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 

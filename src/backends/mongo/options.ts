@@ -1,3 +1,4 @@
+/** The options of MongoDB's layers: their types, their checks and their defaults. */
 import { faulty, flagFault, invalid, textFault } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import { InvalidOptions } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** Both ports of MongoDB over whatever runs commands. */
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import type * as Stream from "#effect/Stream"

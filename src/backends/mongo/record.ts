@@ -1,3 +1,4 @@
+/** A record as a document of MongoDB, and back. */
 import { Long } from "mongodb"
 import * as LockRecord from "../../LockRecord.js"
 import type { StorageError } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** Commands to MongoDB with the concerns and the time that locks need. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Schedule from "#effect/Schedule"

@@ -1,3 +1,4 @@
+/** What a MongoDB deployment has to be, and what is made there. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import * as errors from "./errors.js"

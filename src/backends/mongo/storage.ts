@@ -1,3 +1,4 @@
+/** The native storage over MongoDB: update pipelines, judged by the server's clock. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"

@@ -1,3 +1,4 @@
+/** MongoDB's connection string: what it says, and what in it is refused. */
 import { MongoClient, type MongoClientOptions } from "mongodb"
 import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** Compare-and-set over MongoDB. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"

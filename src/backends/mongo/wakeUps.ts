@@ -1,3 +1,4 @@
+/** MongoDB's change stream, as hints for those who wait. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"

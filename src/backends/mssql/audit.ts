@@ -1,3 +1,4 @@
+/** The audit trail as a table of SQL Server. */
 import * as shared from "../shared/audit.js"
 import type { Dialect } from "../sql/audit.js"
 import { literal } from "./names.js"

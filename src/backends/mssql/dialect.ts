@@ -1,3 +1,4 @@
+/** What locks say to SQL Server, in T-SQL. */
 import type * as Storage from "../../Storage.js"
 import { valuesOf } from "../sql/record.js"
 import type { Dialect } from "../sql/storage.js"

@@ -1,3 +1,4 @@
+/** The options of SQL Server's layers: their types, their checks and their defaults. */
 import * as options from "../sql/options.js"
 import * as names from "./names.js"
 

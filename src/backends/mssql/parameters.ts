@@ -1,3 +1,4 @@
+/** Parameters of statements with the types that SQL Server needs. */
 import * as Tedious from "tedious"
 import type { Row } from "../sql/record.js"
 import { type Kind, longestId } from "./statements.js"

@@ -59,7 +59,7 @@ export interface Options extends CommonOptions {
    * `mysql://user:password@host:port/database`, with parameters of the `mysql2` driver that concern a connection. One that is not honoured is refused by name.
    *
    * TLS: `ssl-mode=VERIFY_IDENTITY` (or `ssl=true`) verifies the certificate and its name, `VERIFY_CA` the certificate alone, `REQUIRED` nothing; beside it `ssl-ca`, `ssl-cert` and `ssl-key`
-   * name files in PEM, which are read anew for each connection.
+   * name files in PEM, which are read again for each connection.
    *
    * For short-lived passwords it may be an Effect or a function that returns the current URL. It is evaluated for each new connection.
    */

@@ -1,3 +1,4 @@
+/** The audit trail as a table of the MySQL family. */
 import type { ResultSetHeader } from "mysql2"
 import * as shared from "../shared/audit.js"
 import type { Dialect } from "../sql/audit.js"

@@ -1,3 +1,4 @@
+/** What locks say to servers of the MySQL family. */
 import type { Query } from "../sql/executor.js"
 import type { Dialect } from "../sql/storage.js"
 import type * as Storage from "../../Storage.js"

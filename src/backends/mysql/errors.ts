@@ -1,3 +1,4 @@
+/** Failures of the MySQL family as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError } from "../../LockError.js"
 import { copyOf } from "../shared/driverError.js"
 import * as common from "../sql/errors.js"
@@ -41,7 +42,7 @@ export const isWrongServer = (error: unknown): boolean => codes.isWrongServer(nu
 /** Not `sqlMessage` and `sql`, which may bear ids. */
 const fields = ["code", "errno", "sqlState", "syscall", "address", "port"] as const
 
-/** `isAsked`: user and password are asked for anew at each connection. */
+/** `isAsked`: user and password are asked for again at each connection. */
 export const fromDriver = (operation: string, error: unknown, phase: Phase, isAsked = false): StorageError => {
   // Ours already: a URL that could not be asked for.
   if (error instanceof StorageError)

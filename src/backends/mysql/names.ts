@@ -1,3 +1,4 @@
+/** Names of schemas and tables by MySQL's rules. */
 const longestName = 64
 
 export const nameRule = `a name of 1 to ${longestName} characters of the basic plane, without NUL or a space at its end (it is quoted: any other character may occur)`

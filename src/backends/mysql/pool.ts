@@ -1,3 +1,4 @@
+/** Our own pool of connections by `mysql2`. */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
 import type * as Scope from "#effect/Scope"

@@ -11,7 +11,7 @@ export interface Options {
   readonly width: number
   /** Whether the connections, and so the settings of their sessions, are ours; and the limits that they were made with. */
   readonly own: { readonly seconds: number } | undefined
-  /** User and password are asked for anew at each connection. */
+  /** User and password are asked for again at each connection. */
   readonly isAsked: boolean
 }
 

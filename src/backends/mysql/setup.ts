@@ -1,3 +1,4 @@
+/** The table on MySQL, MariaDB and TiDB: how it is made, and whether it is as it must be. */
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import { sentence } from "../../common/checkup.js"

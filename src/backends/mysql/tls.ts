@@ -22,7 +22,7 @@ export interface TlsOptions {
   readonly verifyIdentity?: boolean | undefined
 }
 
-/** What is given to the driver for one connection: files are read anew for each. `undefined`: in the clear. */
+/** What is given to the driver for one connection: files are read again for each. `undefined`: in the clear. */
 export type Ssl = (() => Mysql.SslOptions | string) | undefined
 
 /** Breaks the rule that it says. */

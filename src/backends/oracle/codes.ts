@@ -101,7 +101,7 @@ const hints = new Map<number | string, string>([
   ["NJS-138", "Oracle Database 12.2 or later is needed"],
   [
     "NJS-116",
-    "the password of this user is kept in the form of Oracle 10g, which the driver does not speak: set it anew at the server"
+    "the password of this user is kept in the form of Oracle 10g, which the driver does not speak: set it again at the server"
   ],
   ["NJS-101", "user or password is missing"]
 ])

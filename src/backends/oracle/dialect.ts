@@ -1,3 +1,4 @@
+/** What locks say to Oracle. */
 import type * as Storage from "../../Storage.js"
 import * as LockRecord from "../../LockRecord.js"
 import { valuesOf } from "../sql/record.js"

@@ -1,3 +1,4 @@
+/** Failures of Oracle as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError } from "../../LockError.js"
 import { copyOf } from "../shared/driverError.js"
 import * as common from "../sql/errors.js"

@@ -1,3 +1,4 @@
+/** The table on Oracle: how it is made, and whether it is as it must be. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import * as LockRecord from "../../LockRecord.js"

@@ -1,3 +1,4 @@
+/** The end of a connection to Oracle, whatever state its driver is in. */
 import { AsyncLocalStorage } from "node:async_hooks"
 import * as Diagnostics from "node:diagnostics_channel"
 import type * as Net from "node:net"

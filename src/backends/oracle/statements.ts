@@ -188,7 +188,7 @@ const { format } = LockRecord
 const has = (holds: string, hold: string): string => `NVL(INSTR(${holds} || 'x', ${hold} || 'x'), 0)`
 
 /**
- * The contended case and a repetition are answered by a read. Everything else is judged anew under the row's lock. A row that is not there is made; if somebody made it meanwhile, the loop begins again: with a flag, and not by
+ * The contended case and a repetition are answered by a read. Everything else is judged again under the row's lock. A row that is not there is made; if somebody made it meanwhile, the loop begins again: with a flag, and not by
  * leaving it from a handler, so that the text is one that MariaDB runs, too.
  */
 const claim = (table: string, wait: number): Asked =>

@@ -1,4 +1,4 @@
-/** What can be set wrongly at a PostgreSQL server, and how to mend it. */
+/** What can be set wrongly at a PostgreSQL server, and how to fix it. */
 import * as Effect from "#effect/Effect"
 import { type Check, type Finding, type Look, room, type Open, unchecked } from "../../common/checkup.js"
 import type { StorageError } from "../../LockError.js"

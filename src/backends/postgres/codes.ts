@@ -52,7 +52,7 @@ const startUp = ["0A000", "08P01", "42704", "42601", "22023", "55P02"]
 const inPhase: Record<Phase, Record<string, StorageErrorReason>> = {
   connecting: Object.fromEntries(startUp.map((code) => [code, "Connection"])),
   preparing: {},
-  // "cached plan must not change result type": the table was changed, and a new connection plans anew.
+  // "cached plan must not change result type": the table was changed, and a new connection plans again.
   executing: { "0A000": "Connection" }
 }
 

@@ -34,7 +34,7 @@ const settings = (operationTimeout: number): string =>
     `statement_timeout=${Math.max(1, Math.floor(operationTimeout * 0.8))}`,
     `lock_timeout=${Math.max(1, Math.floor(operationTimeout * 0.6))}`,
     "default_transaction_isolation=read\\ committed",
-    // A renewal of few locks would be planned anew each time, which costs more than running it.
+    // A renewal of few locks would be planned again each time, which costs more than running it.
     "plan_cache_mode=force_generic_plan"
   ]
     .map((setting) => `-c ${setting}`)

@@ -12,7 +12,7 @@ export interface Sources {
 
 const nowhere: Sources = { role: "", database: "", of: new Map() }
 
-/** Where it is set is where it has to be mended: elsewhere that would win. */
+/** Where it is set is where it has to be fixed: elsewhere that would win. */
 export const set = (name: string, value: string, { database, of, role }: Sources): string => {
   const to = `SET ${name} = ${value};`
   switch (of.get(name)) {

@@ -1,3 +1,4 @@
+/** Calls on connections to Redis: one at a time or gathered, each within its time. */
 import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import type { Cluster, Redis } from "ioredis"

@@ -1,3 +1,4 @@
+/** Failures of Redis as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError, type StorageErrorReason } from "../../LockError.js"
 import { copyOf } from "../shared/driverError.js"
 import { OddReply } from "./replies.js"
@@ -100,7 +101,7 @@ export class Refusal extends Error {
     readonly answer: unknown,
     /** The server went on to answer what came after: so it spoke of this command, and not of connections. */
     readonly isFinal: boolean,
-    /** The next connection asks for its credentials anew: they may be others by then. */
+    /** The next connection asks for its credentials again: they may be others by then. */
     readonly isAsked: boolean
   ) {
     super("the server refused a new connection")

@@ -1,3 +1,4 @@
+/** Our own connection to one Redis: made, told its state, and made again when it is lost. */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
 import * as errors from "./errors.js"

@@ -1,3 +1,4 @@
+/** Redis's subscription to one channel, as hints for those who wait. */
 import * as Deferred from "#effect/Deferred"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"

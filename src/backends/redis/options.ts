@@ -1,3 +1,4 @@
+/** The options of Redis's layers: their types, their checks and their defaults. */
 import type * as Duration from "#effect/Duration"
 import type { InvalidOptions } from "../../LockError.js"
 import { duration, faulty, flagFault, invalid, textFault } from "../../common/input.js"

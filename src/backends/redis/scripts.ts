@@ -1,3 +1,4 @@
+/** The Lua scripts of the native storage, one for each operation. */
 import { createHash } from "node:crypto"
 import * as LockRecord from "../../LockRecord.js"
 

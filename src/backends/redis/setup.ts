@@ -1,3 +1,4 @@
+/** Settings of a Redis server that weaken what locks promise, looked for once. */
 import * as Effect from "#effect/Effect"
 import { sentence } from "../../common/checkup.js"
 import type { Call, Connection, Node } from "./connection.js"

@@ -1,3 +1,4 @@
+/** The program's own Cluster as the way to the servers. */
 import * as Effect from "#effect/Effect"
 import type { Cluster } from "ioredis"
 import type { Waiter, Wire } from "./wire.js"

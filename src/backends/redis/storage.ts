@@ -1,3 +1,4 @@
+/** Both ports over Redis: one script, and one round trip, for each operation. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"

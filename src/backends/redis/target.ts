@@ -1,4 +1,4 @@
-/** Where a connection goes, and what it must be told before it serves anything. Made anew for each connection. */
+/** Where a connection goes, and what it must be told before it serves anything. Made again for each connection. */
 import * as Effect from "#effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { type Cluster, Redis, type RedisOptions } from "ioredis"

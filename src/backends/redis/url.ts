@@ -1,3 +1,4 @@
+/** The URL of a Redis. */
 import type { RedisOptions } from "ioredis"
 import { secretText } from "../../common/input.js"
 import { InvalidOptions } from "../../LockError.js"

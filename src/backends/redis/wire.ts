@@ -1,3 +1,4 @@
+/** The way to a Redis, as connections see it. */
 import type * as Effect from "#effect/Effect"
 import type { Cluster, Redis } from "ioredis"
 

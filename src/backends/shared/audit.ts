@@ -127,7 +127,7 @@ export const unlessMissing =
 export const dropAll = (page: Effect.Effect<number, StorageError>, limit: number): Effect.Effect<void, StorageError> =>
   Effect.asVoid(Effect.repeat(page, { while: (count) => count >= limit }))
 
-/** A table that was dropped under a running program is made anew, if it is to be made. */
+/** A table that was dropped under a running program is recreated, if it is to be made. */
 export const remaking = (
   append: AuditStore["append"],
   make: Effect.Effect<unknown, StorageError>,

@@ -1,4 +1,4 @@
-/** Options that may change while a layer lives (short-lived passwords, renewed certificates): a value, or what gives the present one, asked anew at each new connection. */
+/** Options that may change while a layer lives (short-lived passwords, renewed certificates): a value, or what gives the present one, asked again at each new connection. */
 import * as Effect from "#effect/Effect"
 import { StorageError } from "../../LockError.js"
 import { withoutCredentials } from "./driverError.js"

@@ -1,3 +1,4 @@
+/** Records in document stores, field by field. */
 import * as LockRecord from "../../LockRecord.js"
 
 /** Fields of a document, as they stand there; the numbers are read already. */

@@ -1,3 +1,4 @@
+/** Hints for those who wait, from a subscription that is kept up through outages. */
 import * as Effect from "#effect/Effect"
 import * as Queue from "#effect/Queue"
 import * as Random from "#effect/Random"

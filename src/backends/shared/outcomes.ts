@@ -1,3 +1,4 @@
+/** What an operation came to, told by the record that stands there after it. */
 import * as LockRecord from "../../LockRecord.js"
 
 /** What a claim came to, by the record that is there after it, of which so much is left. A hold id is of one claim alone: if it is there, it is this one's, whenever it was applied. */

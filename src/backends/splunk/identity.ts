@@ -1,4 +1,4 @@
-/** Whether the collection is still the one that the layer began with: emptied, made anew or restored, it has forgotten who holds what. */
+/** Whether the collection is still the one that the layer began with: emptied, recreated or restored, it has forgotten who holds what. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 import type * as Storage from "../../Storage.js"
@@ -22,7 +22,7 @@ export const watching = (
         if (found === known) return Effect.void
         known = found
         return Effect.logWarning(
-          "SplunkStorage: the collection was emptied, made anew or restored. It has no record of locks that are held, so others can take them, and tokens begin anew"
+          "SplunkStorage: the collection was emptied, recreated or restored. It has no record of locks that are held, so others can take them, and tokens start over"
         )
       })
     )

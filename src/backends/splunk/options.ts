@@ -1,3 +1,4 @@
+/** The options of Splunk's layers: their types, their checks and their defaults. */
 import { flagFault, invalid, secretText } from "../../common/input.js"
 import { unknownName } from "../../common/optionNames.js"
 import { InvalidOptions } from "../../LockError.js"

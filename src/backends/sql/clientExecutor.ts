@@ -1,3 +1,4 @@
+/** Runs statements by the program's own `SqlClient`, within the time of each call. */
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"

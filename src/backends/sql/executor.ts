@@ -1,3 +1,4 @@
+/** What runs statements at a SQL server. */
 import * as Effect from "#effect/Effect"
 import type * as Result from "#effect/Result"
 import type { StorageError } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** The orderly end of a pool. */
 import * as Effect from "#effect/Effect"
 
 /** How long the goodbyes may take, in milliseconds. */

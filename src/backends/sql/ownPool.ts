@@ -1,4 +1,4 @@
-/** A small pool for locks alone. A driver's own could neither ask for its URL anew, nor keep a place for a session that is still at the server. */
+/** A small pool for locks alone. A driver's own could neither ask for its URL again, nor keep a place for a session that is still at the server. */
 import type * as Effect from "#effect/Effect"
 import { givenUpBefore } from "../shared/patience.js"
 import { farewell, longest as longestGoodbye } from "./farewell.js"

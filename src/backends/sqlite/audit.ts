@@ -1,3 +1,4 @@
+/** The audit trail as a table of SQLite. */
 import * as Effect from "#effect/Effect"
 import type { Place } from "../../AuditStore.js"
 import { valid } from "../../common/input.js"

@@ -47,7 +47,7 @@ export const ofFileSystem = (type: number): ReadonlyArray<Finding> => {
               check: "file system",
               severity: "warning",
               wrong: `the file is in memory (${name})`,
-              leads: "it is gone when the machine or its container starts anew, and other containers do not see it",
+              leads: "it is gone when the machine or its container restarts, and other containers do not see it",
               cure: "put the file on a local disk that all its processes share"
             }
       ]

@@ -1,3 +1,4 @@
+/** Our own connection to a database file, for one writer of many. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"

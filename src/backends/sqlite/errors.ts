@@ -1,3 +1,4 @@
+/** Failures of SQLite as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { StorageError } from "../../LockError.js"
 
 const codeOf = (cause: unknown): string => {

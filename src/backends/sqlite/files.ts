@@ -10,7 +10,7 @@ const identityOf = (filename: string): string | undefined => {
     const stat = statSync(filename, { throwIfNoEntry: false, bigint: true })
     return stat === undefined ? undefined : `${stat.dev}:${stat.ino}`
   } catch {
-    // A loop of links, a directory that must not be read: to open it anew tells what is the matter.
+    // A loop of links, a directory that must not be read: to open it again tells what is the matter.
     return undefined
   }
 }

@@ -1,3 +1,4 @@
+/** One connection to SQLite, as statements see it. */
 import type * as Effect from "#effect/Effect"
 import type { StorageError } from "../../LockError.js"
 

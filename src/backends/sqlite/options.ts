@@ -1,3 +1,4 @@
+/** The options of SQLite's layers: their types, their checks and their defaults. */
 import type * as Duration from "#effect/Duration"
 import { resolve as absolute } from "node:path"
 import type { InvalidOptions } from "../../LockError.js"

@@ -1,3 +1,4 @@
+/** A record as a row of SQLite, and back. */
 import { labelled, type LockRecord } from "../../LockRecord.js"
 import type { Row } from "./statements.js"
 

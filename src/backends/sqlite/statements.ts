@@ -1,3 +1,4 @@
+/** The SQL of the native storage over SQLite. */
 import { exclusive, format, revokedHold } from "../../LockRecord.js"
 
 /** An identifier, by SQLite's rule: nothing in it is ever read as SQL. */

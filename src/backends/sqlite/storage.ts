@@ -1,3 +1,4 @@
+/** The native storage over SQLite: one statement for each operation. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Stream from "#effect/Stream"
@@ -66,7 +67,7 @@ export const make = (
   /**
    * Reads first. In SQLite even an upsert that changes nothing waits for, and takes, the one write lock of the file, so a contended claim would stand
    * in line behind every writer and be in their way. Reading needs no lock in WAL mode and no round trip: microseconds beside the sync of a commit.
-   * The upsert judges anew, so what was read is only ever an answer, never a ground to write. If somebody came between, read again: he made progress.
+   * The upsert judges again, so what was read is only ever an answer, never a ground to write. If somebody came between, read again: he made progress.
    */
   const slowClaim = (request: LockRecord.Claim): Effect.Effect<LockRecord.ClaimOutcome, StorageError> => {
     const operation = name("claim")

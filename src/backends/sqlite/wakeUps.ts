@@ -1,3 +1,4 @@
+/** Changes of the database file, as hints for those who wait. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Queue from "#effect/Queue"

@@ -1,4 +1,4 @@
-/** What can be set wrongly at a ZooKeeper, and how to mend it. */
+/** What can be set wrongly at a ZooKeeper, and how to fix it. */
 import * as Effect from "#effect/Effect"
 import { type Check, type Finding, type Look, majority, type Open, unchecked } from "../../common/checkup.js"
 import { valid } from "../../common/input.js"
@@ -25,7 +25,7 @@ const access = (root: string, acls: ReadonlyArray<protocol.Acl>, hasUser: boolea
       severity: "warning",
       wrong: `nodes below ${root} may be deleted`,
       leads:
-        "a lock's node that is made anew counts its changes from 0, and a write of before may be taken for one of now: two owners may hold one lock",
+        "a lock's node that is recreated counts its changes from 0, and a write of before may be taken for one of now: two owners may hold one lock",
       cure: `setAcl ${root} ${hasUser ? "auth::rwca" : "world:anyone:rwca"}`
     })
   if ((anyone & (permission.write | permission.create | permission.admin)) !== 0)

@@ -1,3 +1,4 @@
+/** Failures of ZooKeeper as typed errors: the reason, whether the call may have been applied, and what a person can do. */
 import { copyOf } from "../shared/driverError.js"
 import { type InvalidOptions, StorageError, type StorageErrorReason } from "../../LockError.js"
 import { Failure, type Kind } from "./client/failure.js"
@@ -121,7 +122,7 @@ export const nonsense = (operation: string, { message }: InvalidOptions): Storag
     operation: name(operation),
     isRetryable: true,
     applied: "no",
-    message: `what was asked for anew cannot be used: ${message}`
+    message: `the values given for this connection cannot be used: ${message}`
   })
 
 export const noAnswer = (operation: string, millis: number): StorageError =>
@@ -151,14 +152,14 @@ export const foreign = (operation: string, root: string, isGone: boolean): Stora
 
 export const isForeign = (error: StorageError): boolean => error.cause instanceof ForeignRoot
 
-/** A node that was deleted by hand, and made anew, has been written to for the one that it was. */
+/** A node that was deleted by hand and recreated has been written to for the one that it was. */
 export const replaced = (operation: string, lockId: string): StorageError =>
   new StorageError({
     reason: "Schema",
     operation: name(operation),
     isRetryable: false,
     applied: "unknown",
-    message: `the node of ${JSON.stringify(lockId)} was deleted by hand and made anew, and who held it has lost it. Hint: delete no node of a lock; free it by an empty value`
+    message: `the node of ${JSON.stringify(lockId)} was deleted by hand and recreated, and who held it has lost it. Hint: delete no node of a lock; free it by an empty value`
   })
 
 export const tooLarge = (operation: string, bytes: number): StorageError =>

@@ -1,3 +1,4 @@
+/** The options of ZooKeeper's layers: their types, their checks and their defaults. */
 import type * as Redacted from "effect/Redacted"
 import { InvalidOptions } from "../../LockError.js"
 import { flagFault, invalid, secretOption, secretText, textFault } from "../../common/input.js"
@@ -65,7 +66,7 @@ export const common = <Options extends Common>(
 }
 
 /**
- * Who may do what with a node that is made. Nobody may delete what is below it: a lock's node made anew begins to count its changes at 0 again, which nobody could tell from what was there before.
+ * Who may do what with a node that is made. Nobody may delete what is below it: a lock's node that is recreated counts its changes from 0, which nobody could tell from what was there before.
  */
 export const acls = (access: Access, isRoot: boolean): ReadonlyArray<Acl> => {
   const permissions = permission.read | permission.write | permission.admin | (isRoot ? permission.create : 0)

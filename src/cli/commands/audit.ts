@@ -1,3 +1,4 @@
+/** `storage-lock audit`: prints the audit trail, and follows it. */
 import { setTimeout as sleep } from "node:timers/promises"
 import type { AuditEntry } from "../../promise/events.js"
 import { StorageError } from "../../promise/errors.js"

@@ -1,3 +1,4 @@
+/** `storage-lock ddl`: prints what makes the storage's table. */
 import type { Backend } from "../../connect/backends.js"
 import { find } from "../../connect/connect.js"
 import { UnknownScheme } from "../../connect/errors.js"

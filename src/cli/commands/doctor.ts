@@ -1,4 +1,4 @@
-/** Looks at a storage, and at how it is set; tries what programs do with it; and says what is wrong, and how to mend it. */
+/** Looks at a storage, and at how it is set; tries what programs do with it; and says what is wrong, and how to fix it. */
 import * as Effect from "#effect/Effect"
 import { sentence } from "../../common/checkup.js"
 import { examine, type Seen } from "../../connect/checkup.js"

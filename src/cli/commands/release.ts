@@ -1,3 +1,4 @@
+/** `storage-lock release`: frees a lock whose token is known. */
 import { codes } from "../codes.js"
 import { UsageError } from "../failure.js"
 import { holdsOf } from "../holds.js"

@@ -1,3 +1,4 @@
+/** `storage-lock run`: runs a command under a lock. */
 import type { LockInformation } from "../../promise/information.js"
 import type { AcquireOptions, HoldOptions, Lock, Locks } from "../../promise/types.js"
 import { codes } from "../codes.js"

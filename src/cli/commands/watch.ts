@@ -1,3 +1,4 @@
+/** `storage-lock watch`: shows locks as they come and go. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { codes } from "../codes.js"
 import { StorageError } from "../../promise/errors.js"
@@ -19,7 +20,7 @@ interface Change {
 
 const isSame = (one: Hold, other: Hold): boolean => one.token === other.token && one.ownerId === other.ownerId
 
-/** Held by another hold than before is held anew. Where several may hold it, each comes and goes by itself. */
+/** Held by another hold than before is a new hold. Where several may hold it, each comes and goes by itself. */
 const changes = (
   before: ReadonlyMap<string, LockInformation>,
   now: ReadonlyMap<string, LockInformation>

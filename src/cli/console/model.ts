@@ -64,7 +64,7 @@ export const change = object(
   {
     at: time("When the console saw it, by the clock of its machine."),
     kind: oneOf(
-      "`held`: somebody has the lock anew. `released`: it was given back, or an operator elsewhere freed it at once. `expired`: it was not renewed, and its lease ran out. `revoked`: an operator took it away. `unseen`: it ended after its lease could have run out between two looks, so that nobody can say how.",
+      "`held`: somebody newly has the lock. `released`: it was given back, or an operator elsewhere freed it at once. `expired`: it was not renewed, and its lease ran out. `revoked`: an operator took it away. `unseen`: it ended after its lease could have run out between two looks, so that nobody can say how.",
       kinds
     ),
     ...hold

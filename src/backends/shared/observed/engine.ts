@@ -29,8 +29,8 @@ export interface Work<O> {
   /**
    * What to make of a write of which only a later read can tell whether it was applied.
    *
-   * - `again`: decides anew, on what was read. For what promises a lease: the same record may stand there since an earlier attempt, and waiters may have watched it since.
-   * - `alike`: if the record is as it was to be written, it was; or else, decides anew.
+   * - `again`: decides again, on what was read. For what promises a lease: the same record may stand there since an earlier attempt, and waiters may have watched it since.
+   * - `alike`: if the record is as it was to be written, it was; or else, decides again.
    * - `fail`: fails with the error. For those who judge that themselves.
    */
   readonly unsure: "again" | "alike" | "fail"
@@ -67,7 +67,7 @@ export interface Engine<State = unknown, Cursor = unknown> {
   readonly learn: (index: number, before?: number) => void
   /** The store's count of its changes, as far as it is known; 0 where it has none. */
   readonly index: () => number
-  /** What is remembered is of another history: nothing of it is a ground to try, and all leases are observed anew. */
+  /** What is remembered is of another history: nothing of it is a ground to try, and all leases are observed from scratch. */
   readonly forget: () => void
   /** A record with times for people, and what is left of its lease. */
   readonly estimate: (seen: Seen<State> & { readonly record: LockRecord }) => Effect.Effect<Storage.Snapshot>
@@ -118,7 +118,7 @@ export const make = <State, Cursor>(
   let known = 0
   let highest = 0
 
-  /** A record that cannot be judged is looked at anew each time. */
+  /** A record that cannot be judged is looked at again each time. */
   const remember = (lockId: string, seen: Seen<State>) => {
     memory.delete(lockId)
     if (seen.record !== undefined && seen.record.format > LockRecords.format) return
@@ -139,7 +139,7 @@ export const make = <State, Cursor>(
     isOver(seen, at) ? { ...seen.record!, leaseExpireTime: 0 } : seen.record
 
   /**
-   * A linearizable answer is never older than what was known when it was asked for: if it is, the store was restored from a backup, gives revisions anew, and what is remembered is of another history.
+   * A linearizable answer is never older than what was known when it was asked for: if it is, the store was restored from a backup, gives revisions again, and what is remembered is of another history.
    * Tokens go on from the higher index.
    */
   const learn = (index: number, before = 0) => {

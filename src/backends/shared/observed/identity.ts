@@ -1,4 +1,4 @@
-/** Whether a table is still the one that the layer began with: one that was dropped and made anew, or restored, has another id. */
+/** Whether a table is still the one that the layer began with: one that was dropped and recreated, or restored, has another id. */
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../../../LockError.js"
 

@@ -39,7 +39,7 @@ export const storage = <State, Cursor>(
     const step = LockRecord.claim(record, request, 0)
     if (step.outcome._tag !== "Claimed") return step
     const claimed = step.outcome.record
-    // A repeat writes, too: waiters may have watched this version since the first application, and must see a new one before its lease is promised anew.
+    // A repeat writes, too: waiters may have watched this version since the first application, and must see a new one before its lease is promised again.
     const next =
       claimed === record
         ? { ...claimed, version: claimed.version + 1 }

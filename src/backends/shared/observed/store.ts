@@ -19,7 +19,7 @@ export interface Seen<State> {
  * To be sent for one lock.
  *
  * - `Read`: tells the present record, linearizably.
- * - `Write`: puts `next` (nothing: the record goes) if the record is as it was seen, or else tells the present one. The comparison has to fail for a record that was deleted by hand and made anew, too.
+ * - `Write`: puts `next` (nothing: the record goes) if the record is as it was seen, or else tells the present one. The comparison has to fail for a record that was deleted by hand and recreated, too.
  * - `Take`: of a store that `takes`. Takes the lock, if it is free or still as in `over`, which this process has seen for its whole lease, or else tells the present record.
  */
 export type Ask<State> =
