@@ -1,7 +1,7 @@
 /** The ways to take one lock: with a scope that keeps it, or around a body. */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
-import * as Option from "#effect/Option"
+import type * as Option from "#effect/Option"
 import * as Result from "#effect/Result"
 import * as Scope from "#effect/Scope"
 import * as spans from "#effect/spans"

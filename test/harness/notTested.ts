@@ -1,11 +1,18 @@
-/** Names at the end of the run what was skipped, and why: nothing is passed over in silence. */
-import type { Reporter, TestModule, Vitest } from "vitest/node"
+/** Names at the end of the run what was skipped, and why: nothing is passed over in silence. What fails is told at once: a run that takes long, or does not come to its end, has said so. */
+import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node"
 
 export default class NotTested implements Reporter {
   private selected = false
 
   onInit(vitest: Vitest): void {
     this.selected = vitest.config.testNamePattern !== undefined
+  }
+
+  onTestCaseResult(test: TestCase): void {
+    const { errors, state } = test.result()
+    if (state !== "failed") return
+    const reason = errors.map(({ message }) => message.split("\n")[0]).join("; ")
+    process.stderr.write(`\nFAILED ${test.module.relativeModuleId} > ${test.fullName}: ${reason}\n\n`)
   }
 
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
