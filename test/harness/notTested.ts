@@ -1,4 +1,5 @@
 /** Names at the end of the run what was skipped, and why: nothing is passed over in silence. What fails is told at once: a run that takes long, or does not come to its end, has said so. */
+import { relative } from "node:path"
 import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node"
 
 export default class NotTested implements Reporter {
@@ -12,7 +13,7 @@ export default class NotTested implements Reporter {
     const { errors, state } = test.result()
     if (state !== "failed") return
     const reason = errors.map(({ message }) => message.split("\n")[0]).join("; ")
-    process.stderr.write(`\nFAILED ${test.module.relativeModuleId} > ${test.fullName}: ${reason}\n\n`)
+    process.stderr.write(`\nFAILED ${relative(".", test.module.moduleId)} > ${test.fullName}: ${reason}\n\n`)
   }
 
   onTestRunEnd(modules: ReadonlyArray<TestModule>): void {
