@@ -5,9 +5,26 @@
 import { build } from "esbuild"
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+
+/** With events, metrics and spans, where the tree has them. */
+const lookedAt = (tree: string): string =>
+  existsSync(join(tree, "src/LockMetrics.ts"))
+    ? `
+  import * as Stream from "effect/Stream"
+  import * as Tracer from "effect/Tracer"
+  import * as LockMetrics from "${tree}/src/LockMetrics.ts"
+
+  const watched = ManagedRuntime.make(LockMetrics.layer().pipe(Layer.provideMerge(StorageLock.layer()), Layer.provide(MemoryStorage.layer)))
+  watched.runFork(Stream.runDrain(StorageLock.events))
+  const span = Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", sampled: true })
+  const seen = (cycle) => (id) => Effect.withParentSpan(cycle(id), span)
+  works["memory, acquire, everybody looks"] = () => inTurn(watched, seen(acquire), 640)
+  works["memory, 64 at once, everybody looks"] = () => atOnce(watched, seen(acquire), 640)
+`
+    : ""
 
 /** What is measured, in names that every tree has. */
 const program = (tree: string): string => `
@@ -34,12 +51,13 @@ const program = (tree: string): string => `
     "SQLite, acquire": () => inTurn(sqlite, acquire, 64),
     "SQLite, 64 at once": () => atOnce(sqlite, acquire, 64)
   }
-  const counts = { "memory, acquire": 640, "memory, withLock": 640, "memory, 64 at once": 640, "SQLite, acquire": 64, "SQLite, 64 at once": 64 }
+${lookedAt(tree)}
+  const countOf = (name) => (name.startsWith("memory") ? 640 : 64)
   process.on("message", async (name) => {
     const before = process.cpuUsage()
     await works[name]()
     const { system, user } = process.cpuUsage(before)
-    process.send((user + system) / counts[name])
+    process.send((user + system) / countOf(name))
   })
   process.send(Object.keys(works))
 `
@@ -95,15 +113,17 @@ try {
   const warm = 5
   console.log(`| µs of processor time per cycle | ${given.map(([name]) => name).join(" | ")} |`)
   console.log(`|---|${given.map(() => "---:|").join("")}`)
-  for (const work of trees[0]!.works) {
+  for (const work of new Set(trees.flatMap(({ works }) => works))) {
     const figures = trees.map((): Array<number> => [])
     for (let round = 0; round < warm + rounds; round++) {
       for (const [i, tree] of trees.entries()) {
+        if (!tree.works.includes(work)) continue
         const micros = await measure(tree, work)
         if (round >= warm) figures[i]!.push(micros)
       }
     }
     const cells = figures.map((all) => {
+      if (all.length === 0) return "–"
       const sorted = all.sort((a, b) => a - b)
       const at = (part: number) => quantile(sorted, part).toFixed(1)
       return `${at(0.5)} (${at(0.25)}–${at(0.75)})`

@@ -44,8 +44,10 @@ export interface Means {
 /** So long at most, in milliseconds, whatever time there is. */
 const longestStubborn = 10_000
 
-/** After so many misses a change is made by `modify`. */
-const fewMisses = { urgent: 1, claim: 3 }
+/**
+ * After a miss, and so long a try, in microseconds, a change is made by `modify`. Who is near the store wins one of many compare-and-sets in this time, and keeps nobody out meanwhile; who is far loses each.
+ */
+const patience = { urgent: 0, claim: Number(process.env.PATIENCE ?? 50_000) }
 
 export const make = ({ isObserved, name, read, readable, retry, store, write }: Means): kinds.Records => {
   const times = Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => ({ at, wall }))
@@ -90,12 +92,13 @@ export const make = ({ isObserved, name, read, readable, retry, store, write }: 
         return { record, outcome: Effect.succeed(outcome) }
       })
     )
-    let misses = 0
-    return Effect.suspend(() =>
-      misses < fewMisses[urgency]
-        ? Effect.tapError(byVersion, ({ _tag }) => Effect.sync(() => _tag === "VersionMiss" && misses++))
-        : alone
-    )
+    let isMissed = false
+    let since: number | undefined
+    return Effect.flatMap(monotonicMicros, (now) => {
+      since ??= now
+      if (isMissed && now - since >= patience[urgency]) return alone
+      return Effect.tapError(byVersion, ({ _tag }) => Effect.sync(() => (isMissed ||= _tag === "VersionMiss")))
+    })
   }
   return {
     isObserved,
