@@ -21,8 +21,10 @@ const lookedAt = (tree: string): string =>
   watched.runFork(Stream.runDrain(StorageLock.events))
   const span = Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", sampled: true })
   const seen = (cycle) => (id) => Effect.withParentSpan(cycle(id), span)
-  works["memory, acquire, everybody looks"] = () => inTurn(watched, seen(acquire), 640)
-  works["memory, 64 at once, everybody looks"] = () => atOnce(watched, seen(acquire), 640)
+  Object.assign(works, {
+    "memory, acquire, everybody looks": () => inTurn(watched, seen(acquire), 640),
+    "memory, 64 at once, everybody looks": () => atOnce(watched, seen(acquire), 640)
+  })
 `
     : ""
 
@@ -47,11 +49,14 @@ const program = (tree: string): string => `
   const works = {
     "memory, acquire": () => inTurn(memory, acquire, 640),
     "memory, withLock": () => inTurn(memory, withLock, 640),
-    "memory, 64 at once": () => atOnce(memory, acquire, 640),
-    "SQLite, acquire": () => inTurn(sqlite, acquire, 64),
-    "SQLite, 64 at once": () => atOnce(sqlite, acquire, 64)
+    "memory, 64 at once": () => atOnce(memory, acquire, 640)
   }
 ${lookedAt(tree)}
+  // At last: what has run over two storages runs more slowly over either.
+  Object.assign(works, {
+    "SQLite, acquire": () => inTurn(sqlite, acquire, 64),
+    "SQLite, 64 at once": () => atOnce(sqlite, acquire, 64)
+  })
   const countOf = (name) => (name.startsWith("memory") ? 640 : 64)
   process.on("message", async (name) => {
     const before = process.cpuUsage()

@@ -4,23 +4,26 @@ import type * as Tracer from "effect/Tracer"
 
 export type Attributes = Readonly<Record<string, string | number | boolean>>
 
+/** Gives attributes one by one: to gather them in an object first would cost more than the span. */
+export type Describe = (attribute: (key: string, value: string | number | boolean) => void) => void
+
 export interface Span {
   /** For what runs within it. */
   readonly span: Tracer.AnySpan
-  readonly set: (attributes: Attributes) => void
+  readonly set: (describe: Describe) => void
   readonly event: (name: string, attributes?: Attributes) => void
   /** With a failure, if it came to one. Once. */
   readonly end: (failure?: unknown) => void
 }
 
 /** Begins a span beneath the one that was present where this was made; nothing, if the tracer throws. */
-export type Start = (name: string, attributes: Attributes) => Span | undefined
+export type Start = (name: string, describe: Describe) => Span | undefined
 
 /** One that a tracer begins. Whatever the tracer throws harms nobody: `failed` is told, once for a span. */
 export const begin = (
   make: () => Tracer.Span,
   now: () => bigint,
-  attributes: Attributes,
+  describe: Describe,
   failed: (defect: unknown) => void
 ): Span | undefined => {
   let isTold = false
@@ -35,11 +38,8 @@ export const begin = (
   }
   const span = safely(make)
   if (span === undefined) return undefined
-  const set = (attributes: Attributes) =>
-    safely(() => {
-      for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
-    })
-  set(attributes)
+  const set = (describe: Describe) => safely(() => describe((key, value) => span.attribute(key, value)))
+  set(describe)
   return {
     span,
     set,

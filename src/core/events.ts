@@ -19,7 +19,8 @@ import type { Timeline } from "./timeline.js"
 /** So many wait for a listener that does not keep up. */
 const capacity = 1_024
 
-type Untimed<E> = E extends unknown ? Omit<E, "at"> : never
+/** As those are told of it who do not ask when it was. */
+export type Untimed<E> = E extends unknown ? Omit<E, "at"> : never
 
 type OfOwner<E> = E extends Subject ? Omit<E, keyof Subject> : never
 
@@ -66,9 +67,12 @@ class Buffer {
 
 export class Events {
   private readonly listeners = new Set<Listener>()
+  private readonly untimed = new Set<(event: Untimed<LockEvent>) => void>()
   private readonly callListeners = new Set<CallListener>()
   private readonly buffers = new Set<Buffer>()
   private readonly hintListeners = new Set<(key: string) => void>()
+  /** A date costs more than the rest of an event, and those of one millisecond have one. */
+  private latest: { readonly millis: number; readonly date: DateTime.Utc } | undefined
   private failingSince: number | undefined
   private isClosed = false
 
@@ -80,7 +84,7 @@ export class Events {
   ) {}
 
   get isHeard(): boolean {
-    return this.listeners.size > 0
+    return this.listeners.size > 0 || this.untimed.size > 0
   }
 
   get hearsCalls(): boolean {
@@ -88,7 +92,9 @@ export class Events {
   }
 
   publish(event: Untimed<LockEvent>): void {
-    if (this.isHeard) this.tell(this.listeners, { ...event, at: this.now() })
+    if (this.untimed.size > 0) this.tell(this.untimed, event)
+    // The event is of this call alone: it need not be copied.
+    if (this.listeners.size > 0) this.tell(this.listeners, Object.assign(event, { at: this.now() }))
   }
 
   publishOf({ lockId, ownerId, ownerLabel }: Claimant, event: OfOwner<LockEvent>): void {
@@ -113,6 +119,10 @@ export class Events {
   /** Told within whatever happens, so it must be quick. Returns what ends it. */
   listen(listener: Listener): () => void {
     return add(this.listeners, listener)
+  }
+
+  listenUntimed(listener: (event: Untimed<LockEvent>) => void): () => void {
+    return add(this.untimed, listener)
   }
 
   listenToCalls(listener: CallListener): () => void {
@@ -167,7 +177,9 @@ export class Events {
   }
 
   private now(): DateTime.Utc {
-    return DateTime.makeUnsafe(Math.floor(wallMillis(this.clock)))
+    const millis = Math.floor(wallMillis(this.clock))
+    if (this.latest?.millis !== millis) this.latest = { millis, date: DateTime.makeUnsafe(millis) }
+    return this.latest.date
   }
 }
 

@@ -1,12 +1,13 @@
 /** What a layer does, in metrics: updated by whatever happens, and once a second. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import type { Make, Update } from "#effect/metrics"
+import type { Labels, Make } from "#effect/metrics"
 import type * as Scope from "#effect/Scope"
 import { LostReason } from "../LockError.js"
 import type { LockEvent } from "../LockEvent.js"
 import type { Core } from "./core.js"
 import type { Change, Elections } from "./elections.js"
+import type { Untimed } from "./events.js"
 
 /** Upper bounds in seconds. */
 const short = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
@@ -52,15 +53,29 @@ const outcomes: Partial<Record<LockEvent["_tag"], string>> = {
 /** What is given back in order is not lost. */
 const lostReasons = LostReason.literals.filter((reason) => reason !== "Released")
 
-/** Elections are few, and each is worth a series. */
-const electionsTo =
-  (metrics: ReturnType<typeof define>, layer: Readonly<Record<string, string>>) =>
-  ({ led, leads, lockId }: Change): void => {
-    const labels = { ...layer, lock_id: lockId }
-    metrics.leads(labels, leads ? 1 : 0)
-    if (led === undefined) metrics.terms(labels, 1)
-    else metrics.term(labels, led / 1_000)
+/** One for each name, made once. */
+const by = <A>(make: (name: string) => A): ((name: string) => A) => {
+  const made = new Map<string, A>()
+  return (name) => {
+    let one = made.get(name)
+    if (one === undefined) made.set(name, (one = make(name)))
+    return one
   }
+}
+
+/** Elections are few, and each is worth a series. */
+const electionsTo = (metrics: ReturnType<typeof define>, layer: Labels) => {
+  const of = by((lockId) => {
+    const labels = { ...layer, lock_id: lockId }
+    return { leads: metrics.leads(labels), terms: metrics.terms(labels), term: metrics.term(labels) }
+  })
+  return ({ led, leads, lockId }: Change): void => {
+    const election = of(lockId)
+    election.leads(leads ? 1 : 0)
+    if (led === undefined) election.terms(1)
+    else election.term(led / 1_000)
+  }
+}
 
 /** From when it has ended until the scope closes. */
 export const start = (
@@ -75,58 +90,84 @@ export const start = (
     ...(core.namespace === undefined ? {} : { namespace: core.namespace })
   }
   const declared = new Set(lockIds)
+  const ofId = by((lockId) => {
+    const labels = declared.size === 0 ? layer : { ...layer, lock_id: lockId }
+    return {
+      acquires: by((outcome) => metrics.acquires({ ...labels, outcome })),
+      lost: by((reason) => metrics.lost({ ...labels, reason })),
+      released: metrics.released(labels),
+      late: metrics.late(labels),
+      wait: metrics.wait(labels),
+      hold: metrics.hold(labels)
+    }
+  })
   /** Labels are few whatever the ids. */
-  const of = (lockId: string, more: Readonly<Record<string, string>> = {}) =>
-    declared.size === 0 ? { ...layer, ...more } : { ...layer, lock_id: declared.has(lockId) ? lockId : others, ...more }
-  const seconds = (update: Update, lockId: string, span: Duration.Duration) =>
-    update(of(lockId), Duration.toMillis(span) / 1_000)
+  const of = (lockId: string) => ofId(declared.has(lockId) ? lockId : others)
+  const renewals = by((outcome) => metrics.renewals({ ...layer, outcome }))
+  const requests = by((operation) => ({
+    outcomes: by((outcome) => metrics.requests({ ...layer, operation, outcome })),
+    latency: metrics.latency({ ...layer, operation })
+  }))
+  const hints = metrics.hints(layer)
+  const [holds, acquiring, queue, leastLease] = [
+    metrics.holds(layer),
+    metrics.acquiring(layer),
+    metrics.queue(layer),
+    metrics.leastLease(layer)
+  ]
+  const seconds = (span: Duration.Duration) => Duration.toMillis(span) / 1_000
 
   /** To whoever watches, a series that begins at 1 has not increased: the first loss of a process would raise no alarm. */
   const begin = () => {
-    for (const lockId of declared.size === 0 ? [others] : [...declared, others]) {
-      for (const reason of lostReasons) metrics.lost(of(lockId, { reason }), 0)
-      for (const outcome of Object.values(outcomes)) metrics.acquires(of(lockId, { outcome }), 0)
-      metrics.released(of(lockId), 0)
-      metrics.late(of(lockId), 0)
+    for (const lockId of [...declared, others]) {
+      const lock = of(lockId)
+      for (const reason of lostReasons) lock.lost(reason)(0)
+      for (const outcome of Object.values(outcomes)) lock.acquires(outcome)(0)
+      lock.released(0)
+      lock.late(0)
     }
-    for (const outcome of ["renewed", "failed"]) metrics.renewals({ ...layer, outcome }, 0)
+    for (const outcome of ["renewed", "failed"]) renewals(outcome)(0)
   }
 
   const now = () => {
-    metrics.holds(layer, core.holds.size)
-    metrics.acquiring(layer, core.acquiring)
+    holds(core.holds.size)
+    acquiring(core.acquiring)
   }
 
   const sample = () => {
     now()
-    metrics.queue(layer, core.queues.longest())
+    queue(core.queues.longest())
     let least = Number.POSITIVE_INFINITY
     for (const { deadline } of core.holds) least = Math.min(least, deadline)
     const left = least === Number.POSITIVE_INFINITY ? 0 : Math.max(0, least - core.timeline.now())
-    metrics.leastLease(layer, left / 1_000)
+    leastLease(left / 1_000)
   }
 
-  const heard = (event: LockEvent) => {
+  const heard = (event: Untimed<LockEvent>) => {
     const outcome = outcomes[event._tag]
-    if (outcome !== undefined && "lockId" in event) metrics.acquires(of(event.lockId, { outcome }), 1)
+    if (outcome !== undefined && "lockId" in event) of(event.lockId).acquires(outcome)(1)
     switch (event._tag) {
       case "Acquired":
-        seconds(metrics.wait, event.lockId, event.waited)
+        of(event.lockId).wait(seconds(event.waited))
         break
-      case "Released":
-        metrics.released(of(event.lockId), 1)
-        seconds(metrics.hold, event.lockId, event.held)
+      case "Released": {
+        const { hold, released } = of(event.lockId)
+        released(1)
+        hold(seconds(event.held))
         break
-      case "Lost":
-        metrics.lost(of(event.lockId, { reason: event.reason }), 1)
-        seconds(metrics.hold, event.lockId, event.held)
+      }
+      case "Lost": {
+        const { hold, lost } = of(event.lockId)
+        lost(event.reason)(1)
+        hold(seconds(event.held))
         break
+      }
       case "Renewed":
-        return metrics.renewals({ ...layer, outcome: "renewed" }, 1)
+        return renewals("renewed")(1)
       case "RenewalFailed":
-        return metrics.renewals({ ...layer, outcome: "failed" }, 1)
+        return renewals("failed")(1)
       case "Late":
-        return metrics.late(of(event.lockId), 1)
+        return of(event.lockId).late(1)
       default:
         break
     }
@@ -136,12 +177,13 @@ export const start = (
   const { events } = core
   const listening = Effect.acquireRelease(
     Effect.sync(() => [
-      events.listen(heard),
+      events.listenUntimed(heard),
       events.listenToCalls((operation, failure, millis) => {
-        metrics.requests({ ...layer, operation, outcome: failure === undefined ? "ok" : failure.reason }, 1)
-        metrics.latency({ ...layer, operation }, millis / 1_000)
+        const { latency, outcomes } = requests(operation)
+        outcomes(failure === undefined ? "ok" : failure.reason)(1)
+        latency(millis / 1_000)
       }),
-      events.listenToHints(() => metrics.hints(layer, 1)),
+      events.listenToHints(() => hints(1)),
       elections.listen(electionsTo(metrics, layer))
     ]),
     (forget) =>

@@ -8,7 +8,7 @@ import * as Tracer from "effect/Tracer"
 import { begin, type Start } from "../spans.js"
 import { monotonicNanos } from "./clocks.js"
 
-export type { Attributes, Span, Start } from "../spans.js"
+export type { Attributes, Describe, Span, Start } from "../spans.js"
 
 export { withParentSpan } from "effect/Effect"
 
@@ -26,6 +26,6 @@ export const of = (
   if (!fiber.getFiberRef(effect.FiberRef.currentTracerEnabled)) return undefined
   const parent = Option.fromNullable(currentSpan)
   const now = () => monotonicNanos(clock)
-  return (name, attributes) =>
-    begin(() => currentTracer.span(name, parent, Context.empty(), [], now(), "client"), now, attributes, failed)
+  return (name, describe) =>
+    begin(() => currentTracer.span(name, parent, Context.empty(), [], now(), "client"), now, describe, failed)
 }

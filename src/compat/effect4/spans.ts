@@ -7,7 +7,7 @@ import * as Tracer from "effect/Tracer"
 import { begin, type Start } from "../spans.js"
 import { monotonicNanos } from "./clocks.js"
 
-export type { Attributes, Span, Start } from "../spans.js"
+export type { Attributes, Describe, Span, Start } from "../spans.js"
 
 export { withParentSpan } from "effect/Effect"
 
@@ -25,7 +25,7 @@ export const of = (
   if (!tracerEnabled || (present === undefined && tracer === silent)) return undefined
   const parent = Option.fromNullishOr(present)
   const now = () => monotonicNanos(clock)
-  return (name, attributes) =>
+  return (name, describe) =>
     begin(
       () =>
         tracer.span({
@@ -39,7 +39,7 @@ export const of = (
           sampled: present === undefined || present.sampled
         }),
       now,
-      attributes,
+      describe,
       failed
     )
 }
