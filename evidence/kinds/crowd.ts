@@ -174,7 +174,8 @@ const readers =
       yield* Effect.timeoutOption(
         Effect.forEach(
           all.flatMap((one) => Array.from({ length: 20 }, () => one)),
-          ({ shared }) => Effect.repeat(counted.once(shared), { times: times - 1 }),
+          // Not `Effect.repeat`, whose "no times more" is for ever on Effect 3.
+          ({ shared }) => Effect.forEach(Array.from({ length: times }), () => counted.once(shared), { discard: true }),
           { concurrency: "unbounded", discard: true }
         ),
         "30 seconds"

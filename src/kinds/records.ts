@@ -47,7 +47,7 @@ const longestStubborn = 10_000
 /**
  * After a miss, and so long a try, in microseconds, a change is made by `modify`. Who is near the store wins one of many compare-and-sets in this time, and keeps nobody out meanwhile; who is far loses each.
  */
-const patience = { urgent: 0, claim: Number(process.env.PATIENCE ?? 50_000) }
+const patience = { urgent: 0, claim: 50_000 }
 
 export const make = ({ isObserved, name, read, readable, retry, store, write }: Means): kinds.Records => {
   const times = Effect.zipWith(monotonicMicros, wallMicros, (at, wall) => ({ at, wall }))
