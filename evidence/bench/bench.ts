@@ -1,6 +1,6 @@
 /** One run, from the installing of the peers to the report. */
 import { fork } from "node:child_process"
-import { mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { svg } from "./charts.js"
@@ -8,6 +8,7 @@ import { compile } from "./compile.js"
 import { environment } from "./environment.js"
 import { figures } from "./figures.js"
 import { type Failure, reasonOf } from "./names.js"
+import { merge } from "./merge.js"
 import * as options from "./options.js"
 import * as peers from "./peers.js"
 import * as ratios from "./ratios.js"
@@ -100,9 +101,15 @@ export const bench = async (asked: options.Options): Promise<void> => {
       runs,
       poolSize,
       ...measured,
+      settings: measured.settings.map((setting) => ({ ...setting, date: known.date })),
       failures: [...failures, ...measured.failures]
     }
     if (options.isWhole(asked)) write(root, results)
+    if (asked.merge) {
+      const earlier = JSON.parse(readFileSync(join(root, "results.json"), "utf8")) as report.Results
+      const order = ["memory", ...table.map(({ title }) => title)]
+      write(root, merge(earlier, results, order))
+    }
     if (asked.out !== undefined) write(asked.out, results)
     if (asked.ratios === "keep") ratios.keep(ratios.ratiosOf(measured))
     process.stdout.write(asked.json ? `${JSON.stringify(results, null, 2)}\n` : `\n${report.table(results)}\n`)

@@ -5,7 +5,7 @@ import * as peers from "./peers.js"
 import type { StorageSubject } from "./subjects/Subject.js"
 
 const versionOf = (name: string): string => {
-  const file = fileURLToPath(new URL(`../node_modules/${name}/package.json`, import.meta.url))
+  const file = fileURLToPath(new URL(`../../node_modules/${name}/package.json`, import.meta.url))
   return existsSync(file)
     ? (JSON.parse(readFileSync(file, "utf8")) as { readonly version: string }).version
     : "not installed"

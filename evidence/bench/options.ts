@@ -31,6 +31,7 @@ export interface Options {
   readonly ratios: "compare" | "keep" | undefined
   /** A folder for the report, whatever was measured. */
   readonly out: string | undefined
+  readonly merge: boolean
   readonly poolSize: number
   /** Of what is compared statement by statement. */
   readonly plan: Plan
@@ -58,11 +59,12 @@ export const help = `Measures the locks against the bare driver and against othe
   --compare         only cycles, without other libraries: fail where one's ratio to the bare driver is more than 1.3 times the one in ratios.json; what seems worse is measured
                     twice more first. A change is judged in some minutes: npm run bench -- --compare
   --keep            write these ratios into ratios.json
+  --merge           put what is measured into RESULTS.md, results.json and charts, in place of the same from earlier runs
   --out FOLDER      write RESULTS.md, results.json and charts there, whatever was measured
   --json            one JSON document on stdout, progress on stderr
   --help            this text
 
-A run of everything that is not quick writes them into bench. It takes about half an hour.
+A run of everything that is not quick writes them into evidence/bench. It takes more than an hour. With --merge it can be done a storage at a time.
 `
 
 const integer = (name: string, text: string, least: number, most: number): number => {
@@ -98,6 +100,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
       quick: { type: "boolean", default: false },
       compare: { type: "boolean", default: false },
       keep: { type: "boolean", default: false },
+      merge: { type: "boolean", default: false },
       out: { type: "string" },
       json: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
@@ -106,6 +109,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   if (values.help) return "help"
   const { quick } = values
   if (values.compare && values.keep) throw new Error("--compare and --keep: one of them")
+  if (values.merge && quick) throw new Error("--merge and --quick: one of them")
   const ratios = values.compare ? "compare" : values.keep ? "keep" : undefined
   // Only what is compared.
   const only = ratios !== undefined && values.scenario === undefined ? ["cycle"] : values.scenario
@@ -119,6 +123,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     quick,
     json: values.json,
     out: values.out,
+    merge: values.merge,
     poolSize: integer("pool", values.pool, 1, 64),
     plan: {
       settle: quick ? 500 : 20_000,

@@ -11,7 +11,7 @@ const cycles: Readonly<Record<string, string>> = {
   Cassandra: "Cassandra tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server runs no update pipelines: six round trips in place of two",
   "MySQL or MariaDB":
-    "the best of them take a lock of the session and write nothing, or insert a row by the client's clock; ours reads, judges by the server's clock and writes in each of its two round trips"
+    "the best of them takes a lock of the session and writes nothing, and the lock ends with its connection; ours keeps a record with a token that only grows, judged by the server's clock"
 }
 export const cycle = (storage: string): string =>
   cycles[storage] ??
@@ -23,7 +23,7 @@ const handOffs: Readonly<Record<string, string>> = {
   Redis:
     "both are told of a release; ours writes more, in scripts, and every write is synced to disk before anybody is told",
   "MySQL or MariaDB":
-    "MySQL tells nobody of a change, so ours polls, as `retry` says; GET_LOCK waits within the server, and ends with its connection",
+    "both wait under GET_LOCK; ours is woken by it and then claims by a statement of its own, and its lock does not end with its connection",
   etcd: "both watch; ours then claims by a transaction, while etcd3 is granted the lock by its place in the queue",
   DynamoDB: "DynamoDB tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"

@@ -169,13 +169,13 @@ export const markdown = (results: Results): string => {
   )
   return `# What a lock costs
 
-Written by \`npm run bench\`. The figures are of one machine on one day: quote the ratios, not the microseconds.
+Written by \`npm run bench\`. Quote the ratios, not the microseconds: those change with the machine, and from day to day. Scenarios of a storage may be of earlier runs than its last.
 
 - ${results.date}, ${results.machine}; load average of the minute before: ${results.loadAverage.toFixed(1)} (other programs ran beside it)
 - ${Object.entries(results.versions)
     .map(([name, version]) => `${name} ${version}`)
     .join(", ")}
-${results.settings.map(({ name, setting }) => `- ${name}: ${setting}`).join("\n")}
+${results.settings.map(({ date, name, setting }) => `- ${name}${date === undefined ? "" : `, last measured on ${date}`}: ${setting}`).join("\n")}
 
 ## Goals
 

@@ -19,7 +19,8 @@ import { table } from "./subjects/table.js"
 import * as upkeep from "./upkeep.js"
 
 export interface Measurements {
-  readonly settings: ReadonlyArray<{ readonly name: string; readonly setting: string }>
+  /** `date`: of the latest run that measured it. */
+  readonly settings: ReadonlyArray<{ readonly name: string; readonly setting: string; readonly date?: string }>
   /** Statement by statement, against the bare driver. */
   readonly comparisons: ReadonlyArray<Comparison>
   /** Against other libraries. */

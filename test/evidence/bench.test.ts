@@ -5,8 +5,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import * as floors from "../../evidence/bench/floor.js"
+import { merge } from "../../evidence/bench/merge.js"
 import * as options from "../../evidence/bench/options.js"
 import { type Bar, svg } from "../../evidence/bench/charts.js"
+import { environment } from "../../evidence/bench/environment.js"
 import { figures } from "../../evidence/bench/figures.js"
 import { goals } from "../../evidence/bench/goals.js"
 import * as crews from "../../evidence/bench/crew.js"
@@ -163,6 +165,43 @@ describe("the arithmetic of the benchmark", () => {
     expect(text).toContain("| PostgreSQL | cycle | a third | cannot be installed |")
     expect(text).toContain("| PostgreSQL | another | has no signal |")
     for (const { name } of figures(results(1))) expect(text).toContain(`(charts/${name}.svg)`)
+  })
+})
+
+describe("results of several runs", () => {
+  it("say with which versions they were had", () => {
+    for (const [name, version] of Object.entries(environment([]).versions))
+      expect(version, name).toMatch(/^\d+\.\d+\.\d+/)
+  })
+
+  it("of the same storage and scenario the latest counts, and everything else stays, with its date", () => {
+    const earlier = results(1)
+    const redis = results(2)
+    const ofRedis = <A>(all: ReadonlyArray<A>) => all.map((one) => ({ ...one, storage: "Redis" }))
+    const merged = merge(
+      { ...earlier, cycles: [...earlier.cycles, ...ofRedis(earlier.cycles)] },
+      {
+        ...redis,
+        date: "2000-02-02",
+        settings: [{ name: "Redis", setting: "appendonly yes", date: "2000-02-02" }],
+        comparisons: [],
+        cycles: ofRedis(redis.cycles),
+        handOffs: [],
+        roundTrips: undefined,
+        failures: [{ storage: "Redis", scenario: "all", subject: "another", reason: "away" }]
+      },
+      ["Redis", "PostgreSQL"]
+    )
+    expect(merged.settings.map(({ date, name }) => [name, date])).toEqual([
+      ["Redis", "2000-02-02"],
+      ["PostgreSQL", "2000-01-01"]
+    ])
+    expect(merged.cycles).toEqual([...ofRedis(redis.cycles), ...earlier.cycles])
+    expect(merged.comparisons).toEqual(earlier.comparisons)
+    expect(merged.handOffs).toEqual(earlier.handOffs)
+    expect(merged.roundTrips).toEqual(earlier.roundTrips)
+    expect(merged.failures.at(-1)!.storage).toBe("Redis")
+    expect(report.markdown(merged)).toContain("- PostgreSQL, last measured on 2000-01-01: fsync on")
   })
 })
 
