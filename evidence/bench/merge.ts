@@ -5,17 +5,13 @@ interface OfStorage {
   readonly storage: string
 }
 
-const before = (order: ReadonlyArray<string>, a: string, b: string): number => {
-  const rank = (storage: string) => order.findIndex((title) => storage === title || storage.startsWith(`${title},`))
-  return rank(a) - rank(b)
-}
-
 /** What was measured `now`, in place of what `earlier` runs measured of the same storage in the same scenario. `order`: titles of storages. */
 export const merge = (earlier: Results, now: Results, order: ReadonlyArray<string>): Results => {
+  const rank = (storage: string) => order.findIndex((title) => storage === title || storage.startsWith(`${title},`))
   const both = <A extends OfStorage>(old: ReadonlyArray<A>, fresh: ReadonlyArray<A>): ReadonlyArray<A> => {
     const measured = new Set(fresh.map(({ storage }) => storage))
-    return [...old.filter(({ storage }) => !measured.has(storage)), ...fresh].sort((a, b) =>
-      before(order, a.storage, b.storage)
+    return [...old.filter(({ storage }) => !measured.has(storage)), ...fresh].sort(
+      (a, b) => rank(a.storage) - rank(b.storage)
     )
   }
   const known = new Set(now.settings.map(({ name }) => name))
@@ -26,7 +22,7 @@ export const merge = (earlier: Results, now: Results, order: ReadonlyArray<strin
     settings: [
       ...earlier.settings.filter(({ name }) => !known.has(name)).map((one) => ({ date: earlier.date, ...one })),
       ...now.settings
-    ].sort((a, b) => before(order, a.name, b.name)),
+    ].sort((a, b) => rank(a.name) - rank(b.name)),
     comparisons: both(earlier.comparisons, now.comparisons),
     cycles: both(earlier.cycles, now.cycles),
     requests: both(earlier.requests, now.requests),

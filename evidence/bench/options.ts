@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util"
+import { number } from "../arguments.js"
 import type { Plan } from "./rounds.js"
 
 export const storages = [
@@ -67,14 +68,6 @@ export const help = `Measures the locks against the bare driver and against othe
 A run of everything that is not quick writes them into evidence/bench. It takes more than an hour. With --merge it can be done a storage at a time.
 `
 
-const integer = (name: string, text: string, least: number, most: number): number => {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new Error(`--${name} must be a whole number from ${least} to ${most}, but is ${JSON.stringify(text)}`)
-  }
-  return value
-}
-
 /** In the order of `all`, those that are asked for. */
 const some = <A extends string>(
   option: string,
@@ -113,8 +106,8 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
   const ratios = values.compare ? "compare" : values.keep ? "keep" : undefined
   // Only what is compared.
   const only = ratios !== undefined && values.scenario === undefined ? ["cycle"] : values.scenario
-  const rounds = values.rounds === undefined ? undefined : integer("rounds", values.rounds, 2, 1000)
-  const runs = values.runs === undefined ? (quick ? 1 : 5) : integer("runs", values.runs, 1, 50)
+  const rounds = values.rounds === undefined ? undefined : number("rounds", values.rounds, 2, 1000)
+  const runs = values.runs === undefined ? (quick ? 1 : 5) : number("runs", values.runs, 1, 50)
   return {
     storages: some("storage", storages, values.storage),
     scenarios: some("scenario", scenarios, only),
@@ -124,7 +117,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
     json: values.json,
     out: values.out,
     merge: values.merge,
-    poolSize: integer("pool", values.pool, 1, 64),
+    poolSize: number("pool", values.pool, 1, 64),
     plan: {
       settle: quick ? 500 : 20_000,
       rounds: rounds ?? (quick ? 6 : 40),

@@ -5,6 +5,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
+import { asked } from "../arguments.js"
 import * as options from "./options.js"
 import { status, toJson, toMarkdown } from "./report.js"
 import { run } from "./run.js"
@@ -22,19 +23,9 @@ const save = (file: string | undefined, text: string): void => {
   Fs.writeFileSync(file, text)
 }
 
+const chosen = asked(options)
+
 const main = Effect.gen(function* () {
-  const chosen = yield* Effect.try({
-    try: () => options.parse(process.argv.slice(2)),
-    catch: (error) => error as Error
-  }).pipe(
-    Effect.tapError((error) =>
-      Effect.sync(() => {
-        process.stderr.write(`${error.message}\n\n${options.help}`)
-        process.exitCode = 2
-      })
-    )
-  )
-  if (chosen === "help") return void process.stdout.write(options.help)
   process.stdout.write(`chaos over ${chosen.storage}, seed ${chosen.seed}\n`)
   const tally = yield* run(chosen, show).pipe(
     Effect.tapErrorCause((cause) =>

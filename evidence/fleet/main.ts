@@ -9,6 +9,7 @@ import { type ChildProcess, fork } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { asked } from "../arguments.js"
 import * as Faketime from "../chaos/faketime.js"
 import { clockFrom } from "../chaos/log.js"
 import { loader } from "../chaos/processes.js"
@@ -16,7 +17,6 @@ import { storages } from "../chaos/storages.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
 import { Rng } from "../simulate/random.js"
 import * as election from "./election.js"
-import type { Options } from "./options.js"
 import * as options from "./options.js"
 import type { Config, Line } from "./protocol.js"
 import * as schedules from "./schedules.js"
@@ -232,16 +232,9 @@ const virtual = (hours: number, seed: number): boolean => {
   return violations.length === 0
 }
 
+const chosen = asked(options)
+
 const main = Effect.gen(function* () {
-  let chosen: Options | "help"
-  try {
-    chosen = options.parse(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n${options.help}`)
-    process.exitCode = 2
-    return
-  }
-  if (chosen === "help") return void process.stdout.write(options.help)
   const isWell =
     chosen._tag === "Simulated"
       ? virtual(chosen.hours, chosen.seed)

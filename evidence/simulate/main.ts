@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as commandLine from "../arguments.js"
 import { mutants } from "./mutants.js"
 import { hunt, withMutant } from "./mutate.js"
 import * as options from "./options.js"
@@ -13,14 +14,7 @@ import { runAll } from "./workers.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-const asked = (() => {
-  try {
-    return options.parse(process.argv.slice(2))
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${options.help}`)
-    process.exit(2)
-  }
-})()
+const asked = commandLine.asked(options)
 
 const say = (text: string) => process.stdout.write(text)
 

@@ -25,6 +25,7 @@ export const withMutant = async <A>(root: string, mutant: Mutant, use: (folder: 
       "evidence/simulate",
       "evidence/kinds",
       "evidence/soak",
+      "evidence/arguments.ts",
       "test/harness",
       "package.json",
       "tsconfig.json"

@@ -9,7 +9,7 @@ import * as spans from "#effect/spans"
 import { InvalidLockId, InvalidOptions, type LockLost, type StorageError } from "../LockError.js"
 import { Ids } from "../common/ids.js"
 import { invalid } from "../common/input.js"
-import type { Wanted } from "./acquire.js"
+import type { Restore, Wanted } from "./acquire.js"
 import * as all from "./all.js"
 import type { AcquireError, AcquireSettings, BodyOfAll, Lock, LockSet, LocksOf, Refusal, Service } from "./api.js"
 import { closedError } from "./core.js"
@@ -22,6 +22,8 @@ import { type Opened, wantedAll } from "./wanted.js"
 const makeSet = <Ids extends ReadonlyArray<string>>(holds: ReadonlyArray<Hold>) =>
   new HeldLocks(holds, holds.map(makeLock) as LocksOf<Ids> & ReadonlyArray<Lock>)
 
+type Take<A, E> = (wants: ReadonlyArray<Wanted>, newId: Effect.Effect<string>) => Effect.Effect<A, E>
+
 export const several = (opened: Opened): Pick<Service, "acquireAll" | "tryAcquireAll" | "withLocks"> => {
   const { core } = opened
 
@@ -30,7 +32,7 @@ export const several = (opened: Opened): Pick<Service, "acquireAll" | "tryAcquir
     lockIds: ReadonlyArray<string>,
     settings: AcquireSettings,
     scope: Scope.Scope | undefined,
-    take: (wants: ReadonlyArray<Wanted>, newId: Effect.Effect<string>) => Effect.Effect<A, E>
+    take: Take<A, E>
   ) =>
     Effect.withFiber((fiber): Effect.Effect<A, E | InvalidLockId | InvalidOptions | StorageError> => {
       const trace = spans.of(fiber, core.clock, core.events.failed)
@@ -42,36 +44,48 @@ export const several = (opened: Opened): Pick<Service, "acquireAll" | "tryAcquir
           : take(wants, fibers.get(fiber, Ids))
     })
 
+  /** `take` gives what `keep` leaves to the scope. */
+  const scoped = <A, E, B>(
+    wait: boolean,
+    lockIds: ReadonlyArray<string>,
+    settings: AcquireSettings,
+    take: (restore: Restore) => Take<A, E>,
+    keep: (taken: A, scope: Scope.Scope) => Effect.Effect<B>
+  ) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.scope, (scope) =>
+        Effect.flatMap(takeAll(wait, lockIds, settings, scope, take(restore)), (taken) => keep(taken, scope))
+      )
+    )
+
+  const kept = <Ids extends ReadonlyArray<string>>(holds: ReadonlyArray<Hold>, scope: Scope.Scope) =>
+    Effect.as(Scope.addFinalizer(scope, all.releaseAll(holds)), makeSet<Ids>(holds))
+
   const acquireAll: Service["acquireAll"] = <const Ids extends ReadonlyArray<string>>(
     lockIds: Ids,
     ...settings: AcquireSettings
   ) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.flatMap(
-          takeAll(true, lockIds, settings, scope, (wants, newId) => all.acquireAll(core, wants, restore, newId)),
-          (holds) => Effect.as(Scope.addFinalizer(scope, all.releaseAll(holds)), makeSet<Ids>(holds))
-        )
-      )
+    scoped(
+      true,
+      lockIds,
+      settings,
+      (restore) => (wants, newId) => all.acquireAll(core, wants, restore, newId),
+      kept<Ids>
     )
 
   const tryAcquireAll: Service["tryAcquireAll"] = <const Ids extends ReadonlyArray<string>>(
     lockIds: Ids,
     ...settings: AcquireSettings
   ) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        Effect.flatMap(
-          takeAll(false, lockIds, settings, scope, (wants, newId) => all.tryAll(core, wants, restore, newId)),
-          (holds): Effect.Effect<Outcome<LockSet<LocksOf<Ids>>, ReadonlyArray<Refusal>>> =>
-            Result.isFailure(holds)
-              ? Effect.succeed(outcome.fromResult(Result.fail(holds.failure)))
-              : Effect.as(
-                  Scope.addFinalizer(scope, all.releaseAll(holds.success)),
-                  outcome.fromResult(Result.succeed(makeSet<Ids>(holds.success)))
-                )
-        )
-      )
+    scoped(
+      false,
+      lockIds,
+      settings,
+      (restore) => (wants, newId) => all.tryAll(core, wants, restore, newId),
+      (holds, scope): Effect.Effect<Outcome<LockSet<LocksOf<Ids>>, ReadonlyArray<Refusal>>> =>
+        Result.isFailure(holds)
+          ? Effect.succeed(outcome.fromResult(Result.fail(holds.failure)))
+          : Effect.map(kept<Ids>(holds.success, scope), (set) => outcome.fromResult(Result.succeed(set)))
     )
 
   const withLocks: Service["withLocks"] = <const Ids extends ReadonlyArray<string>, A, E, R>(

@@ -140,22 +140,19 @@ export const run = <E, R>(
       : Effect.succeed("failed")
 
   /** A task that fails ends its tick, and not the schedule. */
-  const perform = ({ isAgain, lock, tick }: Told): Effect.Effect<void, never, R> =>
+  const perform = (told: Told): Effect.Effect<void, never, R> =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.exit(restore(Effect.suspend(() => task({ isAgain, lock, tick })))), (exit) => {
-        if (Exit.isSuccess(exit)) return over(tick, lock.token, "done")
+      Effect.gen(function* () {
+        const { lock, tick } = told
+        const exit = yield* Effect.exit(restore(Effect.suspend(() => task(told))))
+        if (Exit.isSuccess(exit)) return void (yield* over(tick, lock.token, "done"))
         const { cause } = exit
-        return Effect.flatMap(Cause.hasInterrupts(cause) ? isInterrupted : Effect.succeed(false), (isEnding) =>
-          Effect.flatMap(outcomeOf(lock, isEnding), (outcome) => over(tick, lock.token, outcome)).pipe(
-            Effect.andThen(
-              isEnding && Cause.hasInterruptsOnly(cause)
-                ? Effect.void
-                : Effect.logError(
-                    `effect-storage-lock: the schedule ${JSON.stringify(name)} failed at its tick ${new Date(tick).toISOString()}`,
-                    cause
-                  )
-            )
-          )
+        const isEnding = Cause.hasInterrupts(cause) && (yield* isInterrupted)
+        yield* over(tick, lock.token, yield* outcomeOf(lock, isEnding))
+        if (isEnding && Cause.hasInterruptsOnly(cause)) return
+        yield* Effect.logError(
+          `effect-storage-lock: the schedule ${JSON.stringify(name)} failed at its tick ${new Date(tick).toISOString()}`,
+          cause
         )
       })
     )
@@ -227,20 +224,20 @@ export const run = <E, R>(
       )
     })
 
-  /** Waits for whoever runs, and runs again what they have left. */
-  const ended = Effect.gen(function* () {
+  /** What has been run, once nothing of it is left to be run again: waits for whoever runs, and runs what they have left. */
+  const settled = Effect.gen(function* () {
     for (;;) {
-      const open = toEnd(yield* stubborn(book.look))
-      if (open === undefined) return
+      const ledger = yield* stubborn(book.look)
+      const open = toEnd(ledger)
+      if (open === undefined) return ledger
       yield* stubborn(attempt(open.tick, open.tick))
     }
   })
 
   return Effect.gen(function* () {
-    const ledger = yield* stubborn(book.look)
+    const ledger = yield* settled
     const start = yield* stubborn(now)
     let cursor = ledger !== undefined && Number.isFinite(ledger.tick) ? ledger.tick : start
-    if (runs === "atLeastOnce") yield* ended
     for (;;) {
       const time = yield* stubborn(now)
       const due: Array<number> = []
@@ -265,7 +262,7 @@ export const run = <E, R>(
         }
       }
       cursor = Math.max(cursor, reached)
-      if (runs === "atLeastOnce") yield* ended
+      if (runs === "atLeastOnce") yield* settled
     }
   })
 }

@@ -75,7 +75,7 @@ export const make = ({ isObserved, name, read, readable, retry, store, write }: 
       )
       return again
     })
-  /** By compare-and-set, and after a few misses by `modify`, where the store has that. */
+  /** By compare-and-set, and after some time of misses by `modify`, where the store has that. */
   const thenModify = <O>(
     lockId: string,
     urgency: kinds.Urgency,

@@ -122,7 +122,9 @@ describe("a change of a shared lock", () => {
       hands.isFast = true
       hands.misses = 2
       assert.strictEqual((yield* storage.claim(request("ada")))._tag, "Claimed")
-      assert.deepStrictEqual(asked().slice(-4), ["create", "modify", "modify", "modify"])
+      const all = asked()
+      assert.deepStrictEqual(all.slice(-4), ["create", "modify", "modify", "modify"])
+      assert.isTrue(all.slice(0, -4).every((name) => name === "create"))
     })
   )
 

@@ -318,7 +318,7 @@ for (const [name, kind] of [
               const error = yield* Effect.flip(Effect.scoped(MysqlStorage.make(options)))
               assert.deepInclude(error, { _tag: "StorageError", reason: "Connection", applied: "no" })
               assert.match(error.message, /two tables/)
-              // a connection that is opened again, too.
+              // A connection that is opened again, too.
               yield* cut(server, name)
               assert.match(
                 (yield* Effect.flip(Effect.repeat(claim(storage, "a", "you"), { times: 2 }))).message,
