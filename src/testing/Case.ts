@@ -79,8 +79,15 @@ export interface Target {
   readonly kind?: string | undefined
   /** Repeats the random sequences of a failed run. Default: a new seed each time. A failure names it. */
   readonly seed?: number | undefined
-  /** How many random sequences are run. Default: 25. */
+  /** How many random sequences are run. Default: 25, or the share of it that `effort` says. */
   readonly sequences?: number | undefined
+  /**
+   * How much is done of what is done many times, as a share of what is usual, more than 0: rounds of races, random sequences, locks of a list, and groups of ids that look alike, which
+   * the seed chooses. Default: 1. Less is enough for a layer that sends the same requests over another connection, where the first is checked with all effort; every case is still run.
+   *
+   * @since 0.5.0
+   */
+  readonly effort?: number | undefined
 }
 
 /**
@@ -122,6 +129,10 @@ export interface Env {
   readonly holdId: () => string
   readonly seed: number
   readonly sequences: number
+  /** How often something is repeated, or of how many, that is usually so often; once at least. */
+  readonly times: (usual: number) => number
+  /** As many of them, chosen by the seed. */
+  readonly some: <A>(usual: ReadonlyArray<A>) => ReadonlyArray<A>
   /** Leases in microseconds: one that never ends within a case, and one that is worth waiting for. */
   readonly long: number
   readonly short: number

@@ -26,6 +26,12 @@ const build = (target: Target): Effect.Effect<Storage.Service, unknown, Scope.Sc
 const roundUp = (micros: number, multiple: number): number =>
   Math.ceil(micros / Math.max(1, multiple)) * Math.max(1, multiple)
 
+/** At least once. */
+const repeats =
+  (effort = 1) =>
+  (usual: number): number =>
+    Math.max(1, Math.ceil(usual * effort))
+
 const minute = 60_000_000
 
 /** Also while `shiftDate` has put another in its place. */
@@ -72,6 +78,8 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
       )
     )
     const prefix = `kit-${random.text(12)}-`
+    const times = repeats(target.effort)
+    const seed = target.seed ?? random.freshSeed()
     let ids = 0
     let advanced = 0
     const advance = hooks.advance
@@ -97,8 +105,10 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
       prefix,
       lockId: (label = "lock") => `${prefix}${++ids}-${label}`,
       holdId: random.holdId,
-      seed: target.seed ?? random.freshSeed(),
-      sequences: target.sequences ?? 25,
+      seed,
+      sequences: target.sequences ?? times(25),
+      times,
+      some: (usual) => random.some(random.seeded(seed), usual, times(usual.length)),
       long: roundUp(Math.max(20 * minute, 10 * guarantees.shortestLease), guarantees.leaseGranularity),
       short: roundUp(Math.max(300_000, guarantees.shortestLease), guarantees.leaseGranularity),
       mark: Effect.sync(() => ({ ...clocks(), advanced })),

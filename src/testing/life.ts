@@ -348,7 +348,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         let entered = 0
         let last = 0
         yield* Effect.forEach(
-          Array.from({ length: 24 }, (_, i) => i),
+          Array.from({ length: env.times(24) }, (_, i) => i),
           (i) =>
             processes[i % 4]!.withLock(
               (lock) =>
@@ -368,7 +368,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             ),
           { concurrency: "unbounded", discard: true }
         )
-        yield* Case.that(entered === 24, "all get in", entered)
+        yield* Case.that(entered === env.times(24), "all get in", entered)
       })
   }
 ]

@@ -203,7 +203,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     run: (env) =>
       Effect.gen(function* () {
         const strange = ["a%b", "it's", "\u3042", "Foo", "foo", "foo ", "back\\slash"].map((text) => env.lockId(text))
-        const ids = [...Array.from({ length: 250 }, (_, i) => env.lockId(`${i}`)), ...strange]
+        const ids = [...Array.from({ length: env.times(250) }, (_, i) => env.lockId(`${i}`)), ...strange]
         const taken = yield* Effect.forEach(
           ids,
           (lockId, i) => Steps.take(env, env.storage, { lockId, ownerId: `owner-${i}` }),

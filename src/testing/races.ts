@@ -56,7 +56,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         const storages = yield* connections(env, 8)
         const lockId = env.lockId("again")
         let last = 0
-        for (let round = 0; round < 40; round++) {
+        for (let round = 0; round < env.times(40); round++) {
           yield* judged(yield* race(env, storages, env.lockId("new"), round), "to a new lock")
           const { holdId, token } = yield* judged(yield* race(env, storages, lockId, round), "to a freed lock")
           yield* Case.that(token > last, "tokens grow from winner to winner", [last, token])
@@ -76,7 +76,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     run: (env) =>
       Effect.gen(function* () {
         const storages = yield* connections(env, 8)
-        for (let round = 0; round < (env.hooks.advance === undefined ? 5 : 25); round++) {
+        for (let round = 0; round < env.times(env.hooks.advance === undefined ? 5 : 25); round++) {
           const lockId = env.lockId("expiring")
           const former = yield* Steps.take(env, storages[0]!, { lockId, ownerId: "former", lease: env.short })
           // Everybody has looked once: who observes leases must have seen it for all of its lease.
@@ -117,7 +117,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     run: (env) =>
       Effect.gen(function* () {
         const storages = yield* connections(env, 8)
-        for (let round = 0; round < 10; round++) {
+        for (let round = 0; round < env.times(10); round++) {
           const lockId = env.lockId("mine")
           const taken = yield* Effect.forEach(
             storages,
@@ -154,7 +154,7 @@ export const cases: ReadonlyArray<Case.Case> = [
     run: (env) =>
       Effect.gen(function* () {
         const storages = yield* connections(env, 8)
-        for (let round = 0; round < 10; round++) {
+        for (let round = 0; round < env.times(10); round++) {
           const lockId = env.lockId("repeated")
           const sibling = round % 2 === 0 ? undefined : yield* Steps.take(env, env.storage, { lockId, ownerId: "ada" })
           const holdId = env.holdId()
@@ -212,7 +212,7 @@ export const cases: ReadonlyArray<Case.Case> = [
         const worker = (storage: Storage.Service, worker: number) =>
           Effect.gen(function* () {
             const start = performance.now()
-            for (let i = 0; i < 15;) {
+            for (let i = 0; i < env.times(15);) {
               if (performance.now() - start > 100_000)
                 return yield* Case.fail("a lock that is freed again and again is had by all in the end")
               const ownerId = `${worker}-${i}`

@@ -31,6 +31,12 @@ export interface Generator {
   readonly chance: (percent: number) => boolean
 }
 
+/** So many of them, in their order. */
+export const some = <A>({ below }: Generator, from: ReadonlyArray<A>, count: number): ReadonlyArray<A> => {
+  let left = Math.min(count, from.length)
+  return from.filter((_, i) => below(from.length - i) < left && left-- > 0)
+}
+
 /** Mulberry32: small, and good enough to choose among requests. */
 export const seeded = (seed: number): Generator => {
   let state = seed >>> 0

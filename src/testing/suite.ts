@@ -7,7 +7,8 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import { type Names, unknownName } from "../common/optionNames.js"
-import type { InvalidOptions } from "../LockError.js"
+import { kindOf } from "../common/input.js"
+import { InvalidOptions } from "../LockError.js"
 import type * as Case from "./Case.js"
 import { cases } from "./cases.js"
 import { type Result, runCase } from "./check.js"
@@ -40,7 +41,8 @@ const names: Names<SuiteOptions> = {
   wakesUp: true,
   kind: true,
   seed: true,
-  sequences: true
+  sequences: true,
+  effort: true
 }
 
 const hookNames: Names<Case.Hooks> = {
@@ -53,6 +55,11 @@ const hookNames: Names<Case.Hooks> = {
   breakHints: true,
   refuseWrites: true
 }
+
+const effortFault = ({ effort = 1 }: SuiteOptions): InvalidOptions | undefined =>
+  effort > 0 && Number.isFinite(effort)
+    ? undefined
+    : new InvalidOptions({ field: "effort", kind: kindOf(effort), rule: "a number above 0" })
 
 const orThrow = (fault: InvalidOptions | undefined): void => {
   if (fault !== undefined) throw fault
@@ -115,7 +122,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
  * @category runners
  */
 export const suite = (options: SuiteOptions): void => {
-  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks"))
+  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks") ?? effortFault(options))
   register(options, cases, Env.open(options), runCase)
 }
 

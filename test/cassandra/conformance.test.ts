@@ -14,7 +14,7 @@ import { overFailingLink } from "../support/cassandraSuite.js"
 
 const shiftClient = Conformance.shiftDate
 
-await describeServer("CassandraStorage on Cassandra 5", Cassandra.own(), (server) => overFailingLink(server, 8))
+await describeServer("CassandraStorage on Cassandra 5", Cassandra.own(), (server) => overFailingLink(server, 0.5))
 
 await describeServer("CassandraStorage on the shared server", Shared.cassandra, (server) => {
   describe("over the program's client", () => {
@@ -28,7 +28,7 @@ await describeServer("CassandraStorage on the shared server", Shared.cassandra, 
     Conformance.suite({
       name: "CassandraStorage.layerFromClient",
       layer: Layer.suspend(() => CassandraStorage.layerFromClient(own())),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -42,7 +42,7 @@ await describeServer("CassandraStorage on the shared server", Shared.cassandra, 
     Conformance.suite({
       name: "CassandraStorage.layerVersioned, over compare-and-set",
       layer: Layer.provide(VersionedStore.layerStorage(), versioned),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })

@@ -27,7 +27,7 @@ await describeServer("ConsulStorage on the shared server", Shared.consul, (serve
           FetchHttpClient.layer
         )
       ),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -46,7 +46,7 @@ await describeServer("ConsulStorage on the shared server", Shared.consul, (serve
           ConsulStorage.layerVersioned({ url: Redacted.make(server.url), prefix: prefix() })
         )
       ),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })

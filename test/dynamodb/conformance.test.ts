@@ -26,7 +26,6 @@ await describeServer("DynamoDbStorage on DynamoDB Local", Shared.dynamodb, (serv
         DynamoDbStorage.layer({ ...reach(), endpoint: `http://127.0.0.1:${link().proxy.port}` })
       ),
       versioned: Layer.suspend(() => DynamoDbStorage.layerVersioned({ ...reach(), endpoint: server.url })),
-      sequences: 8,
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -46,7 +45,7 @@ await describeServer("DynamoDbStorage on DynamoDB Local", Shared.dynamodb, (serv
     Conformance.suite({
       name: "DynamoDbStorage.layerFromClient",
       layer: Layer.suspend(() => DynamoDbStorage.layerFromClient(own())),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -60,7 +59,7 @@ await describeServer("DynamoDbStorage on DynamoDB Local", Shared.dynamodb, (serv
     Conformance.suite({
       name: "DynamoDbStorage.layerVersioned, over compare-and-set",
       layer: Layer.provide(VersionedStore.layerStorage(), versioned),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })

@@ -12,7 +12,7 @@ import { overFailingLink } from "../support/searchSuite.js"
 
 await describeServer("ElasticsearchStorage on OpenSearch 2", Search.own("OpenSearch 2"), (server) => {
   overFailingLink(server, "auto")
-  overFailingLink(server, "versioned", 5)
+  overFailingLink(server, "versioned", 0.3)
 
   describe("over the program's client", () => {
     const index = resource(server.freshIndex)
@@ -24,7 +24,7 @@ await describeServer("ElasticsearchStorage on OpenSearch 2", Search.own("OpenSea
           FetchHttpClient.layer
         )
       ),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient: Conformance.shiftDate }
     })
   })

@@ -30,7 +30,7 @@ await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) =
     Conformance.suite({
       name: "EtcdStorage.layerFromChannel",
       layer: Layer.suspend(() => EtcdStorage.layerFromChannel(own())),
-      sequences: 8,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -49,7 +49,7 @@ await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) =
           EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: prefix() })
         )
       ),
-      sequences: 8,
+      effort: 0.2,
       hooks: { shiftClient }
     })
     // Leases by a clock beside the store: that of another machine would be asked over the network, too.
@@ -70,7 +70,7 @@ await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) =
         Layer.provide(inner)
       ),
       versioned: inner,
-      sequences: 4,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })

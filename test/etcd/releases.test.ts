@@ -4,5 +4,5 @@ import { describeServer } from "../harness/server.js"
 import { overFailingLink } from "../support/etcdSuite.js"
 
 for (const release of ["etcd 3.5", "etcd 3.6"] as const) {
-  await describeServer(`EtcdStorage on ${release}`, Etcd.own(release), (server) => overFailingLink(server, 8))
+  await describeServer(`EtcdStorage on ${release}`, Etcd.own(release), (server) => overFailingLink(server, 0.2))
 }

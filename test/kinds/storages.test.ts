@@ -46,6 +46,7 @@ const suites = (open: () => Open, kit = false) => {
   if (kit)
     Conformance.suite({
       name: "read-write locks",
+      effort: 0.2,
       layer: Layer.provide(
         Layer.effect(
           // The kit is about the port.

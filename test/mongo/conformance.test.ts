@@ -18,7 +18,7 @@ import * as Shared from "../harness/shared.js"
 const shiftClient = Conformance.shiftDate
 
 /** `versioned` where a trial would only say so again, with a warning each time. */
-const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo.MongoServer) => {
+const suites = (mode: "auto" | "versioned", effort: number) => (server: Mongo.MongoServer) => {
   /** A list of hosts cannot be led through a proxy. */
   const direct = !server.url.startsWith("mongodb+srv:") && !/^[^/]*\/\/[^/]*,/.test(server.url)
 
@@ -39,7 +39,7 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
       versioned: Layer.suspend(() =>
         MongoStorage.layerVersioned({ url: Redacted.make(link().url), wakeUps: false, mode: "versioned" })
       ),
-      sequences,
+      effort,
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -82,13 +82,13 @@ const suites = (mode: "auto" | "versioned", sequences: number) => (server: Mongo
     layer: Layer.suspend(() =>
       MongoStorage.layerFromClient({ client: client(), database: client().options.dbName, mode })
     ),
-    sequences,
+    effort: 0.2,
     hooks: { shiftClient, ...(server.replicated ? { inTransaction } : {}) }
   })
 }
 
 await describeServer("MongoStorage on mongo-java-server", Shared.mongo, (server) => {
-  suites("versioned", 5)(server)
+  suites("versioned", 0.5)(server)
   Conformance.versionedSuite({
     name: "by the smaller port",
     layer: Layer.suspend(() =>
@@ -99,7 +99,7 @@ await describeServer("MongoStorage on mongo-java-server", Shared.mongo, (server)
 
 if (Mongo.hasReal) {
   await describeServer("MongoStorage on a real MongoDB", Mongo.real, (server) => {
-    suites("auto", 25)(server)
+    suites("auto", 1)(server)
 
     const database = resource(server.freshDatabase)
     Conformance.suite({

@@ -31,6 +31,7 @@ await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8")
     Conformance.versionedSuite({ name: "MysqlStorage.layerVersioned", layer })
     Conformance.suite({
       name: "MysqlStorage.layerVersioned, over compare-and-set",
+      effort: 0.2,
       layer: Layer.provide(VersionedStore.layerStorage(), layer),
       versioned: layer,
       hooks: { shiftClient }

@@ -30,6 +30,7 @@ await describeServer("MysqlStorage on the shared server", Shared.mysql("mysql8")
     )
     Conformance.suite({
       name: "MysqlStorage.layerFromClient",
+      effort: 0.2,
       layer: Layer.suspend(() => Layer.provide(MysqlStorage.layerFromClient(), Layer.succeedContext(client()))),
       versioned: Layer.suspend(() =>
         Layer.provide(MysqlStorage.layerVersionedFromClient(), Layer.succeedContext(client()))

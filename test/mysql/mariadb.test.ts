@@ -23,6 +23,7 @@ await describeServer("MysqlStorage on MariaDB 11.8", Shared.mysql("mariadb11"), 
   const database = resource(server.freshDatabase)
   Conformance.suite({
     name: "at a URL",
+    effort: 0.5,
     layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
     versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
     hooks: { shiftClient: Conformance.shiftDate }

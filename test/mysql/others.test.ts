@@ -12,6 +12,7 @@ for (const name of ["mysql9", "tidb"] as const) {
     const database = resource(server.freshDatabase)
     Conformance.suite({
       name: "at a URL",
+      effort: 0.5,
       layer: Layer.suspend(() => MysqlStorage.layer({ url: Redacted.make(database()) })),
       versioned: Layer.suspend(() => MysqlStorage.layerVersioned({ url: Redacted.make(database()) })),
       hooks: { shiftClient: Conformance.shiftDate }

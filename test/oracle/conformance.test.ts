@@ -21,6 +21,7 @@ await describeServer("OracleStorage, its blocks run by MariaDB 11.8", Shared.mys
   describe("on a pool of the program", () => {
     Conformance.suite({
       name: "OracleStorage.layerFromPool",
+      effort: 0.2,
       layer: portsOf(onPool),
       versioned: versionedOf(onPool),
       hooks: { shiftClient: Conformance.shiftDate }
@@ -32,6 +33,7 @@ await describeServer("OracleStorage, its blocks run by MariaDB 11.8", Shared.mys
     Conformance.versionedSuite({ name: "OracleStorage.layerVersionedFromPool", layer })
     Conformance.suite({
       name: "OracleStorage.layerVersionedFromPool, over compare-and-set",
+      effort: 0.2,
       layer: Layer.provide(VersionedStore.layerStorage(), layer),
       versioned: layer,
       hooks: { shiftClient: Conformance.shiftDate }

@@ -54,6 +54,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
     )
     Conformance.suite({
       name: "PostgresStorage.layerFromClient",
+      effort: 0.2,
       layer: Layer.suspend(() => Layer.provide(PostgresStorage.layerFromClient(), Layer.succeedContext(client()))),
       hooks: {
         shiftClient,
@@ -67,6 +68,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
     const database = resource(server.freshDatabase)
     Conformance.suite({
       name: "PostgresStorage.layerVersioned, over compare-and-set",
+      effort: 0.2,
       layer: Layer.suspend(() =>
         Layer.provide(VersionedStore.layerStorage(), PostgresStorage.layerVersioned({ url: Redacted.make(database()) }))
       ),
@@ -85,6 +87,7 @@ await describeServer("PostgresStorage on the shared server", Shared.postgres, (s
     )
     Conformance.suite({
       name: "PostgresStorage",
+      effort: 0.5,
       layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),
       hooks: { shiftClient }
     })
@@ -95,6 +98,7 @@ await describeServer("PostgresStorage on PostgreSQL 18", Postgres.newest, (serve
   const database = resource(Effect.andThen(NotifyQueue.makeSmall(server), server.freshDatabase))
   Conformance.suite({
     name: "at a URL",
+    effort: 0.5,
     layer: Layer.suspend(() => PostgresStorage.layer({ url: Redacted.make(database()) })),
     versioned: Layer.suspend(() => PostgresStorage.layerVersioned({ url: Redacted.make(database()) })),
     wakesUp: true,

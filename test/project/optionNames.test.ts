@@ -116,6 +116,8 @@ describe("an option that a storage does not have", () => {
       () => Conformance.suite({ ...target, hooks: { advnace: () => Effect.void } as never }),
       /did you mean hooks\.advance\?/
     )
+    for (const effort of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, "half" as never])
+      assert.throws(() => Conformance.suite({ ...target, effort }), /effort must be a number above 0/)
     const store = { name: "none", layer: MemoryStorage.layerVersioned }
     assert.throws(() => Conformance.versionedSuite({ ...store, hooks: {} } as never), /must be the name of an option/)
   })

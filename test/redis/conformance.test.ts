@@ -63,6 +63,7 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
   )
   Conformance.suite({
     name: "RedisStorage.layerFromClient",
+    effort: 0.2,
     layer: Layer.suspend(() => RedisStorage.layerFromClient({ client: client(), prefix })),
     hooks: {
       shiftClient,
@@ -76,6 +77,7 @@ await describeServer("RedisStorage on the shared server", Shared.redis, (server)
   })
   Conformance.suite({
     name: "RedisStorage.layerVersioned, over compare-and-set",
+    effort: 0.2,
     versioned: RedisStorage.layerVersioned({ url: Redacted.make(server.url), prefix: "storage-lock-versioned:" }),
     layer: Layer.suspend(() =>
       Layer.provide(
@@ -91,6 +93,7 @@ await describeServer("RedisStorage on Redis 8", Redis.start("Redis 8"), (server)
   const options = { url: Redacted.make(server.url) }
   Conformance.suite({
     name: "by its own port",
+    effort: 0.5,
     layer: RedisStorage.layer(options),
     versioned: RedisStorage.layerVersioned(options),
     hooks: { shiftClient }

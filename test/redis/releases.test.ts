@@ -20,9 +20,10 @@ const suites = (
   native: () => Layer.Layer<Storage.Storage, unknown>,
   versioned: () => Layer.Layer<VersionedStore.VersionedStore, unknown>
 ) => {
-  Conformance.suite({ name: "by its own port", layer: Layer.suspend(native), hooks })
+  Conformance.suite({ name: "by its own port", effort: 0.3, layer: Layer.suspend(native), hooks })
   Conformance.suite({
     name: "over compare-and-set",
+    effort: 0.2,
     layer: Layer.suspend(() => Layer.provide(VersionedStore.layerStorage(), versioned())),
     hooks
   })

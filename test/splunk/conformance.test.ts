@@ -31,7 +31,7 @@ await describeServer("SplunkStorage on a stand-in", Splunk.double(), (server) =>
       versioned: Layer.suspend(() =>
         SplunkStorage.layerVersioned({ ...server.options, collection: link().collection })
       ),
-      sequences: 8,
+      effort: 0.5,
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),
@@ -56,7 +56,7 @@ await describeServer("SplunkStorage on a stand-in", Splunk.double(), (server) =>
           FetchHttpClient.layer
         )
       ),
-      sequences: 3,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -68,7 +68,7 @@ await describeServer("SplunkStorage on a stand-in", Splunk.double(), (server) =>
     Conformance.suite({
       name: "SplunkStorage.layerVersioned, over compare-and-set",
       layer: Layer.provide(VersionedStore.layerStorage(), layer),
-      sequences: 3,
+      effort: 0.2,
       hooks: { shiftClient }
     })
   })
@@ -84,7 +84,6 @@ await describeServer(
       name: "SplunkStorage.layer",
       layer: Layer.suspend(() => SplunkStorage.layer(options())),
       versioned: Layer.suspend(() => SplunkStorage.layerVersioned(options())),
-      sequences: 8,
       hooks: { shiftClient }
     })
     Conformance.versionedSuite({

@@ -349,7 +349,8 @@ describe("a member that lags", () => {
       double.lag = 10_000
       const error = yield* Effect.flip(claim(storage, "a", "me"))
       assert.deepStrictEqual(facts(error), { reason: "Timeout", isRetryable: true, applied: "unknown" })
-      assert.include(error.message, "lags behind")
+      // The last look may itself be cut off by the time limit.
+      assert.match(error.message, /lags behind|could not be read back/)
     })
   )
 

@@ -41,6 +41,7 @@ for (const synchronous of ["full", "normal"] as const) {
 const filename = Path.join(directory, "versioned.db")
 Conformance.suite({
   name: "SqliteStorage.layerVersioned, over compare-and-set",
+  effort: 0.2,
   layer: Layer.provide(VersionedStore.layerStorage(), SqliteStorage.layerVersioned({ filename })),
   versioned: SqliteStorage.layerVersioned({ filename }),
   hooks: { shiftClient: Conformance.shiftDate, inTransaction: inTransaction(filename) }

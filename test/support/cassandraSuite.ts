@@ -9,7 +9,7 @@ import * as CqlFrames from "../harness/cqlFrames.js"
 import * as Proxy from "../harness/proxy.js"
 import { resource } from "../harness/resource.js"
 
-export const overFailingLink = (server: Cassandra.CassandraServer, sequences?: number): void => {
+export const overFailingLink = (server: Cassandra.CassandraServer, effort?: number): void => {
   const link = resource(
     Effect.all({ table: server.freshTable, proxy: Proxy.make(server, { protocol: CqlFrames.cql() }) })
   )
@@ -21,7 +21,7 @@ export const overFailingLink = (server: Cassandra.CassandraServer, sequences?: n
     versioned: Layer.suspend(() =>
       CassandraStorage.layerVersioned({ table: link().table, url: Redacted.make(server.url) })
     ),
-    sequences,
+    effort,
     hooks: {
       shiftClient: Conformance.shiftDate,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),

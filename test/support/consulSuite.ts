@@ -9,7 +9,7 @@ import * as HttpFrames from "../harness/httpFrames.js"
 import * as Proxy from "../harness/proxy.js"
 import { resource } from "../harness/resource.js"
 
-export const overFailingLink = (server: Consul.ConsulServer, sequences?: number): void => {
+export const overFailingLink = (server: Consul.ConsulServer, effort?: number): void => {
   const link = resource(
     Effect.all({ prefix: server.freshPrefix, proxy: Proxy.make(server, { protocol: HttpFrames.http }) })
   )
@@ -22,7 +22,7 @@ export const overFailingLink = (server: Consul.ConsulServer, sequences?: number)
       ConsulStorage.layerVersioned({ prefix: link().prefix, url: Redacted.make(server.url) })
     ),
     wakesUp: true,
-    sequences,
+    effort,
     hooks: {
       shiftClient: Conformance.shiftDate,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),

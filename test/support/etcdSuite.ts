@@ -27,7 +27,7 @@ export const refuseWrites =
     )
   }
 
-export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): void => {
+export const overFailingLink = (server: Etcd.EtcdServer, effort?: number): void => {
   const link = resource(Effect.all({ prefix: server.freshPrefix, proxy: Proxy.make(server, { protocol: Etcd.grpc }) }))
   Conformance.suite({
     name: "over a link that fails",
@@ -37,7 +37,7 @@ export const overFailingLink = (server: Etcd.EtcdServer, sequences?: number): vo
     versioned: Layer.suspend(() =>
       EtcdStorage.layerVersioned({ url: Redacted.make(server.url), prefix: link().prefix })
     ),
-    sequences,
+    effort,
     hooks: {
       refuseWrites: refuseWrites(server),
       shiftClient: Conformance.shiftDate,

@@ -9,7 +9,7 @@ import * as Proxy from "../harness/proxy.js"
 import { resource } from "../harness/resource.js"
 import type * as Search from "../harness/search.js"
 
-export const overFailingLink = (server: Search.SearchServer, mode: "auto" | "versioned", sequences?: number): void => {
+export const overFailingLink = (server: Search.SearchServer, mode: "auto" | "versioned", effort?: number): void => {
   const link = resource(
     Effect.all({ index: server.freshIndex, proxy: Proxy.make(server, { protocol: HttpFrames.http }) })
   )
@@ -22,7 +22,7 @@ export const overFailingLink = (server: Search.SearchServer, mode: "auto" | "ver
     versioned: Layer.suspend(() =>
       ElasticsearchStorage.layerVersioned({ ...options(), url: Redacted.make(server.url) })
     ),
-    sequences,
+    effort,
     hooks: {
       shiftClient: Conformance.shiftDate,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),

@@ -8,7 +8,7 @@ import * as Proxy from "../harness/proxy.js"
 import { resource } from "../harness/resource.js"
 import * as Zookeeper from "../harness/zookeeper.js"
 
-export const overFailingLink = (server: Zookeeper.ZookeeperServer, sequences?: number): void => {
+export const overFailingLink = (server: Zookeeper.ZookeeperServer, effort?: number): void => {
   const link = resource(
     Effect.all({ root: server.freshRoot, proxy: Proxy.make(server, { protocol: Zookeeper.protocol }) })
   )
@@ -23,7 +23,7 @@ export const overFailingLink = (server: Zookeeper.ZookeeperServer, sequences?: n
     versioned: Layer.suspend(() =>
       ZookeeperStorage.layerVersioned({ url: Redacted.make(server.url), root: link().root })
     ),
-    sequences,
+    effort,
     hooks: {
       shiftClient: Conformance.shiftDate,
       loseReply: Effect.suspend(() => link().proxy.dropNextReply),

@@ -22,7 +22,7 @@ await describeServer("ZookeeperStorage on ZooKeeper 3.9", Zookeeper.own, (server
     Conformance.suite({
       name: "ZookeeperStorage.layerVersioned, over compare-and-set",
       layer: Layer.provide(VersionedStore.layerStorage(), layer),
-      sequences: 5,
+      effort: 0.2,
       hooks: { shiftClient: Conformance.shiftDate }
     })
   })
