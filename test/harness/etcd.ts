@@ -44,7 +44,14 @@ const built: Effect.Effect<Command, ServerUnavailable> = Effect.suspend(() => {
   return Effect.map(
     Cache.folder(server, name, (work) => {
       const go = (...args: ReadonlyArray<string>) =>
-        Cache.command(server, "nice", ["-n", "19", "go", ...args], work, { GOFLAGS: "-mod=mod", CGO_ENABLED: "0" }, 1_200_000)
+        Cache.command(
+          server,
+          "nice",
+          ["-n", "19", "go", ...args],
+          work,
+          { GOFLAGS: "-mod=mod", CGO_ENABLED: "0" },
+          1_200_000
+        )
       Fs.writeFileSync(Path.join(work, "go.mod"), "module storagelock/etcd\n\ngo 1.23\n")
       return go("get", "-tool", `${goModule}@${goVersion}`).pipe(
         Effect.andThen(go("build", "-o", "etcd", "-gcflags=all=-N -l -dwarf=false", "-ldflags", "-s -w", goModule))
