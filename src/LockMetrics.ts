@@ -39,14 +39,15 @@ const isText = (value: unknown): boolean => typeof value === "string" && value !
 /**
  * Keeps metrics of the `StorageLock` layer beneath, while it lives. Without this layer no metric is kept, and nothing is paid for them.
  *
- * All have the label `storage`, and `namespace` where the layer has one. Times are in seconds.
+ * All have the label `storage`, and `namespace` where the layer has one. Layers with the same labels share their series, and a gauge shows what they come to together. Times are in
+ * seconds.
  *
  * | metric | kind | further labels |
  * |---|---|---|
  * | `storage_lock_holds` | gauge | |
  * | `storage_lock_acquiring` | gauge | |
- * | `storage_lock_longest_queue` | gauge, once a second | |
- * | `storage_lock_least_remaining_seconds` | gauge, once a second | |
+ * | `storage_lock_longest_queue` | gauge; on Effect 3 once a second | |
+ * | `storage_lock_least_remaining_seconds` | gauge; on Effect 3 once a second | |
  * | `storage_lock_acquires_total` | counter | `lock_id`, `outcome`: `acquired`, `refused`, `timed_out`, `failed`, `interrupted` |
  * | `storage_lock_lost_total` | counter | `lock_id`, `reason`: as in `LockLost` |
  * | `storage_lock_released_total` | counter | `lock_id` |

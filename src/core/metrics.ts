@@ -1,7 +1,7 @@
 /** What a layer does, in metrics: updated by whatever happens, and once a second. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import type { Labels, Make } from "#effect/metrics"
+import type { Labels, Make, Reading } from "#effect/metrics"
 import type * as Scope from "#effect/Scope"
 import { LostReason } from "../LockError.js"
 import type { LockEvent } from "../LockEvent.js"
@@ -18,14 +18,28 @@ const others = "other"
 
 const sampled = Duration.seconds(1)
 
+/** Of layers with the same labels. */
+const sum = (values: ReadonlyArray<number>) => values.reduce((a, b) => a + b, 0)
+const most = (values: ReadonlyArray<number>) => Math.max(0, ...values)
+/** Of those that hold something. */
+const least = (values: ReadonlyArray<number>) => {
+  const value = Math.min(...values)
+  return value === Number.POSITIVE_INFINITY ? 0 : value
+}
+
 /** The metrics themselves: they are the same whatever the layer. */
 const define = ({ counter, gauge, histogram }: Make) => ({
-  holds: gauge("storage_lock_holds", "Locks that this process holds"),
-  acquiring: gauge("storage_lock_acquiring", "Acquires of this process under way, those that wait among them"),
-  queue: gauge("storage_lock_longest_queue", "Acquires of this process that wait for the lock that most wait for"),
+  holds: gauge("storage_lock_holds", "Locks that this process holds", sum),
+  acquiring: gauge("storage_lock_acquiring", "Acquires of this process under way, those that wait among them", sum),
+  queue: gauge(
+    "storage_lock_longest_queue",
+    "Acquires of this process that wait for the lock that most wait for",
+    most
+  ),
   leastLease: gauge(
     "storage_lock_least_remaining_seconds",
-    "How long the hold that ends first is still surely held; 0 if none is held"
+    "How long the hold that ends first is still surely held; 0 if none is held",
+    least
   ),
   acquires: counter("storage_lock_acquires_total", "Acquires and tries that have ended, by their outcome"),
   lost: counter("storage_lock_lost_total", "Holds that were lost, by the reason"),
@@ -36,7 +50,7 @@ const define = ({ counter, gauge, histogram }: Make) => ({
   hold: histogram("storage_lock_hold_seconds", "From the hold to its release or loss", long),
   requests: counter("storage_lock_storage_requests_total", "Calls to the storage, by operation and outcome"),
   latency: histogram("storage_lock_storage_request_seconds", "How long calls to the storage take", short),
-  leads: gauge("storage_lock_leader", "Whether this process leads, by election: 1 or 0"),
+  leads: gauge("storage_lock_leader", "Whether this process leads, by election: 1 or 0", most),
   terms: counter("storage_lock_terms_total", "Terms of leadership that have begun"),
   term: histogram("storage_lock_term_seconds", "From the begin of a term to its end", long),
   hints: counter("storage_lock_wake_ups_total", "Wake-ups that the storage has sent")
@@ -64,17 +78,35 @@ const by = <A>(make: (name: string) => A): ((name: string) => A) => {
 }
 
 /** Elections are few, and each is worth a series. */
-const electionsTo = (metrics: ReturnType<typeof define>, layer: Labels) => {
+const electionsTo = (metrics: ReturnType<typeof define>, layer: Labels, elections: Elections) => {
+  const gauges: Array<Reading> = []
   const of = by((lockId) => {
     const labels = { ...layer, lock_id: lockId }
-    return { leads: metrics.leads(labels), terms: metrics.terms(labels), term: metrics.term(labels) }
+    const leads = metrics.leads(labels, () => (elections.leads(lockId) ? 1 : 0))
+    gauges.push(leads)
+    return { leads, terms: metrics.terms(labels), term: metrics.term(labels) }
   })
-  return ({ led, leads, lockId }: Change): void => {
+  const end = elections.listen(({ led, lockId }: Change): void => {
     const election = of(lockId)
-    election.leads(leads ? 1 : 0)
+    election.leads.changed()
     if (led === undefined) election.terms(1)
     else election.term(led / 1_000)
+  })
+  return () => {
+    end()
+    for (const gauge of gauges) gauge.forget()
   }
+}
+
+/** In milliseconds; `Infinity`, if nothing is held. */
+const leastLeft = ({ holds, timeline }: Core): number => {
+  let deadline = Number.POSITIVE_INFINITY
+  for (const hold of holds) deadline = Math.min(deadline, hold.deadline)
+  return Math.max(0, deadline - timeline.now())
+}
+
+const changed = (gauges: ReadonlyArray<Reading>): void => {
+  for (const gauge of gauges) gauge.changed()
 }
 
 /** From when it has ended until the scope closes. */
@@ -109,12 +141,6 @@ export const start = (
     latency: metrics.latency({ ...layer, operation })
   }))
   const hints = metrics.hints(layer)
-  const [holds, acquiring, queue, leastLease] = [
-    metrics.holds(layer),
-    metrics.acquiring(layer),
-    metrics.queue(layer),
-    metrics.leastLease(layer)
-  ]
   const seconds = (span: Duration.Duration) => Duration.toMillis(span) / 1_000
 
   /** To whoever watches, a series that begins at 1 has not increased: the first loss of a process would raise no alarm. */
@@ -129,54 +155,40 @@ export const start = (
     for (const outcome of ["renewed", "failed"]) renewals(outcome)(0)
   }
 
-  const now = () => {
-    holds(core.holds.size)
-    acquiring(core.acquiring)
-  }
-
-  const sample = () => {
-    now()
-    queue(core.queues.longest())
-    let least = Number.POSITIVE_INFINITY
-    for (const { deadline } of core.holds) least = Math.min(least, deadline)
-    const left = least === Number.POSITIVE_INFINITY ? 0 : Math.max(0, least - core.timeline.now())
-    leastLease(left / 1_000)
-  }
-
   const heard = (event: Untimed<LockEvent>) => {
+    if (!("lockId" in event)) return
+    const lock = of(event.lockId)
     const outcome = outcomes[event._tag]
-    if (outcome !== undefined && "lockId" in event) of(event.lockId).acquires(outcome)(1)
+    if (outcome !== undefined) lock.acquires(outcome)(1)
     switch (event._tag) {
       case "Acquired":
-        of(event.lockId).wait(seconds(event.waited))
-        break
-      case "Released": {
-        const { hold, released } = of(event.lockId)
-        released(1)
-        hold(seconds(event.held))
-        break
-      }
-      case "Lost": {
-        const { hold, lost } = of(event.lockId)
-        lost(event.reason)(1)
-        hold(seconds(event.held))
-        break
-      }
+        return lock.wait(seconds(event.waited))
+      case "Released":
+        lock.released(1)
+        return lock.hold(seconds(event.held))
+      case "Lost":
+        lock.lost(event.reason)(1)
+        return lock.hold(seconds(event.held))
       case "Renewed":
         return renewals("renewed")(1)
       case "RenewalFailed":
         return renewals("failed")(1)
       case "Late":
-        return of(event.lockId).late(1)
+        return lock.late(1)
       default:
-        break
+        return undefined
     }
-    now()
   }
 
   const { events } = core
-  const listening = Effect.acquireRelease(
-    Effect.sync(() => [
+  const listen = () => {
+    const changing = [metrics.holds(layer, () => core.holds.size), metrics.acquiring(layer, () => core.acquiring)]
+    const gauges = [
+      ...changing,
+      metrics.queue(layer, () => core.queues.longest()),
+      metrics.leastLease(layer, () => leastLeft(core) / 1_000)
+    ]
+    const forget = [
       events.listenUntimed(heard),
       events.listenToCalls((operation, failure, millis) => {
         const { latency, outcomes } = requests(operation)
@@ -184,14 +196,28 @@ export const start = (
         latency(millis / 1_000)
       }),
       events.listenToHints(() => hints(1)),
-      elections.listen(electionsTo(metrics, layer))
-    ]),
-    (forget) =>
-      Effect.sync(() => {
-        for (const one of forget) one()
-        sample()
-      })
+      ...(make.pulls ? [] : [events.listenUntimed(() => changed(changing))]),
+      electionsTo(metrics, layer, elections),
+      ...gauges.map(({ forget }) => forget)
+    ]
+    return { forget, gauges }
+  }
+  const listening = Effect.acquireRelease(Effect.sync(listen), ({ forget }) =>
+    Effect.sync(() => {
+      for (const one of forget) one()
+    })
   )
-  const sampling = Effect.forever(Effect.andThen(Effect.sync(sample), Effect.sleep(sampled)))
-  return Effect.andThen(Effect.andThen(Effect.sync(begin), listening), Effect.asVoid(Effect.forkScoped(sampling)))
+  const sampling = (gauges: ReadonlyArray<Reading>) =>
+    Effect.forever(
+      Effect.andThen(
+        Effect.sync(() => changed(gauges)),
+        Effect.sleep(sampled)
+      )
+    )
+  return Effect.andThen(
+    Effect.sync(begin),
+    Effect.flatMap(listening, ({ gauges }) =>
+      make.pulls ? Effect.void : Effect.asVoid(Effect.forkScoped(sampling(gauges)))
+    )
+  )
 }

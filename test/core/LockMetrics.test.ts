@@ -5,6 +5,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
+import * as Scope from "#effect/Scope"
 import * as TestClock from "#harness/testing/TestClock"
 import { InvalidOptions } from "../../src/LockError.js"
 import * as LeaderElection from "../../src/LeaderElection.js"
@@ -106,6 +107,38 @@ describe("LockMetrics", () => {
       assert.isAbove((yield* value("storage_requests_total", { operation: "renew", outcome: "Connection" }))!, 0)
       assert.strictEqual(yield* value("holds"), 0)
       assert.strictEqual(yield* value("least_remaining_seconds"), 0)
+    })
+  )
+
+  it.effect("of layers with the same labels are put together", () =>
+    Effect.gen(function* () {
+      const { value } = yield* setup()
+      const namespace = `metrics ${made}`
+      const open = (leaseExpireAfter: "20 seconds" | "90 seconds") =>
+        Effect.gen(function* () {
+          const process = yield* Process.make(yield* MemoryStorage.make(), { namespace, leaseExpireAfter })
+          const scope = yield* Scope.make()
+          const layer = Layer.provide(LockMetrics.layer(), Layer.succeed(StorageLock.StorageLock, process.locks))
+          yield* Scope.provide(Layer.build(layer), scope)
+          return { ...process, end: Scope.close(scope, Exit.void) }
+        })
+      const [short, long] = [yield* open("20 seconds"), yield* open("90 seconds")]
+      yield* short.locks.acquire("foo", "ada")
+      yield* long.locks.acquire("foo", "ada")
+      yield* long.locks.acquire("bar", "ada")
+      const waiter = yield* Effect.forkChild(Effect.exit(Effect.scoped(long.locks.acquire("bar", "bob"))))
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(
+        [yield* value("holds"), yield* value("acquiring"), yield* value("longest_queue")],
+        [3, 1, 1]
+      )
+      assert.isBelow((yield* value("least_remaining_seconds"))!, 20)
+      yield* Effect.andThen(short.end, TestClock.adjust("1 seconds"))
+      assert.strictEqual(yield* value("holds"), 2)
+      assert.isAbove((yield* value("least_remaining_seconds"))!, 20)
+      yield* Fiber.interrupt(waiter)
+      yield* long.end
+      assert.deepStrictEqual([yield* value("holds"), yield* value("least_remaining_seconds")], [0, 0])
     })
   )
 
