@@ -29,7 +29,7 @@ const claimOf = (
   lockId,
   ownerId,
   holdId,
-  lease: 60 * second
+  lease: 600 * second
 })
 
 /** So that only what cannot be found out fails. */

@@ -27,7 +27,7 @@ import * as Logged from "../support/logged.js"
 const second = 1_000_000
 const stubborn = Schedule.max([Schedule.spaced("100 millis"), Schedule.recurs(600)])
 const id = (name: string) => name.padEnd(22, "x")
-const claimOf = (ownerId: string, lockId = "a", lease = 60 * second): LockRecord.Claim => ({
+const claimOf = (ownerId: string, lockId = "a", lease = 600 * second): LockRecord.Claim => ({
   lockId,
   ownerId,
   holdId: id(ownerId),

@@ -28,7 +28,7 @@ const claimOf = (lockId: string, ownerId = "me") => ({
   lockId,
   ownerId,
   holdId: randomBytes(16).toString("base64url"),
-  lease: 30 * second
+  lease: 600 * second
 })
 
 await describeServer("Cassandra with roles", Cassandra.own({ roles: true }), (server) => {

@@ -23,7 +23,7 @@ import { at, heard } from "../support/logged.js"
 const hold = () => randomBytes(16).toString("base64url")
 const second = 1_000_000
 
-const request = (lockId: string, ownerId: string, holdId = hold()) => ({ lockId, ownerId, holdId, lease: 60 * second })
+const request = (lockId: string, ownerId: string, holdId = hold()) => ({ lockId, ownerId, holdId, lease: 600 * second })
 
 const facts = (error: unknown) => {
   const { _tag, applied, isRetryable, reason } = error as StorageError

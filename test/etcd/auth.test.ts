@@ -48,9 +48,9 @@ await describeServer("etcd with authentication", Etcd.own("etcd 3.5", ["--auth-t
 
       const { storage } = yield* as(`app:${password}`)
       const holdId = "h".repeat(22)
-      yield* storage.claim({ lockId: "a", ownerId: "me", holdId, lease: 30 * second })
+      yield* storage.claim({ lockId: "a", ownerId: "me", holdId, lease: 600 * second })
       const renew = Effect.map(
-        storage.renew([{ lockId: "a", holdId, lease: 30 * second }]),
+        storage.renew([{ lockId: "a", holdId, lease: 600 * second }]),
         ([outcome]) => outcome!._tag
       )
       const beginning = yield* server.handled

@@ -23,13 +23,18 @@ export class ServerUnavailable extends Data.TaggedError("ServerUnavailable")<{
 export const required = (env: NodeJS.ProcessEnv = process.env): boolean =>
   (env["CI"] ?? "false") !== "false" || env["EFFECT_STORAGE_LOCK_REQUIRE_SERVERS"] === "1"
 
+/** Below those that systems give to outgoing connections: a server may need long until it listens, and until then such a one could take its port. */
+const anyPort = () => 12_000 + Math.floor(Math.random() * 20_000)
+
 /** A loopback port that was free just now. */
 export const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
-  })
+  const look = () => {
+    const port = anyPort()
+    const server = Net.createServer()
+    server.once("error", look)
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
+  }
+  look()
 })
 
 /**
