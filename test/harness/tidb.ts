@@ -37,7 +37,7 @@ const hour = 3_600_000
 const build = (work: string) => {
   Fs.writeFileSync(Path.join(work, "go.mod"), goMod)
   const go = (...args: ReadonlyArray<string>) =>
-    Cache.command(server, "nice", ["-n", "19", "go", ...args], work, { CGO_ENABLED: "0" }, hour)
+    Cache.command(server, "nice", ["-n", "10", "go", ...args], work, { CGO_ENABLED: "0" }, hour)
   return Effect.andThen(
     go("get", "-tool", `${program}@${version}`),
     // It need not run fast: what optimizing costs is a third of the build.
