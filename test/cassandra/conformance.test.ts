@@ -14,7 +14,7 @@ import { overFailingLink } from "../support/cassandraSuite.js"
 
 const shiftClient = Conformance.shiftDate
 
-await describeServer("CassandraStorage on Cassandra 5", Cassandra.own(), (server) => overFailingLink(server, 0.5))
+await describeServer("CassandraStorage on Cassandra 5", Cassandra.own(), (server) => overFailingLink(server, 0.3))
 
 await describeServer("CassandraStorage on the shared server", Shared.cassandra, (server) => {
   describe("over the program's client", () => {

@@ -14,7 +14,7 @@ import { overFailingLink } from "../support/consulSuite.js"
 
 const shiftClient = Conformance.shiftDate
 
-await describeServer("ConsulStorage on Consul 1.8", Consul.own(), (server) => overFailingLink(server))
+await describeServer("ConsulStorage on Consul 1.8", Consul.own(), (server) => overFailingLink(server, 0.4))
 
 await describeServer("ConsulStorage on the shared server", Shared.consul, (server) => {
   describe("over the program's client", () => {

@@ -22,6 +22,7 @@ await describeServer("DynamoDbStorage on DynamoDB Local", Shared.dynamodb, (serv
     const reach = () => ({ region: "local", credentials, table: link().table })
     Conformance.suite({
       name: "DynamoDbStorage.layer, over a link that fails",
+      effort: 0.4,
       layer: Layer.suspend(() =>
         DynamoDbStorage.layer({ ...reach(), endpoint: `http://127.0.0.1:${link().proxy.port}` })
       ),

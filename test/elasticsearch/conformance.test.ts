@@ -11,8 +11,8 @@ import { describeServer } from "../harness/server.js"
 import { overFailingLink } from "../support/searchSuite.js"
 
 await describeServer("ElasticsearchStorage on OpenSearch 2", Search.own("OpenSearch 2"), (server) => {
-  overFailingLink(server, "auto")
-  overFailingLink(server, "versioned", 0.3)
+  overFailingLink(server, "auto", 0.5)
+  overFailingLink(server, "versioned", 0.2)
 
   describe("over the program's client", () => {
     const index = resource(server.freshIndex)

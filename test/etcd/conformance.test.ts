@@ -14,7 +14,7 @@ import { overFailingLink, resource } from "../support/etcdSuite.js"
 
 const shiftClient = Conformance.shiftDate
 
-await describeServer("EtcdStorage on etcd 3.4", Etcd.own("etcd 3.4"), (server) => overFailingLink(server))
+await describeServer("EtcdStorage on etcd 3.4", Etcd.own("etcd 3.4"), (server) => overFailingLink(server, 0.4))
 
 await describeServer("EtcdStorage on the shared server", Shared.etcd, (server) => {
   describe("over the program's channel", () => {

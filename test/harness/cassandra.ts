@@ -268,8 +268,7 @@ const started = (
       command: (port) => ({
         file: "java",
         args: [
-          "-XX:+UseSerialGC",
-          "-XX:TieredStopAtLevel=1",
+          ...Maven.jvm,
           "-Xms64m",
           "-Xmx256m",
           "-XX:MaxDirectMemorySize=128m",

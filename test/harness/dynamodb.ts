@@ -93,15 +93,7 @@ export const own: Effect.Effect<DynamoServer, ServerUnavailable, Scope.Scope> = 
     sandbox,
     command: (port) => ({
       file: "java",
-      args: [
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-Xmx128m",
-        "-cp",
-        Path.join(jars, "*"),
-        source,
-        String(port)
-      ]
+      args: [...Maven.jvm, "-Xmx128m", "-cp", Path.join(jars, "*"), source, String(port)]
     }),
     ready: (port) => ping(`http://${Instance.host}:${port}`)
   })

@@ -8,6 +8,14 @@ import { ServerUnavailable } from "./server.js"
 
 const works = (name: string): boolean => ChildProcess.spawnSync(name, ["-version"], { stdio: "ignore" }).status === 0
 
+/** For servers that live for minutes beside others: neither compiled for a long run, nor verified, which is a fifth of a start. */
+export const jvm: ReadonlyArray<string> = [
+  "-XX:+UseSerialGC",
+  "-XX:TieredStopAtLevel=1",
+  "-XX:+UnlockDiagnosticVMOptions",
+  "-XX:-BytecodeVerificationRemote"
+]
+
 const copyPlugin = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 
 const pom = (artifacts: ReadonlyArray<string>): string => {

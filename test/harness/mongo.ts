@@ -130,16 +130,7 @@ const javaServer = (oplog: boolean): Effect.Effect<MongoServer, ServerUnavailabl
       sandbox,
       command: (port) => ({
         file: "java",
-        args: [
-          "-XX:+UseSerialGC",
-          "-XX:TieredStopAtLevel=1",
-          "-Xmx128m",
-          "-cp",
-          Path.join(jars, "*"),
-          source,
-          String(port),
-          ...(oplog ? ["oplog"] : [])
-        ]
+        args: [...Maven.jvm, "-Xmx128m", "-cp", Path.join(jars, "*"), source, String(port), ...(oplog ? ["oplog"] : [])]
       }),
       ready: (port) => use(urlAt(port), (db) => db.command({ ping: 1 }))
     })

@@ -135,8 +135,7 @@ export const own = (release: Release): Effect.Effect<SearchServer, ServerUnavail
       command: (port) => ({
         file: "java",
         args: [
-          "-XX:+UseSerialGC",
-          "-XX:TieredStopAtLevel=1",
+          ...Maven.jvm,
           "-Xms64m",
           "-Xmx256m",
           "-cp",

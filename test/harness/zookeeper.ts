@@ -116,8 +116,7 @@ const start = (jars: string, { id, lines, ready = greets }: Recipe) =>
             `mkdir -p "$0" && { [ -z "$1" ] || echo "$1" > "$0/myid"; } && shift && exec java "$@"`,
             data,
             id === undefined ? "" : String(id),
-            "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            ...Maven.jvm,
             "-Xms16m",
             "-Xmx96m",
             // Fewer files of 64 MB that are mostly empty.

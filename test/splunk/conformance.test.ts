@@ -31,7 +31,7 @@ await describeServer("SplunkStorage on a stand-in", Splunk.double(), (server) =>
       versioned: Layer.suspend(() =>
         SplunkStorage.layerVersioned({ ...server.options, collection: link().collection })
       ),
-      effort: 0.5,
+      effort: 0.3,
       hooks: {
         shiftClient,
         loseReply: Effect.suspend(() => link().proxy.dropNextReply),

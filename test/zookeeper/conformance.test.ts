@@ -11,7 +11,7 @@ import * as Zookeeper from "../harness/zookeeper.js"
 import { overFailingLink } from "../support/zookeeperSuite.js"
 
 await describeServer("ZookeeperStorage on ZooKeeper 3.9", Zookeeper.own, (server) => {
-  overFailingLink(server)
+  overFailingLink(server, 0.5)
 
   describe("by the smaller port, below a chroot", () => {
     const root = resource(server.freshRoot)
