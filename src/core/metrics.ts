@@ -1,4 +1,4 @@
-/** What a layer does, in metrics: updated by whatever happens, and once a second. */
+/** What a layer does, in metrics: counted as it happens; gauges are read. */
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type { Labels, Make, Reading } from "#effect/metrics"

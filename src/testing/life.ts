@@ -344,11 +344,12 @@ export const cases: ReadonlyArray<Case.Case> = [
           { concurrency: "unbounded" }
         )
         const lockId = env.lockId()
+        const count = env.times(24)
         let inside = 0
         let entered = 0
         let last = 0
         yield* Effect.forEach(
-          Array.from({ length: env.times(24) }, (_, i) => i),
+          Array.from({ length: count }, (_, i) => i),
           (i) =>
             processes[i % 4]!.withLock(
               (lock) =>
@@ -368,7 +369,7 @@ export const cases: ReadonlyArray<Case.Case> = [
             ),
           { concurrency: "unbounded", discard: true }
         )
-        yield* Case.that(entered === env.times(24), "all get in", entered)
+        yield* Case.that(entered === count, "all get in", entered)
       })
   }
 ]

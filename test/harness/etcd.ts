@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Cache from "./cache.js"
+import * as Golang from "./golang.js"
 import * as Debian from "./debian.js"
 import * as Instance from "./instance.js"
 import type * as Proxy from "./proxy.js"
@@ -27,13 +28,17 @@ export type Release = "etcd 3.4" | "etcd 3.5" | "etcd 3.6"
 
 type Command = Pick<ReturnType<Debian.Unpacked["command"]>, "file" | "args" | "env">
 
-const goModule = "go.etcd.io/etcd/server/v3"
-const goVersion = "v3.6.6"
+const program: Golang.Program = {
+  server: "etcd 3.6",
+  program: "go.etcd.io/etcd/server/v3",
+  version: "v3.6.6",
+  name: "etcd"
+}
 
-/** By the machine's own Go and its settings. Takes minutes, so it is done once, and only where servers are required. */
+/** Takes minutes, so it is done once, and only where servers are required. */
 const built: Effect.Effect<Command, ServerUnavailable> = Effect.suspend(() => {
-  const server = "etcd 3.6"
-  const name = `go-${process.arch}-etcd-${goVersion}`
+  const { server, version } = program
+  const name = `go-${process.arch}-etcd-${version}`
   const cache = Cache.cacheFolder()
   if (!required() && !(cache !== undefined && Fs.existsSync(Path.join(cache, name)))) {
     return new ServerUnavailable({
@@ -42,21 +47,7 @@ const built: Effect.Effect<Command, ServerUnavailable> = Effect.suspend(() => {
     })
   }
   return Effect.map(
-    Cache.folder(server, name, (work) => {
-      const go = (...args: ReadonlyArray<string>) =>
-        Cache.command(
-          server,
-          "nice",
-          ["-n", "19", "go", ...args],
-          work,
-          { GOFLAGS: "-mod=mod", CGO_ENABLED: "0" },
-          1_200_000
-        )
-      Fs.writeFileSync(Path.join(work, "go.mod"), "module storagelock/etcd\n\ngo 1.23\n")
-      return go("get", "-tool", `${goModule}@${goVersion}`).pipe(
-        Effect.andThen(go("build", "-o", "etcd", "-gcflags=all=-N -l -dwarf=false", "-ldflags", "-s -w", goModule))
-      )
-    }),
+    Cache.folder(server, name, (work) => Golang.build(program, work)),
     (folder): Command => ({ file: Path.join(folder, "etcd"), args: [], env: {} })
   )
 })

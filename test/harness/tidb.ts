@@ -8,41 +8,27 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Cache from "./cache.js"
+import * as Golang from "./golang.js"
 import * as Instance from "./instance.js"
 import * as Mysql from "./mysql.js"
 import * as Sandbox from "./sandbox.js"
 import { freePort, ServerUnavailable } from "./server.js"
 
 const server = "TiDB 8.5"
-/** Release tags do not resolve as versions of the module; this commit is of the 8.5 line. */
-const version = "v1.1.0-beta.0.20241125141335-ec8b81b98edc"
-const program = "github.com/pingcap/tidb/cmd/tidb-server"
 export const name = `tidb-8.5-${process.platform}-${process.arch}`
 
-/** The replacements of a dependency do not apply to those who depend on it: they are said again. */
-const goMod = `module effect-storage-lock/tidb
-
-go 1.23
-
-replace (
-	github.com/go-ldap/ldap/v3 => github.com/YangKeao/ldap/v3 v3.4.5-0.20230421065457-369a3bab1117
-	github.com/pingcap/tidb/pkg/parser => github.com/pingcap/tidb/pkg/parser v0.0.0-20241125141335-ec8b81b98edc
-	sourcegraph.com/sourcegraph/appdash => github.com/sourcegraph/appdash v0.0.0-20190731080439-ebfcffb1b5c0
-	sourcegraph.com/sourcegraph/appdash-data => github.com/sourcegraph/appdash-data v0.0.0-20151005221446-73f23eafcf67
-)
-`
-
-const hour = 3_600_000
-
-const build = (work: string) => {
-  Fs.writeFileSync(Path.join(work, "go.mod"), goMod)
-  const go = (...args: ReadonlyArray<string>) =>
-    Cache.command(server, "nice", ["-n", "10", "go", ...args], work, { CGO_ENABLED: "0" }, hour)
-  return Effect.andThen(
-    go("get", "-tool", `${program}@${version}`),
-    // It need not run fast: what optimizing costs is a third of the build.
-    go("build", "-o", "tidb-server", "-gcflags=all=-N -l -dwarf=false", "-ldflags", "-s -w", program)
-  )
+const program: Golang.Program = {
+  server,
+  program: "github.com/pingcap/tidb/cmd/tidb-server",
+  // Release tags do not resolve as versions of the module; this commit is of the 8.5 line.
+  version: "v1.1.0-beta.0.20241125141335-ec8b81b98edc",
+  name: "tidb-server",
+  replaces: [
+    "github.com/go-ldap/ldap/v3 => github.com/YangKeao/ldap/v3 v3.4.5-0.20230421065457-369a3bab1117",
+    "github.com/pingcap/tidb/pkg/parser => github.com/pingcap/tidb/pkg/parser v0.0.0-20241125141335-ec8b81b98edc",
+    "sourcegraph.com/sourcegraph/appdash => github.com/sourcegraph/appdash v0.0.0-20190731080439-ebfcffb1b5c0",
+    "sourcegraph.com/sourcegraph/appdash-data => github.com/sourcegraph/appdash-data v0.0.0-20151005221446-73f23eafcf67"
+  ]
 }
 
 /** Whether this run builds it, and so must have it. */
@@ -59,7 +45,10 @@ export const binary: Effect.Effect<string, ServerUnavailable> = Effect.suspend((
   }
   if (ChildProcess.spawnSync("go", ["version"]).status !== 0)
     return new ServerUnavailable({ server, reason: "go is not installed" })
-  return Effect.map(Cache.folder(server, name, build), (folder) => Path.join(folder, "tidb-server"))
+  return Effect.map(
+    Cache.folder(server, name, (work) => Golang.build(program, work)),
+    (folder) => Path.join(folder, "tidb-server")
+  )
 })
 
 export const own: Effect.Effect<Mysql.MysqlServer, ServerUnavailable, Scope.Scope> = Effect.gen(function* () {
