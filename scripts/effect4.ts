@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
+import { prebuilt } from "./prebuilt.js"
 import * as tree from "./tree.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
@@ -58,8 +59,8 @@ const rooms = [
 ]
 const all = [...rooms.map((room) => `test/${room}/`), "test/evidence/simulate", "test/project/readme"]
 
-const run = (command: string, ...rest: ReadonlyArray<string>): void => {
-  const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit" })
+const run = (command: string, rest: ReadonlyArray<string>, env = process.env): void => {
+  const { status } = spawnSync(command, rest, { cwd: folder, stdio: "inherit", env })
   if (status !== 0) process.exit(status ?? 1)
 }
 
@@ -68,25 +69,24 @@ const lock = Fs.readFileSync(Path.join(folder, "package-lock.json"), "utf8")
 const stamp = Path.join(folder, "node_modules/.installed")
 if (!Fs.existsSync(stamp) || Fs.readFileSync(stamp, "utf8") !== lock) {
   // Not `npm ci`: it misses an optional package of another platform in a lock that `npm install` has just written.
-  run("npm", "install", "--no-audit", "--no-fund")
+  run("npm", ["install", "--no-audit", "--no-fund"], { ...process.env, ...prebuilt() })
   Fs.writeFileSync(stamp, lock)
 }
 
 switch (task) {
   case "test":
-    run(
-      "npx",
+    run("npx", [
       "vitest",
       "run",
       ...(args.some((arg) => arg.startsWith("test/")) ? [] : args.includes("--all") ? all : tested),
       ...args.filter((arg) => arg !== "--all")
-    )
+    ])
     break
   case "check":
-    run("npx", "tsc", "-p", "tsconfig.build.json", "--noEmit", ...args)
+    run("npx", ["tsc", "-p", "tsconfig.build.json", "--noEmit", ...args])
     break
   case "pack":
-    run("npm", "pack", ...(args.includes("--pack-destination") ? [] : ["--pack-destination", root]), ...args)
+    run("npm", ["pack", ...(args.includes("--pack-destination") ? [] : ["--pack-destination", root]), ...args])
     break
   default:
     console.error("test, check or pack?")

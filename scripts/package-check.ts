@@ -17,6 +17,7 @@ import * as Postgres from "../test/harness/postgres.js"
 import * as Redis from "../test/harness/redis.js"
 import * as Search from "../test/harness/search.js"
 import { required, type ServerUnavailable } from "../test/harness/server.js"
+import { prebuilt } from "./prebuilt.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
 const manifest = JSON.parse(Fs.readFileSync(Path.join(root, "package.json"), "utf8")) as {
@@ -107,7 +108,7 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
         allowScripts: manifest.allowScripts
       })
     )
-    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"], project)
+    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"], project, prebuilt())
     for (const name of consumer.without) {
       if (Fs.existsSync(Path.join(project, "node_modules", name))) throw new Error(`${name} came along`)
     }
