@@ -41,12 +41,20 @@ const program = (tree: string): string => `
   const memory = over(MemoryStorage.layer)
   const sqlite = over(SqliteStorage.layer({ filename: process.argv[2] }))
   const acquire = (id) => Effect.scoped(StorageLock.acquire(id))
+  // What no lock as a scoped resource can be below: a scope with a finalizer, and one whose parts wait for an answer that comes later.
+  const empty = () => Effect.scoped(Effect.acquireRelease(Effect.void, () => Effect.void))
+  const later = Effect.promise(() => Promise.resolve())
+  const waiting = () => Effect.scoped(Effect.acquireRelease(later, () => later))
   const withLock = (id) => StorageLock.withLock(Effect.void, id)
   const ids = Array.from({ length: 64 }, (_, i) => "lock " + i)
   const inTurn = (runtime, cycle, count) => runtime.runPromise(Effect.forEach(Array.from({ length: count }), () => cycle("lock"), { discard: true }))
   const atOnce = (runtime, cycle, count) =>
     runtime.runPromise(Effect.forEach(Array.from({ length: count / 64 }), () => Effect.forEach(ids, cycle, { concurrency: "unbounded", discard: true }), { discard: true }))
   const works = {
+    "Effect alone, a scope with a finalizer": () => inTurn(memory, empty, 640),
+    "Effect alone, 64 at once": () => atOnce(memory, empty, 640),
+    "Effect alone, both wait for a promise": () => inTurn(memory, waiting, 640),
+    "Effect alone, both wait, 64 at once": () => atOnce(memory, waiting, 640),
     "memory, acquire": () => inTurn(memory, acquire, 640),
     "memory, withLock": () => inTurn(memory, withLock, 640),
     "memory, 64 at once": () => atOnce(memory, acquire, 640)
@@ -57,7 +65,7 @@ ${lookedAt(tree)}
     "SQLite, acquire": () => inTurn(sqlite, acquire, 64),
     "SQLite, 64 at once": () => atOnce(sqlite, acquire, 64)
   })
-  const countOf = (name) => (name.startsWith("memory") ? 640 : 64)
+  const countOf = (name) => (name.startsWith("SQLite") ? 64 : 640)
   process.on("message", async (name) => {
     const before = process.cpuUsage()
     await works[name]()

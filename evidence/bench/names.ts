@@ -2,6 +2,8 @@
 export const width = 64
 export const cycleAlone = "acquire + release, one client alone"
 export const cycleWide = `acquire + release, ${width}-way on distinct locks`
+/** What no lock as a scoped resource can be below. */
+export const effectAlone = "Effect alone, a scope with a finalizer"
 
 /** What could not be measured, and why. */
 export interface Failure {

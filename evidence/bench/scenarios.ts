@@ -5,7 +5,7 @@ import * as Scope from "#effect/Scope"
 import * as StorageLock from "../../src/StorageLock.js"
 import type { Hold } from "./floor.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
-import { cycleAlone, cycleWide, width } from "./names.js"
+import { cycleAlone, cycleWide, effectAlone, width } from "./names.js"
 import type { Subject } from "./comparables.js"
 import { leaseMillis } from "./subjects/Subject.js"
 
@@ -46,6 +46,9 @@ const wide = <E, R>(operations: number, operation: Effect.Effect<unknown, E, R>)
 
 const names = { port: "Storage port", lock: "StorageLock" } as const
 
+/** Without a lock, and without anything to wait for. */
+const empty = Effect.scoped(Effect.acquireRelease(Effect.void, () => Effect.void))
+
 const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> => {
   const { context, floor, storage } = subject
   const repeat = concurrent ? wide : loop
@@ -78,6 +81,9 @@ const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> =
       }
     },
     { name: names.port, run: (operations) => Effect.runPromise(repeat(operations, port)) },
+    ...(subject.name === "memory"
+      ? [{ name: effectAlone, run: (operations: number) => Effect.runPromise(repeat(operations, empty)) }]
+      : []),
     { name: names.lock, run: (operations) => Effect.runPromise(Effect.provide(repeat(operations, scoped), context)) }
   ]
 }

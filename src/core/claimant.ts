@@ -4,6 +4,7 @@ import type * as Scope from "#effect/Scope"
 import type { LostReason, StorageError } from "../LockError.js"
 import type { Claim, LockRecord, RenewOutcome } from "../LockRecord.js"
 import type * as Storage from "../Storage.js"
+import type { Links } from "./linkedList.js"
 import { Signal } from "./signal.js"
 import type { Resolved } from "./options.js"
 
@@ -72,7 +73,7 @@ export class Claimant {
 }
 
 /** A hold, from the claim that won it to its end. */
-export interface RenewableHold {
+export interface RenewableHold extends Links {
   readonly claimant: Claimant
   readonly options: Resolved
   readonly storage: Storage.Service

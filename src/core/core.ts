@@ -11,6 +11,7 @@ import type { Signal } from "./signal.js"
 import type { Calls, Handler } from "./calls.js"
 import type { Claimant, RenewableHold } from "./claimant.js"
 import type { Events } from "./events.js"
+import type { LinkedList } from "./linkedList.js"
 import type { LockQueues } from "./lockQueues.js"
 import type { Logs } from "./logs.js"
 import type { Timeline } from "./timeline.js"
@@ -32,7 +33,7 @@ export interface Core {
   readonly logs: Logs
   readonly events: Events
   /** The holds of this process that are renewed. */
-  readonly holds: Set<RenewableHold>
+  readonly holds: LinkedList<RenewableHold>
   /** Work that synchronous code wants done; `work` wakes the fiber that does it. */
   readonly due: Set<RenewableHold>
   readonly tasks: Array<Effect.Effect<void>>

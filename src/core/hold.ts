@@ -16,6 +16,8 @@ import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
 
 export class Hold implements RenewableHold {
+  before: this | undefined
+  after: this | undefined
   state: "held" | "released" | "lost" = "held"
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY

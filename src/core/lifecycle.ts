@@ -17,6 +17,7 @@ import type { Core } from "./core.js"
 import { Events, SharedEvents } from "./events.js"
 import { listen } from "./hints.js"
 import { inspect, Inspector } from "./counts.js"
+import { LinkedList } from "./linkedList.js"
 import { LockQueues } from "./lockQueues.js"
 import { renewDue } from "./refresher.js"
 import { Logs } from "./logs.js"
@@ -66,7 +67,7 @@ const close = (core: Core, ownsEvents: boolean): Effect.Effect<void> =>
     core.queues.notifyAll()
     // Nobody needs the answers of renewals any more.
     yield* core.calls.abort("renew")
-    const holds = Array.from(core.holds)
+    const holds = core.holds.toArray()
     for (const hold of holds) hold.lose("Closed")
     yield* until(core, grace, () => !holds.some((hold) => hold.owesRelease))
     for (const hold of holds) hold.giveBack()
@@ -123,7 +124,7 @@ export const open = (
       queues: new LockQueues(kind),
       logs: new Logs(run, clock, timers, timeline),
       events,
-      holds: new Set(),
+      holds: new LinkedList(),
       due: new Set(),
       tasks: [],
       work: new Signal(),

@@ -13,6 +13,11 @@ export class LinkedList<A extends Links> {
     return item.before !== undefined || this.first === item
   }
 
+  /** What is there now. */
+  [Symbol.iterator](): Iterator<A> {
+    return this.toArray()[Symbol.iterator]()
+  }
+
   toArray(): ReadonlyArray<A> {
     const all: Array<A> = []
     for (let item = this.first; item !== undefined; item = item.after) all.push(item)

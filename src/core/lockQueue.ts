@@ -8,6 +8,7 @@ import type { Place } from "./claimant.js"
 import { LinkedList } from "./linkedList.js"
 import type { LockRecord } from "../LockRecord.js"
 import { StorageHealth } from "./storageHealth.js"
+import { Tally } from "./tally.js"
 import { Turns } from "./turns.js"
 
 export class Waiter {
@@ -28,9 +29,9 @@ export class Waiter {
 export class LockQueue {
   protected readonly waiters = new LinkedList<Waiter>()
   /** Those that may have to skip the others, by owner. */
-  protected readonly byOwner = new Map<string, Set<Waiter>>()
+  private byOwner: Map<string, Set<Waiter>> | undefined
   /** Owners that hold the lock in this process, and how often. */
-  protected readonly holders = new Map<string, number>()
+  protected readonly holders = new Tally()
   /** The holder that the storage last named to a waiter. */
   protected named: LockRecord | undefined
   /** The lock was last freed here, and others have not been let in since; and since when, and how often, it has gone from hand to hand here. */
@@ -66,8 +67,9 @@ export class LockQueue {
     if (away) this.turns.begin(now)
     this.waiters.add(waiter)
     if (waiter.shared) {
-      const same = this.byOwner.get(waiter.ownerId)
-      if (same === undefined) this.byOwner.set(waiter.ownerId, new Set([waiter]))
+      const byOwner = (this.byOwner ??= new Map())
+      const same = byOwner.get(waiter.ownerId)
+      if (same === undefined) byOwner.set(waiter.ownerId, new Set([waiter]))
       else same.add(waiter)
     }
     return !away
@@ -76,8 +78,8 @@ export class LockQueue {
   leave(waiter: Waiter): void {
     const wasHead = this.isHead(waiter)
     this.waiters.delete(waiter)
-    const same = this.byOwner.get(waiter.ownerId)
-    if (same?.delete(waiter) === true && same.size === 0) this.byOwner.delete(waiter.ownerId)
+    const same = this.byOwner?.get(waiter.ownerId)
+    if (same?.delete(waiter) === true && same.size === 0) this.byOwner?.delete(waiter.ownerId)
     // Nobody is left to hand it on to: whoever comes next awaits the turn of this process, as everybody who comes.
     if (this.waiters.size === 0) this.handsOn = false
     if (wasHead) this.waiters.first?.signal.notify()
@@ -85,7 +87,7 @@ export class LockQueue {
 
   /** Whether this waiter may ask the storage now. */
   mayGo(waiter: Waiter): boolean {
-    if (this.holders.size > 0) return this.holders.has(waiter.ownerId)
+    if (this.holders.size > 0) return this.isHolder(waiter.ownerId)
     return this.isHead(waiter) || this.named?.ownerId === waiter.ownerId
   }
 
@@ -120,7 +122,7 @@ export class LockQueue {
   }
 
   isHolder(ownerId: string): boolean {
-    return this.holders.has(ownerId)
+    return this.holders.of(ownerId) > 0
   }
 
   /** Whether the lock has gone round in this process for long enough: others should have a chance now. */
@@ -149,20 +151,18 @@ export class LockQueue {
     this.pausesUntil = Number.NEGATIVE_INFINITY
     // Who only tries has not waited, though others may.
     if (this.holders.size === 0 && this.waiters.first?.ownerId === ownerId) this.turns.won()
-    this.holders.set(ownerId, (this.holders.get(ownerId) ?? 0) + 1)
+    this.holders.add(ownerId)
     this.notifyOwner(ownerId)
   }
 
   /** A hold of this process is about to be given back. */
   ending(ownerId: string): void {
-    if (this.holders.size === 1 && this.holders.get(ownerId) === 1) this.turns.releases()
+    if (this.holders.size === 1 && this.holders.of(ownerId) === 1) this.turns.releases()
   }
 
   /** A hold of this process is over, and the storage knows. */
   ended(ownerId: string, now: number): void {
-    const count = (this.holders.get(ownerId) ?? 0) - 1
-    if (count > 0) this.holders.set(ownerId, count)
-    else this.holders.delete(ownerId)
+    this.holders.remove(ownerId)
     if (this.holders.size > 0) return
     this.heldAt = undefined
     this.freedHere = true
@@ -181,7 +181,7 @@ export class LockQueue {
   hint(): void {
     const head = this.waiters.first
     if (head !== undefined) tell(head)
-    if (this.named !== undefined) this.byOwner.get(this.named.ownerId)?.forEach(tell)
+    if (this.named !== undefined) this.byOwner?.get(this.named.ownerId)?.forEach(tell)
   }
 
   notifyAll(): void {
@@ -193,7 +193,7 @@ export class LockQueue {
   }
 
   protected notifyOwner(ownerId: string): void {
-    this.byOwner.get(ownerId)?.forEach((waiter) => waiter.signal.notify())
+    this.byOwner?.get(ownerId)?.forEach((waiter) => waiter.signal.notify())
   }
 }
 

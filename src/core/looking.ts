@@ -39,7 +39,7 @@ export const looking = ({
 
   /** A hold of this very process need not wait for its next renewal to learn of it; nor need the waiters behind it. */
   const forced = (key: string, token: number): void => {
-    for (const hold of Array.from(core.holds)) {
+    for (const hold of core.holds) {
       if (hold.claimant.key === key && hold.record.token === token) hold.lose("Forced")
     }
     core.queues.hint(key, core.timeline.now())

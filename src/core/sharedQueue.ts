@@ -64,6 +64,6 @@ export class SharedQueue extends LockQueue {
 
   /** An owner that reads or writes already skips the queue, or it would wait behind one that waits for it. Of a semaphore nobody has anything for nothing. */
   private isReentry({ ownerId }: Waiter): boolean {
-    return this.kind === "readWrite" && (this.holders.has(ownerId) || this.owners.has(ownerId))
+    return this.kind === "readWrite" && (this.isHolder(ownerId) || this.owners.has(ownerId))
   }
 }
