@@ -18,25 +18,26 @@ export interface Goal {
 }
 
 /** What a cycle through StorageLock may cost, in times the bare driver's of the same run: alone, and 64 at once. On Effect 3 Effect itself costs more. */
-const cycleLimits: Readonly<Record<"3" | "4", ReadonlyArray<readonly [storage: string, alone: number, wide?: number]>>> =
-  {
-    3: [
-      ["PostgreSQL", 1.18, 0.3],
-      ["SQLite, full", 1.4, 0.5],
-      ["SQLite, normal", 2.2],
-      ["Redis", 1.35, 2.2],
-      ["MySQL or MariaDB", 1.6, 0.6],
-      ["etcd", 1.5, 1]
-    ],
-    4: [
-      ["PostgreSQL", 1.1, 0.2],
-      ["SQLite, full", 1.2, 0.4],
-      ["SQLite, normal", 1.5],
-      ["Redis", 1.15, 1.3],
-      ["MySQL or MariaDB", 1.35, 0.4],
-      ["etcd", 1.3, 0.7]
-    ]
-  }
+const cycleLimits: Readonly<
+  Record<"3" | "4", ReadonlyArray<readonly [storage: string, alone: number, wide?: number]>>
+> = {
+  3: [
+    ["PostgreSQL", 1.18, 0.3],
+    ["SQLite, full", 1.4, 0.5],
+    ["SQLite, normal", 2.2],
+    ["Redis", 1.35, 2.2],
+    ["MySQL or MariaDB", 1.6, 0.6],
+    ["etcd", 1.5, 1]
+  ],
+  4: [
+    ["PostgreSQL", 1.1, 0.2],
+    ["SQLite, full", 1.2, 0.4],
+    ["SQLite, normal", 1.5],
+    ["Redis", 1.15, 1.3],
+    ["MySQL or MariaDB", 1.35, 0.4],
+    ["etcd", 1.3, 0.7]
+  ]
+}
 /** Over memory, where there is no driver: microseconds, alone and 64 at once. */
 const memoryLimits = { 3: [30, 30], 4: [12, 10] } as const
 /** For a timer to fire on a machine that does other things. */
@@ -67,9 +68,7 @@ const of = (
   scenario: string,
   contender = "StorageLock"
 ): Measured | undefined =>
-  all
-    .find((_) => _.storage === storage && _.scenario === scenario)
-    ?.contenders.find(({ name }) => name === contender)
+  all.find((_) => _.storage === storage && _.scenario === scenario)?.contenders.find(({ name }) => name === contender)
 
 /** Where the same statements were measured on the bare driver, by these; else by the least that a lock could do. */
 const cycles = (results: Results): ReadonlyArray<Goal> => {
@@ -91,8 +90,7 @@ const cycles = (results: Results): ReadonlyArray<Goal> => {
   })
   const overDrivers = cycleLimits[major].flatMap(([storage, ...limits]) =>
     limits.flatMap((limit, i): ReadonlyArray<Goal> => {
-      const ours =
-        of(results.comparisons, storage, scenarios[i]!) ?? of(results.cycles, storage, scenarios[i]!)
+      const ours = of(results.comparisons, storage, scenarios[i]!) ?? of(results.cycles, storage, scenarios[i]!)
       return limit === undefined || ours === undefined
         ? []
         : [
