@@ -12,8 +12,8 @@ import { findings } from "./startupFindings.js"
 /** How long a table may take to be made, in milliseconds: all nodes have to know of it. */
 const longestMaking = 30_000
 
-/** How long a table that another process has just made may take to be known to all nodes, in milliseconds, and to the one that already tells of it. */
-const longestSpreading = 2_000
+/** How long a table that another process has just made may take to be known to all nodes, in milliseconds, and to the one that already tells of it: as long as the driver gives one that it has made. */
+const longestSpreading = 10_000
 const pause = 100
 
 type Row = Readonly<Record<string, unknown>>
