@@ -2,6 +2,7 @@
  * A shorter way to the storages of this library: by a callback, so that no fiber stands between them and the core. What they are asked, and what they answer, is the same; a storage that
  * wraps another is asked by its effects, which are all that it has.
  */
+import type * as Clock from "effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import type { StorageError } from "../LockError.js"
@@ -17,9 +18,12 @@ export type Ask<Request, A> = (
   done: (answer: Effect.Effect<A, StorageError>) => void
 ) => void
 
+/** The same, with the clock that calls go by, for a storage that has none of its own. */
+type AskBy<Request, A> = (...args: [...Parameters<Ask<Request, A>>, clock: Clock.Clock]) => void
+
 export interface Direct {
-  readonly claim: Ask<LockRecord.Claim, LockRecord.ClaimOutcome>
-  readonly release: Ask<LockRecord.Release, LockRecord.ReleaseOutcome>
+  readonly claim: AskBy<LockRecord.Claim, LockRecord.ClaimOutcome>
+  readonly release: AskBy<LockRecord.Release, LockRecord.ReleaseOutcome>
 }
 
 const ways = new WeakMap<Storage.Service, Direct>()

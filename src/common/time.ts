@@ -1,4 +1,5 @@
 /** Readings of the two clocks, in microseconds. */
+import type * as Clock from "effect/Clock"
 import * as Effect from "#effect/Effect"
 import { monotonicNanos, wallMillis } from "#effect/clocks"
 
@@ -10,6 +11,6 @@ export const monotonicMicros: Effect.Effect<number> = Effect.clockWith((clock) =
   Effect.sync(() => Number(monotonicNanos(clock) / 1000n))
 )
 
-export const wallMicros: Effect.Effect<number> = Effect.clockWith((clock) =>
-  Effect.sync(() => Math.floor(wallMillis(clock) * 1000))
-)
+export const wallMicrosOf = (clock: Clock.Clock): number => Math.floor(wallMillis(clock) * 1000)
+
+export const wallMicros: Effect.Effect<number> = Effect.clockWith((clock) => Effect.sync(() => wallMicrosOf(clock)))

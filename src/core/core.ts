@@ -54,16 +54,16 @@ export interface Core {
 
 /** Asks the storage for a hold. */
 export const startClaim = (core: Core, request: Claim, limit: number, handler: Handler<ClaimOutcome>): void => {
-  const { calls, direct, storage } = core
+  const { calls, clock, direct, storage } = core
   if (direct === undefined) return calls.start("claim", storage.claim(request), limit, handler)
-  calls.startDirect("claim", (millis, done) => direct.claim(request, millis, done), limit, handler)
+  calls.startDirect("claim", (millis, done) => direct.claim(request, millis, done, clock), limit, handler)
 }
 
 /** Gives one back. */
 export const startRelease = (core: Core, request: Release, limit: number, handler: Handler<ReleaseOutcome>): void => {
-  const { calls, direct, storage } = core
+  const { calls, clock, direct, storage } = core
   if (direct === undefined) return calls.start("release", storage.release(request), limit, handler)
-  calls.startDirect("release", (millis, done) => direct.release(request, millis, done), limit, handler)
+  calls.startDirect("release", (millis, done) => direct.release(request, millis, done, clock), limit, handler)
 }
 
 /** No call to the storage is waited for longer, in milliseconds. */

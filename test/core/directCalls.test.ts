@@ -35,8 +35,8 @@ const setup = Effect.gen(function* () {
   const storage = Storage.Storage.of({ ...memory, claim: counted(memory.claim), release: counted(memory.release) })
   const claimed = (request: LockRecord.Claim) => Effect.runSync(memory.claim(request))
   direct.offer(storage, {
-    claim: (request, millis, done) => {
-      if (state.waits) claims.push([request, millis, done])
+    claim: (request, millis, done, clock) => {
+      if (state.waits) claims.push([request, millis, done, clock])
       else done(Effect.succeed(claimed(request)))
     },
     release: (request, _, done) => done(Exit.succeed(Effect.runSync(memory.release(request))))

@@ -4,6 +4,7 @@ import Sqlite from "better-sqlite3"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
+import { live } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import * as Result from "#effect/Result"
 import * as Stream from "#effect/Stream"
@@ -75,20 +76,20 @@ describe("SQLite at once", () => {
       const { claim, release } = direct.of(storage)!
       const request = { lockId: "a", ownerId: "me", holdId: id("h"), lease }
       const before = yield* commits
-      assert.strictEqual(asked<LockRecord.ClaimOutcome>((done) => claim(request, 1_000, done))?._tag, "Claimed")
+      assert.strictEqual(asked<LockRecord.ClaimOutcome>((done) => claim(request, 1_000, done, live))?._tag, "Claimed")
       yield* eventLoop
       assert.strictEqual((yield* commits) - before, 1)
       // It only reads: nobody's writing is in its way.
       other.exec("BEGIN IMMEDIATE")
       assert.strictEqual(
-        asked<LockRecord.ClaimOutcome>((done) => claim({ ...request, ownerId: "you" }, 1_000, done))?._tag,
+        asked<LockRecord.ClaimOutcome>((done) => claim({ ...request, ownerId: "you" }, 1_000, done, live))?._tag,
         "Held"
       )
       other.exec("ROLLBACK")
       assert.strictEqual((yield* commits) - before, 1)
       yield* eventLoop
       assert.deepStrictEqual(
-        asked<LockRecord.ReleaseOutcome>((done) => release({ lockId: "a", holdId: id("h") }, 1_000, done)),
+        asked<LockRecord.ReleaseOutcome>((done) => release({ lockId: "a", holdId: id("h") }, 1_000, done, live)),
         { _tag: "Released", remaining: 0 }
       )
       assert.strictEqual((yield* commits) - before, 2)

@@ -6,15 +6,17 @@
 import "#effect/major"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
-import * as PubSub from "effect/PubSub"
 import * as Stream from "#effect/Stream"
+import * as direct from "../../common/direct.js"
 import { freeFor } from "../../common/freeFor.js"
-import { wallMicros } from "../../common/time.js"
+import { wallMicros, wallMicrosOf } from "../../common/time.js"
 import { unknownName } from "../../common/optionNames.js"
 import * as LockRecord from "../../LockRecord.js"
 import * as Storage from "../../Storage.js"
+import { board } from "../shared/hints.js"
 import { type Ports, portsOf } from "../shared/layers.js"
 import * as audit from "./audit.js"
 import * as VersionedStore from "../../VersionedStore.js"
@@ -55,7 +57,7 @@ const grainOf = (asked: Duration.Input | undefined): number =>
 /** The smaller port over records: it writes what it is told to, and whoever makes the records judges. */
 const compareAndSet = (
   records: Map<string, LockRecord.LockRecord>,
-  freed: (lockId: string) => Effect.Effect<unknown>
+  freed: (lockId: string) => void
 ): Omit<VersionedStore.Service, "guarantees"> => {
   const at = (lockId: string, version: number | undefined, write: () => void) =>
     Effect.suspend(() => {
@@ -68,11 +70,11 @@ const compareAndSet = (
     update: (lockId, expected, record) =>
       Effect.suspend(() => {
         const before = records.get(lockId)
-        const written = at(lockId, expected, () => records.set(lockId, record))
-        // One may go out as another comes in.
-        return before?.holds.some((id) => !record.holds.includes(id)) === true
-          ? Effect.tap(written, () => freed(lockId))
-          : written
+        return at(lockId, expected, () => {
+          records.set(lockId, record)
+          // One may go out as another comes in.
+          if (before?.holds.some((id) => !record.holds.includes(id)) === true) freed(lockId)
+        })
       }),
     delete: (lockId, expected) => at(lockId, expected, () => records.delete(lockId)),
     get: (lockId) => Effect.sync(() => Option.fromNullishOr(records.get(lockId))),
@@ -92,27 +94,33 @@ export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
     const time = options.time ?? wallMicros
     const records = new Map<string, LockRecord.LockRecord>()
     const leaseGranularity = grainOf(options.leaseGranularity)
-    const freed = yield* PubSub.sliding<string>(1024)
+    const hints = board()
 
     const run = <R extends LockRecord.Request>(request: R, now: number) => {
       const step = LockRecord.step(records.get(request.lockId), request, now)
       if (step.record !== undefined) records.set(request.lockId, step.record)
       return step.outcome
     }
-    const at = <R extends LockRecord.Request>(request: R) => Effect.map(time, (now) => run(request, now))
+    const claim = (request: LockRecord.Claim, now: number) => run({ _tag: "Claim", ...request }, now)
+    const release = (request: LockRecord.Release, now: number) => {
+      const outcome = run({ _tag: "Release", ...request }, now)
+      if (outcome._tag === "Released" && outcome.remaining === 0) hints.tell(request.lockId)
+      return outcome
+    }
     const snapshot = (record: LockRecord.LockRecord, now: number) =>
       LockRecord.isLive(record, now) ? Option.some({ record, validFor: record.leaseExpireTime - now }) : Option.none()
-    const wake = (lockId: string) => PubSub.publish(freed, lockId)
 
     const storage = Storage.Storage.of({
-      claim: (request) => at({ _tag: "Claim", ...request }),
+      claim: (request) => Effect.map(time, (now) => claim(request, now)),
       renew: (requests) =>
         Effect.map(time, (now) => requests.map((request) => run({ _tag: "Renew", ...request }, now))),
-      release: (request) =>
-        Effect.tap(at({ _tag: "Release", ...request }), (outcome) =>
-          outcome._tag === "Released" && outcome.remaining === 0 ? wake(request.lockId) : Effect.void
-        ),
-      revoke: (request) => Effect.tap(at({ _tag: "Revoke", ...request }), () => wake(request.lockId)),
+      release: (request) => Effect.map(time, (now) => release(request, now)),
+      revoke: (request) =>
+        Effect.map(time, (now) => {
+          const outcome = run({ _tag: "Revoke", ...request }, now)
+          hints.tell(request.lockId)
+          return outcome
+        }),
       get: (lockId) =>
         Effect.map(time, (now) => Option.flatMap(Option.fromNullishOr(records.get(lockId)), (_) => snapshot(_, now))),
       list: Stream.unwrap(
@@ -127,15 +135,21 @@ export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
           for (const record of old) records.delete(record.lockId)
           return old.length
         }),
-      wakeUps: Stream.fromPubSub(freed),
+      wakeUps: hints.stream(Effect.void),
       audit: audit.make(time),
       guarantees: { ...guarantees, leaseGranularity }
     })
     const versioned = VersionedStore.VersionedStore.of({
-      ...compareAndSet(records, wake),
+      ...compareAndSet(records, hints.tell),
       time,
       wakeUps: storage.wakeUps,
       guarantees: { ...guarantees, name: "MemoryStorage.versioned", leaseGranularity }
+    })
+    // A clock of somebody's own is an effect.
+    if (options.time !== undefined) return { storage, versioned }
+    direct.offer(storage, {
+      claim: (request, _, done, clock) => done(Exit.succeed(claim(request, wallMicrosOf(clock)))),
+      release: (request, _, done, clock) => done(Exit.succeed(release(request, wallMicrosOf(clock))))
     })
     return { storage, versioned }
   })
@@ -169,7 +183,7 @@ export interface VersionedOptions {
 export const makeVersioned = (options: VersionedOptions = {}): Effect.Effect<VersionedStore.Service> =>
   Effect.map(checked(options), () =>
     VersionedStore.VersionedStore.of({
-      ...compareAndSet(new Map(), () => Effect.void),
+      ...compareAndSet(new Map(), () => {}),
       time: options.time === "none" ? undefined : (options.time ?? wallMicros),
       guarantees: {
         ...guarantees,
