@@ -20,10 +20,6 @@ class Call implements Links {
 }
 
 export class DirectCalls {
-  /**
-   * Not a `Set`: where much comes and goes, its table is replaced again and again, and an old one that the garbage collector has put aside keeps the next one alive with all that was in it then,
-   * and that one the next. So every call, and whatever waited for it, would become old before it is collected, at the greater price.
-   */
   private readonly open = new LinkedList<Call>()
 
   private atOnce = 0

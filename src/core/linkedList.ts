@@ -1,4 +1,9 @@
-/** First in, first out, and out of the middle: all at once, however long it is. (A `Set` looks past all that was deleted at its front to find its first.) */
+/**
+ * First in, first out, and out of the middle: all at once, however long it is. (A `Set` looks past all that was deleted at its front to find its first.)
+ *
+ * Also in place of a `Set` where much comes and goes: its table is replaced again and again, and an old one that the garbage collector has put aside keeps the next one alive with all that was in it then,
+ * and that one the next. So everything in it, and whatever that leads to, would become old before it is collected, at the greater price.
+ */
 export interface Links {
   before: this | undefined
   after: this | undefined

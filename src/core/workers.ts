@@ -12,6 +12,7 @@ import { withClock } from "#effect/clocks"
 import * as fibers from "#effect/fibers"
 import { type StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
+import { LinkedList, type Links } from "./linkedList.js"
 import { Signal } from "./signal.js"
 
 export interface Job {
@@ -23,7 +24,9 @@ export interface Job {
   readonly ended: (exit: Exit.Exit<any, StorageError>) => void
 }
 
-class Worker {
+class Worker implements Links {
+  before: this | undefined
+  after: this | undefined
   readonly signal = new Signal()
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
   isNew = true
@@ -55,7 +58,7 @@ const mostIdle = 64
 
 export class Workers {
   private readonly idle: Array<Worker> = []
-  private readonly busy = new Set<Worker>()
+  private readonly busy = new LinkedList<Worker>()
   private closed = false
   private calls = 0
 
