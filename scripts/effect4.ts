@@ -1,4 +1,4 @@
-/** What is done for Effect 4, in a copy of the project that has it: `tsx scripts/effect4.ts test|check|pack [arguments]`. */
+/** What is done for Effect 4, in a copy of the project that has it: `tsx scripts/effect4.ts test|check|bench|pack [arguments]`. */
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
@@ -85,10 +85,21 @@ switch (task) {
   case "check":
     run("npx", ["tsc", "-p", "tsconfig.build.json", "--noEmit", ...args])
     break
+  case "bench":
+    // Of others nothing depends on the major.
+    run("npx", [
+      "tsx",
+      "evidence/bench/main.ts",
+      "--no-peers",
+      "--out",
+      Path.join(root, "evidence/bench/effect4"),
+      ...args
+    ])
+    break
   case "pack":
     run("npm", ["pack", ...(args.includes("--pack-destination") ? [] : ["--pack-destination", root]), ...args])
     break
   default:
-    console.error("test, check or pack?")
+    console.error("test, check, bench or pack?")
     process.exit(2)
 }

@@ -7,6 +7,8 @@ import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import type * as Scope from "#effect/Scope"
+import { kindOf } from "../common/input.js"
+import { InvalidOptions } from "../LockError.js"
 import { exclusive } from "../LockRecord.js"
 import * as Storage from "../Storage.js"
 import * as VersionedStore from "../VersionedStore.js"
@@ -32,6 +34,11 @@ const repeats =
   (usual: number): number =>
     Math.max(1, Math.ceil(usual * effort))
 
+export const effortFault = ({ effort = 1 }: Pick<Target, "effort">): InvalidOptions | undefined =>
+  effort > 0 && Number.isFinite(effort)
+    ? undefined
+    : new InvalidOptions({ field: "effort", kind: kindOf(effort), rule: "a number above 0" })
+
 const minute = 60_000_000
 
 /** Also while `shiftDate` has put another in its place. */
@@ -46,6 +53,8 @@ const clocks = () => ({ real: performance.now() * 1000, wall: wallNow() * 1000 }
 /** Builds the layer, and finds out whether a second build sees the locks of the first. */
 export const open = (target: Target): Effect.Effect<Opened, unknown, Scope.Scope> =>
   Effect.gen(function* () {
+    const fault = effortFault(target)
+    if (fault !== undefined) return yield* Effect.fail(fault)
     const storage = yield* build(target)
     const lockId = `kit-${random.text(12)}-probe`
     const holdId = random.holdId()

@@ -7,8 +7,7 @@ import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import { type Names, unknownName } from "../common/optionNames.js"
-import { kindOf } from "../common/input.js"
-import { InvalidOptions } from "../LockError.js"
+import type { InvalidOptions } from "../LockError.js"
 import type * as Case from "./Case.js"
 import { cases } from "./cases.js"
 import { type Result, runCase } from "./check.js"
@@ -55,11 +54,6 @@ const hookNames: Names<Case.Hooks> = {
   breakHints: true,
   refuseWrites: true
 }
-
-const effortFault = ({ effort = 1 }: SuiteOptions): InvalidOptions | undefined =>
-  effort > 0 && Number.isFinite(effort)
-    ? undefined
-    : new InvalidOptions({ field: "effort", kind: kindOf(effort), rule: "a number above 0" })
 
 const orThrow = (fault: InvalidOptions | undefined): void => {
   if (fault !== undefined) throw fault
@@ -122,7 +116,7 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
  * @category runners
  */
 export const suite = (options: SuiteOptions): void => {
-  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks") ?? effortFault(options))
+  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks") ?? Env.effortFault(options))
   register(options, cases, Env.open(options), runCase)
 }
 

@@ -33,6 +33,14 @@ describe("the conformance kit", () => {
     }
   })
 
+  for (const effort of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
+    it(`no effort is refused, with which nothing would be shown: ${effort}`, async () => {
+      const refused = "InvalidOptions: effort must be a number above 0"
+      const result = await Effect.runPromise(Conformance.check(Conformance.cases[0]!, { ...target("correct"), effort }))
+      expect(result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag).toContain(refused)
+      expect(() => Conformance.suite({ ...target("correct"), effort })).toThrow(refused.slice(16))
+    })
+
   describe("a storage that breaks one rule is caught by that rule", () => {
     for (const { hooks, name, parts, rules } of family) {
       for (const rule of rules) {
