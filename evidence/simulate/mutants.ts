@@ -183,8 +183,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "version-not-checked",
     "an update does not look at the version",
     "backends/memory/MemoryStorage.ts",
-    "at(lockId, expected, () => records.set(",
-    "at(lockId, records.get(lockId)?.version, () => records.set("
+    "return at(lockId, expected, () => {",
+    "return at(lockId, records.get(lockId)?.version, () => {"
   ),
   mutant(
     "create-over-another",
@@ -366,8 +366,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "reentry-queues",
     "the owner that has the lock queues behind those who wait for it",
     "core/lockQueue.ts",
-    "if (this.holders.size > 0) return this.holders.has(waiter.ownerId)",
-    "if (this.holders.size > 0) return this.isHead(waiter) && this.holders.has(waiter.ownerId)"
+    "if (this.holders.size > 0) return this.isHolder(waiter.ownerId)",
+    "if (this.holders.size > 0) return this.isHead(waiter) && this.isHolder(waiter.ownerId)"
   ),
   mutant(
     "clock-read-twice",

@@ -116,7 +116,9 @@ const register = <C extends { readonly name: string; readonly rule: string }, O>
  * @category runners
  */
 export const suite = (options: SuiteOptions): void => {
-  orThrow(unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks") ?? Env.effortFault(options))
+  orThrow(
+    unknownName(options, names) ?? unknownName(options.hooks ?? {}, hookNames, "hooks") ?? Env.effortFault(options)
+  )
   register(options, cases, Env.open(options), runCase)
 }
 
