@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { svg } from "./charts.js"
-import { compile } from "./compile.js"
+import { compile } from "../../scripts/compiled.js"
 import { environment } from "./environment.js"
 import { figures } from "./figures.js"
 import { type Failure, reasonOf } from "./names.js"
@@ -89,8 +89,7 @@ const compare = async (folder: string, asked: options.Options, measured: Measure
 export const bench = async (asked: options.Options): Promise<void> => {
   const { failures, options: feasible } = await withPeers(asked)
   const known = environment(feasible.peers ? table.filter(({ name }) => feasible.storages.includes(name)) : [])
-  const { folder, remove } = compile()
-  process.once("exit", remove)
+  const folder = compile()
   try {
     const measured = await measure(folder, feasible)
     const { peersPlan, plan, poolSize, runs } = asked

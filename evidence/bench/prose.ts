@@ -64,7 +64,7 @@ export const howMeasured = ({
   readonly peersPlan: Plan
   readonly runs: number
 }): string =>
-  `The lease is 10 s for all; durability is the same for both sides, and is named above. Library and benchmark are compiled as for the package and run in plain Node.
+  `The lease is 10 s for all; durability is the same for both sides, and is named above. Library and benchmark are compiled to JavaScript, as they are in the package, and run in plain Node.
 
 Where times of one process are compared, all take turns in blocks of about ${plan.blockMillis} ms, in an order that changes, for ${plan.rounds} rounds after ${plan.warmUp} that do not count (against others ${peersPlan.rounds}
 after ${peersPlan.warmUp}); before all of it, the lock's own code ran ${plan.settle} times on memory, because the compiler of Node needs thousands of runs to settle. The first locks of a program are slower. A ratio is the median

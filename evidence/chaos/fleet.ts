@@ -3,15 +3,12 @@ import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { program } from "../../scripts/compiled.js"
 import * as Proxy from "../../test/harness/proxy.js"
 import * as Faketime from "./faketime.js"
 import type { Log } from "./log.js"
-import { loader } from "./processes.js"
 import type { FromWorker, ToWorker, WorkerConfig } from "./protocol.js"
 import type { Running } from "./storages.js"
-
-const workerFile = fileURLToPath(new URL("./worker.ts", import.meta.url))
 
 export interface Place {
   readonly index: number
@@ -108,8 +105,8 @@ export class Fleet {
       storageConfig: { url: place.proxy === undefined ? running.url : place.proxy.url(running.url) },
       seed: `${this.around.seed} ${name}`
     }
-    const child = fork(workerFile, [JSON.stringify(own)], {
-      execArgv: loader,
+    const child = fork(program("./worker.ts", import.meta.url), [JSON.stringify(own)], {
+      execArgv: [],
       // By which the watchdog of the directory finds it, also when this process is killed.
       cwd: directory,
       env: { ...process.env, ...(place.clockFile === undefined ? {} : faketime!.env(place.clockFile)) },

@@ -9,9 +9,9 @@ import * as Stream from "#effect/Stream"
 import { fork } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
 import { Rng } from "../simulate/random.js"
 import { keeperOf } from "../simulate/parts.js"
+import { program } from "../../scripts/compiled.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
 import { longestFinalizer, wholeOf } from "./actor.js"
 import { type Injected, type Kind, kindsOf } from "./faults.js"
@@ -20,12 +20,9 @@ import { Fleet } from "./fleet.js"
 import { judge } from "./judge.js"
 import { append, clockFrom, parse, toHistory } from "./log.js"
 import type { Options } from "./options.js"
-import { loader } from "./processes.js"
 import { servicesOf } from "./services.js"
 import { storages } from "./storages.js"
 import { Tally } from "./tally.js"
-
-const resourceFile = fileURLToPath(new URL("./resource.ts", import.meta.url))
 
 /** The machine is shared, and timers are late on it: a process is excused for that much without a pause that it noticed itself. */
 const slack = 100
@@ -37,8 +34,8 @@ const startResource = (directory: string, log: string, base: bigint): Effect.Eff
   Effect.flatMap(
     Effect.acquireRelease(
       Effect.sync(() =>
-        fork(resourceFile, [log, String(base)], {
-          execArgv: loader,
+        fork(program("./resource.ts", import.meta.url), [log, String(base)], {
+          execArgv: [],
           cwd: directory,
           stdio: ["ignore", "ignore", "inherit", "ipc"]
         })

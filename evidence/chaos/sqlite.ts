@@ -4,19 +4,16 @@ import * as Effect from "#effect/Effect"
 import type * as Scope from "#effect/Scope"
 import { type ChildProcess, fork } from "node:child_process"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
+import { program } from "../../scripts/compiled.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
-import { loader } from "./processes.js"
 import type { Running } from "./storages.js"
-
-const writerFile = fileURLToPath(new URL("./sqliteWriter.ts", import.meta.url))
 
 /** Another program writes in the file. Done when its transaction is open. */
 const open = (filename: string) =>
   Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      const child = fork(writerFile, [filename], {
-        execArgv: loader,
+      const child = fork(program("./sqliteWriter.ts", import.meta.url), [filename], {
+        execArgv: [],
         cwd: Path.dirname(filename),
         stdio: ["ignore", "ignore", "inherit", "ipc"]
       })

@@ -8,12 +8,11 @@ import * as Exit from "#effect/Exit"
 import { type ChildProcess, fork } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
 import { asked } from "../arguments.js"
 import * as Faketime from "../chaos/faketime.js"
 import { clockFrom } from "../chaos/log.js"
-import { loader } from "../chaos/processes.js"
 import { storages } from "../chaos/storages.js"
+import { program } from "../../scripts/compiled.js"
 import * as Sandbox from "../../test/harness/sandbox.js"
 import { Rng } from "../simulate/random.js"
 import * as election from "./election.js"
@@ -21,8 +20,6 @@ import * as options from "./options.js"
 import type { Config, Line } from "./protocol.js"
 import * as schedules from "./schedules.js"
 import { judge, type Judgement, nothing, type Promise, type Run, type Trouble } from "./ticks.js"
-
-const workerFile = fileURLToPath(new URL("./worker.ts", import.meta.url))
 
 const every = 1000
 const lease = 3000
@@ -152,8 +149,8 @@ const real = (storage: string, seconds: number, seed: number) =>
           startsAfter: Math.round(rng.between(0, 2000)),
           schedules: promises.map(({ runs, schedule }) => ({ name: schedule, runs }))
         }
-        const child = fork(workerFile, [JSON.stringify(config)], {
-          execArgv: loader,
+        const child = fork(program("./worker.ts", import.meta.url), [JSON.stringify(config)], {
+          execArgv: [],
           cwd: directory,
           env: { ...process.env, ...(isFaked ? faketime.success.env(clock) : {}) },
           stdio: ["ignore", "ignore", "inherit", "ipc"]

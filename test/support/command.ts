@@ -3,9 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { fileURLToPath } from "node:url"
-
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url))
+import { program } from "../../scripts/compiled.js"
 
 export interface Ended {
   readonly code: number | null
@@ -32,7 +30,7 @@ export const place = (): Place => {
   const database = Path.join(folder, "locks.db")
   const processes = new Set<ChildProcess>()
   const start: Place["start"] = (args, env) => {
-    const child = spawn(process.execPath, ["--import", "tsx", main, ...args], {
+    const child = spawn(process.execPath, [program("../../src/cli/main.ts", import.meta.url), ...args], {
       env: { ...process.env, NO_COLOR: "1", STORAGE_LOCK_URL: `sqlite:${database}`, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
