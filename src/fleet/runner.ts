@@ -115,12 +115,15 @@ export const run = <E, R>(
   const withoutDead = ({ runs }: Ledger): ReadonlyArray<Run> =>
     runs.map((run) => (run.outcome === "running" ? { ...run, outcome: "died" } : run))
 
+  /** Tried for as long as that may take: what is not written down would be run again. */
   const over = (tick: number, token: number, outcome: Outcome) =>
-    Effect.flatMap(now, (ended) =>
-      book.change((ledger) => ({
-        ...ledger,
-        runs: ledger.runs.map((run) => (run.tick === tick && run.token === token ? { ...run, outcome, ended } : run))
-      }))
+    stubborn(
+      Effect.flatMap(now, (ended) =>
+        book.change((ledger) => ({
+          ...ledger,
+          runs: ledger.runs.map((run) => (run.tick === tick && run.token === token ? { ...run, outcome, ended } : run))
+        }))
+      )
     ).pipe(
       Effect.timeoutOrElse({ duration: longestEnd, orElse: () => Effect.succeed(false) }),
       Effect.ignore,

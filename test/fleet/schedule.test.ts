@@ -322,6 +322,27 @@ describe("a schedule in a fleet", () => {
       })
   )
 
+  it.effect("what was run to its end is not run again because the storage was away when that was to be written", () =>
+    Effect.gen(function* () {
+      const store = yield* MemoryStorage.makeVersioned()
+      const all = [yield* process(store), yield* process(store)] as const
+      const { task, times } = counter()
+      const running = yield* Effect.forEach(all, ({ cut, run }) =>
+        run("report", { every: "1 minute" }, (tick) => Effect.andThen(task(1000)(tick), cut), { runs: "atLeastOnce" })
+      )
+      for (let minute = 0; minute < 4; minute++) {
+        yield* untilTick(1)
+        yield* elapse(5)
+        yield* Effect.forEach(all, ({ mend }) => mend)
+        yield* elapse(30)
+      }
+      assert.isAtLeast(times.size, 3)
+      assert.isTrue(Array.from(times.values()).every((count) => count === 1))
+      assert.isTrue((yield* history(all[0].schedules, "report")).every((outcome) => outcome === "done"))
+      yield* Effect.forEach(running, Fiber.interrupt)
+    })
+  )
+
   it.effect("a task that fails ends its tick, and not the schedule; one that is ended says so", () =>
     Effect.gen(function* () {
       const store = yield* MemoryStorage.makeVersioned()
