@@ -77,9 +77,10 @@ export const compile = (): string => {
   return folder
 }
 
-/** The program that stands beside a module, as it is started: `program("./worker.ts", import.meta.url)`. */
-export const program = (name: string, module: string): string => {
-  const file = fileURLToPath(new URL(name, module))
+/** What is started for this program of the project. One that is JavaScript already, or stands beside what is, is started as it is. */
+export const program = (source: URL): string => {
+  const file = fileURLToPath(source)
   const compiled = file.replace(/\.ts$/, ".js")
-  return module.endsWith(".ts") ? Path.join(compile(), Path.relative(root, compiled)) : compiled
+  const isThere = compiled === file || (!import.meta.url.endsWith(".ts") && Fs.existsSync(compiled))
+  return isThere ? compiled : Path.join(compile(), Path.relative(root, compiled))
 }

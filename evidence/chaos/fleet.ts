@@ -105,7 +105,7 @@ export class Fleet {
       storageConfig: { url: place.proxy === undefined ? running.url : place.proxy.url(running.url) },
       seed: `${this.around.seed} ${name}`
     }
-    const child = fork(program("./worker.ts", import.meta.url), [JSON.stringify(own)], {
+    const child = fork(program(new URL("./worker.ts", import.meta.url)), [JSON.stringify(own)], {
       execArgv: [],
       // By which the watchdog of the directory finds it, also when this process is killed.
       cwd: directory,

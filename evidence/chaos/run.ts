@@ -34,7 +34,7 @@ const startResource = (directory: string, log: string, base: bigint): Effect.Eff
   Effect.flatMap(
     Effect.acquireRelease(
       Effect.sync(() =>
-        fork(program("./resource.ts", import.meta.url), [log, String(base)], {
+        fork(program(new URL("./resource.ts", import.meta.url)), [log, String(base)], {
           execArgv: [],
           cwd: directory,
           stdio: ["ignore", "ignore", "inherit", "ipc"]

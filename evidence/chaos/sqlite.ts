@@ -12,7 +12,7 @@ import type { Running } from "./storages.js"
 const open = (filename: string) =>
   Effect.acquireRelease(
     Effect.callback<ChildProcess>((resume) => {
-      const child = fork(program("./sqliteWriter.ts", import.meta.url), [filename], {
+      const child = fork(program(new URL("./sqliteWriter.ts", import.meta.url)), [filename], {
         execArgv: [],
         cwd: Path.dirname(filename),
         stdio: ["ignore", "ignore", "inherit", "ipc"]

@@ -149,7 +149,7 @@ const real = (storage: string, seconds: number, seed: number) =>
           startsAfter: Math.round(rng.between(0, 2000)),
           schedules: promises.map(({ runs, schedule }) => ({ name: schedule, runs }))
         }
-        const child = fork(program("./worker.ts", import.meta.url), [JSON.stringify(config)], {
+        const child = fork(program(new URL("./worker.ts", import.meta.url)), [JSON.stringify(config)], {
           execArgv: [],
           cwd: directory,
           env: { ...process.env, ...(isFaked ? faketime.success.env(clock) : {}) },

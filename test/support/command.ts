@@ -30,7 +30,7 @@ export const place = (): Place => {
   const database = Path.join(folder, "locks.db")
   const processes = new Set<ChildProcess>()
   const start: Place["start"] = (args, env) => {
-    const child = spawn(process.execPath, [program("../../src/cli/main.ts", import.meta.url), ...args], {
+    const child = spawn(process.execPath, [program(new URL("../../src/cli/main.ts", import.meta.url)), ...args], {
       env: { ...process.env, NO_COLOR: "1", STORAGE_LOCK_URL: `sqlite:${database}`, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
