@@ -58,7 +58,11 @@ export const commands: ReadonlyArray<Command> = [
         help: "how long after a crash of this machine the lock becomes free (default 30s)"
       },
       { name: "hold-at-most", value: "TIME", help: "end the command after so long" },
-      { name: "grace", value: "TIME", help: "between TERM and KILL (default: a sixth of the lease)" },
+      {
+        name: "grace",
+        value: "TIME",
+        help: "between TERM and KILL (default: a sixth of the lease, or of --hold-at-most)"
+      },
       { name: "owner", value: "TEXT", help: "the owner id, to enter a lock that this owner holds" },
       { name: "label", value: "TEXT", help: "what others are shown as the holder (default: host and process id)" },
       { name: "quiet", short: "q", help: "say nothing but errors" },
@@ -150,7 +154,7 @@ ${urlNote}`
       json,
       ...storage
     ],
-    notes: `Without --now the lock stays blocked until its lease ends. That is safe, since its holder notices before. With --now somebody else can have the lock while the former holder still works: make sure that it is dead. Exits with 1 if the hold with this token is over already.
+    notes: `Without --now the lock stays blocked until its lease ends. Its holder notices before that, and its body is told to end: one that hangs, or does not listen, goes on, so end its process as well. With --now somebody else can have the lock while the former holder still works: make sure that it is dead. Exits with 1 if the hold with this token is over already.
 
 ${urlNote}`
   },

@@ -567,7 +567,7 @@ export interface Locks extends AsyncDisposable {
   readonly semaphore: Semaphores
   /**
    * Campaigns for as long as it takes, and runs a body while this process leads: in one process of all that call it. If the leadership is lost, the signal of the body aborts, and it campaigns again when the
-   * body has ended. If the body fails, it is rejected with what the body throws.
+   * body has ended. If the body fails, it is rejected with what the body throws; at `close`, with a `StorageError` whose `reason` is `Closed`.
    */
   readonly lead: <A>(lockId: string, body: LeadBody<A>, options?: LeadOptions) => Promise<A>
   /**

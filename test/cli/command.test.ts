@@ -68,8 +68,17 @@ describe("storage-lock run", () => {
   })
 
   it("ends its command after --hold-at-most", async () => {
-    const ended = await at.run(["run", "--hold-at-most", "1s", "--lease", "3s", "c", "--", "sleep", "60"])
-    assert.strictEqual(ended.code, 70, ended.err)
+    for (const lease of ["3s", "30s"]) {
+      const began = performance.now()
+      const ended = await at.run(["run", "--hold-at-most", "1s", "--lease", lease, "c", "--", "sleep", "60"])
+      assert.strictEqual(ended.code, 70, ended.err)
+      assert.include(ended.err, "the command was ended: --hold-at-most was nearly over")
+      // Not at once, though more than that would be the grace of so long a lease.
+      assert.isAbove(performance.now() - began, 700)
+    }
+    const wrong = await at.run(["run", "--hold-at-most", "1s", "--grace", "600ms", "c", "--", "true"])
+    assert.strictEqual(wrong.code, 64)
+    assert.include(wrong.err, "--grace must be at most half of --hold-at-most, which is 1000 ms")
   })
 
   it("passes signals on, also to what waits for a lock", async () => {

@@ -5,6 +5,7 @@ import { holdsOf } from "../holds.js"
 import type { Io } from "../io.js"
 import type { Asked } from "../parse.js"
 import { connected, lockOf, where } from "../storage.js"
+import { shown } from "../table.js"
 import * as values from "../values.js"
 
 export const release = async (asked: Asked, io: Io): Promise<number> => {
@@ -14,15 +15,21 @@ export const release = async (asked: Asked, io: Io): Promise<number> => {
   if (token === undefined) throw new UsageError("--token says which hold is meant: get shows it", "release")
   const when = asked.flags["now"] === true ? "now" : "leaseEnd"
   return connected(at, io, {}, async (locks) => {
+    // Afterwards the record names nobody.
+    const before = when === "leaseEnd" ? await locks.get(lockId).catch(() => undefined) : undefined
     const done = await locks.forceRelease(lockId, { token, when })
     if (asked.flags["json"] === true) io.out(JSON.stringify({ lockId, token, when, released: done }))
     else if (!done) io.err("the hold with this token is over already: nothing was changed")
     else if (when === "now") io.out("freed; its former holder may go on until it notices")
     else {
       const found = await locks.get(lockId)
-      const lock = found === undefined ? undefined : holdsOf(found).find((hold) => hold.token === token)
+      const of = (locks: typeof found) =>
+        locks === undefined ? undefined : holdsOf(locks).find((hold) => hold.token === token)
+      const lock = of(found)
+      const holder = of(before)
+      const whom = holder === undefined ? "" : ` from ${shown(holder.ownerLabel || holder.ownerId || "(revoked)")}`
       io.out(
-        `taken away; it becomes free when its lease ends${lock === undefined ? "" : `, at ${lock.leaseExpireTime.toISOString()}`}`
+        `taken away${whom}; it becomes free when its lease ends${lock === undefined ? "" : `, at ${lock.leaseExpireTime.toISOString()}`}`
       )
     }
     return done ? codes.ok : codes.no

@@ -67,10 +67,11 @@ export const run = async (asked: Asked, io: Io): Promise<number> => {
     throw new UsageError("--try does not wait: give one of --try and --wait", "run")
   const way = wayOf(asked)
   const lease = values.time("lease", text("lease")) ?? 30_000
-  const grace = values.time("grace", text("grace")) ?? lease / 6
-  if (grace > lease / 2) throw new UsageError(`--grace must be at most half of the lease, which is ${lease} ms`, "run")
   const wait = values.time("wait", text("wait"))
   const longest = values.time("hold-at-most", text("hold-at-most"))
+  const [bound, what] = longest !== undefined && longest < lease ? [longest, "--hold-at-most"] : [lease, "the lease"]
+  const grace = values.time("grace", text("grace")) ?? bound / 6
+  if (grace > bound / 2) throw new UsageError(`--grace must be at most half of ${what}, which is ${bound} ms`, "run")
   const say = flags["quiet"] === true ? () => {} : io.err
   const hold: HoldOptions = {
     leaseExpireAfter: lease,
@@ -91,7 +92,7 @@ export const run = async (asked: Asked, io: Io): Promise<number> => {
       return codes.busy
     }
     try {
-      return await supervise(lock, { command, args, grace }, io)
+      return await supervise(lock, { command, args, grace, longest }, io)
     } finally {
       await lock.release()
     }

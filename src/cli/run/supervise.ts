@@ -22,10 +22,16 @@ interface Work {
   readonly args: ReadonlyArray<string>
   /** In milliseconds. */
   readonly grace: number
+  /** For how long it may be held, in milliseconds. */
+  readonly longest: number | undefined
 }
 
-export const supervise = (lock: Lock, { args, command, grace }: Work, io: Io): Promise<number> =>
+/** Less than this, in milliseconds, lies between the claim and the start of its command. */
+const slack = 250
+
+export const supervise = (lock: Lock, { args, command, grace, longest }: Work, io: Io): Promise<number> =>
   new Promise((resolve) => {
+    const began = performance.now()
     const guard = fork(guardFile, [], { stdio: ["inherit", "inherit", "inherit", "ipc"], execArgv: process.execArgv })
     const tell = (message: ToGuard) => {
       if (guard.connected) guard.send(message, () => {})
@@ -63,8 +69,10 @@ export const supervise = (lock: Lock, { args, command, grace }: Work, io: Io): P
 
     const reason = (): string => {
       try {
-        lock.check()
-        return "its renewals failed for so long that the command had to end"
+        const left = lock.check()
+        return longest !== undefined && left > longest - (performance.now() - began) - slack
+          ? "--hold-at-most was nearly over"
+          : "its renewals failed for so long that the command had to end"
       } catch (error) {
         return error instanceof LockLost ? error.message : String(error)
       }
