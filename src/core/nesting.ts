@@ -62,6 +62,15 @@ export const insideAll = <A, E, R>(
 const described = ({ fiber, span }: Place): string =>
   span === undefined ? `in fiber #${fiber}` : `in span ${JSON.stringify(span)}, fiber #${fiber}`
 
+const toEnter = ({ claimant, record }: RenewableHold): string =>
+  `${JSON.stringify(claimant.ownerId)}, the owner id of the hold whose body this is, to enter the lock ${JSON.stringify(claimant.lockId)} again (\`{ ownerId: lock.ownerId }\`): ` +
+  `without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token ${record.token}, acquired ${described(claimant.place!)})`
+
+/** Also with the owner id of the read it would be refused. */
+const toWrite = ({ claimant, record }: RenewableHold): string =>
+  `that of a writer: this is the body of a read of the lock ${JSON.stringify(claimant.lockId)} (token ${record.token}, acquired ${described(claimant.place!)}), and nobody can write before that has ended. ` +
+  "To write in it, take it by `upgradable`, and `upgrade` it"
+
 /** An acquire without an owner id that nothing could ever satisfy: this very fiber, or one that waits for it, must first end the body that has the lock. */
 export const selfDeadlock = (core: Core, key: string, place: Place, share?: Share): InvalidOptions | undefined => {
   let enclosing = place.enclosing?.fiber === place.fiber ? place.enclosing : undefined
@@ -73,9 +82,7 @@ export const selfDeadlock = (core: Core, key: string, place: Place, share?: Shar
     return new InvalidOptions({
       field: "ownerId",
       kind: "not given",
-      rule:
-        `${JSON.stringify(claimant.ownerId)}, the owner id of the hold whose body this is, to enter the lock ${JSON.stringify(claimant.lockId)} again (\`{ ownerId: lock.ownerId }\`): ` +
-        `without one, an acquire is an owner of its own, and would wait for ever for the hold of its own fiber (token ${hold.record.token}, acquired ${described(claimant.place!)})`
+      rule: share?.mode === "write" && claimant.share?.mode !== "write" ? toWrite(hold) : toEnter(hold)
     })
   }
   return undefined

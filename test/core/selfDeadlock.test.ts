@@ -65,6 +65,17 @@ describe("an acquire that could never be satisfied", () => {
     )
   })
 
+  it("to write in the body of a read is told how to: the owner id of the read would be refused as well", () => {
+    const rule = (mode: "read" | "write") => {
+      const read = hold("a", place(1))
+      Object.assign(read.claimant, { share: { mode } })
+      return selfDeadlock(core, "a", place(1, { enclosing: body(read, 1) }), { mode: "write" })!.rule
+    }
+    assert.include(rule("read"), "this is the body of a read of the lock")
+    assert.include(rule("read"), "take it by `upgradable`, and `upgrade` it")
+    assert.include(rule("write"), "{ ownerId: lock.ownerId }")
+  })
+
   it("is one in the body of a hold of that lock, at that storage, by the fiber that runs it", () => {
     const refused = (enclosing: Enclosing | undefined, fiber = 1) =>
       selfDeadlock(core, "a", place(fiber, { enclosing })) !== undefined
