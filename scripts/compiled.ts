@@ -48,8 +48,7 @@ const make = (folder: string, files: ReadonlyArray<string>): void => {
   Fs.writeFileSync(Path.join(folder, "package.json"), JSON.stringify({ name, version, type: "module", imports }))
 }
 
-/** The folder with all of it, made anew where a file has changed. */
-export const compile = (): string => {
+const find = (): string => {
   const files = [
     ...rooms.flatMap((room) => filesOf(Path.join(root, room))),
     Path.join(root, "scripts/compiled.ts")
@@ -76,6 +75,11 @@ export const compile = (): string => {
   }
   return folder
 }
+
+let folder: string | undefined
+
+/** The folder with all of it, made anew where a file has changed since another process made it. */
+export const compile = (): string => (folder ??= find())
 
 /** What is started for this program of the project. One that is JavaScript already, or stands beside what is, is started as it is. */
 export const program = (source: URL): string => {

@@ -32,6 +32,8 @@ const next = JSON.parse(Fs.readFileSync(Path.join(root, "scripts/effect4/package
   devDependencies: Record<string, string | null>
 }
 
+const natives = prebuilt()
+
 const results: Array<{ readonly name: string; readonly passed: boolean }> = []
 
 const run = (command: string, args: ReadonlyArray<string>, cwd = root, env: Record<string, string> = {}): string => {
@@ -108,7 +110,7 @@ const consume = (work: string, tarball: string, consumer: Consumer): void => {
         allowScripts: manifest.allowScripts
       })
     )
-    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"], project, prebuilt())
+    run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error"], project, natives)
     for (const name of consumer.without) {
       if (Fs.existsSync(Path.join(project, "node_modules", name))) throw new Error(`${name} came along`)
     }

@@ -68,13 +68,13 @@ describe("storage-lock run", () => {
   })
 
   it("ends its command after --hold-at-most", async () => {
-    for (const lease of ["3s", "30s"]) {
+    for (const lease of ["6s", "30s"]) {
       const began = performance.now()
-      const ended = await at.run(["run", "--hold-at-most", "1s", "--lease", lease, "c", "--", "sleep", "60"])
+      const ended = await at.run(["run", "--hold-at-most", "3s", "--lease", lease, "c", "--", "sleep", "60"])
       assert.strictEqual(ended.code, 70, ended.err)
       assert.include(ended.err, "the command was ended: --hold-at-most was nearly over")
       // Not at once, though more than that would be the grace of so long a lease.
-      assert.isAbove(performance.now() - began, 700)
+      assert.isAbove(performance.now() - began, 2_000)
     }
     const wrong = await at.run(["run", "--hold-at-most", "1s", "--grace", "600ms", "c", "--", "true"])
     assert.strictEqual(wrong.code, 64)

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "#harness/vitest"
 import { Tally } from "../../src/core/tally.js"
 
 describe("Tally", () => {

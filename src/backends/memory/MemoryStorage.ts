@@ -146,11 +146,11 @@ export const makePorts = (options: Options = {}): Effect.Effect<Ports> =>
       guarantees: { ...guarantees, name: "MemoryStorage.versioned", leaseGranularity }
     })
     // A clock of somebody's own is an effect.
-    if (options.time !== undefined) return { storage, versioned }
-    direct.offer(storage, {
-      claim: (request, _, done, clock) => done(Exit.succeed(claim(request, wallMicrosOf(clock)))),
-      release: (request, _, done, clock) => done(Exit.succeed(release(request, wallMicrosOf(clock))))
-    })
+    if (options.time === undefined)
+      direct.offer(storage, {
+        claim: (request, _, done, clock) => done(Exit.succeed(claim(request, wallMicrosOf(clock)))),
+        release: (request, _, done, clock) => done(Exit.succeed(release(request, wallMicrosOf(clock))))
+      })
     return { storage, versioned }
   })
 
