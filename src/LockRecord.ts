@@ -142,7 +142,7 @@ export interface View extends LockRecord {
 export interface Claim {
   readonly lockId: string
   readonly ownerId: string
-  /** 128 random bits, 22 characters base64url: the identity of the hold *and* the idempotency key of the request. */
+  /** Random, 22 characters base64url (`StorageLock.Ids`): the identity of the hold *and* the idempotency key of the request. */
   readonly holdId: string
   /** Microseconds. */
   readonly lease: number

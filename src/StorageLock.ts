@@ -101,8 +101,8 @@ export const isLock = (self: unknown): self is Lock => Predicate.hasProperty(sel
 export class StorageLock extends Context.Service<StorageLock, Service>()("effect-storage-lock/StorageLock") {}
 
 /**
- * Makes hold ids, and owner ids that are not given: 128 random bits as 22 characters of base64url. Only simulations should replace it, to get the same ids
- * again. Two holds with the same id would count as one.
+ * Makes hold ids, and owner ids that are not given: 128 random bits as 22 characters of base64url. The first six characters of a hold id are the same for all of a layer, so that other
+ * processes recognize who has a lock. Only simulations should replace it, to get the same ids again. Two holds with the same id would count as one.
  *
  * @since 0.1.0
  * @category references

@@ -5,35 +5,54 @@ import { InvalidLockId, InvalidOptions } from "../LockError.js"
 import { textFault } from "./input.js"
 
 const idBytes = 16
+/** Of a hold id: what all of a layer share, and what is random. */
+const markLength = 6
+const holdBytes = 12
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-/** Of 16 bytes. Here, since what the majors of Effect have for it stands in different modules, and takes twice as long. */
-export const base64url = (bytes: Uint8Array): string => {
+/** Three bytes each. */
+const threes = (bytes: Uint8Array, length: number): string => {
   let text = ""
-  for (let i = 0; i < idBytes - 1; i += 3) {
+  for (let i = 0; i + 2 < length; i += 3) {
     const three = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!
     text +=
       alphabet[three >> 18]! + alphabet[(three >> 12) & 63]! + alphabet[(three >> 6) & 63]! + alphabet[three & 63]!
   }
+  return text
+}
+
+/** Of 16 bytes. Here, since what the majors of Effect have for it stands in different modules, and takes twice as long. */
+export const base64url = (bytes: Uint8Array): string => {
   const last = bytes[idBytes - 1]!
-  return text + alphabet[last >> 2]! + alphabet[(last & 3) << 4]!
+  return threes(bytes, idBytes) + alphabet[last >> 2]! + alphabet[(last & 3) << 4]!
 }
 /** Drawn in bulk: one draw costs more than the rest of an id. */
 const pool = new Uint8Array(256 * idBytes)
 let used = pool.length
 
-export const randomId = (): string => {
+const drawn = (): Uint8Array => {
   if (used === pool.length) {
     globalThis.crypto.getRandomValues(pool)
     used = 0
   }
-  return base64url(pool.subarray(used, (used += idBytes)))
+  return pool.subarray(used, (used += idBytes))
 }
+
+export const randomId = (): string => base64url(drawn())
+
+/** What the hold ids of a layer begin with, so that others see in a record whether they have met it before: 36 bits. */
+export const randomMark = (): string => randomId().slice(0, markLength)
+
+/** As long as any other id, with 96 bits of its own. */
+export const holdIdOf = (mark: string): string => mark + threes(drawn(), holdBytes)
+
+/** By whose layer a lock is held, if that can be told. Who holds under ids of their own, or of an older version, is somebody else each time. */
+export const processOf = (holds: ReadonlyArray<string>): string | undefined => holds[0]?.slice(0, markLength)
 
 /** What they come from unless somebody gives another source; then `randomId` is the same, without an effect. */
 export const randomIds: Effect.Effect<string> = Effect.sync(randomId)
 
-/** Where hold ids and default owner ids come from: 128 random bits, 22 characters base64url. */
+/** Where hold ids and default owner ids come from: 22 characters base64url, and at least 128 random bits. */
 export const Ids: Context.Reference<Effect.Effect<string>> = Context.Reference("effect-storage-lock/StorageLock/Ids", {
   defaultValue: () => randomIds
 })

@@ -46,7 +46,7 @@ import { Claimant, type Place, type Share } from "./claimant.js"
 import { callLimit, addTask, closedError, type Core } from "./core.js"
 import { holderOf } from "./events.js"
 import { deadlineOf, Hold } from "./hold.js"
-import { randomId, randomIds } from "../common/ids.js"
+import { holdIdOf, randomId, randomIds } from "../common/ids.js"
 import { type LockQueue, Waiter } from "./lockQueue.js"
 import { beforeWarning, isOwn, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
@@ -263,7 +263,7 @@ class Acquiring {
     this.gaveBack = true
     const failure = tooSlow(core, options)
     queue.heard(core.timeline.now(), failure)
-    return Effect.flatMap(newId, (holdId) => {
+    return Effect.flatMap(newId === randomIds ? Effect.sync(() => holdIdOf(core.mark)) : newId, (holdId) => {
       this.claimant = newClaimant(wanted, claimant.ownerId, holdId)
       return this.failed(failure, start)
     })
@@ -295,9 +295,9 @@ class Acquiring {
         return waiting
       })
     }
-    const polled = Effect.match(withClock(poll(undefined), core.clock), {
-      onFailure: () => false,
-      onSuccess: () => true
+    const polled = Effect.matchEffect(withClock(poll(undefined), core.clock), {
+      onFailure: () => Effect.succeed(false),
+      onSuccess: () => Effect.as(withClock(this.untilQuiet(), core.clock), true)
     })
     const told = Effect.as(
       Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn()),
@@ -437,6 +437,14 @@ class Acquiring {
       : Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn())
   }
 
+  /** A poll is for those whom no hints reach: while they come, it asks for nothing that the next would not tell. */
+  private untilQuiet(): Effect.Effect<void> {
+    const { core, queue, waiter } = this
+    const now = core.timeline.now()
+    const until = Math.min(this.latest, queue.quietFrom(waiter, now))
+    return until <= now ? Effect.void : Effect.flatMap(Effect.sleep(until - now), () => this.untilQuiet())
+  }
+
   private untilNotified(state: State): Effect.Effect<State> {
     return Effect.as(this.restore(this.waiter.signal.wait), state)
   }
@@ -456,7 +464,7 @@ export const acquire = (
 ): Effect.Effect<Acquired, Failure> => {
   const start = (holdId: string, ownerId: string) =>
     new Acquiring(core, wanted, restore, newId, holdId, ownerId).start()
-  if (newId === randomIds) return start(randomId(), wanted.ownerId ?? randomId())
+  if (newId === randomIds) return start(holdIdOf(core.mark), wanted.ownerId ?? randomId())
   return Effect.flatMap(newId, (holdId) =>
     wanted.ownerId === undefined
       ? Effect.flatMap(newId, (ownerId) => start(holdId, ownerId))

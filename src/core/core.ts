@@ -32,6 +32,8 @@ export interface Core {
   readonly queues: LockQueues
   readonly logs: Logs
   readonly events: Events
+  /** What its hold ids begin with. */
+  readonly mark: string
   /** The holds of this process that are renewed. */
   readonly holds: LinkedList<RenewableHold>
   /** Work that synchronous code wants done; `work` wakes the fiber that does it. */

@@ -14,6 +14,7 @@ import * as clocks from "../common/clocks.js"
 import * as direct from "../common/direct.js"
 import * as storageCalls from "./calls.js"
 import type { Core } from "./core.js"
+import { randomMark } from "../common/ids.js"
 import { Events, SharedEvents } from "./events.js"
 import { listen } from "./hints.js"
 import { inspect, Inspector } from "./counts.js"
@@ -124,6 +125,7 @@ export const open = (
       queues: new LockQueues(kind),
       logs: new Logs(run, clock, timers, timeline),
       events,
+      mark: randomMark(),
       holds: new LinkedList(),
       due: new Set(),
       tasks: [],

@@ -63,8 +63,7 @@ export class LockQueue {
 
   /** Whether even its first claim must await the turn of this process: one that has just given the lock back would be faster than all who wait for it. */
   join(waiter: Waiter, now: number): boolean {
-    const away = this.isEmpty && this.turns.isAway(now)
-    if (away) this.turns.begin(now)
+    const isBack = this.isEmpty && this.turns.comesBack(now)
     this.waiters.add(waiter)
     if (waiter.shared) {
       const byOwner = (this.byOwner ??= new Map())
@@ -72,7 +71,7 @@ export class LockQueue {
       if (same === undefined) byOwner.set(waiter.ownerId, new Set([waiter]))
       else same.add(waiter)
     }
-    return !away
+    return !isBack
   }
 
   leave(waiter: Waiter): void {
@@ -94,6 +93,11 @@ export class LockQueue {
   /** From when on this waiter, which may go, should ask. */
   due(waiter: Waiter, now: number): number {
     return this.handsOn || this.holders.size > 0 || this.named?.ownerId === waiter.ownerId ? now : this.turns.due(now)
+  }
+
+  /** From when on this waiter, which may go, should ask though nothing has told it to. */
+  quietFrom(waiter: Waiter, now: number): number {
+    return Math.max(this.due(waiter, now), this.turns.quietFrom())
   }
 
   /** Where the hold was acquired that all here wait for. */
@@ -138,7 +142,7 @@ export class LockQueue {
     this.named = holder
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
-    this.turns.beaten()
+    this.turns.beaten(holder)
     if (holder !== undefined) this.notifyOwner(holder.ownerId)
   }
 

@@ -643,25 +643,26 @@ describe("a process that has met others", () => {
       })
     ))
 
-  /** It has won twice after three hints each, and waits for somebody else: three hints more, and it is next. The first of them has come. */
+  /** It has met two others twice each, won, and waits again: two hints of others, and it is next. The hint of its own release has come. */
   const third = (
     body: (setup: Setup, waiter: Fiber.Fiber<Exit.Exit<unknown, unknown>>) => Effect.Effect<unknown, unknown>
   ) => {
     let isFree = false
     return over(
-      (_, request) => (isFree ? Effect.succeed(claimed(request)) : held()),
+      (index, request) =>
+        isFree
+          ? Effect.succeed(claimed(request))
+          : held({ holder: { ...other, token: index, holds: [`other${index % 2}`] } }),
       (setup) =>
         Effect.gen(function* () {
-          for (const _ of [1, 2]) {
-            const winner = yield* Effect.forkChild(setup.locks.withLock(() => Effect.sleep("10 millis"), "foo", "me"))
-            for (const hint of [1, 2, 3]) {
-              yield* Effect.sleep("40 millis")
-              isFree = hint === 3
-              yield* setup.hint
-            }
-            yield* Fiber.join(winner)
-            isFree = false
+          const winner = yield* Effect.forkChild(setup.locks.withLock(() => Effect.sleep("10 millis"), "foo", "me"))
+          for (const hint of [1, 2, 3, 4]) {
+            yield* Effect.sleep("40 millis")
+            isFree = hint === 4
+            yield* setup.hint
           }
+          yield* Fiber.join(winner)
+          isFree = false
           const waiter = yield* Effect.forkChild(again(setup))
           yield* Effect.sleep("300 millis")
           isFree = true

@@ -5,12 +5,21 @@ import { LockQueues } from "../../src/core/lockQueues.js"
 import type { LockRecord } from "../../src/LockRecord.js"
 import * as Faulty from "../support/faulty.js"
 
-const heldBy = (ownerId: string) => ({ ownerId, lockId: "l", holds: ["h"] }) as unknown as LockRecord
+/** By the layer of that name. */
+const heldBy = (ownerId: string, token = 1) =>
+  ({ ownerId, lockId: "l", token, holds: [ownerId.padEnd(6, "-") + token] }) as unknown as LockRecord
 
-/** Waits from `from` on, hears so many hints, 40 ms apart, and wins. */
-const wins = (queue: LockQueue, from: number, hints: number): number => {
+/** It is refused for each of so many others, twice, as they take turns. */
+const meets = (queue: LockQueue, others: number, token = 1): void => {
+  for (let round = 0; round < 2; round++)
+    for (let i = 0; i < others; i++) queue.held(heldBy(`other${i}`, token + round * others + i))
+}
+
+/** Waits from `from` on, meets as many others as it hears hints, 40 ms apart, and wins. */
+const wins = (queue: LockQueue, from: number, hints: number, others = hints): number => {
   const waiter = new Waiter("winner")
   queue.join(waiter, from)
+  meets(queue, others)
   for (let i = 1; i <= hints; i++) queue.freed(from + 40 * i)
   const now = from + 40 * hints + 10
   queue.claimed("winner", now)
@@ -32,6 +41,19 @@ const dueOf = (queue: LockQueue, now: number): number => {
   return due
 }
 
+/** It gives back what it has, and has it again, after so many hints of others as it awaits. */
+const needsOf = (queue: LockQueue, now: number): number => {
+  ends(queue, now)
+  queue.freed(now)
+  const waiter = new Waiter("winner")
+  queue.join(waiter, now)
+  let needed = 0
+  for (; queue.due(waiter, now) > now; needed++) queue.freed(now)
+  queue.claimed("winner", now)
+  queue.leave(waiter)
+  return needed
+}
+
 describe("the turn of a process", () => {
   it("is now, for one that has met no others", () => {
     const queue = new LockQueue()
@@ -44,7 +66,7 @@ describe("the turn of a process", () => {
   it("is left to others after a win, for as long as the lock takes to change hands; its own echo is no such change", () => {
     const queue = new LockQueue()
     // Between hints: 100, 85, 73.75.
-    assert.strictEqual(wins(queue, 0, 3), 130)
+    assert.strictEqual(wins(queue, 0, 3, 1), 130)
     assert.isTrue(queue.remembers(130))
     ends(queue, 140)
     // 20 ms after the last: 73.75 - (73.75 - 20) / 4.
@@ -57,7 +79,7 @@ describe("the turn of a process", () => {
 
   it("counts from its own release, if that was later than the last hint", () => {
     const queue = new LockQueue()
-    wins(queue, 0, 3)
+    wins(queue, 0, 3, 1)
     ends(queue, 140)
     assert.strictEqual(dueOf(queue, 141), 140 + 1.25 * 73.75)
   })
@@ -66,6 +88,7 @@ describe("the turn of a process", () => {
     const slow = new LockQueue()
     const waiter = new Waiter("winner")
     slow.join(waiter, 0)
+    slow.held(heldBy("other"))
     slow.freed(0)
     slow.freed(200)
     slow.claimed("winner", 210)
@@ -74,34 +97,55 @@ describe("the turn of a process", () => {
     assert.strictEqual(dueOf(slow, 221), 320)
 
     const many = new LockQueue()
-    let now = 0
-    for (const hints of [1, 3, 7, 15]) {
-      now = wins(many, now + 1, hints)
-      ends(many, now)
-      many.freed(now)
-    }
+    const now = wins(many, 1, 20)
+    ends(many, now)
+    many.freed(now)
     assert.strictEqual(dueOf(many, now + 1), now + 250)
   })
 
-  it("comes at three quarters of what it took the last time, which grows in steps", () => {
+  it("comes when as many hints were heard as there are others that take turns, whoever was met how often", () => {
     const queue = new LockQueue()
-    let now = 0
-    const needs = (hints: number) => {
-      now = wins(queue, now + 100, hints)
-      ends(queue, now)
-      queue.freed(now)
-      let needed = 0
-      const waiter = new Waiter("next")
-      queue.join(waiter, now)
-      for (; queue.due(waiter, now) > now; needed++) queue.freed(now)
-      queue.leave(waiter)
-      return needed
-    }
-    // min(9, 1), min(9, 3), min(9, 7), min(9, 15), min(2, 19).
-    assert.deepStrictEqual([9, 9, 9, 9, 2].map(needs), [1, 3, 6, 7, 2])
+    assert.strictEqual(needsOf(queue, wins(queue, 0, 9, 5)), 5)
+    // Met again, and another; by two claims during one hold, which do not make a regular.
+    meets(queue, 6, 100)
+    for (let i = 0; i < 2; i++) queue.held(heldBy("once", 200))
+    assert.strictEqual(needsOf(queue, 400), 6)
+    const once = new LockQueue()
+    for (let i = 0; i < 5; i++) once.held(heldBy(`x${i}`, i))
+    const waiter = new Waiter("winner")
+    once.join(waiter, 0)
+    for (let i = 0; i < 5; i++) once.freed(1)
+    once.claimed("winner", 2)
+    once.leave(waiter)
+    assert.strictEqual(needsOf(once, 3), 1, "those who were met once may not come again, but somebody is there")
   })
 
-  it("is forgotten a second after the last hint, and what is heard then starts over", () => {
+  it("forgets as many as did not come, those that were met longest ago", () => {
+    const queue = new LockQueue()
+    const now = wins(queue, 0, 3, 8)
+    assert.strictEqual(needsOf(queue, now), 3)
+    // Others 5, 6 and 7 are left: to meet these again changes nothing.
+    for (const i of [5, 6, 7]) queue.held(heldBy(`other${i}`, 300 + i))
+    assert.strictEqual(needsOf(queue, now + 10), 3)
+    queue.held(heldBy("other0", 400))
+    queue.held(heldBy("other0", 401))
+    assert.strictEqual(needsOf(queue, now + 20), 4)
+    ends(queue, now + 30)
+    const waiter = new Waiter("winner")
+    queue.join(waiter, now + 30)
+    queue.claimed("winner", now + 30)
+    assert.isFalse(queue.remembers(now + 30), "none has come")
+  })
+
+  it("remembers 64 others: of more, those that were met longest ago go", () => {
+    const queue = new LockQueue()
+    const now = wins(queue, 0, 2)
+    for (let i = 0; i < 63; i++) queue.held(heldBy(`x${i}`, 300 + i))
+    assert.strictEqual(needsOf(queue, now), 1, "one of two that come again")
+    assert.strictEqual(queue["turns"]["others"]?.size, 64)
+  })
+
+  it("is forgotten a second after the last hint, and whom it has met then", () => {
     const queue = new LockQueue()
     wins(queue, 0, 3)
     assert.isTrue(queue.remembers(1119))
@@ -114,6 +158,7 @@ describe("the turn of a process", () => {
     other.freed(1120)
     assert.isFalse(other.remembers(1120))
     other.freed(1120)
+    assert.isFalse(other.remembers(1120))
     const again = new LockQueue()
     wins(again, 0, 3)
     ends(again, 130)
@@ -126,7 +171,7 @@ describe("the turn of a process", () => {
     assert.isFalse(queue.join(new Waiter("first"), 0))
     assert.isTrue(queue.join(new Waiter("second"), 1_000), "somebody waits already")
     const used = new LockQueue()
-    wins(used, 0, 3)
+    wins(used, 0, 3, 0)
     ends(used, 140)
     used.freed(140)
     // A quarter of the time between hints, 60.3 ms.
@@ -140,23 +185,64 @@ describe("the turn of a process", () => {
     assert.isTrue(exact.join(new Waiter("at once"), 25))
   })
 
+  it("is awaited also by one that was away, and was refused when it last came back: until it has won three times at its first claim", () => {
+    const queue = new LockQueue()
+    let now = wins(queue, 0, 1)
+    const comes = (refused: boolean) => {
+      ends(queue, now)
+      now += 900
+      const waiter = new Waiter("winner")
+      const awaits = queue.join(waiter, now)
+      if (refused) queue.held(heldBy("other0", now))
+      queue.freed(now)
+      queue.claimed("winner", now)
+      queue.leave(waiter)
+      return awaits
+    }
+    assert.deepStrictEqual([false, false, true, false, false, true, false, false, false, false].map(comes), [
+      true,
+      true,
+      true,
+      true,
+      false,
+      false,
+      true,
+      true,
+      true,
+      false
+    ])
+  })
+
   it("is not passed by what only tries: it has won nothing", () => {
     const queue = new LockQueue()
-    const waiter = new Waiter("waiter")
-    queue.join(waiter, 0)
-    queue.freed(10)
+    queue.freed(0)
+    queue.join(new Waiter("waiter"), 1)
+    meets(queue, 1)
     queue.claimed("trier", 20)
-    assert.isFalse(queue.remembers(20))
+    assert.isTrue(queue.remembers(20), "nobody was awaited in vain")
     queue.ended("trier", 21)
     queue.claimed("waiter", 22)
-    assert.isFalse(queue.remembers(22), "it began to wait again when the lock was freed here")
+    assert.isFalse(queue.remembers(22))
     const deep = new LockQueue()
+    deep.freed(0)
     deep.claimed("waiter", 0)
-    const again = new Waiter("waiter")
-    deep.join(again, 0)
-    deep.freed(10)
+    deep.join(new Waiter("waiter"), 1)
+    meets(deep, 1)
     deep.claimed("waiter", 20)
-    assert.isFalse(deep.remembers(20), "a reentry is no win")
+    assert.isTrue(deep.remembers(20), "a reentry is no win")
+  })
+
+  it("asks for nothing by itself while hints come: for twice the time between them, and no longer than a quarter of a second", () => {
+    const queue = new LockQueue()
+    const waiter = new Waiter("next")
+    queue.join(waiter, 0)
+    assert.strictEqual(queue.quietFrom(waiter, 5), 5)
+    queue.freed(0)
+    assert.strictEqual(queue.quietFrom(waiter, 5), 200)
+    for (let i = 1; i <= 40; i++) queue.freed(i * 10)
+    assert.closeTo(queue.quietFrom(waiter, 405), 420, 0.01)
+    for (let i = 1; i <= 20; i++) queue.freed(400 + i * 500)
+    assert.strictEqual(queue.quietFrom(waiter, 10_405), 10_650)
   })
 
   it("echoes: as many hints of its own as it has released, but one at most once somebody else had it", () => {

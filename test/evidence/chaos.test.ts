@@ -338,18 +338,19 @@ describe("chaos over SQLite", () => {
   short("sqlite")
 
   it.each([
-    ["readWrite", "sneaks", "exclusion"],
-    ["semaphore", "sneaks", "exclusion"],
-    ["exclusive", "deaf", "toldBefore"]
-    // A fault must come at the right moment for it: three runs of fifteen seconds have enough of them on any machine.
-  ])("%s: workers that are %s are found out", { timeout: 300_000, retry: 2 }, async (kind, wrong, property) => {
+    ["readWrite", "sneaks", /^exclusion$/],
+    ["semaphore", "sneaks", /^exclusion$/],
+    // Which of the two depends on whether it looks at what it has in the meantime.
+    ["exclusive", "deaf", /^(toldBefore|exclusion)$/]
+    // A fault must come at the right moment for it: five runs of fifteen seconds have enough of them on any machine.
+  ])("%s: workers that are %s are found out", { timeout: 300_000, retry: 4 }, async (kind, wrong, property) => {
     const json = join(folderIn(directory, "result-"), "result.json")
     const few = ["--seconds", "15", "--spacing", "1000", "--workers", "2", "--fibers", "4", "--locks", "1"]
     const all = ["--storage", "sqlite", "--kind", kind, "--wrong", wrong, "--json", json, ...few]
     const { code } = await ended(start(folderIn(directory, "run-"), ...all))
     expect(code).toBe(1)
     const { findings } = JSON.parse(readFileSync(json, "utf8")) as { findings: ReadonlyArray<{ property: string }> }
-    expect(findings.map(({ property }) => property)).toContain(property)
+    expect(findings.map(({ property }) => property)).toContainEqual(expect.stringMatching(property))
   })
 
   it("Ctrl-C ends every process and leaves no file", async () => {
