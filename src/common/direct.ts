@@ -5,6 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
+import * as Stream from "#effect/Stream"
 import type { StorageError } from "../LockError.js"
 import type * as LockRecord from "../LockRecord.js"
 import * as Storage from "../Storage.js"
@@ -34,6 +35,17 @@ export const offer = (storage: Storage.Service, direct: Direct): Storage.Service
 }
 
 export const of = (storage: Storage.Service): Direct | undefined => ways.get(storage)
+
+/** Calls `tell` for each hint, within what the driver calls, for as long as it runs. `tell` must not throw. */
+export type Hints = (tell: (lockId: string) => void) => Effect.Effect<void>
+
+const hints = new WeakMap<Stream.Stream<string>, Hints>()
+
+/** The shorter way to what the stream of hints tells. */
+export const offerHints = (stream: Stream.Stream<string>, listen: Hints): void => void hints.set(stream, listen)
+
+export const hintsOf = (stream: Stream.Stream<string>): Hints =>
+  hints.get(stream) ?? ((tell) => Stream.runForEach(stream, (lockId) => Effect.sync(() => tell(lockId))))
 
 /** The same as the port has it. */
 export const effectOf =

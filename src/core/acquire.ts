@@ -2,9 +2,9 @@
  * The way to a hold: wait for one's turn in this process, claim, and, if somebody else has it, wait for a hint, the end of their lease, or the next poll.
  *
  * ```
- *            ┌──────────────────────── hint or poll ───────────────────────┐
- *            ▼                                                             │
- *   ───▶ Queued ──▶ AwaitingTurn ──▶ Asking ── somebody else has it ──▶ Waiting
+ *            ┌───────────────────────────────────────────────────────── Signalled ◀─┐
+ *            ▼                                                                hint or poll
+ *   ───▶ Queued ──▶ AwaitingTurn ──▶ Asking ── somebody else has it ──▶ Waiting ────┘
  *          │  ▲           ▲            │ │                                 └──── no more polls ──▶ Gone
  *          ▼  │           │            │ └── it failed ──▶ BackingOff ──▶ Queued
  *        Pausing ─────────┘            └── it is ours ──▶ Won
@@ -18,7 +18,7 @@ import * as Exit from "#effect/Exit"
 import * as Result from "#effect/Result"
 import * as Random from "#effect/Random"
 import * as Schedule from "#effect/Schedule"
-import { withClock } from "#effect/clocks"
+import { wallMillis, withClock } from "#effect/clocks"
 import type { Span, Start } from "#effect/spans"
 import { LockTimeout, type StorageError } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
@@ -36,6 +36,7 @@ import {
   type Won,
   type Pausing,
   queued,
+  signalled,
   type State,
   type Step,
   waiting
@@ -116,10 +117,14 @@ class Acquiring {
   private refusedSince: number | undefined
   /** The holder that the storage last named. */
   private holder: LockRecord | undefined
-  /** Waits until the next poll; fails when there is none. */
-  private poll: ((input: undefined) => Effect.Effect<unknown, unknown>) | undefined
+  /** How long until the next poll; fails when there is none. */
+  private poll: ((now: number, input: undefined) => Effect.Effect<[unknown, Duration.Duration], unknown>) | undefined
+  /** Since it last waited: the next poll is due; something else than that gave a signal. */
+  private isPolling = false
+  private isTold = false
   private deadlineTimer: Timer | undefined
   private pauseTimer: Timer | undefined
+  private pollTimer: Timer | undefined
   private nestedTimer: Timer | undefined
 
   constructor(
@@ -185,6 +190,8 @@ class Acquiring {
         return this.asking(state)
       case "Waiting":
         return this.waiting()
+      case "Signalled":
+        return this.signalled()
       case "BackingOff":
         return this.backingOff(state)
     }
@@ -285,27 +292,52 @@ class Acquiring {
     return waiting
   }
 
-  /** For the next poll, or for one signal and then for the turn of this process. */
+  /** When the next poll is, and then for that, or for a hint. */
   private waiting(): Step {
     const { core, restore, wanted } = this
     const { poll } = this
     if (poll === undefined) {
-      return Effect.map(Schedule.toStepWithSleep(wanted.options.retry), (poll) => {
+      return Effect.map(Schedule.toStep(wanted.options.retry), (poll) => {
         this.poll = poll
         return waiting
       })
     }
-    const polled = Effect.matchEffect(withClock(poll(undefined), core.clock), {
-      onFailure: () => Effect.succeed(false),
-      onSuccess: () => Effect.as(withClock(this.untilQuiet(), core.clock), true)
+    const now = core.timeline.now()
+    const next = Effect.suspend(() => poll(wallMillis(core.clock), undefined))
+    return Effect.matchEffect(restore(withClock(next, core.clock)), {
+      onFailure: () => Effect.succeed<State>(gone(this.timedOut(core.timeline.now(), this.holder))),
+      onSuccess: ([, delay]) => {
+        this.isPolling = this.isTold = false
+        this.pollAt(now + Duration.toMillis(delay))
+        return this.untilNotified(signalled)
+      }
     })
-    const told = Effect.as(
-      Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn()),
-      true
-    )
-    return Effect.map(restore(Effect.raceFirst(polled, told)), (more): State => {
-      this.awaitsTurn = false
-      return more ? queued : gone(this.timedOut(core.timeline.now(), this.holder))
+  }
+
+  /** A poll is for those whom no hints reach: while they come, it asks for nothing that the next would not tell. Whatever else gave the signal, it is for the turn of this process. */
+  private signalled(): Step {
+    const { core, queue, waiter } = this
+    if (waiter.hinted || !this.isPolling) this.isTold = true
+    if (this.isTold) {
+      if (this.isEarly()) return this.untilNotified(signalled)
+    } else {
+      const now = core.timeline.now()
+      const due = Math.min(this.latest, queue.quietFrom(waiter, now))
+      if (due > now) {
+        this.pollAt(due)
+        return this.untilNotified(signalled)
+      }
+    }
+    this.pollTimer?.cancel()
+    this.awaitsTurn = false
+    return queued
+  }
+
+  private pollAt(due: number): void {
+    this.pollTimer?.cancel()
+    this.pollTimer = this.core.timers.set(due, () => {
+      this.isPolling = true
+      this.waiter.signal.notify()
     })
   }
 
@@ -338,6 +370,7 @@ class Acquiring {
     const { claimant, core, gaveBack, queue, waiter, wanted } = this
     this.deadlineTimer?.cancel()
     this.pauseTimer?.cancel()
+    this.pollTimer?.cancel()
     this.nestedTimer?.cancel()
     const holds = Exit.isSuccess(exit) && Result.isSuccess(exit.value)
     if (!holds) abandon(core, claimant)
@@ -428,21 +461,6 @@ class Acquiring {
     if (due <= now) return false
     this.notifyAt(due)
     return true
-  }
-
-  /** Or until there is a verdict. */
-  private untilTurn(): Effect.Effect<void> {
-    return this.verdict() !== undefined || !this.isEarly()
-      ? Effect.void
-      : Effect.flatMap(this.waiter.signal.wait, () => this.untilTurn())
-  }
-
-  /** A poll is for those whom no hints reach: while they come, it asks for nothing that the next would not tell. */
-  private untilQuiet(): Effect.Effect<void> {
-    const { core, queue, waiter } = this
-    const now = core.timeline.now()
-    const until = Math.min(this.latest, queue.quietFrom(waiter, now))
-    return until <= now ? Effect.void : Effect.flatMap(Effect.sleep(until - now), () => this.untilQuiet())
   }
 
   private untilNotified(state: State): Effect.Effect<State> {

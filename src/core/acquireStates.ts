@@ -30,8 +30,11 @@ export interface Asking {
   readonly attempt: Attempt
 }
 
-/** Somebody else has it. */
+/** Somebody else has it, and the next poll is not known yet. */
 export const waiting = { _tag: "Waiting" } as const
+
+/** Somebody else has it, and whoever waits has been signalled. */
+export const signalled = { _tag: "Signalled" } as const
 
 /** The storage has failed, and will be asked again. */
 export interface BackingOff {
@@ -49,7 +52,8 @@ export interface Gone {
   readonly exit: Exit.Exit<Acquired, Failure>
 }
 
-export type State = typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | BackingOff | Won | Gone
+export type State =
+  typeof queued | Pausing | typeof awaitingTurn | Asking | typeof waiting | typeof signalled | BackingOff | Won | Gone
 
 /** What a step comes to: the next state, or something that must be waited for, which tells the next state. */
 export type Step = State | Effect.Effect<State>

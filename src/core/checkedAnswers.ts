@@ -5,6 +5,7 @@
 import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as direct from "../common/direct.js"
 import * as Stream from "#effect/Stream"
 import { StorageError, StorageErrorReason } from "../LockError.js"
 import type { LockRecord } from "../LockRecord.js"
@@ -125,28 +126,32 @@ export const thrown = (name: string, operation: string, cause: unknown): Storage
   unknown(name, operation, `${name} threw in ${operation}: ${textOf(cause)}`, cause)
 
 /** The storage, each of whose methods is called within the effect that it gives: what they throw is a failure of that call. */
-const guard = (storage: Storage.Service): Storage.Service => ({
-  claim: (request) => Effect.suspend(() => storage.claim(request)),
-  renew: (requests) => Effect.suspend(() => storage.renew(requests)),
-  release: (request) => Effect.suspend(() => storage.release(request)),
-  revoke: (request) => Effect.suspend(() => storage.revoke(request)),
-  get: (lockId) => Effect.suspend(() => storage.get(lockId)),
-  list: Stream.suspend(() => storage.list).pipe(
-    Stream.mapEffect((snapshot) =>
-      isSnapshot(snapshot) ? Effect.succeed(snapshot) : odd(storage.guarantees.name, "list", snapshot)
+const guard = (storage: Storage.Service): Storage.Service => {
+  const wakeUps = Stream.suspend(() => storage.wakeUps)
+  direct.offerHints(wakeUps, (tell) => Effect.suspend(() => direct.hintsOf(storage.wakeUps)(tell)))
+  return {
+    claim: (request) => Effect.suspend(() => storage.claim(request)),
+    renew: (requests) => Effect.suspend(() => storage.renew(requests)),
+    release: (request) => Effect.suspend(() => storage.release(request)),
+    revoke: (request) => Effect.suspend(() => storage.revoke(request)),
+    get: (lockId) => Effect.suspend(() => storage.get(lockId)),
+    list: Stream.suspend(() => storage.list).pipe(
+      Stream.mapEffect((snapshot) =>
+        isSnapshot(snapshot) ? Effect.succeed(snapshot) : odd(storage.guarantees.name, "list", snapshot)
+      ),
+      Stream.catchCause((cause) => {
+        const error = Cause.squash(cause)
+        return Cause.hasInterruptsOnly(cause)
+          ? Stream.failCause(cause)
+          : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
+      })
     ),
-    Stream.catchCause((cause) => {
-      const error = Cause.squash(cause)
-      return Cause.hasInterruptsOnly(cause)
-        ? Stream.failCause(cause)
-        : Stream.fail(isStorageError(error) ? error : thrown(storage.guarantees.name, "list", error))
-    })
-  ),
-  purge: (olderThan) => Effect.suspend(() => storage.purge(olderThan)),
-  wakeUps: Stream.suspend(() => storage.wakeUps),
-  guarantees: storage.guarantees,
-  audit: storage.audit
-})
+    purge: (olderThan) => Effect.suspend(() => storage.purge(olderThan)),
+    wakeUps,
+    guarantees: storage.guarantees,
+    audit: storage.audit
+  }
+}
 
 const guards = new WeakMap<Storage.Service, Storage.Service>()
 

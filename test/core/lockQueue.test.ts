@@ -91,6 +91,7 @@ describe("the queue", () => {
     // It has met others, so that there is a turn to await.
     const one = new Waiter("one", false)
     queue.join(one, 0)
+    queue.held(heldBy("other"))
     for (let i = 0; i < 8; i++) queue.freed(10 * i)
     queue.claimed("one", 80)
     queue.leave(one)
@@ -107,10 +108,11 @@ describe("the queue", () => {
 
   it("who only tries, and gets it, has not waited in place of those who do", () => {
     const queue = new LockQueue()
+    queue.freed(0)
     queue.join(new Waiter("waiter", false), 0)
-    for (let i = 0; i < 8; i++) queue.freed(10 * i)
+    queue.held(heldBy("other"))
     queue.claimed("trier", 80)
-    expect(queue.remembers(80)).toBe(false)
+    expect(queue.remembers(80)).toBe(true)
   })
 
   it("a reentry that is already in queue passes by when its owner gets the lock, here or by the storage's word", () => {

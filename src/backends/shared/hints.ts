@@ -4,6 +4,7 @@ import * as Queue from "#effect/Queue"
 import * as Random from "#effect/Random"
 import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
+import * as direct from "../../common/direct.js"
 import type { StorageError } from "../../LockError.js"
 
 export interface Source {
@@ -46,15 +47,17 @@ const longestPause = 5_000
 /** A connection that lived so long, in milliseconds, was a good one: after it, pauses are short again. */
 const longLife = 30_000
 
-/** May be called by a driver: nothing in it throws. */
-const offer = (queue: Queue.Queue<string>, hint: string): void => {
-  if (Queue.sizeUnsafe(queue) < longestBacklog) return void Queue.offerUnsafe(queue, hint)
-  Effect.runSync(Effect.exit(Queue.clear(queue)))
-  Queue.offerUnsafe(queue, "all")
-}
+const offerTo =
+  (queue: Queue.Queue<string>) =>
+  (hint: string): void => {
+    if (Queue.sizeUnsafe(queue) < longestBacklog) return void Queue.offerUnsafe(queue, hint)
+    Effect.runSync(Effect.exit(Queue.clear(queue)))
+    Queue.offerUnsafe(queue, "all")
+  }
 
 /** Who subscribes to hints, and is told them. */
 export interface Board {
+  /** May be called by a driver: nothing in it throws. */
   readonly tell: (hint: string) => void
   readonly isHeard: () => boolean
   /** `begin` is run for each subscriber, when it can be told. */
@@ -62,27 +65,31 @@ export interface Board {
 }
 
 export const board = (): Board => {
-  const subscribers = new Set<Queue.Queue<string>>()
+  const subscribers = new Set<(hint: string) => void>()
+  const subscribe = (subscriber: (hint: string) => void) =>
+    Effect.acquireRelease(
+      Effect.sync(() => void subscribers.add(subscriber)),
+      () => Effect.sync(() => void subscribers.delete(subscriber))
+    )
   return {
     tell: (hint) => {
-      for (const queue of subscribers) offer(queue, hint)
+      for (const subscriber of subscribers) subscriber(hint)
     },
     isHeard: () => subscribers.size > 0,
-    stream: (begin) =>
-      Stream.unwrap(
+    stream: (begin) => {
+      const stream = Stream.unwrap(
         Effect.gen(function* () {
-          const queue = yield* Effect.acquireRelease(
-            Effect.tap(Queue.unbounded<string>(), (queue) => Effect.sync(() => subscribers.add(queue))),
-            (queue) =>
-              Effect.andThen(
-                Effect.sync(() => subscribers.delete(queue)),
-                Queue.shutdown(queue)
-              )
-          )
+          const queue = yield* Effect.acquireRelease(Queue.unbounded<string>(), Queue.shutdown)
+          yield* subscribe(offerTo(queue))
           yield* begin
           return Stream.fromQueue(queue)
         })
       )
+      direct.offerHints(stream, (tell) =>
+        Effect.scoped(subscribe(tell).pipe(Effect.andThen(begin), Effect.andThen(Effect.never)))
+      )
+      return stream
+    }
   }
 }
 

@@ -1,7 +1,9 @@
 /** `effect/Schedule` of Effect 3 in the names of Effect 4. */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
 
 export * from "effect/Schedule"
 
@@ -21,6 +23,22 @@ export const modifyDelay =
   (change: (metadata: { readonly duration: Duration.Duration }) => Effect.Effect<Duration.DurationInput>) =>
   <A, I, R>(self: Schedule.Schedule<A, I, R>): Schedule.Schedule<A, I, R> =>
     Schedule.modifyDelayEffect(self, (_, duration) => change({ duration }))
+
+/** One step, and its delay, which whoever asks waits for. Fails when the schedule is over. */
+export const toStep = <A, I, R>(self: Schedule.Schedule<A, I, R>) =>
+  Effect.sync(() => {
+    let state: unknown = self.initial
+    return (now: number, input: I): Effect.Effect<[A, Duration.Duration], void, R> =>
+      Effect.flatMap(
+        Effect.suspend(() => self.step(now, input, state)),
+        ([next, output, decision]) => {
+          state = next
+          return ScheduleDecision.isDone(decision)
+            ? Effect.fail(undefined)
+            : Effect.succeed([output, Duration.millis(ScheduleIntervals.start(decision.intervals) - now)])
+        }
+      )
+  })
 
 /** One step: waits for its delay. Fails when the schedule is over. */
 export const toStepWithSleep = <A, I, R>(self: Schedule.Schedule<A, I, R>) =>
