@@ -137,8 +137,9 @@ describe("an acquire", () => {
       (setup) =>
         Effect.gen(function* () {
           yield* acquire(setup, { acquireTimeout: "1 second" })
+          // A timer may be a millisecond late.
           assert.deepStrictEqual(
-            setup.claims.map(([at]) => at),
+            setup.claims.map(([at]) => Math.floor(at / 10) * 10),
             [0, 150, 550, 950]
           )
         })
