@@ -36,16 +36,24 @@ export const offer = (storage: Storage.Service, direct: Direct): Storage.Service
 
 export const of = (storage: Storage.Service): Direct | undefined => ways.get(storage)
 
-/** Calls `tell` for each hint, within what the driver calls, for as long as it runs. `tell` must not throw. */
-export type Hints = (tell: (lockId: string) => void) => Effect.Effect<void>
+export interface Hints {
+  /** Calls `tell` for each hint, within what the driver calls, for as long as it runs. `tell` must not throw. */
+  readonly listen: (tell: (lockId: string) => void) => Effect.Effect<void>
+  /**
+   * Where there is this, one process at a time is told of a lock: the first of those that were refused, or have said by this that they wait. It must not throw.
+   */
+  readonly invite?: ((lockId: string) => void) | undefined
+}
 
 const hints = new WeakMap<Stream.Stream<string>, Hints>()
 
 /** The shorter way to what the stream of hints tells. */
-export const offerHints = (stream: Stream.Stream<string>, listen: Hints): void => void hints.set(stream, listen)
+export const offerHints = (stream: Stream.Stream<string>, offered: Hints): void => void hints.set(stream, offered)
 
 export const hintsOf = (stream: Stream.Stream<string>): Hints =>
-  hints.get(stream) ?? ((tell) => Stream.runForEach(stream, (lockId) => Effect.sync(() => tell(lockId))))
+  hints.get(stream) ?? {
+    listen: (tell) => Stream.runForEach(stream, (lockId) => Effect.sync(() => tell(lockId)))
+  }
 
 /** The same as the port has it. */
 export const effectOf =

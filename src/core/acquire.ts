@@ -47,6 +47,7 @@ import { Claimant, type Place, type Share } from "./claimant.js"
 import { callLimit, addTask, closedError, type Core } from "./core.js"
 import { holderOf } from "./events.js"
 import { deadlineOf, Hold } from "./hold.js"
+import { hintsOf } from "../common/direct.js"
 import { holdIdOf, randomId, randomIds } from "../common/ids.js"
 import { type LockQueue, Waiter } from "./lockQueue.js"
 import { beforeWarning, isOwn, warn } from "./nesting.js"
@@ -226,7 +227,10 @@ class Acquiring {
 
   private awaitingTurn(): Step {
     if (!this.awaitsTurn) return this.ask()
-    if (this.isEarly()) return this.untilNotified(awaitingTurn)
+    if (this.isEarly()) {
+      hintsOf(this.core.storage.wakeUps).invite?.(this.wanted.key)
+      return this.untilNotified(awaitingTurn)
+    }
     return this.queue.mayGo(this.waiter) ? this.ask() : queued
   }
 

@@ -128,7 +128,12 @@ export const thrown = (name: string, operation: string, cause: unknown): Storage
 /** The storage, each of whose methods is called within the effect that it gives: what they throw is a failure of that call. */
 const guard = (storage: Storage.Service): Storage.Service => {
   const wakeUps = Stream.suspend(() => storage.wakeUps)
-  direct.offerHints(wakeUps, (tell) => Effect.suspend(() => direct.hintsOf(storage.wakeUps)(tell)))
+  direct.offerHints(wakeUps, {
+    listen: (tell) => Effect.suspend(() => direct.hintsOf(storage.wakeUps).listen(tell)),
+    get invite() {
+      return direct.hintsOf(storage.wakeUps).invite
+    }
+  })
   return {
     claim: (request) => Effect.suspend(() => storage.claim(request)),
     renew: (requests) => Effect.suspend(() => storage.renew(requests)),

@@ -8,18 +8,23 @@ import type { Core } from "./core.js"
 
 /** Hints are heard from the first wait on: a program that never waits needs no connection for them. */
 export const listen = (core: Core): Effect.Effect<void> => {
+  const { storage } = core
   const failed = Deferred.makeUnsafe<never>()
   /** Within what a driver calls: nothing may throw there. */
-  const tell = (lockId: string): void => {
+  const tell = (toOne: boolean) => (lockId: string) => {
     try {
       core.events.hinted(lockId)
-      core.queues.hint(lockId, core.timeline.now())
+      core.queues.hint(lockId, core.timeline.now(), toOne)
     } catch (defect) {
       Deferred.doneUnsafe(failed, Exit.die(defect))
     }
   }
+  const all = Effect.suspend(() => {
+    const { invite, listen } = hintsOf(storage.wakeUps)
+    return listen(tell(invite !== undefined))
+  })
   return core.listen.wait.pipe(
-    Effect.andThen(Effect.raceFirst(hintsOf(core.storage.wakeUps)(tell), Deferred.await(failed))),
+    Effect.andThen(Effect.raceFirst(all, Deferred.await(failed))),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.void

@@ -175,9 +175,9 @@ export class LockQueue {
     this.hint()
   }
 
-  /** The storage told that it was freed. */
-  freed(now: number): void {
-    if (this.turns.hint(now) && !this.handsOn) this.freedHere = false
+  /** The storage told that it was freed. `toOne`: this process alone. */
+  freed(now: number, toOne = false): void {
+    if (this.turns.hint(now, toOne) && !this.handsOn) this.freedHere = false
     this.hint()
   }
 

@@ -47,8 +47,8 @@ export class LockQueues {
     }
   }
 
-  hint(key: string, now: number): void {
-    this.queues.get(key)?.freed(now)
+  hint(key: string, now: number, toOne = false): void {
+    this.queues.get(key)?.freed(now, toOne)
     if (key === "all") {
       for (const queue of this.queues.values()) queue.hint()
     }

@@ -21,6 +21,8 @@
  *   ├────── next hint: it is short of one less, and counts from here
  * ```
  *
+ * Some storages wake only the process that is next. There a hint is the turn, and who has just given the lock back waits for one.
+ *
  * A wrong guess costs one claim, or such a time, and mends itself. Safety never depends on it.
  */
 import { processOf } from "../common/ids.js"
@@ -59,6 +61,8 @@ export class Turns {
   private lastHint = Number.NEGATIVE_INFINITY
   /** Between hints, on average. */
   private interval = longestSlot
+  /** The storage hints to one process at a time. */
+  private isInvited = false
 
   begin(now: number): void {
     this.heard = this.refusals = 0
@@ -87,8 +91,9 @@ export class Turns {
     if (holder !== undefined) this.meet(holder)
   }
 
-  /** Whether somebody else has released it. */
-  hint(now: number): boolean {
+  /** Whether somebody else has released it. `toOne`: nobody else was told. */
+  hint(now: number, toOne: boolean): boolean {
+    this.isInvited = toOne
     const since = now - this.lastHint
     if (since < memory) this.interval += (since - this.interval) / 4
     else {
@@ -97,7 +102,7 @@ export class Turns {
       if (this.lastHint !== Number.NEGATIVE_INFINITY) this.forget(most)
     }
     this.lastHint = now
-    if (this.echoes > 0) {
+    if (this.echoes > 0 && !toOne) {
       this.echoes--
       return false
     }
@@ -132,7 +137,9 @@ export class Turns {
 
   /** How many hints of others it takes. None: it has not met others, and always goes at once. */
   private get needed(): number {
-    return this.others === undefined ? 0 : Math.max(this.regulars, Math.min(1, this.others.size))
+    if (this.others === undefined) return 0
+    const some = Math.min(1, this.others.size)
+    return this.isInvited ? some : Math.max(this.regulars, some)
   }
 
   /** So many, those first that were met longest ago. */

@@ -245,6 +245,21 @@ describe("the turn of a process", () => {
     assert.strictEqual(queue.quietFrom(waiter, 10_405), 10_650)
   })
 
+  it("is its hint, where one process is told at a time, however many others it has met", () => {
+    const queue = new LockQueue()
+    const waiter = new Waiter("winner")
+    queue.join(waiter, 0)
+    meets(queue, 5)
+    queue.freed(1, true)
+    assert.strictEqual(queue.due(waiter, 2), 1)
+    queue.claimed("winner", 2)
+    queue.leave(waiter)
+    ends(queue, 3)
+    assert.isAbove(dueOf(queue, 4), 4, "it has none of its own release to await")
+    queue.freed(5, true)
+    assert.strictEqual(dueOf(queue, 6), 5)
+  })
+
   it("echoes: as many hints of its own as it has released, but one at most once somebody else had it", () => {
     const heardAfter = (prepare: (queue: LockQueue) => void) => {
       const queue = new LockQueue()

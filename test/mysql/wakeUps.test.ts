@@ -44,6 +44,10 @@ const sleepers = (url: string) =>
     (rows) => rows.map((row) => Number(row.id ?? row.ID))
   )
 
+/** Sessions that stand behind one that is asleep. */
+const queued = (url: string) =>
+  query(url, "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SET @esl\\_n%'")
+
 const asleep = (url: string, count = 1) => until(sleepers(url), (ids) => ids.length === count)
 
 const take = (storage: Storage.Service, lockId: string, ownerId = "ada") =>
@@ -108,6 +112,66 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
         yield* until(sleepers(url), (ids) => ids.length > 0)
         yield* holder.release(held)
         yield* Effect.forEach(waiting, Fiber.join)
+      })
+    )
+
+    it.live("the server keeps those who wait for one lock in a queue, of which one is woken at a time", () =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const holder = yield* storageAt(url)
+        const held = yield* take(holder, "a")
+        const waiting: Array<Fiber.Fiber<unknown, unknown>> = []
+        const came: Array<number> = []
+        for (let i = 0; i < 4; i++) {
+          waiting.push(yield* wait(yield* Effect.flatMap(storageAt(url), processOf), "a"))
+          yield* asleep(url)
+          const rows = yield* until(queued(url), (rows) => rows.length === i)
+          const ids = [...(yield* sleepers(url)), ...rows.map((row) => Number(row.id ?? row.ID))]
+          came.push(ids.find((id) => !came.includes(id))!)
+        }
+        // Woken, it finds that the lock is held, and stands behind the others.
+        const name = `${namesIn(new URL(url).pathname.slice(1), "storage_lock")("a")}0`
+        for (let i = 0; i < 6; i++) {
+          const [id] = yield* asleep(url)
+          assert.strictEqual(id, came[i % 4])
+          yield* query(url, wake([name]).statements[0] as string)
+          yield* until(sleepers(url), ([next]) => next !== undefined && next !== id)
+          yield* until(queued(url), (rows) => rows.length === 3)
+        }
+        yield* holder.release(held)
+        yield* Effect.forEach(waiting, Fiber.join)
+      })
+    )
+
+    it.live("who has just given it back waits behind those who wait", () =>
+      Effect.gen(function* () {
+        const url = yield* server.freshDatabase
+        const [one, other] = [
+          yield* Effect.flatMap(storageAt(url), processOf),
+          yield* Effect.flatMap(storageAt(url), processOf)
+        ]
+        const had: Array<string> = []
+        const times = (process: typeof one, name: string) =>
+          process.run(
+            StorageLock.withLock(
+              Effect.suspend(() => {
+                had.push(name)
+                return Effect.sleep("5 millis")
+              }),
+              "a"
+            ).pipe(Effect.repeat({ times: 29 }))
+          )
+        const holder = yield* storageAt(url)
+        const held = yield* take(holder, "a")
+        const both = yield* Effect.forkScoped(
+          Effect.all([times(one, "one"), times(other, "other")], { concurrency: "unbounded" })
+        )
+        yield* asleep(url)
+        yield* until(queued(url), (rows) => rows.length === 1)
+        yield* holder.release(held)
+        yield* Fiber.join(both)
+        const turns = had.filter((name, i) => name !== had[i - 1]).length
+        assert.isAbove(turns, 30, had.join(" "))
       })
     )
 

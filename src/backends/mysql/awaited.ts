@@ -22,9 +22,14 @@ export class Awaited {
       if (this.until.delete(lockId) && this.seen.has(lockId)) this.changes()
       return
     }
+    this.expects(lockId, (outcome.retryAfter ?? 0) / 1_000)
+  }
+
+  /** `millis`: how long it surely is not free. */
+  expects(lockId: string, millis = 0): void {
     // The last is the newest.
     this.until.delete(lockId)
-    this.until.set(lockId, performance.now() + (outcome.retryAfter ?? 0) / 1_000 + grace)
+    this.until.set(lockId, performance.now() + millis + grace)
     for (const oldest of this.until.keys()) {
       if (this.until.size <= longest) break
       this.until.delete(oldest)

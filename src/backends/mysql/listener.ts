@@ -6,6 +6,9 @@
  * begins: then waiters poll.
  *
  * The names end with the packet, so a process that is awake holds no place of others.
+ *
+ * A process that waits for one lock alone waits for its first name, behind others: so the server keeps them in a queue, and a release wakes the one that has waited longest. Who gets the name because another was woken
+ * leaves that one a moment to claim, and looks then.
  */
 import * as Effect from "#effect/Effect"
 import * as fibers from "#effect/fibers"
@@ -43,6 +46,9 @@ const most = 64
 const longSleep = 10
 const shortSleep = 1
 
+/** Seconds that who was woken has to claim before the next one looks. */
+const courtesy = 0.005
+
 /** Milliseconds: how long it may take to connect and to answer, and a goodbye. */
 const patience = 5_000
 const longestGoodbye = 1_000
@@ -61,14 +67,31 @@ const passing = new Set([1205, 1213, 1317, 1969, 3024])
 
 const leave = "DO RELEASE_ALL_LOCKS()"
 
+/** Takes names for what is waited for. `@esl_g`: 0 if it has all that it wants. `@esl_w`: how long it may sleep at most. */
+const places = (wanted: ReadonlyArray<string>, own: string, nameOf: sleepers.NameOf): ReadonlyArray<string> => {
+  const mine = `IF(GET_LOCK(${sleepers.quoted(own)}, 0) = 1, 0, 1)`
+  const sleep = `SET @esl_w = IF(@esl_g = 0, ${longSleep}, ${shortSleep})`
+  const [only] = wanted
+  if (wanted.length > 1 || only === undefined)
+    return [`SET @esl_g = ${mine} + ${wanted.map((lockId) => sleepers.takePlace(nameOf(lockId))).join(" + ")}`, sleep]
+  const first = sleepers.firstOf(nameOf(only))
+  return [
+    `SET @esl_g = ${mine}`,
+    `SET @esl_f = GET_LOCK(${first}, 0)`,
+    `SET @esl_n = IF(@esl_f = 1, 1, GET_LOCK(${first}, ${longSleep}))`,
+    `DO SLEEP(IF(@esl_f = 1, 0, ${courtesy}))`,
+    `SET @esl_w = IF(@esl_n = 1, IF(@esl_g = 0, ${longSleep}, ${shortSleep}), 0)`
+  ]
+}
+
 /** The results at the end are the locks that are held, and whether the server takes no writes. */
 const round = (wanted: ReadonlyArray<string>, own: string, { nameOf, table }: Options): string => {
   const held = `FROM ${table} WHERE lock_id IN (${wanted.map(hex).join(", ")}) AND ${judge.live}`
   return [
     leave,
-    `SET @esl_g = IF(GET_LOCK(${sleepers.quoted(own)}, 0) = 1, 0, 1) + ${wanted.map((lockId) => sleepers.takePlace(nameOf(lockId))).join(" + ")}`,
+    ...places(wanted, own, nameOf),
     judge.sample,
-    `SELECT IF(COUNT(*) < ${wanted.length}, 0, IF(@esl_g = 0, ${longSleep}, ${shortSleep})) INTO @esl_z ${held} LIMIT 1 LOCK IN SHARE MODE`,
+    `SELECT IF(COUNT(*) < ${wanted.length}, 0, @esl_w) INTO @esl_z ${held} LIMIT 1 LOCK IN SHARE MODE`,
     "DO SLEEP(@esl_z)",
     leave,
     judge.sample,
@@ -143,7 +166,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
 
     const sleep = (one: Mysql.Connection, wanted: ReadonlyArray<string>, tell: (hint: string) => void) =>
       Effect.raceFirst(
-        Effect.suspend(() => ask(one, round(wanted, own, options), 1_000 * longSleep + patience)),
+        Effect.suspend(() => ask(one, round(wanted, own, options), 2_000 * longSleep + patience)),
         stirring
       ).pipe(
         Effect.matchEffect({
@@ -206,6 +229,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
 
     return hints.make({
       listen,
+      invite: (lockId) => awaited.expects(lockId),
       failed: (error) =>
         Effect.sync(() => notices.warn("listen", `no wake-ups for now, waiters poll. ${error.message}`))
     })

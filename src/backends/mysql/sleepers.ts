@@ -54,6 +54,9 @@ export const taken = (name: string): string => {
 export const namesOf = (name: string, bits: number): ReadonlyArray<string> =>
   places.filter((place) => (bits & (1 << place)) !== 0).map((place) => `${name}${place}`)
 
+/** The name of the first place, as an expression. */
+export const firstOf = (name: string): string => quoted(`${name}${places[0]}`)
+
 /** Takes one place. 0 if it is the first; 1 if it is another, of which nobody hears when the first is free again, or none. */
 export const takePlace = (name: string): string =>
   places.reduceRight(

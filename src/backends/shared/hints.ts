@@ -12,6 +12,7 @@ export interface Source {
   readonly listen: (tell: (hint: string) => void) => Effect.Effect<never, StorageError>
   /** After each connection that died. */
   readonly failed: (error: StorageError) => Effect.Effect<void>
+  readonly invite?: direct.Hints["invite"]
   /** Whether another connection is worth trying. */
   readonly again?: (error: StorageError) => boolean
 }
@@ -64,7 +65,7 @@ export interface Board {
   readonly stream: (begin: Effect.Effect<void>) => Stream.Stream<string>
 }
 
-export const board = (): Board => {
+export const board = (invite?: direct.Hints["invite"]): Board => {
   const subscribers = new Set<(hint: string) => void>()
   const subscribe = (subscriber: (hint: string) => void) =>
     Effect.acquireRelease(
@@ -85,9 +86,10 @@ export const board = (): Board => {
           return Stream.fromQueue(queue)
         })
       )
-      direct.offerHints(stream, (tell) =>
-        Effect.scoped(subscribe(tell).pipe(Effect.andThen(begin), Effect.andThen(Effect.never)))
-      )
+      direct.offerHints(stream, {
+        listen: (tell) => Effect.scoped(Effect.andThen(subscribe(tell), Effect.andThen(begin, Effect.never))),
+        invite
+      })
       return stream
     }
   }
@@ -96,7 +98,7 @@ export const board = (): Board => {
 /** Hints from one connection for all who subscribe. It is opened at the first subscription, lives in the scope of the layer, and comes back whenever it dies. */
 export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const { stream, tell } = board()
+    const { stream, tell } = board(source.invite)
 
     let pause = firstPause
     const session = Effect.suspend(() => {
