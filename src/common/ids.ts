@@ -1,50 +1,45 @@
 /** Ids of locks, owners and holds: how they are made, checked and stored. */
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
+import { Buffer } from "node:buffer"
 import { InvalidLockId, InvalidOptions } from "../LockError.js"
 import { textFault } from "./input.js"
 
-const idBytes = 16
-/** Of a hold id: what all of a layer share, and what is random. */
+/** Characters of an id, 6 random bits each; and how many of them all hold ids of a layer have in common. */
+const idLength = 22
 const markLength = 6
-const holdBytes = 12
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+const codes = Uint8Array.from(alphabet, (character) => character.charCodeAt(0))
 
-/** Three bytes each. */
-const threes = (bytes: Uint8Array, length: number): string => {
-  let text = ""
-  for (let i = 0; i + 2 < length; i += 3) {
-    const three = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!
-    text +=
-      alphabet[three >> 18]! + alphabet[(three >> 12) & 63]! + alphabet[(three >> 6) & 63]! + alphabet[three & 63]!
-  }
-  return text
-}
-
-/** Of 16 bytes. Here, since what the majors of Effect have for it stands in different modules, and takes twice as long. */
-export const base64url = (bytes: Uint8Array): string => {
-  const last = bytes[idBytes - 1]!
-  return threes(bytes, idBytes) + alphabet[last >> 2]! + alphabet[(last & 3) << 4]!
-}
-/** Drawn in bulk: one draw costs more than the rest of an id. */
-const pool = new Uint8Array(256 * idBytes)
+/** The characters of ids to come, drawn in bulk: one draw costs more than the rest of an id. What is read from it at once is a string of its own, which a string that was put together is not. */
+const pool = Buffer.alloc(256 * idLength)
 let used = pool.length
 
-const drawn = (): Uint8Array => {
+/** Where the next id stands. */
+const next = (): number => {
   if (used === pool.length) {
     globalThis.crypto.getRandomValues(pool)
+    for (let i = 0; i < pool.length; i++) pool[i] = codes[pool[i]! & 63]!
     used = 0
   }
-  return pool.subarray(used, (used += idBytes))
+  used += idLength
+  return used - idLength
 }
 
-export const randomId = (): string => base64url(drawn())
+export const randomId = (): string => {
+  const from = next()
+  return pool.toString("latin1", from, from + idLength)
+}
 
 /** What the hold ids of a layer begin with, so that others see in a record whether they have met it before: 36 bits. */
 export const randomMark = (): string => randomId().slice(0, markLength)
 
 /** As long as any other id, with 96 bits of its own. */
-export const holdIdOf = (mark: string): string => mark + threes(drawn(), holdBytes)
+export const holdIdOf = (mark: string): string => {
+  const from = next()
+  for (let i = 0; i < markLength; i++) pool[from + i] = mark.charCodeAt(i)
+  return pool.toString("latin1", from, from + idLength)
+}
 
 /** By whose layer a lock is held, if that can be told. Who holds under ids of their own, or of an older version, is somebody else each time. */
 export const processOf = (holds: ReadonlyArray<string>): string | undefined => holds[0]?.slice(0, markLength)

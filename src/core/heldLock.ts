@@ -1,7 +1,6 @@
 /** A hold, as its holder sees it. */
 import * as Effect from "#effect/Effect"
 import { pipeArguments } from "effect/Pipeable"
-import type { LockLost } from "../LockError.js"
 import * as LockInformation from "../LockInformation.js"
 import { type Lock, LockTypeId } from "./api.js"
 import { guard } from "./guard.js"
@@ -40,15 +39,18 @@ class HeldLock implements Lock {
   get check() {
     return this.hold.check
   }
-  readonly unsafeRemainingMillis = () => this.hold.remaining()
+  get unsafeRemainingMillis(): Lock["unsafeRemainingMillis"] {
+    return () => this.hold.remaining()
+  }
   get renew(): Lock["renew"] {
     const renewal = Effect.flatMap(renewOne(this.hold.core, this.hold), (answer) =>
       answer._tag === "StorageError" ? Effect.fail(answer) : Effect.void
     )
     return this.check.pipe(Effect.andThen(renewal), Effect.andThen(this.check))
   }
-  readonly guard = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E | LockLost, R> => guard(this.hold, self)
-
+  get guard(): Lock["guard"] {
+    return (self) => guard(this.hold, self)
+  }
   get release() {
     return this.hold.release
   }

@@ -33,7 +33,7 @@ export class Hold implements RenewableHold {
   /** Who is to be told of its loss. Made when somebody asks: most holds live and die with nobody asking. */
   private listeners: Set<(error: LockLost) => void> | undefined
   private answered = false
-  private whenAnswered: Array<() => void> = []
+  private whenAnswered: Array<() => void> | undefined
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
   private timer: Timer | undefined
@@ -257,8 +257,8 @@ export class Hold implements RenewableHold {
       }
       const wakes = this.whenAnswered
       // What is over keeps nothing alive.
-      this.whenAnswered = []
-      for (const wake of wakes) wake()
+      this.whenAnswered = undefined
+      if (wakes !== undefined) for (const wake of wakes) wake()
     }
     startRelease(core, { lockId: claimant.key, holdId: claimant.holdId }, callLimit(this.options.lease), {
       answered: (answer) => {
@@ -280,7 +280,7 @@ export class Hold implements RenewableHold {
       ? Effect.void
       : Effect.callback<void>((resume) => {
           if (this.answered) return resume(Effect.void)
-          this.whenAnswered.push(() => resume(Effect.void))
+          ;(this.whenAnswered ??= []).push(() => resume(Effect.void))
         })
   }
 

@@ -42,11 +42,12 @@ export class LockQueue {
   private handsOn = false
   /** Until when the first in the queue leaves the lock to others. The pause is the queue's: who leaves it does not end it. */
   pausesUntil = Number.NEGATIVE_INFINITY
-  private readonly turns = new Turns()
+  /** Made when there is something to remember: most locks are free, or held by those who want nothing more. */
+  private turns: Turns | undefined
   /** Where the hold of this process was acquired. */
   private heldAt: Place | undefined
-  /** Whether the storage answers those of this process who ask it for this lock. */
-  protected readonly health = new StorageHealth()
+  /** Whether the storage answers those of this process who ask it for this lock. Nobody asks while it is held here. */
+  private health: StorageHealth | undefined
 
   /** How many wait. */
   get length(): number {
@@ -63,7 +64,7 @@ export class LockQueue {
 
   /** Whether even its first claim must await the turn of this process: one that has just given the lock back would be faster than all who wait for it. */
   join(waiter: Waiter, now: number): boolean {
-    const isBack = this.isEmpty && this.turns.comesBack(now)
+    const isBack = this.isEmpty && (this.turns === undefined || this.turns.comesBack(now))
     this.waiters.add(waiter)
     if (waiter.shared) {
       const byOwner = (this.byOwner ??= new Map())
@@ -92,12 +93,14 @@ export class LockQueue {
 
   /** From when on this waiter, which may go, should ask. */
   due(waiter: Waiter, now: number): number {
-    return this.handsOn || this.holders.size > 0 || this.named?.ownerId === waiter.ownerId ? now : this.turns.due(now)
+    return this.handsOn || this.holders.size > 0 || this.named?.ownerId === waiter.ownerId
+      ? now
+      : (this.turns?.due(now) ?? now)
   }
 
   /** From when on this waiter, which may go, should ask though nothing has told it to. */
   quietFrom(waiter: Waiter, now: number): number {
-    return Math.max(this.due(waiter, now), this.turns.quietFrom())
+    return Math.max(this.due(waiter, now), this.turns?.quietFrom() ?? now)
   }
 
   /** Where the hold was acquired that all here wait for. */
@@ -107,22 +110,22 @@ export class LockQueue {
 
   /** Whether there is anything to keep when nobody needs this queue. */
   remembers(now: number): boolean {
-    return this.turns.remembers(now)
+    return this.turns?.remembers(now) === true
   }
 
   /** Somebody here asks the storage. */
   asks(now: number): void {
-    this.health.asked(now)
+    ;(this.health ??= new StorageHealth()).asked(now)
   }
 
   /** It has answered, or failed. */
   heard(now: number, failure: StorageError | undefined): void {
-    this.health.heard(now, failure)
+    this.health?.heard(now, failure)
   }
 
   /** Why nobody who waits here since `began` can be told that somebody has the lock: how the storage has failed, or for how long it has been silent. */
   outage(began: number, now: number): StorageError | number | undefined {
-    return this.health.outage(began, now, this.named !== undefined)
+    return this.health?.outage(began, now, this.named !== undefined)
   }
 
   isHolder(ownerId: string): boolean {
@@ -142,26 +145,27 @@ export class LockQueue {
     this.named = holder
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
-    this.turns.beaten(holder)
+    this.known.beaten(holder)
     if (holder !== undefined) this.notifyOwner(holder.ownerId)
   }
 
   claimed(ownerId: string, now: number, place?: Place): void {
     this.heldAt = place
     this.named = undefined
+    this.health = undefined
     this.streak = this.freedHere ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
     // Who only tries has not waited, though others may.
-    if (this.holders.size === 0 && this.waiters.first?.ownerId === ownerId) this.turns.won()
+    if (this.holders.size === 0 && this.waiters.first?.ownerId === ownerId) this.turns?.won()
     this.holders.add(ownerId)
     this.notifyOwner(ownerId)
   }
 
   /** A hold of this process is about to be given back. */
   ending(ownerId: string): void {
-    if (this.holders.size === 1 && this.holders.of(ownerId) === 1) this.turns.releases()
+    if (this.holders.size === 1 && this.holders.of(ownerId) === 1) this.known.releases()
   }
 
   /** A hold of this process is over, and the storage knows. */
@@ -171,13 +175,13 @@ export class LockQueue {
     this.heldAt = undefined
     this.freedHere = true
     this.handsOn = this.waiters.size > 0
-    this.turns.begin(now)
+    this.turns?.begin(now)
     this.hint()
   }
 
   /** The storage told that it was freed. `toOne`: this process alone. */
   freed(now: number, toOne = false): void {
-    if (this.turns.hint(now, toOne) && !this.handsOn) this.freedHere = false
+    if (this.known.hint(now, toOne) && !this.handsOn) this.freedHere = false
     this.hint()
   }
 
@@ -190,6 +194,10 @@ export class LockQueue {
 
   notifyAll(): void {
     for (let waiter = this.waiters.first; waiter !== undefined; waiter = waiter.after) waiter.signal.notify()
+  }
+
+  private get known(): Turns {
+    return (this.turns ??= new Turns())
   }
 
   private isHead(waiter: Waiter): boolean {

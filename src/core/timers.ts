@@ -20,9 +20,23 @@ export interface Timers {
   readonly run: Effect.Effect<never>
 }
 
-interface Entry {
-  readonly due: number
-  callback: (() => void) | undefined
+/** What all entries share. */
+interface Heap {
+  readonly cancelled: () => void
+}
+
+class Entry implements Timer {
+  constructor(
+    readonly due: number,
+    public callback: (() => void) | undefined,
+    private readonly heap: Heap
+  ) {}
+
+  cancel(): void {
+    if (this.callback === undefined) return
+    this.callback = undefined
+    this.heap.cancelled()
+  }
 }
 
 /**
@@ -87,14 +101,23 @@ export const make = (timeline: Timeline): Timers => {
     live.forEach(push)
   }
 
+  const shared: Heap = {
+    cancelled: () => {
+      if (++cancelled > 64 && cancelled > heap.length / 2) compact()
+    }
+  }
+
   const runDue = (): number => {
     let now = timeline.now()
     // Who sets a timer has not finished what it does.
     if (setting) return now
     while (heap.length > 0 && (heap[0]!.callback === undefined || heap[0]!.due <= now)) {
-      const { callback } = pop()
+      const entry = pop()
+      const { callback } = entry
       if (callback === undefined) cancelled--
       else {
+        // To cancel it from now on cancels nothing.
+        entry.callback = undefined
         callback()
         now = timeline.now()
       }
@@ -112,7 +135,7 @@ export const make = (timeline: Timeline): Timers => {
 
   return {
     set: (due, callback) => {
-      const entry: Entry = { due, callback }
+      const entry = new Entry(due, callback, shared)
       push(entry)
       used = true
       // After a jump the sleep goes on by a clock that stood still meanwhile.
@@ -124,13 +147,7 @@ export const make = (timeline: Timeline): Timers => {
         signal.notify()
         setting = false
       }
-      return {
-        cancel: () => {
-          if (entry.callback === undefined) return
-          entry.callback = undefined
-          if (++cancelled > 64 && cancelled > heap.length / 2) compact()
-        }
-      }
+      return entry
     },
     pending: () => heap.length - cancelled,
     run: settled

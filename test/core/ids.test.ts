@@ -3,13 +3,23 @@ import * as Effect from "#effect/Effect"
 import * as ids from "../../src/common/ids.js"
 import { InvalidLockId } from "../../src/LockError.js"
 
-it("an id is its bytes as base64url", () => {
-  for (let seed = 0; seed < 500; seed++) {
-    const bytes = Uint8Array.from({ length: 16 }, (_, i) =>
-      seed < 256 ? (seed + i * 17) & 255 : (Math.imul(seed, 2654435761) >>> (i % 24)) & 255
-    )
-    assert.strictEqual(ids.base64url(bytes), Buffer.from(bytes).toString("base64url"))
+it("an id is 22 characters of base64url, of which any may stand anywhere", () => {
+  const drawn = Array.from({ length: 4_000 }, ids.randomId)
+  for (let place = 0; place < 22; place++)
+    assert.strictEqual(new Set(drawn.map((id) => id[place])).size, 64, `place ${place}`)
+})
+
+it("hold ids of a layer begin with its mark, by which it is known, and are as long as others", () => {
+  const marks = Array.from({ length: 600 }, ids.randomMark)
+  assert.strictEqual(new Set(marks).size, marks.length)
+  const mark = marks[0]!
+  const drawn = Array.from({ length: 600 }, () => ids.holdIdOf(mark))
+  assert.strictEqual(new Set(drawn).size, drawn.length)
+  for (const id of drawn) {
+    assert.match(id, /^[\w-]{22}$/)
+    assert.strictEqual(ids.processOf([id, "other"]), mark)
   }
+  assert.isUndefined(ids.processOf([]))
 })
 
 it.effect("ids are drawn in bulk, and no two are alike", () =>
