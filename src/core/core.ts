@@ -34,7 +34,7 @@ export interface Core {
   readonly events: Events
   /** What its hold ids begin with. */
   readonly mark: string
-  /** The holds of this process that are renewed. */
+  /** The holds of this process that are renewed, the one first that was renewed the longest ago. */
   readonly holds: LinkedList<RenewableHold>
   /** Work that synchronous code wants done; `work` wakes the fiber that does it. */
   readonly due: Set<RenewableHold>

@@ -37,6 +37,7 @@ export class Hold implements RenewableHold {
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
   private timer: Timer | undefined
+  private onTime: (() => void) | undefined
   /** It is lost, and not given back yet: its body may be ending. */
   owesRelease = false
   /** When half of what was left at the first renewal that did not get through will have passed. */
@@ -144,6 +145,8 @@ export class Hold implements RenewableHold {
     this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
     this.claimant.until = Math.max(this.claimant.until, this.deadline + this.options.margin)
+    this.core.holds.delete(this)
+    this.core.holds.add(this)
     this.renewLater(start + this.options.refresh)
     if (this.core.events.isHeard) {
       const leaseExpireTime = DateTime.makeUnsafe(Math.floor(this.leaseEnd))
@@ -323,27 +326,29 @@ export class Hold implements RenewableHold {
   private watch(): void {
     this.timer?.cancel()
     const due = Math.min(this.renewAt, this.deadline, this.latest, this.halfway)
-    this.timer = this.core.timers.set(due, () => {
-      if (this.state !== "held" || this.remaining() <= 0) return
-      const now = this.core.timeline.now()
-      if (now >= this.halfway) {
-        this.halfway = Number.POSITIVE_INFINITY
-        this.isEndangered = true
-        this.core.logs.endangered(this, this.lastFailure)
-        this.span?.event("late")
-        if (this.core.events.isHeard) {
-          const remaining = Duration.millis(this.deadline - now)
-          this.core.events.publishOf(this.claimant, { _tag: "Late", token: this.token, remaining })
-        }
+    this.timer = this.core.timers.set(due, (this.onTime ??= () => this.isTime()))
+  }
+
+  private isTime(): void {
+    if (this.state !== "held" || this.remaining() <= 0) return
+    const now = this.core.timeline.now()
+    if (now >= this.halfway) {
+      this.halfway = Number.POSITIVE_INFINITY
+      this.isEndangered = true
+      this.core.logs.endangered(this, this.lastFailure)
+      this.span?.event("late")
+      if (this.core.events.isHeard) {
+        const remaining = Duration.millis(this.deadline - now)
+        this.core.events.publishOf(this.claimant, { _tag: "Late", token: this.token, remaining })
       }
-      if (now >= this.renewAt) {
-        if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
-        this.renewAt = Number.POSITIVE_INFINITY
-        this.core.due.add(this)
-        this.core.work.notify()
-      }
-      this.watch()
-    })
+    }
+    if (now >= this.renewAt) {
+      if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
+      this.renewAt = Number.POSITIVE_INFINITY
+      this.core.due.add(this)
+      this.core.work.notify()
+    }
+    this.watch()
   }
 }
 

@@ -92,15 +92,27 @@ export const renewOne = (core: Core, hold: RenewableHold, millis?: number): Effe
     return Deferred.await(answer)
   })
 
-/** In so many statements as there must be. Whoever will be due soon comes along: holds of about one age end up in one statement. */
+/** So many holds at most are looked at for others that could come along. */
+const mostLooks = 10 * chunkSize
+
+/** In so many statements as there must be. Whoever will be due soon comes along where there is room: holds of about one age end up in one statement. */
 const chunksOf = (core: Core): ReadonlyArray<ReadonlyArray<RenewableHold>> => {
   const now = core.timeline.now()
   const due = new Set(core.due)
   core.due.clear()
-  const holds = new Set(due)
-  for (const hold of core.holds) if (hold.renewAt <= now + hold.options.refresh / 4) holds.add(hold)
-  const sorted = Array.from(holds)
-    .filter((hold) => hold.state === "held" && !hold.renewing)
+  const isOpen = (hold: RenewableHold) => hold.state === "held" && !hold.renewing
+  const holds = Array.from(due).filter(isOpen)
+  let room = (chunkSize - (holds.length % chunkSize)) % chunkSize
+  // Those that were renewed the longest ago are the first.
+  let one = core.holds.first
+  for (let looks = mostLooks; one !== undefined && room > 0 && looks > 0; looks--) {
+    if (one.renewAt <= now + one.options.refresh / 4 && isOpen(one) && !due.has(one)) {
+      holds.push(one)
+      room--
+    }
+    one = one.after
+  }
+  const sorted = holds
     .map((hold) => ({ hold, limit: limitOf(hold, now) }))
     // The urgent ones together, so that none shortens the time of a whole chunk that has plenty.
     .sort((a, b) => a.limit - b.limit)

@@ -1,6 +1,7 @@
 /** Renewals by themselves: which holds share a statement, how long it may take, and what each is told of it. */
 import { assert, describe, it } from "#harness/vitest"
 import * as Result from "#effect/Result"
+import { LinkedList } from "../../src/core/linkedList.js"
 import type { RenewableHold } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { renew, renewDue } from "../../src/core/refresher.js"
@@ -43,7 +44,7 @@ const setup = () => {
         void failed.push([holds.map(({ claimant }) => claimant.holdId).join(), reason])
     },
     due: new Set<RenewableHold>(),
-    holds: new Set<RenewableHold>()
+    holds: new LinkedList<RenewableHold>()
   }
   const hold = (
     id: string,
@@ -210,5 +211,27 @@ describe("of the holds that are due", () => {
     due("urgent", { left: 200 })
     hold("plenty", { left: 20_000 })
     assert.deepStrictEqual(chunks(), [["urgent"]])
+  })
+
+  it("as many come along as there is room for in a statement: of ten thousand holds, those that were renewed the longest ago", () => {
+    const { chunks, due, hold } = setup()
+    due("due")
+    for (let i = 0; i < 10_000; i++) hold(`${i}`, { renewIn: i < 5 ? 2_001 : 2_000 })
+    const [sent, ...others] = chunks()
+    assert.deepStrictEqual(others, [])
+    assert.sameMembers([...sent!], ["due", ...Array.from({ length: 99 }, (_, i) => `${i + 5}`)])
+    const full = setup()
+    for (let i = 0; i < 100; i++) full.due(`${i}`)
+    full.hold("along")
+    assert.strictEqual(full.chunks().flat().length, 100)
+  })
+
+  it("and a thousand are looked at", () => {
+    const { chunks, due, hold } = setup()
+    for (let i = 0; i < 999; i++) hold(`later ${i}`, { renewIn: 2_001 })
+    hold("seen")
+    hold("not seen")
+    due("due")
+    assert.sameMembers([...chunks()[0]!], ["due", "seen"])
   })
 })
