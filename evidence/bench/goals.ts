@@ -38,6 +38,16 @@ const cycleLimits: Readonly<
     ["etcd", 1.3, 0.7]
   ]
 }
+/** How long a lock may take from one process to another: in times the bare driver's that listens and is notified; where that is no floor, milliseconds. */
+const handOffLimits = { 3: 1.4, 4: 1.2 } as const
+const handOffMillis = 5
+/** Of processes that contend: the requests of an acquisition, and what the one with the fewest has of the one with the most. */
+const mostRequests = 3
+const leastShare = 0.5
+/** What a hold costs: bytes of the heap, and, of ten thousand that are renewed each three seconds, that part of a processor. */
+const holdLimits = { 3: { kibibytes: 1.5, percent: 2 }, 4: { kibibytes: 1.2, percent: 1 } } as const
+const manyHolds = 10_000
+const usualRefreshMillis = 3_000
 /** Over memory, where there is no driver: microseconds, alone and 64 at once. */
 const memoryLimits = { 3: [30, 30], 4: [12, 10] } as const
 /** For a timer to fire on a machine that does other things. */
@@ -70,9 +80,11 @@ const of = (
 ): Measured | undefined =>
   all.find((_) => _.storage === storage && _.scenario === scenario)?.contenders.find(({ name }) => name === contender)
 
+const majorOf = ({ versions }: Results): "3" | "4" => (versions["effect"]?.startsWith("4") === true ? "4" : "3")
+
 /** Where the same statements were measured on the bare driver, by these; else by the least that a lock could do. */
 const cycles = (results: Results): ReadonlyArray<Goal> => {
-  const major = results.versions["effect"]?.startsWith("4") === true ? "4" : "3"
+  const major = majorOf(results)
   const scenarios = [cycleAlone, cycleWide]
   const inMemory = scenarios.flatMap((scenario, i): ReadonlyArray<Goal> => {
     const ours = of(results.comparisons, "memory", scenario)
@@ -126,19 +138,43 @@ const againstPeers = (results: Measurements): ReadonlyArray<Goal> =>
         ]
   })
 
-const handOffs = (results: Measurements): ReadonlyArray<Goal> =>
+const handOffs = (results: Results): ReadonlyArray<Goal> =>
   perStorage<HandOff>(results.handOffs, (ours, peers) => {
     const best = least(peers, (_) => _.millis.median)
-    return best === undefined
-      ? []
-      : [
-          {
-            goal: `${ours.storage}, hand-off between two processes: median below every peer's, tuned or not`,
-            figure: `${lines.millis(ours.millis.median)}; best peer, ${best.name}: ${lines.millis(best.millis.median)}`,
-            met: ours.millis.median < best.millis.median,
-            why: reasons.handOff(ours.storage)
-          }
-        ]
+    const floor = results.handOffs.find((_) => _.storage === ours.storage && _.role === "floor")
+    const limit = handOffLimits[majorOf(results)]
+    return [
+      ...(floor === undefined
+        ? []
+        : [
+            {
+              goal: `${ours.storage}, hand-off between two processes: at most ${lines.times(limit)} the bare driver that is told of a release and claims then`,
+              figure: `${lines.millis(ours.millis.median)}; the bare driver: ${lines.millis(floor.millis.median)}`,
+              met: ours.millis.median <= limit * floor.millis.median,
+              why: reasons.told
+            }
+          ]),
+      ...(ours.storage !== "MySQL or MariaDB"
+        ? []
+        : [
+            {
+              goal: `${ours.storage}, hand-off between two processes: at most ${handOffMillis} ms`,
+              figure: lines.millis(ours.millis.median),
+              met: ours.millis.median <= handOffMillis,
+              why: reasons.handOff(ours.storage)
+            }
+          ]),
+      ...(best === undefined
+        ? []
+        : [
+            {
+              goal: `${ours.storage}, hand-off between two processes: median below every peer's, tuned or not`,
+              figure: `${lines.millis(ours.millis.median)}; best peer, ${best.name}: ${lines.millis(best.millis.median)}`,
+              met: ours.millis.median < best.millis.median,
+              why: reasons.handOff(ours.storage)
+            }
+          ])
+    ]
   })
 
 const requestsGoal = (ours: Contention, best: Contention | undefined, what: string): ReadonlyArray<Goal> =>
@@ -168,6 +204,22 @@ const contention = (results: Measurements): ReadonlyArray<Goal> =>
         ),
         "below that of every peer that starves nobody"
       ),
+      ...(ours.requestsPerAcquisition === undefined
+        ? []
+        : [
+            {
+              goal: `${ours.storage}, requests per contended acquisition: at most ${mostRequests}`,
+              figure: lines.figure(ours.requestsPerAcquisition),
+              met: ours.requestsPerAcquisition.median <= mostRequests,
+              why: reasons.requests(ours.storage)
+            }
+          ]),
+      {
+        goal: `${ours.storage}, contended: the process that has it least often has at least ${leastShare} of what another has`,
+        figure: `${lines.figure(ours.fewest)} and ${lines.figure(ours.most)} acquisitions`,
+        met: ours.fewest.median >= leastShare * ours.most.median,
+        why: reasons.share(ours.storage)
+      },
       {
         goal: `${ours.storage}, two holders at a time: never`,
         figure: `${ours.overlaps} overlaps`,
@@ -175,6 +227,31 @@ const contention = (results: Measurements): ReadonlyArray<Goal> =>
       }
     ]
   })
+
+const upkeep = (results: Results): ReadonlyArray<Goal> => {
+  const { kibibytes, percent } = holdLimits[majorOf(results)]
+  return [
+    ...results.memories
+      .filter(({ name }) => name === "StorageLock")
+      .map(({ bytesPerHold, storage }) => ({
+        goal: `${storage}, memory of a hold: at most ${kibibytes} KiB of the heap`,
+        figure: `${(bytesPerHold / 1024).toFixed(1)} KiB`,
+        met: bytesPerHold <= kibibytes * 1024,
+        why: reasons.heap
+      })),
+    ...results.refreshes
+      .filter(({ holds }) => holds === manyHolds)
+      .map(({ cpuMillis, storage }) => {
+        const used = (100 * cpuMillis.median) / usualRefreshMillis
+        return {
+          goal: `${storage}, renewals of ${manyHolds} holds, each every ${usualRefreshMillis / 1000} s: at most ${percent} % of a processor`,
+          figure: `${used.toFixed(1)} %`,
+          met: used <= percent,
+          why: reasons.renewals
+        }
+      })
+  ]
+}
 
 const stalls = (results: Measurements): ReadonlyArray<Goal> =>
   perStorage(results.stalls, (ours) => [
@@ -202,4 +279,4 @@ const roundTrips = ({ roundTrips: found }: Measurements): ReadonlyArray<Goal> =>
 
 /** Only of what was measured. */
 export const goals = (results: Results): ReadonlyArray<Goal> =>
-  [cycles, againstPeers, handOffs, contention, stalls, roundTrips].flatMap((judge) => judge(results))
+  [cycles, againstPeers, handOffs, contention, upkeep, stalls, roundTrips].flatMap((judge) => judge(results))

@@ -35,9 +35,27 @@ const handOffs: Readonly<Record<string, string>> = {
   DynamoDB: "DynamoDB tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"
 }
+/** Of a hand-over. */
+export const told =
+  "after the same two messages the waiter is a fiber that goes on, takes its turn in its process, and makes a hold with a deadline and a renewal"
+
 export const handOff = (storage: string): string | undefined => handOffs[storage]
 
 export const requests = (storage: string): string =>
   storage === "MySQL or MariaDB" || storage === "MongoDB"
     ? "who polls seldom asks seldom, and waits longer; the statements of a text of several count each"
     : "who waits within the server asks once, and who polls asks less often than locks are freed: to be told of each release costs a request of those whose turn it may be"
+
+/** Why one process has a lock more often than another. */
+export const share = (storage: string): string =>
+  storage === "SQLite"
+    ? "a change of the file does not say which lock was freed, so processes cannot count whose turn it is"
+    : storage === "MongoDB"
+      ? "mongo-java-server has no change stream that would be told: ours polls, and who polls just then has it"
+      : "which process is next is counted by hints, and a busy machine delays them"
+
+export const heap =
+  "half of it is a scope of Effect with its table of finalizers, and the ids; the rest is the hold with its deadline and renewal, the record that it shows, and its queue"
+
+export const renewals =
+  "a hold costs some microseconds at each renewal: its request and its answer in the driver, the new deadline, and the timer for the next one"
