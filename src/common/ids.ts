@@ -1,7 +1,6 @@
 /** Ids of locks, owners and holds: how they are made, checked and stored. */
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
-import { Buffer } from "node:buffer"
 import { InvalidLockId, InvalidOptions } from "../LockError.js"
 import { textFault } from "./input.js"
 
@@ -12,33 +11,32 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const codes = Uint8Array.from(alphabet, (character) => character.charCodeAt(0))
 
 /** The characters of ids to come, drawn in bulk: one draw costs more than the rest of an id. What is read from it at once is a string of its own, which a string that was put together is not. */
-const pool = Buffer.alloc(256 * idLength)
+const pool = new Uint8Array(256 * idLength)
 let used = pool.length
 
-/** Where the next id stands. */
-const next = (): number => {
+/** The characters of the next id, which may still be changed. */
+const next = (): Uint8Array => {
   if (used === pool.length) {
     globalThis.crypto.getRandomValues(pool)
     for (let i = 0; i < pool.length; i++) pool[i] = codes[pool[i]! & 63]!
     used = 0
   }
-  used += idLength
-  return used - idLength
+  return pool.subarray(used, (used += idLength))
 }
 
-export const randomId = (): string => {
-  const from = next()
-  return pool.toString("latin1", from, from + idLength)
-}
+const textOf = (characters: Uint8Array): string =>
+  String.fromCharCode.apply(null, characters as unknown as Array<number>)
+
+export const randomId = (): string => textOf(next())
 
 /** What the hold ids of a layer begin with, so that others see in a record whether they have met it before: 36 bits. */
 export const randomMark = (): string => randomId().slice(0, markLength)
 
 /** As long as any other id, with 96 bits of its own. */
 export const holdIdOf = (mark: string): string => {
-  const from = next()
-  for (let i = 0; i < markLength; i++) pool[from + i] = mark.charCodeAt(i)
-  return pool.toString("latin1", from, from + idLength)
+  const characters = next()
+  for (let i = 0; i < markLength; i++) characters[i] = mark.charCodeAt(i)
+  return textOf(characters)
 }
 
 /** By whose layer a lock is held, if that can be told. Who holds under ids of their own, or of an older version, is somebody else each time. */
