@@ -91,6 +91,7 @@ interface Seen {
   token: number
   owner: string | undefined
   p: string
+  sent: number
 }
 
 /** The resource accepts in the order of tokens (reads beside each other); nobody writes after having been told; and who surely has the lock is never rejected. */
@@ -114,8 +115,9 @@ export const fencing: Property = function* (history, rules, facts) {
       if (accepted && token < newest.token)
         yield [index, `a ${access} of ${lock} with token ${token} was accepted after one with ${newest.token}`]
       const sure = Math.min(until.get(hold) ?? 0, facts_?.over ?? 0)
-      // An owner that writes in one process and reads in another has one token there and another here: it is its own doing.
-      const isOwn = event.access !== undefined && newest.owner === facts_?.got.owner && newest.p !== event.p
+      // It is an owner's own doing if it writes in one process and reads in another, and so has one token there and another here; or if a read that it sent before its write comes after that.
+      const isOwn =
+        event.access !== undefined && newest.owner === facts_?.got.owner && (newest.p !== event.p || sent < newest.sent)
       if (
         facts_ !== undefined &&
         !accepted &&
@@ -126,14 +128,14 @@ export const fencing: Property = function* (history, rules, facts) {
       )
         yield [index, `a ${access} of ${hold} was rejected while it surely had ${lock} until ${sure.toFixed(1)}`]
       const mine = top[access]
-      if (accepted && token >= mine.token) Object.assign(mine, { token, owner: facts_?.got.owner, p: event.p })
+      if (accepted && token >= mine.token) Object.assign(mine, { token, owner: facts_?.got.owner, p: event.p, sent })
     }
     if (facts_ !== undefined && accepted && facts_.over < sent)
       yield [index, `${hold} wrote at ${sent.toFixed(1)}, after it was over at ${facts_.over.toFixed(1)}`]
   }
 }
 
-const nobody = (): Seen => ({ token: 0, owner: undefined, p: "" })
+const nobody = (): Seen => ({ token: 0, owner: undefined, p: "", sent: 0 })
 
 /** Nobody is told to have a lock for longer than the storage keeps it for them, less the margin. */
 export const deadline: Property = function* (history, rules, facts) {
