@@ -88,7 +88,13 @@ const results = (worse: number): report.Results => {
       { ...peer, ...contention, overlaps: 7, requestsPerAcquisition: spreadOf(3.01) }
     ],
     refreshes: [
-      { storage: "PostgreSQL", holds: 1_000, statements: spreadOf(10), cpuMillis: spreadOf(5), serverMillis: undefined },
+      {
+        storage: "PostgreSQL",
+        holds: 1_000,
+        statements: spreadOf(10),
+        cpuMillis: spreadOf(5),
+        serverMillis: undefined
+      },
       {
         storage: "PostgreSQL",
         holds: 10_000,
