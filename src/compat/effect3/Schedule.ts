@@ -1,9 +1,8 @@
 /** `effect/Schedule` of Effect 3 in the names of Effect 4. */
+import * as effect from "effect"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import * as ScheduleDecision from "effect/ScheduleDecision"
-import * as ScheduleIntervals from "effect/ScheduleIntervals"
 
 export * from "effect/Schedule"
 
@@ -33,9 +32,9 @@ export const toStep = <A, I, R>(self: Schedule.Schedule<A, I, R>) =>
         Effect.suspend(() => self.step(now, input, state)),
         ([next, output, decision]) => {
           state = next
-          return ScheduleDecision.isDone(decision)
+          return effect.ScheduleDecision.isDone(decision)
             ? Effect.fail(undefined)
-            : Effect.succeed([output, Duration.millis(ScheduleIntervals.start(decision.intervals) - now)])
+            : Effect.succeed([output, Duration.millis(effect.ScheduleIntervals.start(decision.intervals) - now)])
         }
       )
   })
