@@ -24,6 +24,10 @@ export const cycle = (storage: string): string =>
   cycles[storage] ??
   "theirs write a value and delete it; ours keeps a record with a token that only grows, judged by the server's clock, and the rest is processor time of fibers"
 
+/** Of a hand-over, beside the bare driver. */
+export const told =
+  "after the same two messages the waiter is a fiber that goes on, takes its turn in its process, and makes a hold with a deadline and a renewal"
+
 const handOffs: Readonly<Record<string, string>> = {
   PostgreSQL:
     "advisory-lock waits within the server and writes nothing: its lock has no lease and no token, and ends with its connection",
@@ -35,10 +39,6 @@ const handOffs: Readonly<Record<string, string>> = {
   DynamoDB: "DynamoDB tells nobody of a change, so ours polls, as `retry` says",
   MongoDB: "mongo-java-server has no change stream that would be told: ours polls, as `retry` says"
 }
-/** Of a hand-over. */
-export const told =
-  "after the same two messages the waiter is a fiber that goes on, takes its turn in its process, and makes a hold with a deadline and a renewal"
-
 export const handOff = (storage: string): string | undefined => handOffs[storage]
 
 export const requests = (storage: string): string =>

@@ -39,9 +39,7 @@ export const of = (storage: Storage.Service): Direct | undefined => ways.get(sto
 export interface Hints {
   /** Calls `tell` for each hint, within what the driver calls, for as long as it runs. `tell` must not throw. */
   readonly listen: (tell: (lockId: string) => void) => Effect.Effect<void>
-  /**
-   * Where there is this, one process at a time is told of a lock: the first of those that were refused, or have said by this that they wait. It must not throw.
-   */
+  /** Where there is this, one process at a time is told of a lock: the first of those that were refused, or have said by this that they wait. It must not throw. */
   readonly invite?: ((lockId: string) => void) | undefined
 }
 

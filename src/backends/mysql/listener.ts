@@ -70,17 +70,20 @@ const leave = "DO RELEASE_ALL_LOCKS()"
 /** Takes names for what is waited for. `@esl_g`: 0 if it has all that it wants. `@esl_w`: how long it may sleep at most. */
 const places = (wanted: ReadonlyArray<string>, own: string, nameOf: sleepers.NameOf): ReadonlyArray<string> => {
   const mine = `IF(GET_LOCK(${sleepers.quoted(own)}, 0) = 1, 0, 1)`
-  const sleep = `SET @esl_w = IF(@esl_g = 0, ${longSleep}, ${shortSleep})`
+  const longest = `IF(@esl_g = 0, ${longSleep}, ${shortSleep})`
   const [only] = wanted
   if (wanted.length > 1 || only === undefined)
-    return [`SET @esl_g = ${mine} + ${wanted.map((lockId) => sleepers.takePlace(nameOf(lockId))).join(" + ")}`, sleep]
+    return [
+      `SET @esl_g = ${mine} + ${wanted.map((lockId) => sleepers.takePlace(nameOf(lockId))).join(" + ")}`,
+      `SET @esl_w = ${longest}`
+    ]
   const first = sleepers.firstOf(nameOf(only))
   return [
     `SET @esl_g = ${mine}`,
     `SET @esl_f = GET_LOCK(${first}, 0)`,
     `SET @esl_n = IF(@esl_f = 1, 1, GET_LOCK(${first}, ${longSleep}))`,
     `DO SLEEP(IF(@esl_f = 1, 0, ${courtesy}))`,
-    `SET @esl_w = IF(@esl_n = 1, IF(@esl_g = 0, ${longSleep}, ${shortSleep}), 0)`
+    `SET @esl_w = IF(@esl_n = 1, ${longest}, 0)`
   ]
 }
 

@@ -12,6 +12,7 @@ export interface Source {
   readonly listen: (tell: (hint: string) => void) => Effect.Effect<never, StorageError>
   /** After each connection that died. */
   readonly failed: (error: StorageError) => Effect.Effect<void>
+  /** Of a source that tells one process at a time. */
   readonly invite?: direct.Hints["invite"]
   /** Whether another connection is worth trying. */
   readonly again?: (error: StorageError) => boolean

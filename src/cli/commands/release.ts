@@ -23,10 +23,10 @@ export const release = async (asked: Asked, io: Io): Promise<number> => {
     else if (when === "now") io.out("freed; its former holder may go on until it notices")
     else {
       const found = await locks.get(lockId)
-      const of = (locks: typeof found) =>
-        locks === undefined ? undefined : holdsOf(locks).find((hold) => hold.token === token)
-      const lock = of(found)
-      const holder = of(before)
+      const holdIn = (record: typeof found) =>
+        record === undefined ? undefined : holdsOf(record).find((hold) => hold.token === token)
+      const lock = holdIn(found)
+      const holder = holdIn(before)
       const whom = holder === undefined ? "" : ` from ${shown(holder.ownerLabel || holder.ownerId || "(revoked)")}`
       io.out(
         `taken away${whom}; it becomes free when its lease ends${lock === undefined ? "" : `, at ${lock.leaseExpireTime.toISOString()}`}`
