@@ -241,7 +241,14 @@ export type RenewOutcome =
  * @since 0.1.0
  * @category outcomes
  */
-export type ReleaseOutcome = { readonly _tag: "Released"; readonly remaining: number } | { readonly _tag: "NotHeld" }
+export type ReleaseOutcome =
+  | {
+      readonly _tag: "Released"
+      readonly remaining: number
+      /** Another process that waits for the lock was told of it: who wants it again should let that one go first. */
+      readonly awaited?: boolean | undefined
+    }
+  | { readonly _tag: "NotHeld" }
 
 /**
  * @since 0.1.0

@@ -49,7 +49,7 @@ import { holderOf } from "./events.js"
 import { deadlineOf, Hold } from "./hold.js"
 import { hintsOf } from "../common/direct.js"
 import { holdIdOf, randomId, randomIds } from "../common/ids.js"
-import { type LockQueue, Waiter } from "./lockQueue.js"
+import { type LockQueue, pauseForOthers, Waiter } from "./lockQueue.js"
 import { beforeWarning, isOwn, warn } from "./nesting.js"
 import type { Resolved } from "./options.js"
 import { settle } from "./settling.js"
@@ -70,11 +70,6 @@ export interface Wanted {
 
 /** What `Effect.uninterruptibleMask` gives: makes interruptible again what was so outside. */
 export type Restore = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-
-/** After a lock has gone from hand to hand in this process so often and for so long, other processes get a pause to come in. In milliseconds. */
-const turnsInARow = 8
-const longestStreak = 100
-const pauseForOthers = 20
 
 /**
  * How long `tryAcquire` puts up with a storage that fails or is silent; how long with one that this layer has not heard of yet, and that may have to be connected to first; and
@@ -141,7 +136,7 @@ class Acquiring {
     this.began = core.timeline.now()
     this.span = wanted.trace === undefined ? undefined : traces.acquire(wanted.trace, core, this.claimant)
     this.latest = this.began + options.acquireTimeout / 2
-    this.queue = core.queues.of(key)
+    this.queue = core.queues.join(key, this.began)
     this.waiter = new Waiter(ownerId, wanted.ownerId !== undefined)
     const hasTimeout = options.acquireTimeout !== Number.POSITIVE_INFINITY
     this.patience = hasTimeout ? options.acquireTimeout : core.calls.hasAnswered() ? patienceOfTry : patienceOfFirstTry
@@ -206,7 +201,7 @@ class Acquiring {
       return this.untilNotified(queued)
     }
     // Once for each time in the queue: to ask for a pause takes it.
-    if (!queue.takePause(core.timeline.now(), turnsInARow, longestStreak)) return this.afterQueue()
+    if (!queue.takePause(core.timeline.now())) return this.afterQueue()
     return Effect.map(jitter, (part) => {
       queue.pausesUntil = core.timeline.now() + pauseForOthers * part
       return this.afterQueue()

@@ -42,6 +42,7 @@ export interface Core {
   readonly work: Signal
   /** Given when a waiter first has to wait: only then is it worth to listen. */
   readonly listen: Signal
+  isListening: boolean
   /** Acquires under way, and a signal for when one, or the last call, has ended: closing waits for them. */
   acquiring: number
   readonly quiet: Signal

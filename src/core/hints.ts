@@ -24,6 +24,7 @@ export const listen = (core: Core): Effect.Effect<void> => {
     return listen(tell(invite !== undefined))
   })
   return core.listen.wait.pipe(
+    Effect.andThen(Effect.sync(() => void (core.isListening = true))),
     Effect.andThen(Effect.raceFirst(all, Deferred.await(failed))),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)

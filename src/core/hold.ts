@@ -57,7 +57,7 @@ export class Hold implements RenewableHold {
     this.latest = start + options.holdAtMost
     core.holds.add(this)
     this.deadline = deadline
-    core.queues.of(claimant.key).claimed(claimant.ownerId, start, claimant.place)
+    core.queues.of(claimant.key).claimed(claimant.ownerId, start, record.version, claimant.place)
     claimant.until = deadline + options.margin
     this.renewLater(start + options.refresh)
   }
@@ -244,7 +244,8 @@ export class Hold implements RenewableHold {
       addTask(core, settle(core, claimant))
     }
     const queue = core.queues.of(claimant.key)
-    queue.ending(claimant.ownerId)
+    // Who does not listen hears no hint of its own release.
+    if (core.isListening) queue.ending(claimant.ownerId)
     queue.asks(core.timeline.now())
     let waiting = true
     const done = (failure: StorageError | undefined) => {
@@ -266,6 +267,8 @@ export class Hold implements RenewableHold {
     startRelease(core, { lockId: claimant.key, holdId: claimant.holdId }, callLimit(this.options.lease), {
       answered: (answer) => {
         if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
+        if (answer._tag === "Success" && answer.success._tag === "Released" && answer.success.awaited === true)
+          queue.awaited(core.timeline.now())
         done(answer._tag === "Failure" ? answer.failure : undefined)
       },
       overdue: (error) => {

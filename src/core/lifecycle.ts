@@ -131,6 +131,7 @@ export const open = (
       tasks: [],
       work: new Signal(),
       listen: new Signal(),
+      isListening: false,
       acquiring: 0,
       quiet,
       ending: false,

@@ -11,6 +11,15 @@ import { StorageHealth } from "./storageHealth.js"
 import { Tally } from "./tally.js"
 import { Turns } from "./turns.js"
 
+/**
+ * After a lock was taken so often, and for so long, by this process alone, other processes get a pause to come in: their hints may travel for longer than this process needs to take it again. While nobody comes,
+ * such times grow, so that a process that is alone with a lock does not lose more than a hundredth of its time; whoever comes later waits for one of them. In milliseconds.
+ */
+const turnsInARow = 8
+const firstStreak = 100
+const longestStreak = 2000
+export const pauseForOthers = 20
+
 export class Waiter {
   readonly signal = new Signal()
   /** Somebody said that trying again may pay. */
@@ -34,10 +43,15 @@ export class LockQueue {
   protected readonly holders = new Tally()
   /** The holder that the storage last named to a waiter. */
   protected named: LockRecord | undefined
-  /** The lock was last freed here, and others have not been let in since; and since when, and how often, it has gone from hand to hand here. */
+  /** The lock was last freed here, and others have not been let in since; when that was; and since when, and how often, it has gone from hand to hand here. */
   private freedHere = false
+  private freedAt = Number.NEGATIVE_INFINITY
   private streakSince = 0
   private streak = 0
+  /** After how long others are let in. */
+  private streakLimit = firstStreak
+  /** Of the record, if nobody else has written it since it was last claimed, or given back, here. */
+  private version = 0
   /** It was freed here while others here waited for it: it goes on to them, without regard to other processes for now. */
   private handsOn = false
   /** Until when the first in the queue leaves the lock to others. The pause is the queue's: who leaves it does not end it. */
@@ -113,6 +127,11 @@ export class LockQueue {
     return this.turns?.remembers(now) === true
   }
 
+  /** It was freed here just now: whoever takes it next goes on with what has been counted. */
+  isWarm(now: number): boolean {
+    return this.freedHere && now - this.freedAt < pauseForOthers
+  }
+
   /** Somebody here asks the storage. */
   asks(now: number): void {
     ;(this.health ??= new StorageHealth()).asked(now)
@@ -133,27 +152,33 @@ export class LockQueue {
   }
 
   /** Whether the lock has gone round in this process for long enough: others should have a chance now. */
-  takePause(now: number, turns: number, millis: number): boolean {
-    if (!this.freedHere || this.streak < turns || now - this.streakSince < millis) return false
+  takePause(now: number): boolean {
+    if (!this.isWarm(now) || this.streak < turnsInARow || now - this.streakSince < this.streakLimit) return false
     // The next claim begins another streak, and its time.
     this.freedHere = this.handsOn = false
+    this.streakLimit = Math.min(2 * this.streakLimit, longestStreak)
     return true
   }
 
   /** The storage said who holds it. */
   held(holder: LockRecord | undefined, _waiter?: Waiter): void {
     this.named = holder
-    this.freedHere = this.handsOn = false
+    this.handsOn = false
+    this.meetsOthers()
     this.pausesUntil = Number.NEGATIVE_INFINITY
     this.known.beaten(holder)
     if (holder !== undefined) this.notifyOwner(holder.ownerId)
   }
 
-  claimed(ownerId: string, now: number, place?: Place): void {
+  /** `version`: of the record. */
+  claimed(ownerId: string, now: number, version: number, place?: Place): void {
     this.heldAt = place
+    // Each claim and each release is one write: where there are more, others may have had it meanwhile.
+    if (version !== this.version + 1) this.meetsOthers()
+    this.version = version
     this.named = undefined
     this.health = undefined
-    this.streak = this.freedHere ? this.streak + 1 : 0
+    this.streak = this.isWarm(now) ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
     this.freedHere = this.handsOn = false
     this.pausesUntil = Number.NEGATIVE_INFINITY
@@ -168,12 +193,19 @@ export class LockQueue {
     if (this.holders.size === 1 && this.holders.of(ownerId) === 1) this.known.releases()
   }
 
+  /** The storage has told another process that this one gave it back. */
+  awaited(now: number): void {
+    this.known.awaited(now)
+  }
+
   /** A hold of this process is over, and the storage knows. */
   ended(ownerId: string, now: number): void {
     this.holders.remove(ownerId)
+    this.version++
     if (this.holders.size > 0) return
     this.heldAt = undefined
     this.freedHere = true
+    this.freedAt = now
     this.handsOn = this.waiters.size > 0
     this.turns?.begin(now)
     this.hint()
@@ -181,7 +213,7 @@ export class LockQueue {
 
   /** The storage told that it was freed. `toOne`: this process alone. */
   freed(now: number, toOne = false): void {
-    if (this.known.hint(now, toOne) && !this.handsOn) this.freedHere = false
+    if (this.known.hint(now, toOne) && !this.handsOn) this.meetsOthers()
     this.hint()
   }
 
@@ -198,6 +230,11 @@ export class LockQueue {
 
   private get known(): Turns {
     return (this.turns ??= new Turns())
+  }
+
+  private meetsOthers(): void {
+    this.freedHere = false
+    this.streakLimit = firstStreak
   }
 
   private isHead(waiter: Waiter): boolean {

@@ -3,8 +3,9 @@ import { exclusive } from "../LockRecord.js"
 import { LockQueue } from "./lockQueue.js"
 import { SharedQueue } from "./sharedQueue.js"
 
-/** How many queues are remembered that nobody needs. */
+/** How many queues are remembered that nobody needs, and from how many on only those that have met others. */
 const mostIdle = 1000
+const mostWarm = 64
 
 /** The queues of a layer, one for each lock. One that nobody needs any more is forgotten, soon if it has met other processes. */
 export class LockQueues {
@@ -32,19 +33,29 @@ export class LockQueues {
     return queue
   }
 
+  /** For who comes to wait. What was kept for too long tells nothing. */
+  join(key: string, now: number): LockQueue {
+    if (this.idle.has(key)) this.tidy(key, now)
+    return this.of(key)
+  }
+
   tidy(key: string, now: number): void {
     const queue = this.queues.get(key)
     this.idle.delete(key)
     if (queue?.isEmpty === true) {
-      if (queue.remembers(now)) this.idle.add(key)
+      if (this.keeps(queue, now)) this.idle.add(key)
       else this.queues.delete(key)
     }
     for (const oldest of this.idle) {
       const kept = this.queues.get(oldest)
-      if (kept?.isEmpty === true && kept.remembers(now) && this.idle.size <= mostIdle) break
+      if (kept?.isEmpty === true && this.keeps(kept, now)) break
       this.idle.delete(oldest)
       if (kept?.isEmpty === true) this.queues.delete(oldest)
     }
+  }
+
+  private keeps(queue: LockQueue, now: number): boolean {
+    return this.idle.size <= (queue.remembers(now) ? mostIdle : queue.isWarm(now) ? mostWarm : -1)
   }
 
   hint(key: string, now: number, toOne = false): void {

@@ -21,7 +21,7 @@
  *   ├────── next hint: it is short of one less, and counts from here
  * ```
  *
- * Some storages wake only the process that is next. There a hint is the turn, and who has just given the lock back waits for one.
+ * Some storages wake only the process that is next. There a hint is the turn, and who has just given the lock back waits for one, also if it never met those who wait: the answer to its release says that somebody was woken.
  *
  * A wrong guess costs one claim, or such a time, and mends itself. Safety never depends on it.
  */
@@ -63,6 +63,8 @@ export class Turns {
   private interval = longestSlot
   /** The storage hints to one process at a time. */
   private isInvited = false
+  /** Another was told of the last release of this process: it waits, even if it was never met. */
+  private isAwaited = false
 
   begin(now: number): void {
     this.heard = this.refusals = 0
@@ -82,6 +84,12 @@ export class Turns {
     this.echoes++
   }
 
+  /** The storage told another of the release of this process. It is the last that is heard until that one has had its turn. */
+  awaited(now: number): void {
+    this.isAwaited = true
+    this.lastHint = now
+  }
+
   /** Somebody else has it: what was released before them has been heard by now, if it was told at all, but perhaps for the last time. */
   beaten(holder: LockRecord | undefined): void {
     this.echoes = Math.min(this.echoes, 1)
@@ -94,6 +102,7 @@ export class Turns {
   /** Whether somebody else has released it. `toOne`: nobody else was told. */
   hint(now: number, toOne: boolean): boolean {
     this.isInvited = toOne
+    this.isAwaited = false
     const since = now - this.lastHint
     if (since < memory) this.interval += (since - this.interval) / 4
     else {
@@ -115,6 +124,7 @@ export class Turns {
     if (this.others !== undefined && this.heard < this.needed) this.forget(this.others.size - this.heard)
     if (this.refusals === 0 && this.caution > 0) this.caution--
     this.heard = 0
+    this.isAwaited = false
   }
 
   remembers(now: number): boolean {
@@ -137,8 +147,7 @@ export class Turns {
 
   /** How many hints of others it takes. None: it has not met others, and always goes at once. */
   private get needed(): number {
-    if (this.others === undefined) return 0
-    const some = Math.min(1, this.others.size)
+    const some = this.isAwaited || (this.others?.size ?? 0) > 0 ? 1 : 0
     return this.isInvited ? some : Math.max(this.regulars, some)
   }
 

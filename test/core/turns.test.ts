@@ -22,7 +22,7 @@ const wins = (queue: LockQueue, from: number, hints: number, others = hints): nu
   meets(queue, others)
   for (let i = 1; i <= hints; i++) queue.freed(from + 40 * i)
   const now = from + 40 * hints + 10
-  queue.claimed("winner", now)
+  queue.claimed("winner", now, 1)
   queue.leave(waiter)
   return now
 }
@@ -49,7 +49,7 @@ const needsOf = (queue: LockQueue, now: number): number => {
   queue.join(waiter, now)
   let needed = 0
   for (; queue.due(waiter, now) > now; needed++) queue.freed(now)
-  queue.claimed("winner", now)
+  queue.claimed("winner", now, 1)
   queue.leave(waiter)
   return needed
 }
@@ -91,7 +91,7 @@ describe("the turn of a process", () => {
     slow.held(heldBy("other"))
     slow.freed(0)
     slow.freed(200)
-    slow.claimed("winner", 210)
+    slow.claimed("winner", 210, 1)
     slow.leave(waiter)
     ends(slow, 220)
     assert.strictEqual(dueOf(slow, 221), 320)
@@ -115,7 +115,7 @@ describe("the turn of a process", () => {
     const waiter = new Waiter("winner")
     once.join(waiter, 0)
     for (let i = 0; i < 5; i++) once.freed(1)
-    once.claimed("winner", 2)
+    once.claimed("winner", 2, 1)
     once.leave(waiter)
     assert.strictEqual(needsOf(once, 3), 1, "those who were met once may not come again, but somebody is there")
   })
@@ -133,7 +133,7 @@ describe("the turn of a process", () => {
     ends(queue, now + 30)
     const waiter = new Waiter("winner")
     queue.join(waiter, now + 30)
-    queue.claimed("winner", now + 30)
+    queue.claimed("winner", now + 30, 1)
     assert.isFalse(queue.remembers(now + 30), "none has come")
   })
 
@@ -180,7 +180,7 @@ describe("the turn of a process", () => {
     used.leave(soon)
     assert.isFalse(used.join(new Waiter("late"), 156))
     const exact = new LockQueue()
-    exact.claimed("a", 0)
+    exact.claimed("a", 0, 1)
     exact.ending("a")
     exact.ended("a", 0)
     assert.isTrue(exact.join(new Waiter("at once"), 25))
@@ -196,7 +196,7 @@ describe("the turn of a process", () => {
       const awaits = queue.join(waiter, now)
       if (refused) queue.held(heldBy("other0", now))
       queue.freed(now)
-      queue.claimed("winner", now)
+      queue.claimed("winner", now, 1)
       queue.leave(waiter)
       return awaits
     }
@@ -210,17 +210,17 @@ describe("the turn of a process", () => {
     queue.freed(0)
     queue.join(new Waiter("waiter"), 1)
     meets(queue, 1)
-    queue.claimed("trier", 20)
+    queue.claimed("trier", 20, 1)
     assert.isTrue(queue.remembers(20), "nobody was awaited in vain")
     queue.ended("trier", 21)
-    queue.claimed("waiter", 22)
+    queue.claimed("waiter", 22, 1)
     assert.isFalse(queue.remembers(22))
     const deep = new LockQueue()
     deep.freed(0)
-    deep.claimed("waiter", 0)
+    deep.claimed("waiter", 0, 1)
     deep.join(new Waiter("waiter"), 1)
     meets(deep, 1)
-    deep.claimed("waiter", 20)
+    deep.claimed("waiter", 20, 1)
     assert.isTrue(deep.remembers(20), "a reentry is no win")
   })
 
@@ -244,7 +244,7 @@ describe("the turn of a process", () => {
     meets(queue, 5)
     queue.freed(1, true)
     assert.strictEqual(queue.due(waiter, 2), 1)
-    queue.claimed("winner", 2)
+    queue.claimed("winner", 2, 1)
     queue.leave(waiter)
     ends(queue, 3)
     assert.isAbove(dueOf(queue, 4), 4, "it has none of its own release to await")
@@ -265,7 +265,7 @@ describe("the turn of a process", () => {
       return echoes - 1
     }
     const release = (queue: LockQueue) => {
-      queue.claimed("winner", 60)
+      queue.claimed("winner", 60, 1)
       ends(queue, 60)
     }
     assert.strictEqual(
@@ -282,8 +282,8 @@ describe("the turn of a process", () => {
     )
     assert.strictEqual(
       heardAfter((queue) => {
-        queue.claimed("winner", 60)
-        queue.claimed("winner", 60)
+        queue.claimed("winner", 60, 1)
+        queue.claimed("winner", 60, 1)
         // The outer hold stays: nothing was freed.
         ends(queue, 60)
         ends(queue, 60)
@@ -292,8 +292,8 @@ describe("the turn of a process", () => {
     )
     assert.strictEqual(
       heardAfter((queue) => {
-        queue.claimed("winner", 60)
-        queue.claimed("other", 60)
+        queue.claimed("winner", 60, 1)
+        queue.claimed("other", 60, 1)
         queue.ending("other")
         queue.ended("other", 60)
         ends(queue, 60)
@@ -313,10 +313,10 @@ describe("who may ask", () => {
     queue.held(heldBy("c"))
     assert.deepStrictEqual(may(), [true, false, true])
     assert.strictEqual(queue.holder?.ownerId, "c")
-    queue.claimed("b", 1)
+    queue.claimed("b", 1, 1)
     assert.deepStrictEqual(may(), [false, true, false])
     assert.isUndefined(queue.holder)
-    queue.claimed("b", 2)
+    queue.claimed("b", 2, 1)
     queue.ended("b", 3)
     assert.deepStrictEqual(may(), [false, true, false])
     queue.ended("b", 4)
@@ -335,7 +335,7 @@ describe("who may ask", () => {
     queue.held(heldBy("b"))
     assert.isAbove(queue.due(a, 142), 142)
     assert.strictEqual(queue.due(b, 142), 142)
-    queue.claimed("b", 143)
+    queue.claimed("b", 143, 1)
     assert.strictEqual(queue.due(a, 143), 143, "it is held here")
     queue.leave(b)
     queue.ended("b", 144)
@@ -361,8 +361,8 @@ describe("who may ask", () => {
     const queue = new LockQueue()
     const place = { fiber: 1, span: undefined, scope: undefined, enclosing: undefined }
     assert.isUndefined(queue.holderHere)
-    queue.claimed("a", 0, place)
-    queue.claimed("b", 0, place)
+    queue.claimed("a", 0, 1, place)
+    queue.claimed("b", 0, 3, place)
     queue.ended("a", 1)
     assert.strictEqual(queue.holderHere, place)
     queue.ended("b", 1)
@@ -415,17 +415,17 @@ describe("who is rung", () => {
       []
     )
     assert.deepStrictEqual(
-      heard(() => queue.claimed("b", 0)),
+      heard(() => queue.claimed("b", 0, 1)),
       [1, 2]
     )
     queue.leave(waiters[1]!)
     assert.deepStrictEqual(
-      heard(() => queue.claimed("b", 0)),
+      heard(() => queue.claimed("b", 0, 1)),
       [2]
     )
     queue.leave(waiters[2]!)
     assert.deepStrictEqual(
-      heard(() => queue.claimed("b", 0)),
+      heard(() => queue.claimed("b", 0, 1)),
       []
     )
     assert.strictEqual(queue["byOwner"]?.size, 1, "nothing is kept of those who are gone")
@@ -455,7 +455,7 @@ describe("who is rung", () => {
       heard(() => queue.notifyAll()),
       [0, 1, 2]
     )
-    queue.claimed("x", 2)
+    queue.claimed("x", 2, 1)
     assert.deepStrictEqual(
       heard(() => queue.ended("x", 3)),
       [0]
@@ -464,52 +464,94 @@ describe("who is rung", () => {
 })
 
 describe("a streak", () => {
-  const streak = (turns: number, took: number) => {
-    const queue = new LockQueue()
+  /** The next version of a record that nobody else writes. */
+  const next = (turns: number) => 1 + 2 * turns
+  const streak = (turns: number, took: number, queue = new LockQueue(), from = 0) => {
     for (let i = 0; i < turns; i++) {
-      queue.claimed("a", i * took)
-      queue.ended("a", (i + 1) * took)
+      queue.claimed("a", from + i * took, next(i))
+      queue.ended("a", from + (i + 1) * took)
     }
     return queue
   }
 
   it("ends after so many turns, and so long, once", () => {
-    assert.isFalse(streak(8, 50).takePause(400, 8, 100))
+    assert.isFalse(streak(8, 50).takePause(400))
+    assert.isFalse(streak(9, 11).takePause(99))
     const queue = streak(9, 50)
-    assert.isFalse(queue.takePause(99, 8, 100))
-    assert.isTrue(queue.takePause(100, 8, 100))
-    assert.isFalse(queue.takePause(1000, 8, 100))
+    assert.isTrue(queue.takePause(450))
+    assert.isFalse(queue.takePause(450))
   })
 
   it("is none while it is held, or when others had it meanwhile", () => {
     const held = streak(9, 50)
-    held.claimed("a", 460)
-    assert.isFalse(held.takePause(1000, 8, 100))
+    held.claimed("a", 460, next(9))
+    assert.isFalse(held.takePause(460))
     const beaten = streak(9, 50)
     beaten.held(heldBy("other"))
-    assert.isFalse(beaten.takePause(1000, 8, 100))
+    assert.isFalse(beaten.takePause(460))
     const hinted = streak(9, 50)
     hinted.freed(460)
-    assert.isFalse(hinted.takePause(1000, 8, 100))
-    assert.isFalse(new LockQueue().takePause(1000, 0, 0))
+    assert.isFalse(hinted.takePause(460))
+    assert.isFalse(new LockQueue().takePause(460))
+  })
+
+  it("is none where the record was written by others meanwhile, or it was let go for longer than a pause", () => {
+    const written = streak(9, 50)
+    written.claimed("a", 450, next(9) + 1)
+    written.ended("a", 500)
+    assert.isFalse(written.takePause(500))
+    const away = streak(9, 50)
+    assert.isTrue(away.isWarm(469))
+    assert.isFalse(away.isWarm(470))
+    assert.isFalse(away.takePause(470))
+    away.claimed("a", 470, next(9))
+    away.ended("a", 480)
+    assert.isFalse(away.takePause(480))
+  })
+
+  it("may be longer each time that nobody came in its pause, and begins anew when somebody has", () => {
+    const queue = new LockQueue()
+    const lengths: Array<number> = []
+    let [now, began, version] = [0, 0, 1]
+    const go = (until: number) => {
+      while (lengths.length < until) {
+        if (queue.takePause(now)) {
+          lengths.push(now - began)
+          began = now += 20
+        }
+        queue.claimed("a", now, version++)
+        now += 10
+        queue.ended("a", now)
+        version++
+      }
+    }
+    go(7)
+    assert.deepStrictEqual(lengths, [100, 200, 400, 800, 1600, 2000, 2000])
+    // Others have had it since its last turn, which was the first after a pause.
+    version += 2
+    go(9)
+    assert.deepStrictEqual(lengths.slice(7), [10 + 100, 200])
+    queue.held(heldBy("other"))
+    go(10)
+    assert.strictEqual(lengths[9], 10 + 100)
   })
 
   it("goes on through hints of others while those here hand it on", () => {
     const queue = streak(8, 50)
-    queue.claimed("a", 400)
+    queue.claimed("a", 400, next(8))
     queue.join(new Waiter("b"), 410)
     queue.ended("a", 450)
     queue.freed(460)
-    assert.isTrue(queue.takePause(1000, 8, 100))
+    assert.isTrue(queue.takePause(460))
   })
 
   it("goes on through the echo of its own release", () => {
     const queue = streak(8, 50)
-    queue.claimed("a", 400)
+    queue.claimed("a", 400, next(8))
     queue.ending("a")
     queue.ended("a", 450)
     queue.freed(460)
-    assert.isTrue(queue.takePause(1000, 8, 100))
+    assert.isTrue(queue.takePause(460))
   })
 
   it("a pause ends with a claim, and with another's hold", () => {
@@ -518,7 +560,7 @@ describe("a streak", () => {
     queue.held(undefined)
     assert.strictEqual(queue.pausesUntil, Number.NEGATIVE_INFINITY)
     queue.pausesUntil = 7
-    queue.claimed("a", 0)
+    queue.claimed("a", 0, 1)
     assert.strictEqual(queue.pausesUntil, Number.NEGATIVE_INFINITY)
   })
 })
@@ -573,15 +615,20 @@ describe("the queues of a layer", () => {
     queues.tidy(key, now)
   }
 
-  it("are forgotten when nobody needs them: at once, or when they remember nothing more", () => {
+  it("are forgotten when nobody needs them: when they are not warm any more, or remember nothing more", () => {
     const queues = new LockQueues()
     queues.tidy("never seen", 0)
-    queues.of("a").claimed("me", 0)
+    queues.of("a").claimed("me", 0, 1)
     queues.tidy("a", 0)
     assert.isTrue(queues.isHolder("a", "me"))
     assert.deepStrictEqual([queues.isHolder("a", "you"), queues.isHolder("b", "me")], [false, false])
     queues.of("a").ended("me", 0)
     queues.tidy("a", 0)
+    queues.tidy("x", 19)
+    const warm = queues.of("a")
+    assert.strictEqual(queues.join("a", 19), warm)
+    assert.notStrictEqual(queues.join("a", 20), warm)
+    queues.tidy("a", 20)
     assert.strictEqual(queues.size, 0)
     met(queues, "b", 1_000)
     met(queues, "c", 1_500)
@@ -607,15 +654,20 @@ describe("the queues of a layer", () => {
     assert.strictEqual(queues.size, 0)
   })
 
-  it("one that remembers nothing goes at once, though others are kept; one that is needed again is none of those that nobody needs", () => {
+  it("one that remembers nothing goes at once where there are many, though others are kept; one that is needed again is none of those that nobody needs", () => {
     const queues = new LockQueues()
     met(queues, "a", 1_000)
-    queues.of("b").claimed("me", 1_000)
-    queues.of("b").ended("me", 1_000)
-    queues.tidy("b", 1_000)
-    assert.strictEqual(queues.size, 1)
+    const come = (key: string) => {
+      queues.of(key).claimed("me", 1_000, 1)
+      queues.of(key).ended("me", 1_000)
+      queues.tidy(key, 1_000)
+    }
+    for (let i = 0; i < 100; i++) come(`warm ${i}`)
+    assert.strictEqual(queues.size, 65)
     queues.of("a").join(new Waiter("me"), 1_000)
     queues.tidy("x", 1_000)
+    assert.strictEqual(queues["idle"].size, 64)
+    queues.tidy("x", 1_020)
     assert.strictEqual(queues["idle"].size, 0)
   })
 

@@ -213,7 +213,9 @@ await describeServer("DynamoDB", Shared.dynamodb, (server) => {
         assert.strictEqual(proxy.asked().length, 3)
         proxy.rule = () => ({ status: 400, type })
         const error = yield* Effect.flip(impatient.storage.claim(claimOf("me")))
-        assert.deepStrictEqual([error.isRetryable, error.applied], [true, "no"])
+        // The time may be over within a try, whose answer then is not known.
+        const isCut = /did not answer within/.test(error.message)
+        assert.deepStrictEqual([error.isRetryable, error.applied], [true, isCut ? "unknown" : "no"])
         assert.include(["Timeout", "Conflict"], error.reason)
         assert.isAbove(proxy.asked().length, 1)
       }

@@ -1,5 +1,6 @@
 /** Waiters of other processes are woken when a lock is freed, on each kind of server that can. Leases and pauses between polls are so long that only a wake-up can do it. */
 import { assert, it } from "#harness/vitest"
+import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as Redacted from "effect/Redacted"
@@ -173,6 +174,47 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
         const turns = had.filter((name, i) => name !== had[i - 1]).length
         assert.isAbove(turns, 30, had.join(" "))
       })
+    )
+
+    it.live(
+      "who has met nobody, and gives it back again and again, lets those go first whom a release of its own has woken",
+      () =>
+        Effect.gen(function* () {
+          const url = yield* server.freshDatabase
+          const [one, other] = [
+            yield* Effect.flatMap(storageAt(url), processOf),
+            yield* Effect.flatMap(storageAt(url), processOf)
+          ]
+          const had: Array<string> = []
+          const waits = yield* Deferred.make<void>()
+          const busy = one.run(
+            StorageLock.withLock(
+              Effect.suspend(() => {
+                had.push("one")
+                return had.length === 1 ? Deferred.await(waits) : Effect.sleep("5 millis")
+              }),
+              "a"
+            ).pipe(Effect.repeat({ until: () => had.includes("other") || had.length === 100 }))
+          )
+          const first = yield* Effect.forkScoped(busy)
+          yield* until(
+            Effect.sync(() => had.length),
+            (length) => length === 1
+          )
+          const second = yield* Effect.forkScoped(
+            other.run(
+              StorageLock.withLock(
+                Effect.sync(() => had.push("other")),
+                "a"
+              )
+            )
+          )
+          yield* asleep(url)
+          yield* Deferred.succeed(waits, undefined)
+          yield* Fiber.join(first)
+          yield* Fiber.join(second)
+          assert.isBelow(had.indexOf("other"), 10, had.join(" "))
+        })
     )
 
     it.live("who waits for many locks is told of the one that was freed, and the table is not blocked meanwhile", () =>

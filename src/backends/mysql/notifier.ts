@@ -22,6 +22,8 @@ const isGone = (error: StorageError): boolean => errors.numberOf(error.cause) ==
 const passes = ({ reason }: StorageError): boolean =>
   reason === "Connection" || reason === "Timeout" || reason === "Conflict" || reason === "Closed"
 
+const namesOf = ({ sleepers }: sleepers.Answered): ReadonlyArray<string> => sleepers ?? []
+
 /** A hint that is lost, or refused, fails nothing: a release is done before it is sent. */
 export const make = (executor: Executor<Packet>, notices: Notices): Executor<Packet> => {
   let quietUntil = Number.NEGATIVE_INFINITY
@@ -50,11 +52,13 @@ export const make = (executor: Executor<Packet>, notices: Notices): Executor<Pac
       query.statement.wakes !== true
         ? executor.run(operation, query, millis, done)
         : executor.run(operation, query, millis, (result) => {
-            if (Result.isSuccess(result) && performance.now() >= quietUntil) {
-              const names = result.success.flatMap(({ sleepers }: sleepers.Answered) => sleepers ?? [])
-              if (names.length > 0) wake(names)
-            }
-            done(result)
+            if (Result.isFailure(result) || performance.now() < quietUntil) return done(result)
+            const names = result.success.flatMap(namesOf)
+            if (names.length === 0) return done(result)
+            wake(names)
+            done(
+              Result.succeed(result.success.map((row) => (namesOf(row).length === 0 ? row : { ...row, awaited: true })))
+            )
           })
   }
 }

@@ -283,7 +283,11 @@ export const make = <S>(executor: Executor<S>, dialect: Dialect<S>, settings: Se
 
   const release = asking("release", releases, ({ lockId }: LockRecord.Release, rows) =>
     written("release", lockId, rows, (holds): LockRecord.ReleaseOutcome =>
-      holds === undefined ? { _tag: "NotHeld" } : { _tag: "Released", remaining: holds.length }
+      holds === undefined
+        ? { _tag: "NotHeld" }
+        : rows[0]!.awaited === true
+          ? { _tag: "Released", remaining: holds.length, awaited: true }
+          : { _tag: "Released", remaining: holds.length }
     )
   )
 
