@@ -51,7 +51,7 @@ export const commands: ReadonlyArray<Command> = [
       { name: "limit", value: "NUMBER", help: "take it as a semaphore, of which so many permits may be had at once" },
       { name: "permits", value: "NUMBER", help: "how many of these (default 1)" },
       { name: "try", help: "do not wait: exit with 75 if somebody else has the lock" },
-      { name: "wait", value: "TIME", help: "wait so long, as 30s or 5m (default: forever)" },
+      { name: "wait", value: "TIME", help: "wait so long, as 30s or 5m; a number alone is seconds (default: forever)" },
       {
         name: "lease",
         value: "TIME",

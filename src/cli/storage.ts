@@ -1,7 +1,7 @@
 /** Which storage a command line means. */
 import * as Fs from "node:fs"
 import { connect } from "../promise/index.js"
-import type { ConnectOptions, Locks, LogEntry } from "../promise/types.js"
+import type { ConnectOptions, Locks, LogEntry, StorageOptions } from "../promise/types.js"
 import { UsageError } from "./failure.js"
 import type { Io } from "./io.js"
 import type { Asked } from "./parse.js"
@@ -16,6 +16,10 @@ export interface Where {
 
 const isUrl = (text: string | undefined): text is string =>
   text !== undefined && /^[a-z][a-z0-9+.-]*:/i.test(text) && (text.includes("://") || /^(sqlite|memory):/i.test(text))
+
+/** Who only looks makes no file where there is none: its name may be misspelt. */
+const asFound = (url: string, command: string): StorageOptions =>
+  command !== "run" && /^sqlite:/i.test(url) ? { setup: false } : {}
 
 /** Whether everybody who lists the processes of this machine could read a secret. */
 const hasSecret = (url: string): boolean =>
@@ -55,7 +59,10 @@ export const where = ({ command, flags, positionals }: Asked, env: NodeJS.Proces
   return {
     url,
     options: {
-      storage: values.options((flags["option"] as ReadonlyArray<string> | undefined) ?? []),
+      storage: {
+        ...asFound(url, command.name),
+        ...values.options((flags["option"] as ReadonlyArray<string> | undefined) ?? [])
+      },
       ...(namespace === undefined ? {} : { namespace })
     },
     positionals: given === undefined ? positionals : rest

@@ -9,7 +9,10 @@ export const time = (flag: string, text: string | undefined): number | undefined
   if (text === undefined) return undefined
   const [, amount, unit = "s"] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text) ?? []
   const millis = Number(amount) * units[unit]!
-  if (!(millis > 0)) throw new UsageError(`--${flag} must be a time above zero, such as 500ms, 30s, 5m, 2h or 1d`)
+  if (!(millis > 0))
+    throw new UsageError(
+      `--${flag} must be a time above zero, such as 500ms, 30s, 5m, 2h or 1d; a number alone is seconds`
+    )
   return millis
 }
 

@@ -6,7 +6,7 @@ import { kindOf } from "./input.js"
 export type Names<Options> = Readonly<Record<keyof Options, true>>
 
 /** How many characters to insert, delete or replace to make one of the other (Levenshtein). */
-const edits = (a: string, b: string): number => {
+export const edits = (a: string, b: string): number => {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {
     const next = [i]

@@ -145,7 +145,10 @@ describe("connect", () => {
     assert.instanceOf(error, UnknownScheme)
     assert.strictEqual(error.code, "UNKNOWN_SCHEME")
     assert.includeMembers([...error.known], ["postgres:", "mongodb+srv:", "sqlite:", "dynamodb:"])
-    assert.match(error.message, /^url must be the URL of a storage \(postgres:, .*\), but is one of cassandre:$/)
+    assert.match(
+      error.message,
+      /^url must be the URL of a storage \(postgres:, .*\), but is one of cassandre: \(did you mean cassandra:\?\)$/
+    )
     for (const secret of ["hunter2", "hunter2:x@host/db", "", "h4nter2://x"]) {
       const { message } = (await rejected(connect(secret))) as Error
       assert.match(message, /but is a text without a known scheme$/)
