@@ -39,8 +39,10 @@ export const of = (storage: Storage.Service): Direct | undefined => ways.get(sto
 export interface Hints {
   /** Calls `tell` for each hint, within what the driver calls, for as long as it runs. `tell` must not throw. */
   readonly listen: (tell: (lockId: string) => void) => Effect.Effect<void>
-  /** Where there is this, one process at a time is told of a lock: the first of those that were refused, or have said by this that they wait. It must not throw. */
-  readonly invite?: ((lockId: string) => void) | undefined
+  /** Where there is this, only those are told of a lock that were refused, or have said by this that they wait. It must not throw. */
+  readonly expects?: ((lockId: string) => void) | undefined
+  /** Who is told when a lock is freed: whoever hears at all, its own process included, which is the default; all others; or one of them, who has waited longest. */
+  readonly tells?: "all" | "others" | "one" | undefined
 }
 
 const hints = new WeakMap<Stream.Stream<string>, Hints>()

@@ -223,7 +223,7 @@ class Acquiring {
   private awaitingTurn(): Step {
     if (!this.awaitsTurn) return this.ask()
     if (this.isEarly()) {
-      hintsOf(this.core.storage.wakeUps).invite?.(this.wanted.key)
+      hintsOf(this.core.storage.wakeUps).expects?.(this.wanted.key)
       return this.untilNotified(awaitingTurn)
     }
     return this.queue.mayGo(this.waiter) ? this.ask() : queued

@@ -130,8 +130,11 @@ const guard = (storage: Storage.Service): Storage.Service => {
   const wakeUps = Stream.suspend(() => storage.wakeUps)
   direct.offerHints(wakeUps, {
     listen: (tell) => Effect.suspend(() => direct.hintsOf(storage.wakeUps).listen(tell)),
-    get invite() {
-      return direct.hintsOf(storage.wakeUps).invite
+    get expects() {
+      return direct.hintsOf(storage.wakeUps).expects
+    },
+    get tells() {
+      return direct.hintsOf(storage.wakeUps).tells
     }
   })
   return {

@@ -42,7 +42,8 @@ export interface Core {
   readonly work: Signal
   /** Given when a waiter first has to wait: only then is it worth to listen. */
   readonly listen: Signal
-  isListening: boolean
+  /** It listens, and hears hints of its own releases, too. */
+  hearsItself: boolean
   /** Acquires under way, and a signal for when one, or the last call, has ended: closing waits for them. */
   acquiring: number
   readonly quiet: Signal

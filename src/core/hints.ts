@@ -20,11 +20,11 @@ export const listen = (core: Core): Effect.Effect<void> => {
     }
   }
   const all = Effect.suspend(() => {
-    const { invite, listen } = hintsOf(storage.wakeUps)
-    return listen(tell(invite !== undefined))
+    const { listen, tells } = hintsOf(storage.wakeUps)
+    core.hearsItself = tells === undefined || tells === "all"
+    return listen(tell(tells === "one"))
   })
   return core.listen.wait.pipe(
-    Effect.andThen(Effect.sync(() => void (core.isListening = true))),
     Effect.andThen(Effect.raceFirst(all, Deferred.await(failed))),
     Effect.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)

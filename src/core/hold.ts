@@ -244,8 +244,7 @@ export class Hold implements RenewableHold {
       addTask(core, settle(core, claimant))
     }
     const queue = core.queues.of(claimant.key)
-    // Who does not listen hears no hint of its own release.
-    if (core.isListening) queue.ending(claimant.ownerId)
+    if (core.hearsItself) queue.ending(claimant.ownerId)
     queue.asks(core.timeline.now())
     let waiting = true
     const done = (failure: StorageError | undefined) => {

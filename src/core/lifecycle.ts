@@ -131,7 +131,7 @@ export const open = (
       tasks: [],
       work: new Signal(),
       listen: new Signal(),
-      isListening: false,
+      hearsItself: false,
       acquiring: 0,
       quiet,
       ending: false,

@@ -14,6 +14,7 @@ import * as configs from "#harness/configs"
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import * as direct from "../../src/common/direct.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import * as connection from "../../src/backends/sqlite/connection.js"
 import { classify } from "../../src/backends/sqlite/errors.js"
@@ -390,6 +391,49 @@ describe("SqliteStorage", () => {
       )
     },
     { timeout: 20_000 }
+  )
+
+  it.live(
+    "who waits for a lock is told of that one alone, when it was freed: also if it is taken again already, and not of what was given back here",
+    () => {
+      const filename = newFile()
+      return using({ filename }, (mine) =>
+        using({ filename }, (theirs) =>
+          Effect.gen(function* () {
+            const hints: Array<string> = []
+            yield* theirs.claim(claim("a", "them", "1"))
+            yield* theirs.claim(claim("b", "them", "2"))
+            yield* mine.claim(claim("a", "me", "3"))
+            yield* Effect.forkScoped(Stream.runForEach(mine.wakeUps, (hint) => Effect.sync(() => hints.push(hint))))
+            const told = (count: number) =>
+              Effect.repeat(Effect.sleep("5 millis"), { until: () => hints.length >= count })
+            yield* Effect.sleep("150 millis")
+            yield* theirs.release({ lockId: "b", holdId: claim("", "", "2").holdId })
+            yield* theirs.claim(claim("c", "them", "4"))
+            yield* Effect.sleep("150 millis")
+            expect(hints).toEqual([])
+            yield* theirs.release({ lockId: "a", holdId: claim("", "", "1").holdId })
+            yield* theirs.claim(claim("a", "them", "5"))
+            yield* told(1)
+            yield* Effect.sleep("150 millis")
+            yield* theirs.release({ lockId: "a", holdId: claim("", "", "5").holdId })
+            yield* told(2)
+            yield* Effect.sleep("150 millis")
+            expect(hints).toEqual(["a", "a"])
+
+            // It has had it, and waits again.
+            yield* mine.claim(claim("a", "me", "6"))
+            yield* mine.release({ lockId: "a", holdId: claim("", "", "6").holdId })
+            direct.hintsOf(mine.wakeUps).expects?.("a")
+            yield* theirs.claim(claim("a", "them", "7"))
+            yield* Effect.sleep("150 millis")
+            expect(hints).toEqual(["a", "a"])
+            yield* theirs.release({ lockId: "a", holdId: claim("", "", "7").holdId })
+            yield* told(3)
+          }).pipe(Effect.scoped)
+        )
+      )
+    }
   )
 
   it.live("nonsense is refused before any I/O", () =>

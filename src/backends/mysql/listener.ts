@@ -232,7 +232,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
 
     return hints.make({
       listen,
-      invite: (lockId) => awaited.expects(lockId),
+      expects: (lockId) => awaited.expects(lockId),
       failed: (error) =>
         Effect.sync(() => notices.warn("listen", `no wake-ups for now, waiters poll. ${error.message}`))
     })

@@ -13,7 +13,7 @@ export interface Source {
   /** After each connection that died. */
   readonly failed: (error: StorageError) => Effect.Effect<void>
   /** Of a source that tells one process at a time. */
-  readonly invite?: direct.Hints["invite"]
+  readonly expects?: direct.Hints["expects"]
   /** Whether another connection is worth trying. */
   readonly again?: (error: StorageError) => boolean
 }
@@ -66,7 +66,7 @@ export interface Board {
   readonly stream: (begin: Effect.Effect<void>) => Stream.Stream<string>
 }
 
-export const board = (invite?: direct.Hints["invite"]): Board => {
+export const board = (expects?: direct.Hints["expects"]): Board => {
   const subscribers = new Set<(hint: string) => void>()
   const subscribe = (subscriber: (hint: string) => void) =>
     Effect.acquireRelease(
@@ -89,7 +89,8 @@ export const board = (invite?: direct.Hints["invite"]): Board => {
       )
       direct.offerHints(stream, {
         listen: (tell) => Effect.scoped(Effect.andThen(subscribe(tell), Effect.andThen(begin, Effect.never))),
-        invite
+        expects,
+        tells: expects === undefined ? "all" : "one"
       })
       return stream
     }
@@ -99,7 +100,7 @@ export const board = (invite?: direct.Hints["invite"]): Board => {
 /** Hints from one connection for all who subscribe. It is opened at the first subscription, lives in the scope of the layer, and comes back whenever it dies. */
 export const make = (source: Source): Effect.Effect<Stream.Stream<string>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
-    const { stream, tell } = board(source.invite)
+    const { stream, tell } = board(source.expects)
 
     let pause = firstPause
     const session = Effect.suspend(() => {

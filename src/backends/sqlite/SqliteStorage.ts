@@ -19,6 +19,7 @@ import * as Config from "#effect/Config"
 import * as Effect from "#effect/Effect"
 import * as Layer from "#effect/Layer"
 import type * as Scope from "#effect/Scope"
+import * as Stream from "#effect/Stream"
 import { type Ports, portsOf, versionedOf } from "../shared/layers.js"
 import { peer } from "../shared/driverPackage.js"
 import * as audit from "./audit.js"
@@ -65,10 +66,10 @@ export const make = (options: Options): Effect.Effect<Ports, StorageError | Inva
     if (checked instanceof InvalidOptions) return yield* checked
     const connection = yield* peer("SqliteStorage", ["better-sqlite3"], () => import("./connection.js"))
     const handle = yield* connection.open(checked, native.guarantees.name)
-    const hints = wakeUps.make(handle, checked.filename, native.guarantees.name)
+    const changes = wakeUps.make(handle, checked.filename, native.guarantees.name)
     return {
-      storage: native.make(handle, checked.table, hints, audit.make(handle, checked.table)),
-      versioned: versioned.make(handle, checked.table, hints)
+      storage: native.make(handle, checked.table, changes, audit.make(handle, checked.table)),
+      versioned: versioned.make(handle, checked.table, Stream.as(changes, "all"))
     }
   })
 

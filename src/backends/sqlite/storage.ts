@@ -11,6 +11,7 @@ import type { Handle } from "./handle.js"
 import { toRecord } from "./record.js"
 import type { Row } from "./statements.js"
 import * as statements from "./statements.js"
+import { Waited } from "./waited.js"
 
 export const guarantees: Storage.Guarantees = {
   name: "SqliteStorage",
@@ -48,10 +49,11 @@ const readable = (operation: string, row: Row | undefined): Effect.Effect<void, 
 export const make = (
   handle: Handle,
   table: string,
-  wakeUps: Stream.Stream<string>,
+  changes: Stream.Stream<void>,
   audit?: Storage.Service["audit"]
 ): Storage.Service => {
   const sql = statements.make(table)
+  const waited = new Waited()
   const name = (operation: string) => `${guarantees.name}.${operation}`
 
   const read = (operation: string, lockId: string) =>
@@ -92,7 +94,11 @@ export const make = (
 
   /** The same at once, without an effect, as far as nothing is in the way. */
   const claim: direct.Ask<LockRecord.Claim, LockRecord.ClaimOutcome> = (request, _, done) => {
-    const slowly = () => done(slowClaim(request))
+    const told = (outcome: LockRecord.ClaimOutcome) => {
+      waited.heard(request.lockId, outcome)
+      return Effect.succeed(outcome)
+    }
+    const slowly = () => done(Effect.flatMap(slowClaim(request), told))
     let row: Row | undefined
     try {
       row = handle.atOnce.read(sql.read, { lockId: request.lockId })[0] as Row | undefined
@@ -103,12 +109,12 @@ export const make = (
       if (row.format > LockRecord.format) return slowly()
       const record = toRecord(row)
       const step = LockRecord.claim(record, request, row.now)
-      if (step.record === record) return handle.atOnce.isCurrent() ? done(Effect.succeed(step.outcome)) : slowly()
+      if (step.record === record) return handle.atOnce.isCurrent() ? done(told(step.outcome)) : slowly()
     }
     handle.atOnce.write(
       sql.claim,
       claimed(request),
-      ([written]) => (written === undefined ? slowly() : done(Effect.succeed(outcomeOf(written as Row)))),
+      ([written]) => (written === undefined ? slowly() : done(told(outcomeOf(written as Row)))),
       slowly
     )
   }
@@ -176,6 +182,26 @@ export const make = (
         )
     )
   }
+
+  /** Whoever listens without having claimed is told that it may be any. */
+  const any: ReadonlyArray<string> = ["all"]
+  const freed: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
+    const lockIds = waited.ids()
+    return lockIds.length === 0
+      ? Effect.succeed(any)
+      : handle.run<Row>(name("wakeUps"), sql.readMany, { lockIds: JSON.stringify(lockIds) }).pipe(
+          Effect.map((rows) =>
+            waited.freed(new Map(rows.map((row) => [row.lock_id, toRecord(row)])), rows[0]?.now ?? 0)
+          ),
+          Effect.catch(() => Effect.succeed(any))
+        )
+  })
+  const wakeUps = Stream.flatMap(changes, () => Stream.fromIterableEffect(freed))
+  direct.offerHints(wakeUps, {
+    listen: (tell) => Stream.runForEach(wakeUps, (lockId) => Effect.sync(() => tell(lockId))),
+    expects: (lockId) => waited.expects(lockId),
+    tells: "others"
+  })
 
   const storage = Storage.Storage.of({
     claim: direct.effectOf(claim),

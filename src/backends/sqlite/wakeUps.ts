@@ -1,4 +1,4 @@
-/** Changes of the database file, as hints for those who wait. */
+/** Changes of the database file, for those who wait. */
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
 import * as Queue from "#effect/Queue"
@@ -47,15 +47,15 @@ const said = (error: unknown): string => (error instanceof Error ? error.message
 /** Beside the file that a link leads to. */
 const logOf = (filename: string) => `${at(filename).target}-wal`
 
-const firstPause = 1
+const firstPause = 0
 const lastPause = 32
 
 /**
- * Hints from other processes that cost nothing while the file rests: the operating system reports a write to the log, and `data_version` (a read of
+ * Commits of other processes. They cost nothing while the file rests: the operating system reports a write to the log, and `data_version` (a read of
  * shared memory) tells whether another connection has committed. The report comes before the commit is visible, so the version is looked at again
- * after growing pauses. Which lock it was is not known, so the hint is for all. Where files cannot be watched, waiters poll as ever.
+ * after growing pauses. What was written is not known. Where files cannot be watched, waiters poll as ever.
  */
-export const make = (handle: Handle, filename: string, name: string): Stream.Stream<string> => {
+export const make = (handle: Handle, filename: string, name: string): Stream.Stream<void> => {
   if (filename === ":memory:") return Stream.empty
   let failures = 0
   const failed = (error: unknown) =>
@@ -82,14 +82,13 @@ export const make = (handle: Handle, filename: string, name: string): Stream.Str
     })
     const changed = (pause: number): Effect.Effect<boolean, unknown> =>
       Effect.flatMap(Effect.delay(look, pause), (found) =>
-        found || pause >= lastPause ? Effect.succeed(found) : changed(pause * 2)
+        found || pause >= lastPause ? Effect.succeed(found) : changed(Math.max(1, pause * 2))
       )
     // Whatever is asked opens the files that stand there now.
     return Stream.fromEffect(version).pipe(
       Stream.flatMap(() => changes(logOf(filename))),
       Stream.tap(() => (failures === 0 ? Effect.void : works)),
-      Stream.filterEffect(() => changed(firstPause)),
-      Stream.map(() => "all")
+      Stream.filterEffect(() => changed(firstPause))
     )
   }).pipe(
     Stream.repeat(Schedule.spaced("1 seconds")),
