@@ -67,7 +67,7 @@ const withPeers = async (
 const compare = async (folder: string, asked: options.Options, measured: Measurements): Promise<void> => {
   const kept = ratios.read()
   const titles = new Map(table.map(({ name, title }) => [name, title]))
-  let now = ratios.ratiosOf(measured)
+  let now = ratios.figuresOf(measured)
   const judge = () =>
     ratios.judge(
       kept,
@@ -75,15 +75,15 @@ const compare = async (folder: string, asked: options.Options, measured: Measure
       asked.storages.map((name) => titles.get(name)!)
     )
   for (let again = 0; again < 2; again++) {
-    const worse = judge().filter((_) => _.worse)
+    const worse = judge().filter(({ verdict }) => verdict === "worse")
     if (worse.length === 0) break
     worse.forEach((_) => process.stderr.write(`${ratios.line(_)}; once more\n`))
     const storages = asked.storages.filter((name) => worse.some((_) => _.name.startsWith(`${titles.get(name)}:`)))
-    now = ratios.best(now, ratios.ratiosOf(await measure(folder, { ...asked, storages })))
+    now = ratios.best(now, ratios.figuresOf(await measure(folder, { ...asked, storages })))
   }
   const judged = judge()
   judged.forEach((_) => process.stdout.write(`${ratios.line(_)}\n`))
-  if (judged.some(({ worse }) => worse)) process.exitCode = 1
+  if (judged.some(({ verdict }) => verdict === "worse")) process.exitCode = 1
 }
 
 export const bench = async (asked: options.Options): Promise<void> => {
@@ -110,7 +110,10 @@ export const bench = async (asked: options.Options): Promise<void> => {
       write(root, merge(earlier, results, order))
     }
     if (asked.out !== undefined) write(asked.out, results)
-    if (asked.ratios === "keep") ratios.keep(ratios.ratiosOf(measured))
+    if (asked.ratios === "keep") {
+      const more = [await measure(folder, feasible), await measure(folder, feasible)]
+      ratios.keep(ratios.middle([measured, ...more].map(ratios.figuresOf)))
+    }
     process.stdout.write(asked.json ? `${JSON.stringify(results, null, 2)}\n` : `\n${report.table(results)}\n`)
     if (asked.ratios === "compare") await compare(folder, feasible, measured)
   } catch (error) {

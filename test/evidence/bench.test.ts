@@ -446,21 +446,41 @@ describe("the ratios that are kept", () => {
   const name = `Redis: ${cycleAlone}`
 
   it("are ours, to the bare driver", () => {
-    expect(ratios.ratiosOf(cycleOf("StorageLock", 1.5))).toEqual({ [name]: 1.5 })
-    expect(ratios.ratiosOf(cycleOf("another", 1.5))).toEqual({})
+    expect(ratios.figuresOf(cycleOf("StorageLock", 1.5))).toEqual({ [name]: { ratio: 1.5, bare: 100 } })
+    expect(ratios.figuresOf(cycleOf("another", 1.5))).toEqual({})
   })
 
+  const verdicts = (now: ratios.Figures, ...storages: ReadonlyArray<string>) =>
+    ratios.judge({ [name]: { ratio: 1.5, bare: 100 } }, now, storages)
+
   it("must not become worse by more than noise, nor go unmeasured", () => {
-    const worse = (now: ratios.Ratios, ...storages: ReadonlyArray<string>) =>
-      ratios.judge({ [name]: 1.5 }, now, storages).map((_) => _.worse)
-    expect(worse({ [name]: 1.94 }, "Redis")).toEqual([false])
-    expect(worse({ [name]: 1.96 }, "Redis")).toEqual([true])
-    expect(worse({}, "Redis")).toEqual([true])
-    expect(worse({}, "SQLite")).toEqual([])
+    const verdict = (now: ratios.Figures, ...storages: ReadonlyArray<string>) =>
+      verdicts(now, ...storages).map((_) => _.verdict)
+    expect(verdict({ [name]: { ratio: 1.94, bare: 140 } }, "Redis")).toEqual(["as kept"])
+    expect(verdict({ [name]: { ratio: 1.96, bare: 140 } }, "Redis")).toEqual(["worse"])
+    expect(verdict({}, "Redis")).toEqual(["worse"])
+    expect(verdict({}, "SQLite")).toEqual([])
+  })
+
+  it("are not judged on a machine where the bare driver itself takes another time", () => {
+    for (const bare of [60, 160]) {
+      const [judged] = verdicts({ [name]: { ratio: 3, bare } }, "Redis")
+      expect(judged!.verdict).toBe("other machine")
+      expect(ratios.line(judged!)).toContain(`the bare driver takes ${bare}`)
+    }
   })
 
   it("what was measured twice counts by its better figure", () => {
-    expect(ratios.best({ a: 2, b: 1 }, { a: 1.5, c: 3 })).toEqual({ a: 1.5, b: 1, c: 3 })
+    const [slow, quick] = [
+      { ratio: 2, bare: 1 },
+      { ratio: 1.5, bare: 2 }
+    ]
+    expect(ratios.best({ a: slow, b: quick }, { a: quick, b: slow, c: slow })).toEqual({ a: quick, b: quick, c: slow })
+  })
+
+  it("those that are kept are the middle ones of several runs", () => {
+    const [low, middle, high] = [1, 2, 3].map((ratio) => ({ ratio, bare: 10 * ratio }))
+    expect(ratios.middle([{ a: high!, b: low! }, { a: low!, b: low! }, { a: middle! }])).toEqual({ a: middle, b: low })
   })
 
   it("are there for the storages whose servers can be had", () => {
