@@ -6,12 +6,15 @@ import { SharedQueue } from "./sharedQueue.js"
 /** How many queues are remembered that nobody needs, and from how many on only those that have met others. */
 const mostIdle = 1000
 const mostWarm = 64
+const slots = 256
 
 /** The queues of a layer, one for each lock. One that nobody needs any more is forgotten, soon if it has met other processes. */
 export class LockQueues {
   private readonly queues = new Map<string, LockQueue>()
   /** Those that were kept when nobody needed them, the longest first. */
   private readonly idle = new Set<string>()
+  /** Locks that were freed here of late, one for each of some hashes. Most locks are taken once: of these nothing is kept. */
+  private readonly freed: Array<string> = []
 
   constructor(private readonly kind = exclusive) {}
 
@@ -35,23 +38,40 @@ export class LockQueues {
 
   /** For who comes to wait. What was kept for too long tells nothing. */
   join(key: string, now: number): LockQueue {
-    if (this.idle.has(key)) this.tidy(key, now)
+    if (this.idle.size > 0 && this.idle.has(key) && !this.keeps(this.queues.get(key)!, now)) this.queues.delete(key)
     return this.of(key)
   }
 
   tidy(key: string, now: number): void {
     const queue = this.queues.get(key)
-    this.idle.delete(key)
     if (queue?.isEmpty === true) {
-      if (this.keeps(queue, now)) this.idle.add(key)
-      else this.queues.delete(key)
+      if (this.keeps(queue, now) && (queue.remembers(now) || this.isFreedAgain(key))) this.idle.add(key)
+      else {
+        this.queues.delete(key)
+        this.idle.delete(key)
+      }
     }
+    if (this.idle.size > 0) this.forget(now)
+  }
+
+  /** Those that nobody needs any more, the oldest first. */
+  private forget(now: number): void {
     for (const oldest of this.idle) {
       const kept = this.queues.get(oldest)
-      if (kept?.isEmpty === true && this.keeps(kept, now)) break
+      if (kept?.isEmpty === true) {
+        if (this.keeps(kept, now)) break
+        this.queues.delete(oldest)
+      }
       this.idle.delete(oldest)
-      if (kept?.isEmpty === true) this.queues.delete(oldest)
     }
+  }
+
+  private isFreedAgain(key: string): boolean {
+    const { length } = key
+    const slot = (length + key.charCodeAt(length - 1) + 31 * key.charCodeAt(length - 2)) & (slots - 1)
+    if (this.freed[slot] === key) return true
+    this.freed[slot] = key
+    return false
   }
 
   private keeps(queue: LockQueue, now: number): boolean {

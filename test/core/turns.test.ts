@@ -624,6 +624,11 @@ describe("the queues of a layer", () => {
     assert.deepStrictEqual([queues.isHolder("a", "you"), queues.isHolder("b", "me")], [false, false])
     queues.of("a").ended("me", 0)
     queues.tidy("a", 0)
+    assert.strictEqual(queues.size, 0)
+    // Taken again, it may be taken on and on.
+    queues.of("a").claimed("me", 0, 3)
+    queues.of("a").ended("me", 0)
+    queues.tidy("a", 0)
     queues.tidy("x", 19)
     const warm = queues.of("a")
     assert.strictEqual(queues.join("a", 19), warm)
@@ -662,6 +667,8 @@ describe("the queues of a layer", () => {
       queues.of(key).ended("me", 1_000)
       queues.tidy(key, 1_000)
     }
+    for (let i = 0; i < 100; i++) come(`warm ${i}`)
+    assert.strictEqual(queues.size, 1)
     for (let i = 0; i < 100; i++) come(`warm ${i}`)
     assert.strictEqual(queues.size, 65)
     queues.of("a").join(new Waiter("me"), 1_000)
