@@ -92,7 +92,9 @@ export const measure = (server: PostgresServer, times: number, progress: (text: 
         () => Effect.succeed("held"),
         (lockId) =>
           Effect.scoped(
-            Effect.filterOrDieMessage(StorageLock.tryAcquire(lockId, "owner"), (_) => _._tag === "None", "not held")
+            Effect.flatMap(StorageLock.tryAcquire(lockId, "owner"), ({ _tag }) =>
+              _tag === "None" ? Effect.void : Effect.die(new Error("not held"))
+            )
           )
       )
       yield* count(

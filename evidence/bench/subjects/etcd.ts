@@ -64,7 +64,7 @@ const ways: ReadonlyArray<Way> = [
 ]
 
 const server = Effect.gen(function* () {
-  const server = yield* Effect.orElse(Harness.own("etcd 3.5"), () => Harness.own("etcd 3.4"))
+  const server = yield* Effect.catch(Harness.own("etcd 3.5"), () => Harness.own("etcd 3.4"))
   const http = `http://${server.host}:${server.port}`
   const get = (path: string) => Effect.promise(async () => (await fetch(`${http}${path}`)).text())
   return {

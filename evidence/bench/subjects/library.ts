@@ -15,7 +15,7 @@ export const library = async (storage: Layer.Layer<Storage.Storage, unknown>, se
     )
   )
   // A layer that cannot be built is told here, not at the first acquire.
-  await runtime.runtime()
+  await runtime.runPromise(StorageLock.StorageLock)
   const run = runtime.runPromise
   const acquire = async (lockId: string) => {
     const scope = Effect.runSync(Scope.make())

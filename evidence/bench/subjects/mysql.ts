@@ -90,7 +90,7 @@ const ways: ReadonlyArray<Way> = [
 ]
 
 const server = Effect.gen(function* () {
-  const server = yield* Effect.orElse(Harness.mysql9, () => Harness.mariadb10)
+  const server = yield* Effect.catch(Harness.mysql9, () => Harness.mariadb10)
   const admin = yield* Effect.acquireRelease(
     Effect.promise(() => mysql2.createConnection({ uri: server.url })),
     (connection) => Effect.sync(() => connection.destroy())
