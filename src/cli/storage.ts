@@ -17,9 +17,10 @@ export interface Where {
 const isUrl = (text: string | undefined): text is string =>
   text !== undefined && /^[a-z][a-z0-9+.-]*:/i.test(text) && (text.includes("://") || /^(sqlite|memory):/i.test(text))
 
-/** Who only looks makes no file where there is none: its name may be misspelt. */
+/** Who only looks makes no file where there is none: its name may be misspelt. The console waits for what is to come, and the doctor takes a lock of its own. */
+const lookers = new Set(["list", "get", "watch", "audit", "release"])
 const asFound = (url: string, command: string): StorageOptions =>
-  command !== "run" && /^sqlite:/i.test(url) ? { setup: false } : {}
+  lookers.has(command) && /^sqlite:/i.test(url) ? { setup: false } : {}
 
 /** Whether everybody who lists the processes of this machine could read a secret. */
 const hasSecret = (url: string): boolean =>

@@ -132,6 +132,16 @@ describe("what operators ask", () => {
     })
   })
 
+  it("makes no file for who only looks", async () => {
+    const missing = Path.join(Path.dirname(at.database), "misspelt.db")
+    for (const args of [["list"], ["get", "a"], ["watch", "--count", "1"], ["release", "a", "--token", "1"]]) {
+      const { code, err } = await within(args, { STORAGE_LOCK_URL: `sqlite:${missing}` })
+      assert.strictEqual(code, 69, args.join())
+      assert.match(err, /there is no file/)
+    }
+    assert.isFalse(Fs.existsSync(missing))
+  })
+
   it("does not let the ids of others draw on the terminal", async () => {
     await held("f\u001b[2J", async () => {
       assert.include((await at.run(["list"])).out, "f\\u{1b}[2J ")
