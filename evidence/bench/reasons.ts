@@ -49,7 +49,7 @@ export const requests = (storage: string): string =>
 /** Why one process has a lock more often than another. */
 export const share = (storage: string): string =>
   storage === "SQLite"
-    ? "a change of the file does not say which lock was freed, so processes cannot count whose turn it is"
+    ? "who waits is told by a change of the file, and looks then: two that follow at once may be seen as one, and whoever misses one waits for longer"
     : storage === "MongoDB"
       ? "mongo-java-server has no change stream that would be told: ours polls, and who polls just then has it"
       : "which process is next is counted by hints, and a busy machine delays them"
