@@ -38,7 +38,12 @@ export class LockQueues {
 
   /** For who comes to wait. What was kept for too long tells nothing. */
   join(key: string, now: number): LockQueue {
-    if (this.idle.size > 0 && this.idle.has(key) && !this.keeps(this.queues.get(key)!, now)) this.queues.delete(key)
+    const queue = this.of(key)
+    if (this.idle.size === 0 || !this.idle.has(key)) return queue
+    const isKept = this.keeps(queue, now) || !queue.isEmpty
+    this.idle.delete(key)
+    if (isKept) return queue
+    this.queues.delete(key)
     return this.of(key)
   }
 

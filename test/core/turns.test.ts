@@ -632,6 +632,7 @@ describe("the queues of a layer", () => {
     queues.tidy("x", 19)
     const warm = queues.of("a")
     assert.strictEqual(queues.join("a", 19), warm)
+    queues.tidy("a", 19)
     assert.notStrictEqual(queues.join("a", 20), warm)
     queues.tidy("a", 20)
     assert.strictEqual(queues.size, 0)
@@ -644,6 +645,19 @@ describe("the queues of a layer", () => {
     assert.strictEqual(queues.size, 1)
     queues.tidy("x", 2_490)
     assert.strictEqual(queues.size, 0)
+  })
+
+  it("are one for all who need them, however long one of them has it", () => {
+    const queues = new LockQueues()
+    for (const version of [1, 3]) {
+      queues.join("a", 0).claimed("me", 0, version)
+      queues.of("a").ended("me", 0)
+      queues.tidy("a", 0)
+    }
+    const queue = queues.join("a", 1)
+    queue.claimed("me", 1, 5)
+    assert.strictEqual(queues.join("a", 10_000), queue)
+    assert.isTrue(queues.isHolder("a", "me"))
   })
 
   it("are kept for who needs them again, in whatever order", () => {
