@@ -50,10 +50,13 @@ const hints = new WeakMap<Stream.Stream<string>, Hints>()
 /** The shorter way to what the stream of hints tells. */
 export const offerHints = (stream: Stream.Stream<string>, offered: Hints): void => void hints.set(stream, offered)
 
-export const hintsOf = (stream: Stream.Stream<string>): Hints =>
-  hints.get(stream) ?? {
-    listen: (tell) => Stream.runForEach(stream, (lockId) => Effect.sync(() => tell(lockId)))
-  }
+/** The way through the stream itself. */
+export const listenTo =
+  (stream: Stream.Stream<string>): Hints["listen"] =>
+  (tell) =>
+    Stream.runForEach(stream, (lockId) => Effect.sync(() => tell(lockId)))
+
+export const hintsOf = (stream: Stream.Stream<string>): Hints => hints.get(stream) ?? { listen: listenTo(stream) }
 
 /** The same as the port has it. */
 export const effectOf =

@@ -20,8 +20,8 @@ export const listen = (core: Core): Effect.Effect<void> => {
     }
   }
   const all = Effect.suspend(() => {
-    const { listen, tells } = hintsOf(storage.wakeUps)
-    core.hearsItself = tells === undefined || tells === "all"
+    const { listen, tells = "all" } = hintsOf(storage.wakeUps)
+    core.hearsItself = tells === "all"
     return listen(tell(tells === "one"))
   })
   return core.listen.wait.pipe(

@@ -6,6 +6,8 @@ import { SharedQueue } from "./sharedQueue.js"
 /** How many queues are remembered that nobody needs, and from how many on only those that have met others. */
 const mostIdle = 1000
 const mostWarm = 64
+
+/** So many hashes of locks that were freed of late. */
 const slots = 256
 
 /** The queues of a layer, one for each lock. One that nobody needs any more is forgotten, soon if it has met other processes. */

@@ -466,10 +466,11 @@ describe("who is rung", () => {
 describe("a streak", () => {
   /** The next version of a record that nobody else writes. */
   const next = (turns: number) => 1 + 2 * turns
-  const streak = (turns: number, took: number, queue = new LockQueue(), from = 0) => {
+  const streak = (turns: number, took: number) => {
+    const queue = new LockQueue()
     for (let i = 0; i < turns; i++) {
-      queue.claimed("a", from + i * took, next(i))
-      queue.ended("a", from + (i + 1) * took)
+      queue.claimed("a", i * took, next(i))
+      queue.ended("a", (i + 1) * took)
     }
     return queue
   }

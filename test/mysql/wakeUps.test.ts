@@ -32,6 +32,11 @@ const processOf = (storage: Storage.Service) =>
 const storageAt = (url: string, options: Partial<MysqlStorage.Options> = {}) =>
   Effect.map(MysqlStorage.make({ url: Redacted.make(url), ...options }), ({ storage }) => storage)
 
+const twoAt = (url: string) => {
+  const one = Effect.flatMap(storageAt(url), processOf)
+  return Effect.all([one, one])
+}
+
 const until = <A, E, R>(look: Effect.Effect<A, E, R>, is: (seen: A) => boolean) =>
   look.pipe(Effect.delay("10 millis"), Effect.repeat({ until: is }))
 
@@ -147,10 +152,7 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
     it.live("who has just given it back waits behind those who wait", () =>
       Effect.gen(function* () {
         const url = yield* server.freshDatabase
-        const [one, other] = [
-          yield* Effect.flatMap(storageAt(url), processOf),
-          yield* Effect.flatMap(storageAt(url), processOf)
-        ]
+        const [one, other] = yield* twoAt(url)
         const had: Array<string> = []
         const times = (process: typeof one, name: string) =>
           process.run(
@@ -181,10 +183,7 @@ for (const name of ["mysql8", "mysql9", "mariadb10", "mariadb11"] as const) {
       () =>
         Effect.gen(function* () {
           const url = yield* server.freshDatabase
-          const [one, other] = [
-            yield* Effect.flatMap(storageAt(url), processOf),
-            yield* Effect.flatMap(storageAt(url), processOf)
-          ]
+          const [one, other] = yield* twoAt(url)
           const had: Array<string> = []
           const waits = yield* Deferred.make<void>()
           const busy = one.run(

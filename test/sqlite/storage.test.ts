@@ -8,6 +8,7 @@ import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as Layer from "#effect/Layer"
+import type * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as fibers from "#effect/fibers"
 import * as configs from "#harness/configs"
@@ -46,6 +47,29 @@ const using = <A, E>(
   body: (storage: Storage.Service) => Effect.Effect<A, E>
 ): Effect.Effect<A, E | StorageError | InvalidOptions> =>
   Effect.provide(Effect.flatMap(Storage.Storage, body), SqliteStorage.layer(layerOptions))
+
+/** Two connections to a new file, and, once `hear` is run, what the first is told. */
+const hearing = <A, E>(
+  body: (two: {
+    readonly mine: Storage.Service
+    readonly theirs: Storage.Service
+    readonly hints: ReadonlyArray<string>
+    readonly hear: Effect.Effect<void, never, Scope.Scope>
+    readonly told: (count: number) => Effect.Effect<unknown>
+  }) => Effect.Effect<A, E, Scope.Scope>
+) => {
+  const filename = newFile()
+  return using({ filename }, (mine) =>
+    using({ filename }, (theirs) => {
+      const hints: Array<string> = []
+      const hear = Effect.asVoid(
+        Effect.forkScoped(Stream.runForEach(mine.wakeUps, (hint) => Effect.sync(() => hints.push(hint))))
+      )
+      const told = (count: number) => Effect.repeat(Effect.sleep("5 millis"), { until: () => hints.length >= count })
+      return Effect.scoped(body({ mine, theirs, hints, hear, told }))
+    })
+  )
+}
 
 /** Somebody else's connection to the file. */
 const beside = <A, E>(filename: string, body: (db: Sqlite.Database) => Effect.Effect<A, E>) =>
@@ -367,73 +391,59 @@ describe("SqliteStorage", () => {
 
   it.live(
     "a commit of another connection wakes waiters; a refused claim does not",
-    () => {
-      const filename = newFile()
-      return using({ filename }, (mine) =>
-        using({ filename }, (theirs) =>
-          Effect.gen(function* () {
-            const hints: Array<string> = []
-            yield* Effect.forkScoped(Stream.runForEach(mine.wakeUps, (hint) => Effect.sync(() => hints.push(hint))))
-            const hinted = (more: number) =>
-              Effect.repeat(Effect.sleep("5 millis"), { until: () => hints.length >= more })
-            yield* hinted(1)
-            yield* theirs.claim(claim("a", "them", "1"))
-            yield* hinted(2)
-            yield* Effect.sleep("150 millis")
-            const quiet = hints.length
-            yield* mine.claim(claim("a", "me", "2"))
-            yield* theirs.claim(claim("a", "someone", "3"))
-            yield* Effect.sleep("150 millis")
-            expect(hints.length).toBe(quiet)
-            expect(new Set(hints)).toEqual(new Set(["all"]))
-          }).pipe(Effect.scoped)
-        )
-      )
-    },
+    () =>
+      hearing(({ hear, hints, mine, theirs, told }) =>
+        Effect.gen(function* () {
+          yield* hear
+          yield* told(1)
+          yield* theirs.claim(claim("a", "them", "1"))
+          yield* told(2)
+          yield* Effect.sleep("150 millis")
+          const quiet = hints.length
+          yield* mine.claim(claim("a", "me", "2"))
+          yield* theirs.claim(claim("a", "someone", "3"))
+          yield* Effect.sleep("150 millis")
+          expect(hints.length).toBe(quiet)
+          expect(new Set(hints)).toEqual(new Set(["all"]))
+        })
+      ),
     { timeout: 20_000 }
   )
 
   it.live(
     "who waits for a lock is told of that one alone, when it was freed: also if it is taken again already, and not of what was given back here",
-    () => {
-      const filename = newFile()
-      return using({ filename }, (mine) =>
-        using({ filename }, (theirs) =>
-          Effect.gen(function* () {
-            const hints: Array<string> = []
-            yield* theirs.claim(claim("a", "them", "1"))
-            yield* theirs.claim(claim("b", "them", "2"))
-            yield* mine.claim(claim("a", "me", "3"))
-            yield* Effect.forkScoped(Stream.runForEach(mine.wakeUps, (hint) => Effect.sync(() => hints.push(hint))))
-            const told = (count: number) =>
-              Effect.repeat(Effect.sleep("5 millis"), { until: () => hints.length >= count })
-            yield* Effect.sleep("150 millis")
-            yield* theirs.release({ lockId: "b", holdId: claim("", "", "2").holdId })
-            yield* theirs.claim(claim("c", "them", "4"))
-            yield* Effect.sleep("150 millis")
-            expect(hints).toEqual([])
-            yield* theirs.release({ lockId: "a", holdId: claim("", "", "1").holdId })
-            yield* theirs.claim(claim("a", "them", "5"))
-            yield* told(1)
-            yield* Effect.sleep("150 millis")
-            yield* theirs.release({ lockId: "a", holdId: claim("", "", "5").holdId })
-            yield* told(2)
-            yield* Effect.sleep("150 millis")
-            expect(hints).toEqual(["a", "a"])
+    () =>
+      hearing(({ hear, hints, mine, theirs, told }) =>
+        Effect.gen(function* () {
+          yield* theirs.claim(claim("a", "them", "1"))
+          yield* theirs.claim(claim("b", "them", "2"))
+          yield* mine.claim(claim("a", "me", "3"))
+          yield* hear
+          yield* Effect.sleep("150 millis")
+          yield* theirs.release({ lockId: "b", holdId: hold("2") })
+          yield* theirs.claim(claim("c", "them", "4"))
+          yield* Effect.sleep("150 millis")
+          expect(hints).toEqual([])
+          yield* theirs.release({ lockId: "a", holdId: hold("1") })
+          yield* theirs.claim(claim("a", "them", "5"))
+          yield* told(1)
+          yield* Effect.sleep("150 millis")
+          yield* theirs.release({ lockId: "a", holdId: hold("5") })
+          yield* told(2)
+          yield* Effect.sleep("150 millis")
+          expect(hints).toEqual(["a", "a"])
 
-            // It has had it, and waits again.
-            yield* mine.claim(claim("a", "me", "6"))
-            yield* mine.release({ lockId: "a", holdId: claim("", "", "6").holdId })
-            direct.hintsOf(mine.wakeUps).expects?.("a")
-            yield* theirs.claim(claim("a", "them", "7"))
-            yield* Effect.sleep("150 millis")
-            expect(hints).toEqual(["a", "a"])
-            yield* theirs.release({ lockId: "a", holdId: claim("", "", "7").holdId })
-            yield* told(3)
-          }).pipe(Effect.scoped)
-        )
+          // It has had it, and waits again.
+          yield* mine.claim(claim("a", "me", "6"))
+          yield* mine.release({ lockId: "a", holdId: hold("6") })
+          direct.hintsOf(mine.wakeUps).expects?.("a")
+          yield* theirs.claim(claim("a", "them", "7"))
+          yield* Effect.sleep("150 millis")
+          expect(hints).toEqual(["a", "a"])
+          yield* theirs.release({ lockId: "a", holdId: hold("7") })
+          yield* told(3)
+        })
       )
-    }
   )
 
   it.live("nonsense is refused before any I/O", () =>

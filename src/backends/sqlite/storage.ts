@@ -198,7 +198,7 @@ export const make = (
   })
   const wakeUps = Stream.flatMap(changes, () => Stream.fromIterableEffect(freed))
   direct.offerHints(wakeUps, {
-    listen: (tell) => Stream.runForEach(wakeUps, (lockId) => Effect.sync(() => tell(lockId))),
+    listen: direct.listenTo(wakeUps),
     expects: (lockId) => waited.expects(lockId),
     tells: "others"
   })
