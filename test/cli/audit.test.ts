@@ -6,9 +6,10 @@ import { type Place, place } from "../support/command.js"
 let at: Place
 beforeAll(async () => {
   at = place()
-  const empty = await at.run(["audit"])
-  assert.strictEqual(empty.code, 69)
-  assert.match(empty.err, /there is no audit in "storage_lock_audit".*LockAudit\.layer/)
+  await (await connect(`sqlite:${at.database}`)).close()
+  const without = await at.run(["audit"])
+  assert.strictEqual(without.code, 69)
+  assert.match(without.err, /there is no audit in "storage_lock_audit".*LockAudit\.layer/)
   const locks = await connect(`sqlite:${at.database}`, { audit: true, ownerLabel: "the\u001b[31m job" })
   await locks.withLock("a", async () => void (await locks.tryAcquire("a")))
   await locks.withLock("b", async () => {})

@@ -16,6 +16,8 @@ const acquisitions = 10_000
 const held = 50
 /** Of a listener's buffer. */
 const mostWaiting = 1_024
+const capacity = 500
+const batch = 50
 
 describe("ten thousand acquisitions", () => {
   it.live(
@@ -35,7 +37,7 @@ describe("ten thousand acquisitions", () => {
         }
         const context = yield* Layer.build(
           Layer.mergeAll(
-            LockAudit.layer({ capacity: 500, batch: 50, every: "1 millis", mostEntries: 1_000_000 }),
+            LockAudit.layer({ capacity, batch, every: "1 millis", mostEntries: 1_000_000 }),
             LockMetrics.layer()
           ).pipe(
             Layer.provideMerge(StorageLock.layer({ leaseExpireAfter: "10 minutes" })),
@@ -84,7 +86,8 @@ describe("ten thousand acquisitions", () => {
         yield* Effect.forEach(holds, (lock) => lock.check, { discard: true })
 
         const busy = yield* audit.counts
-        assert.isAtMost(busy.waiting, 550)
+        // One entry of a batch tells how many were dropped.
+        assert.isAtMost(busy.waiting, capacity + batch + 1)
         assert.isAbove(busy.dropped, 0)
         isSlow = false
         const settled = yield* Effect.repeat(Effect.andThen(Effect.sleep("10 millis"), audit.counts), {
