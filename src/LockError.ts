@@ -23,8 +23,12 @@ const names: Readonly<Record<string, string>> = { readWrite: "a read-write lock"
 const isOther = ({ holderCount, kind }: LockInformation): boolean =>
   kind !== undefined && kind !== exclusive && holderCount === undefined
 
-const others = ({ holderCount = 1 }: LockInformation): string =>
-  holderCount > 1 ? `, and ${holderCount - 1} more` : ""
+const others = ({ holderCount = 1, holders = [] }: LockInformation): string => {
+  const more = holderCount > 1 ? `, and ${holderCount - 1} more` : ""
+  const taken = holders.reduce((sum, { permits = 0 }) => sum + permits, 0)
+  const all = holders.length < holderCount ? "at least " : ""
+  return taken === 0 ? more : `${more}; permits taken: ${all}${taken}`
+}
 
 /**
  * The lock was not acquired within `acquireTimeout`, or before the `retry` schedule ended.

@@ -124,6 +124,8 @@ describe("what operators ask", () => {
       assert.strictEqual(right.code, 0)
       assert.match(right.out, /free when its lease ends, at 2/)
       assert.match((await at.run(["get", "e"])).out, /\(revoked\)/)
+      const tried = await at.run(["run", "--try", "e", "--", "true"])
+      assert.match(tried.err, /: \(revoked, and blocked until \d{4}-.*Z\)/)
     })
     assert.deepStrictEqual(await at.run(["list", "--namespace", "another"]), {
       code: 0,

@@ -123,6 +123,13 @@ describe("semaphores", () => {
             [2, 1]
           )
           assert.strictEqual(holders![0]!.ownerLabel, "web-1")
+          const late = yield* Effect.forkChild(
+            Effect.flip(Effect.scoped(b.acquire("renderers", { limit: 5, permits: 3, acquireTimeout: "1 second" })))
+          )
+          yield* moments
+          const refused = yield* Fiber.join(late)
+          assert.strictEqual(refused._tag, "LockTimeout")
+          assert.match(refused.message, /held by web-1 .*, and 1 more; permits taken: 3$/)
           yield* one.release
           assert.isAbove(Duration.toMillis(yield* two.check), 0)
           assert.isTrue(yield* b.forceRelease("renderers", { token: two.token, when: "now" }))

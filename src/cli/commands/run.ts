@@ -53,7 +53,8 @@ const whoIn = (lock: LockInformation | undefined): string => {
   if (lock === undefined) return ""
   const [first, ...others] = holdsOf(lock)
   const count = others.length + untold(lock)
-  return `: ${shown(first!.ownerLabel || first!.ownerId || "(revoked)")}${count === 0 ? "" : `, and ${count} more`}`
+  const revoked = `(revoked, and blocked until ${lock.leaseExpireTime.toISOString()})`
+  return `: ${shown(first!.ownerLabel || first!.ownerId || revoked)}${count === 0 ? "" : `, and ${count} more`}`
 }
 
 export const run = async (asked: Asked, io: Io): Promise<number> => {
