@@ -1,16 +1,13 @@
-/** Which locks this process waits for, as far as a storage can tell: those that were claimed here, and that somebody else had. */
+/** Which locks the listener of this process sleeps for, and whether they are still those that are waited for. */
 import * as Effect from "#effect/Effect"
 import type { ClaimOutcome } from "../../LockRecord.js"
+import { AwaitedLocks } from "../shared/awaitedLocks.js"
 
-/** In milliseconds. Who still waits has asked again by then: at the end of the lease at the latest. */
-const grace = 1_000
-
-/** More than are ever told at once. The oldest are forgotten. */
+/** More than are ever told at once. */
 const longest = 1_024
 
 export class Awaited {
-  /** Until when, by `performance.now()`. */
-  private readonly until = new Map<string, number>()
+  private readonly locks = new AwaitedLocks<undefined>(longest)
   /** Those that were looked at last. */
   private seen: ReadonlySet<string> = new Set()
   private isStale = false
@@ -18,37 +15,24 @@ export class Awaited {
 
   /** What a claim was answered. */
   heard(lockId: string, outcome: ClaimOutcome): void {
-    if (outcome._tag === "Claimed") {
-      if (this.until.delete(lockId) && this.seen.has(lockId)) this.changes()
-      return
-    }
-    this.expects(lockId, (outcome.retryAfter ?? 0) / 1_000)
+    if (outcome._tag === "Held") return this.expects(lockId, (outcome.retryAfter ?? 0) / 1_000)
+    if (this.locks.forget(lockId) && this.seen.has(lockId)) this.changes()
   }
 
   /** `millis`: how long it surely is not free. */
-  expects(lockId: string, millis = 0): void {
-    // The last is the newest.
-    this.until.delete(lockId)
-    this.until.set(lockId, performance.now() + millis + grace)
-    for (const oldest of this.until.keys()) {
-      if (this.until.size <= longest) break
-      this.until.delete(oldest)
-    }
+  expects(lockId: string, millis?: number): void {
+    this.locks.keep(lockId, undefined, millis)
     if (!this.seen.has(lockId)) this.changes()
   }
 
   /** Whoever waits is told of it, and asks again. */
   forget(lockId: string): void {
-    this.until.delete(lockId)
+    this.locks.forget(lockId)
   }
 
   /** At most so many. What comes later makes `changed` go on. */
   look(most: number): ReadonlyArray<string> {
-    const now = performance.now()
-    for (const [lockId, until] of this.until) {
-      if (until < now) this.until.delete(lockId)
-    }
-    const found = [...this.until.keys()].slice(-most)
+    const found = this.locks.ids().slice(-most)
     this.seen = new Set(found)
     this.isStale = false
     return found
