@@ -11,6 +11,7 @@ import * as Schedule from "#harness/Schedule"
 import * as Stream from "#effect/Stream"
 import * as logs from "#harness/logs"
 import { always } from "#harness/chance"
+import { processOf } from "../../src/common/ids.js"
 import type { LockTimeout, StorageError } from "../../src/LockError.js"
 import type { Claim, ClaimOutcome, LockRecord } from "../../src/LockRecord.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
@@ -311,6 +312,8 @@ describe("an acquire", () => {
             const lock = yield* setup.locks.acquire("foo", "me")
             const [first, second] = setup.claims
             assert.notStrictEqual(first![1], second![1])
+            assert.match(second![1], /^[\w-]{22}$/)
+            assert.strictEqual(processOf([second![1]]), processOf([first![1]]), "others know by whose layer it is")
             assert.strictEqual(lock.holdId, second![1])
             yield* Effect.sleep("100 millis")
             assert.deepStrictEqual(

@@ -8,6 +8,8 @@ import * as TestClock from "#harness/testing/TestClock"
 import * as settling from "#harness/settling"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as direct from "../../src/common/direct.js"
+import { DirectCalls } from "../../src/core/directCalls.js"
+import { callsInARow } from "../../src/core/workers.js"
 import { StorageError } from "../../src/LockError.js"
 import type * as LockRecord from "../../src/LockRecord.js"
 import * as Storage from "../../src/Storage.js"
@@ -158,4 +160,94 @@ describe("a storage that answers by a callback", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.join(acquiring)))
     })
   )
+})
+
+describe("calls by a callback", () => {
+  const unanswered = new StorageError({
+    reason: "Timeout",
+    operation: "test.claim",
+    isRetryable: true,
+    applied: "unknown",
+    message: "stopped"
+  })
+  /** What they were asked to do, told and came to. */
+  const setup = () => {
+    const told: Array<string> = []
+    const works: Array<{ readonly limit: number; readonly end: (exit: Exit.Exit<never, StorageError>) => void }> = []
+    const calls = new DirectCalls(
+      (operation, _, limit, ended) => {
+        works.push({ limit, end: ended })
+        return () => void told.push(`${operation} interrupted`)
+      },
+      () => unanswered,
+      () => void told.push("idle")
+    )
+    const start = (operation: string, ask: Parameters<typeof calls.start<number>>[1], limit = 1_000) =>
+      calls.start<number>(operation, ask, limit, (exit) =>
+        told.push(Exit.isSuccess(exit) ? `${operation} ${exit.value}` : `${operation} failed`)
+      )
+    return { calls, start, told: () => told.splice(0), works }
+  }
+
+  it("end once, within the call or later, and it is told when none is open", () => {
+    const { calls, start, told } = setup()
+    const stop = start("a", (_, done) => {
+      done(Exit.succeed(1))
+      done(Exit.succeed(2))
+    })
+    assert.deepStrictEqual(told(), ["a 1", "idle"])
+    stop()
+    let later: ((answer: Effect.Effect<number, StorageError>) => void) | undefined
+    start("b", (_, done) => void (later = done))
+    start("c", (_, done) => done(Exit.succeed(3)))
+    assert.deepStrictEqual([told(), calls.size], [["c 3"], 1])
+    later!(Exit.succeed(4))
+    later!(Exit.succeed(5))
+    assert.deepStrictEqual([told(), calls.size], [["b 4", "idle"], 0])
+  })
+
+  it("that were stopped end without an answer, and what comes later is none", () => {
+    const { calls, start, told, works } = setup()
+    const answers = ["claim", "release", "claim"].map((operation) => {
+      let answer: (() => void) | undefined
+      start(operation, (_, done) => void (answer = () => done(Effect.sync(() => 1))))
+      return () => answer!()
+    })
+    calls.stop("claim")
+    assert.deepStrictEqual([told(), calls.size], [["claim failed", "claim failed"], 1])
+    for (const answer of answers) answer()
+    assert.lengthOf(works, 1, "of the release alone")
+    calls.stop(undefined)
+    assert.deepStrictEqual(told(), ["release interrupted"])
+    works[0]!.end(Exit.fail(unanswered))
+    assert.deepStrictEqual([told(), calls.size], [["release failed", "idle"], 0])
+  })
+
+  it("have for what must be done first what is left of their time, and a millisecond at least", () => {
+    const { start, works } = setup()
+    for (const limit of [1_000, 2])
+      start(
+        "a",
+        (_, done) => {
+          const began = performance.now()
+          while (performance.now() - began < 5);
+          done(Effect.sync(() => 1))
+        },
+        limit
+      )
+    assert.isAtMost(works[0]!.limit, 995)
+    assert.isAbove(works[0]!.limit, 1)
+    assert.strictEqual(works[1]!.limit, 1)
+  })
+
+  it("let others have the event loop, once of so many that were answered within the call", () => {
+    const { start, works } = setup()
+    for (let i = 1; i <= 2 * callsInARow; i++) {
+      start("a", (_, done) => done(Exit.succeed(i)))
+      let later: (() => void) | undefined
+      start("b", (_, done) => void (later = () => done(Exit.succeed(i))))
+      later!()
+      assert.lengthOf(works, Math.floor(i / callsInARow))
+    }
+  })
 })

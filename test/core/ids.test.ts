@@ -50,6 +50,8 @@ describe("a lock id as it is stored", () => {
         for (const other of [undefined, "n", "m"])
           assert.strictEqual(ids.publicId(stored, other), other === namespace ? id : undefined)
       }
+    for (const key of [ids.purgeKey, ids.auditKey])
+      for (const namespace of [undefined, "n"]) assert.isUndefined(ids.publicId(key, namespace), "of no program")
   })
 
   it("has at most 255 units, the namespace included", () => {

@@ -227,6 +227,10 @@ describe("of the holds that are due", () => {
     for (let i = 0; i < 600; i++) many.due(`${i}`)
     many.hold("along")
     assert.strictEqual(many.chunks().flat().length, 600)
+    const some = setup()
+    for (let i = 0; i < 300; i++) some.due(`${i}`, { left: 20_000 })
+    for (let i = 0; i < 1_000; i++) some.hold(`along ${i}`, { left: 19_000 })
+    assert.strictEqual(some.chunks().flat().length, 500)
   })
 
   it("of those who only come along, a statement that is not full waits", () => {

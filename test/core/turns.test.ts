@@ -252,6 +252,22 @@ describe("the turn of a process", () => {
     assert.strictEqual(dueOf(queue, 6), 5)
   })
 
+  it("is another's where the answer to a release says that one was told, until that one has had its turn", () => {
+    const queue = new LockQueue()
+    queue.awaited(90)
+    ends(queue, 95)
+    queue.awaited(100)
+    assert.isTrue(queue.remembers(101))
+    assert.strictEqual(dueOf(queue, 101), 200)
+    queue.freed(110, true)
+    assert.isFalse(queue.remembers(111))
+    queue.awaited(120)
+    const waiter = new Waiter("winner")
+    queue.join(waiter, 121)
+    queue.claimed("winner", 220, 1)
+    assert.isFalse(queue.remembers(221), "it was not there any more")
+  })
+
   it("echoes: as many hints of its own as it has released, but one at most once somebody else had it", () => {
     const heardAfter = (prepare: (queue: LockQueue) => void) => {
       const queue = new LockQueue()
@@ -718,5 +734,10 @@ describe("the queues of a layer", () => {
     assert.deepStrictEqual(rung.splice(0), ["a", "b"])
     queues.notifyAll()
     assert.deepStrictEqual(rung, ["a", "b"])
+    meets(queues.of("a"), 5)
+    queues.hint("a", 2)
+    const due = dueOf(queues.of("a"), 2)
+    queues.hint("a", 2, true)
+    assert.isBelow(dueOf(queues.of("a"), 2), due, "nobody else was told")
   })
 })
