@@ -11,10 +11,16 @@ import { status, toJson, toMarkdown } from "./report.js"
 import { run } from "./run.js"
 import type { Tally } from "./tally.js"
 
+let told = 0
+
 const show = (tally: Tally, state: string): void => {
+  const clear = process.stdout.isTTY ? "\r\x1b[2K" : ""
+  // What is found is told at once: a long run may be ended before its report.
+  for (const { message, property } of tally.findings.slice(told))
+    process.stdout.write(`${clear}VIOLATION ${property}: ${message}\n`)
+  told = tally.findings.length
   const text = status(tally, state)
-  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[2K${text.slice(0, process.stdout.columns - 1)}`)
-  else process.stdout.write(`${text}\n`)
+  process.stdout.write(process.stdout.isTTY ? clear + text.slice(0, process.stdout.columns - 1) : `${text}\n`)
 }
 
 const save = (file: string | undefined, text: string): void => {
