@@ -100,7 +100,7 @@ const toldBefore: Property = function* (history, rules, facts) {
       if (event.part === undefined) ofLock.delete(id)
       // It was due a margin before, at the latest; a pause that reaches into the margin moves it.
       const due = event.t - rules.margin
-      const excused = facts.excuse(other.got.p, due, due) + slack
+      const excused = facts.excuse(other.got.p, due, due, slack)
       const by = Math.max(event.t, excused)
       if (other.over <= by) continue
       beside.push(other.got.part)

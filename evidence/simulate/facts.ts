@@ -139,13 +139,20 @@ export class Facts {
     return (this.stops.get(p) ?? []).some((stop) => stop.t < until && stop.until > since)
   }
 
-  /** By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. */
-  excuse(p: string, since: number, t: number): number {
+  /**
+   * By when a process surely does what it should do at `t`, which began at `since`: later by as long as it stood still. `slack`: it may take so long, of the time in which it runs. A process that
+   * is given the processor for moments between pauses has not had that before some of them.
+   */
+  excuse(p: string, since: number, t: number, slack = 0): number {
     let until = t
+    let left = slack
     for (const stop of this.stops.get(p) ?? []) {
-      if (stop.until < since || stop.t > until) continue
-      until = stop.suspended ? until + (stop.until - stop.t) + longestSleep : Math.max(until, stop.until)
+      if (stop.until < since || stop.t > until + left) continue
+      left -= Math.max(0, stop.t - until)
+      until = stop.suspended
+        ? Math.max(until, stop.t) + (stop.until - stop.t) + longestSleep
+        : Math.max(until, stop.until)
     }
-    return until
+    return until + left
   }
 }

@@ -3,6 +3,7 @@ import * as Context from "#effect/Context"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
+import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Scope from "#effect/Scope"
 import * as Storage from "../../src/Storage.js"
@@ -59,6 +60,8 @@ export class Process {
   private locks: StorageLock.Service | undefined
   private storage: Storage.Service | undefined
   private scope: Scope.Closeable | undefined
+  /** Opens the layer. */
+  private opening: Fiber.Fiber<unknown, unknown> | undefined
   private incarnation = 0
   private restarting = false
   /** How far each actor has come; a restarted process goes on there. */
@@ -118,7 +121,7 @@ export class Process {
       Layer.merge(StorageReadWriteLock.layer(options), StorageSemaphore.layer(options)).pipe(
         Layer.provide(Layer.succeed(VersionedStore.VersionedStore, store))
       )
-    machine.fork(
+    this.opening = machine.fork(
       Effect.gen(
         function* (this: Process) {
           this.scope = yield* Scope.make()
@@ -189,13 +192,14 @@ export class Process {
   /** Closes the layer; once it is closed and nobody uses it any more, nothing may be left. */
   shut(then: () => void): void {
     const { record, world } = this.around
-    const { machine, scope } = this
+    const { machine, opening, scope } = this
     this.closing = true
     record({ type: "closing", t: world.now, p: machine.name })
     const since = world.now
     machine.fork(
       Effect.andThen(
-        Scope.close(scope!, Exit.void),
+        // A program that is ended while it starts opens nothing more.
+        Effect.andThen(Fiber.interrupt(opening!), Scope.close(scope!, Exit.void)),
         Effect.sync(() => {
           // Bodies that were told have ended by then; what was interrupted needs a moment.
           const look = (tries: number) => {

@@ -95,7 +95,7 @@ export const stopped: Property = function* (history, rules, facts) {
     const since = lost.get(event.hold)
     const hold = facts.holds.get(event.hold)
     if (since === undefined || hold === undefined || !guarded.has(hold.got.n)) continue
-    const due = facts.excuse(event.p, since, since + 3) + (rules.slack ?? 0)
+    const due = facts.excuse(event.p, since, since + 3, rules.slack)
     if (event.t > due) yield [index, `the body of ${event.hold} goes on after its loss at ${since.toFixed(1)}`]
   }
 }
@@ -113,8 +113,8 @@ export const prompt: Property = function* (history, rules, facts) {
   /** `work`: how long it may take to end. A pause may fall in the middle of it. */
   const late = (p: string, n: number, since: number, work: number): string | undefined => {
     const due = since + work + 3 + slack
-    const resumed = facts.excuse(p, since, due)
-    const excused = slack + (resumed > due ? resumed + work : resumed)
+    const resumed = facts.excuse(p, since, due, slack)
+    const excused = resumed > due + slack ? resumed + work : resumed
     const at = facts.done.get(n)?.t ?? crashed.get(p) ?? end
     return at > excused ? `#${n} should have ended by ${excused.toFixed(1)}, and did at ${at.toFixed(1)}` : undefined
   }
@@ -131,7 +131,7 @@ export const prompt: Property = function* (history, rules, facts) {
       const want = wants.get(event.n)
       if (want?.timeout === undefined || facts.gotOf.has(event.n)) continue
       const due = want.t + want.timeout
-      const excused = facts.excuse(event.p, want.t, due + 3 + slack) + slack
+      const excused = facts.excuse(event.p, want.t, due + 3 + slack, slack)
       if (event.t > excused)
         yield [
           index,

@@ -220,6 +220,13 @@ describe("what the logs of a run show", () => {
     expect(violated([...takenOver(1510), stop(880, "b", 1500)])).toEqual(["toldBefore"])
   })
 
+  it("who is given the processor for moments has its time in these, and no more", () => {
+    const pauses = [stop(880, "a", 1500), stop(1510, "a", 1700)]
+    expect(violated([...takenOver(1709), ...pauses])).toEqual([])
+    expect(violated([...takenOver(1715), ...pauses])).toEqual(["toldBefore"])
+    expect(violated([...takenOver(1709), stop(880, "a", 1500), stop(1530, "a", 1700)])).toEqual(["toldBefore"])
+  })
+
   it("who was killed need not be told, from the signal on", () => {
     const killed = [got(0, "a", 1, "A", 7, 900), got(1000, "b", 2, "B", 8, 1900)]
     expect(violated([...killed, stop(899, "a", 1005), { type: "crash", t: 1005, p: "a" }])).toEqual([])

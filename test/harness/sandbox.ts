@@ -121,13 +121,12 @@ export const make = (server: string): Effect.Effect<Sandbox, never, Scope.Scope>
           }
         },
         signalAll: (name) => Effect.sync(() => Processes.signal(directory, started, name)),
-        suspendAll: Effect.andThen(
-          Effect.sync(() => Processes.signal(directory, started, "SIGSTOP")),
-          Effect.sync(() => Processes.areStopped(directory, started)).pipe(
-            Effect.delay("1 millis"),
-            Effect.repeat({ until: (stand) => stand }),
-            Effect.asVoid
-          )
+        // Again and again: one may have been started after the others were listed, and before its parent stood still.
+        suspendAll: Effect.sync(() => Processes.signal(directory, started, "SIGSTOP")).pipe(
+          Effect.andThen(Effect.sleep("1 millis")),
+          Effect.andThen(Effect.sync(() => Processes.areStopped(directory, started))),
+          Effect.repeat({ until: (stand) => stand }),
+          Effect.asVoid
         ),
         killAll: Effect.suspend(() => Effect.sync(() => Processes.signal(directory, started, "SIGKILL"))).pipe(
           Effect.delay("10 millis"),
