@@ -84,7 +84,7 @@ export const toMarkdown = (tally: Tally): string => {
     `| writes | ${thousands(result.writesAccepted)} accepted, ${thousands(result.writesRejected)} rejected by the fence |`,
     `| losses told | ${list(result.lost)} |`,
     `| after the last fault of a window | everybody had every lock again, and all were free, within ${thousands(result.longestQuietMillis)} ms |`,
-    `| pauses of workers | ${thousands(result.pauses)} beyond 40 ms, the longest ${thousands(result.longestPauseMillis)} ms |`,
+    `| pauses of workers | ${thousands(result.pauses)} beyond 20 ms, the longest ${thousands(result.longestPauseMillis)} ms |`,
     "",
     "| fault | injected | longest until the next acquisition | of it beyond the lease, or the fault's end |",
     "|---|---:|---:|---:|",

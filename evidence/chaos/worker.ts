@@ -24,7 +24,7 @@ const rng = new Rng(config.seed)
 const tell = (message: FromWorker): void => void (process.connected && process.send?.(message))
 
 /** Finds its own pauses, whatever made them: it is excused for what was due in them, and for nothing else. */
-const beat = 20
+const beat = 10
 let last = now()
 setInterval(() => {
   const t = now()
