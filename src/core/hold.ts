@@ -244,7 +244,7 @@ export class Hold implements RenewableHold {
       addTask(core, settle(core, claimant))
     }
     const queue = core.queues.of(claimant.key)
-    if (core.hearsItself) queue.ending(claimant.ownerId)
+    const isHeard = core.hearsItself && queue.ending(claimant.ownerId)
     queue.asks(core.timeline.now())
     let waiting = true
     const done = (failure: StorageError | undefined) => {
@@ -266,8 +266,12 @@ export class Hold implements RenewableHold {
     startRelease(core, { lockId: claimant.key, holdId: claimant.holdId }, callLimit(this.options.lease), {
       answered: (answer) => {
         if (answer._tag === "Failure" || isUnsure(core, claimant)) settleOnce()
-        if (answer._tag === "Success" && answer.success._tag === "Released" && answer.success.awaited === true)
-          queue.awaited(core.timeline.now())
+        if (answer._tag === "Success") {
+          const { success } = answer
+          const isFree = success._tag === "Released" && success.remaining === 0
+          if (!isFree && isHeard) queue.notFreed()
+          if (isFree && success.awaited === true) queue.awaited(core.timeline.now())
+        }
         done(answer._tag === "Failure" ? answer.failure : undefined)
       },
       overdue: (error) => {

@@ -188,9 +188,22 @@ export class LockQueue {
     this.notifyOwner(ownerId)
   }
 
-  /** A hold of this process is about to be given back. */
-  ending(ownerId: string): void {
-    if (this.holders.size === 1 && this.holders.of(ownerId) === 1) this.known.releases()
+  /** A hold of this process is about to be given back. Tells whether that frees the lock, as far as this process knows. */
+  ending(ownerId: string): boolean {
+    const frees = this.holders.size === 1 && this.holders.of(ownerId) === 1
+    if (frees) this.known.releases()
+    return frees
+  }
+
+  /** It did not: its owner has the lock in another process, too, or had lost it. */
+  notFreed(): void {
+    this.turns?.notFreed()
+  }
+
+  /** The storage keeps nothing of a hold, and may have named it as the one that is in the way. */
+  gone(holdId: string): void {
+    const { holds } = this.named ?? {}
+    if (holds?.length === 1 && holds[0] === holdId) this.named = undefined
   }
 
   /** The storage has told another process that this one gave it back. */

@@ -98,6 +98,10 @@ export class LockQueues {
     return queue === undefined || queue.isHolder(ownerId) || (queue.isEmpty && !queue.remembers(now))
   }
 
+  gone(key: string, holdId: string): void {
+    this.queues.get(key)?.gone(holdId)
+  }
+
   isHolder(key: string, ownerId: string): boolean {
     return this.queues.get(key)?.isHolder(ownerId) === true
   }

@@ -33,8 +33,10 @@ const settling = (core: Core, claimant: Claimant, trouble: Unreleased): Effect.E
     for (let pause = 20; ; pause *= 2) {
       const answer = yield* Effect.result(core.calls.ask("release", release(core, claimant), callLimit(claimant.lease)))
       const answered = answer._tag === "Success"
-      if (answered) trouble.answered()
-      else trouble.failed(answer.failure)
+      if (answered) {
+        trouble.answered()
+        core.queues.gone(claimant.key, claimant.holdId)
+      } else trouble.failed(answer.failure)
       // While a claim, or a copy of one, may yet arrive, no answer is the last word.
       if (answered && !isUnsure(core, claimant)) return
       // Closing waits for no claim that may yet arrive, but one lost message more must not block others for a lease: its own bound ends the repeating.

@@ -84,6 +84,11 @@ export class Turns {
     this.echoes++
   }
 
+  /** Nobody is told of a release that frees nothing. */
+  notFreed(): void {
+    this.echoes = Math.max(0, this.echoes - 1)
+  }
+
   /** The storage told another of the release of this process. It is the last that is heard until that one has had its turn. */
   awaited(now: number): void {
     this.isAwaited = true

@@ -18,6 +18,8 @@ interface Setup {
   /** Since the beginning, in milliseconds. */
   readonly releases: Array<number>
   readonly told: Array<string>
+  /** The holds of which its queues were told that the storage keeps nothing. */
+  readonly gone: Array<string>
   readonly settled: Effect.Effect<void>
   readonly close: Effect.Effect<void>
   readonly holds: { by: string | undefined }
@@ -38,6 +40,7 @@ const over = (
         const claimant = new Claimant("foo", "foo", "me", "h", lease, "")
         const releases: Array<number> = []
         const told: Array<string> = []
+        const gone: Array<string> = []
         const holds: Setup["holds"] = { by: undefined }
         const core = {
           timeline: { now },
@@ -57,7 +60,10 @@ const over = (
               return self
             }
           },
-          queues: { isHolder: (key: string, owner: string) => key === "foo" && owner === holds.by },
+          queues: {
+            isHolder: (key: string, owner: string) => key === "foo" && owner === holds.by,
+            gone: (key: string, holdId: string) => void gone.push(`${key} ${holdId}`)
+          },
           events: { isHeard: false },
           logs: {
             wallClock: () => 0,
@@ -74,6 +80,7 @@ const over = (
           claimant,
           releases,
           told,
+          gone,
           settled: settle(core as unknown as Core, claimant),
           close,
           holds,
@@ -89,10 +96,11 @@ const pausesOf = (at: ReadonlyArray<number>) => at.slice(1).map((time, i) => tim
 
 describe("to settle", () => {
   it("takes one release, if that is answered and nothing may yet arrive", () =>
-    over(released, 30_000, ({ now, releases, settled, told }) =>
+    over(released, 30_000, ({ gone, now, releases, settled, told }) =>
       Effect.gen(function* () {
         yield* settled
         assert.deepStrictEqual([releases.length, now(), told.length], [1, 0, 0])
+        assert.deepStrictEqual(gone, ["foo h"])
       })
     ))
 

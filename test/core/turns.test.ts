@@ -296,6 +296,32 @@ describe("the turn of a process", () => {
       }),
       1
     )
+    const sharedWithAnother = (queue: LockQueue) => {
+      queue.claimed("winner", 60, 1)
+      assert.isTrue(queue.ending("winner"))
+      queue.notFreed()
+      queue.ended("winner", 60)
+    }
+    assert.strictEqual(heardAfter(sharedWithAnother), 1, "its owner still has it elsewhere")
+    assert.strictEqual(
+      heardAfter((queue) => {
+        queue.claimed("winner", 60, 1)
+        queue.claimed("winner", 60, 1)
+        assert.isFalse(queue.ending("winner"), "the outer hold stays")
+        ends(queue, 60)
+        ends(queue, 60)
+      }),
+      2
+    )
+    assert.strictEqual(
+      heardAfter((queue) => {
+        for (let i = 0; i < 3; i++) sharedWithAnother(queue)
+        queue.notFreed()
+        queue.notFreed()
+        release(queue)
+      }),
+      1
+    )
     assert.strictEqual(
       heardAfter((queue) => {
         queue.claimed("winner", 60, 1)
@@ -579,6 +605,24 @@ describe("a streak", () => {
     queue.pausesUntil = 7
     queue.claimed("a", 0, 1)
     assert.strictEqual(queue.pausesUntil, Number.NEGATIVE_INFINITY)
+  })
+})
+
+describe("who is in the way", () => {
+  it("is whom the storage has named last, until it keeps nothing of that hold", () => {
+    const queues = new LockQueues()
+    queues.gone("l", "a-----1")
+    const queue = queues.of("l")
+    queues.gone("l", "a-----1")
+    queue.held(heldBy("a"))
+    queues.gone("l", "a-----2")
+    assert.strictEqual(queue.holder?.ownerId, "a")
+    queues.gone("l", "a-----1")
+    assert.isUndefined(queue.holder)
+    // Its owner has it twice.
+    queue.held({ ...heldBy("a"), holds: ["a-----1", "a-----2"] })
+    queues.gone("l", "a-----1")
+    assert.strictEqual(queue.holder?.ownerId, "a")
   })
 })
 
