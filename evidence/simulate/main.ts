@@ -37,6 +37,7 @@ const runMany = async (): Promise<void> => {
   const { from, json, minutes, report: file, schedules, workers } = asked
   const began = performance.now()
   const seconds = () => (performance.now() - began) / 1000
+  let told = 0
   const tally = await runAll({
     folder: root,
     from,
@@ -44,11 +45,18 @@ const runMany = async (): Promise<void> => {
     workers,
     stop: false,
     budget: minutes === undefined ? undefined : minutes * 60_000,
-    progress: (so: Tally) =>
+    progress: (so: Tally) => {
+      // What is found is told at once: a long run may be ended before its report.
+      for (const { message, property, seed } of so.failures.slice(told)) {
+        progress("")
+        process.stderr.write(`VIOLATION of ${property} by seed ${seed}: ${message}\n`)
+      }
+      told = so.failures.length
       now(
         `${so.schedules} ${minutes === undefined ? `of ${schedules} ` : ""}schedules in ${seconds().toFixed(0)} s${minutes === undefined ? "" : ` of ${60 * minutes}`}, ` +
           `${(so.schedules / seconds()).toFixed(0)} a second, ${so.failures.length} violations`
       )
+    }
   })
   progress("")
   say(json ? `${JSON.stringify({ ...tally, seconds: seconds() })}\n` : summary(tally, seconds()))
