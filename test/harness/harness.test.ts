@@ -41,7 +41,7 @@ describe("a sandbox", () => {
       })
       yield* eventually(() => Processes.members(sandbox.directory, [child.pid!]).length >= 3)
       for (let i = 0; i < 20; i++) {
-        yield* Effect.timeout(sandbox.suspendAll, "20 seconds")
+        yield* sandbox.suspendAll
         assert.isTrue(Processes.areStopped(sandbox.directory, [child.pid!]))
         yield* sandbox.signalAll("SIGCONT")
         yield* Effect.sleep("5 millis")

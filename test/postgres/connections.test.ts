@@ -190,6 +190,37 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
     })
   )
 
+  for (const order of ["the first", "the last"] as const) {
+    it.live(`a renewal that waits while ${order} of the holds it asks for is given back renews the others`, () =>
+      Effect.gen(function* () {
+        const { redacted, url } = yield* fresh
+        const { storage } = yield* PostgresStorage.make({ url: redacted })
+        const outer = hold()
+        const inner = hold()
+        for (const holdId of [outer, inner]) {
+          const outcome = yield* storage.claim({ lockId: "a", ownerId: "me", holdId, lease: 30_000_000 })
+          assert.strictEqual(outcome._tag, "Claimed")
+        }
+        const admin = yield* connected(url)
+        yield* ask(admin, "BEGIN")
+        yield* ask(admin, `UPDATE storage_lock SET holds = replace(holds, ',${inner}', ''), version = version + 1`)
+        const holds = order === "the first" ? [inner, outer] : [outer, inner]
+        const fiber = yield* Effect.forkChild(
+          storage.renew(holds.map((holdId) => ({ lockId: "a", holdId, lease: 30_000_000 })))
+        )
+        yield* eventually(
+          Effect.map(ask(admin, `SELECT 1 ${others} AND wait_event_type = 'Lock'`), (rows) => rows.length === 1)
+        )
+        yield* ask(admin, "COMMIT")
+        const answers = yield* Fiber.join(fiber)
+        assert.deepStrictEqual(
+          answers.map(({ _tag }) => _tag),
+          holds.map((holdId) => (holdId === inner ? "NotHeld" : "Renewed"))
+        )
+      })
+    )
+  }
+
   it.live("a row that is locked by somebody else ends in a definite time-out", () =>
     Effect.gen(function* () {
       const { redacted, url } = yield* fresh

@@ -106,7 +106,8 @@ SELECT ${columns("cur")}, s.t FROM cur, s WHERE cur.answered`
 
 /**
  * Rows are locked in the order of their ids, so that two renewals of the same locks never wait for each other in a circle. A row is written once, whatever the number of
- * its holds. The rows read beside (`cur`) only tell who has a lock that is not ours any more.
+ * its holds. The rows read beside (`cur`) only tell who has a lock that is not ours any more. Which rows are locked is asked of each row alone: a join would be looked at again, once the lock is
+ * had, for the one hold that it had found first, which may have been given back meanwhile.
  */
 const renew = (l: string): string => `
 WITH ${clock},
@@ -116,7 +117,7 @@ r AS MATERIALIZED (
 k AS MATERIALIZED (
   SELECT l.lock_id, l.holds FROM ${l} AS l, s
   WHERE l.lock_id = ANY ($1::text[]) AND ${ours("l")} AND l.expires > s.t
-    AND EXISTS (SELECT 1 FROM r WHERE r.lock_id = l.lock_id AND ${has("l.holds", "r.hold_id")})
+    AND string_to_array(l.holds, ',') && $2::text[]
   ORDER BY l.lock_id FOR NO KEY UPDATE OF l),
 m AS MATERIALIZED (
   SELECT k.lock_id, max(r.lease) AS lease FROM k JOIN r ON r.lock_id = k.lock_id AND ${has("k.holds", "r.hold_id")}
