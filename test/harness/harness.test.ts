@@ -33,22 +33,6 @@ describe("a sandbox", () => {
     })
   )
 
-  it.live("stands still as a whole, also where it starts processes while it is told to", () =>
-    Effect.gen(function* () {
-      const sandbox = yield* Sandbox.make("forks")
-      const child = sandbox.spawn("sh", ["-c", "while :; do sleep 60 & sleep 0.001; done"], {
-        logFile: Path.join(sandbox.directory, "log")
-      })
-      yield* eventually(() => Processes.members(sandbox.directory, [child.pid!]).length >= 3)
-      for (let i = 0; i < 20; i++) {
-        yield* sandbox.suspendAll
-        assert.isTrue(Processes.areStopped(sandbox.directory, [child.pid!]))
-        yield* sandbox.signalAll("SIGCONT")
-        yield* Effect.sleep("5 millis")
-      }
-    }).pipe(Effect.scoped)
-  )
-
   const ownerFile = program.bundled(new URL("./owner.ts", import.meta.url))
   for (const name of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
     it.live(`leaves nothing behind when its owner ends by ${name}`, () =>
