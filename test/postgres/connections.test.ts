@@ -197,10 +197,8 @@ await describeServer("the connections of PostgresStorage", Shared.postgres, (ser
         const { storage } = yield* PostgresStorage.make({ url: redacted })
         const outer = hold()
         const inner = hold()
-        for (const holdId of [outer, inner]) {
-          const outcome = yield* storage.claim({ lockId: "a", ownerId: "me", holdId, lease: 30_000_000 })
-          assert.strictEqual(outcome._tag, "Claimed")
-        }
+        for (const holdId of [outer, inner])
+          assert.strictEqual((yield* claim(storage, "a", "me", holdId))._tag, "Claimed")
         const admin = yield* connected(url)
         yield* ask(admin, "BEGIN")
         yield* ask(admin, `UPDATE storage_lock SET holds = replace(holds, ',${inner}', ''), version = version + 1`)
