@@ -201,6 +201,42 @@ export const cases: ReadonlyArray<Case.Case> = [
       })
   },
   {
+    name: "of two holds that are renewed while one is given back, the other is renewed",
+    rule: "race-renewal",
+    run: (env) =>
+      Effect.gen(function* () {
+        const storages = yield* connections(env, 5)
+        const request = { lockId: env.lockId("nested"), ownerId: "ada" }
+        const outer = yield* Steps.take(env, env.storage, request)
+        for (let round = 0; round < env.times(20); round++) {
+          const inner = yield* Steps.take(env, env.storage, request, "an owner is not in its own way")
+          // A renewal in the same moment would have nothing to write.
+          yield* env.pass(1_000)
+          const renewed = yield* Effect.forEach(
+            storages,
+            (storage, i) => {
+              if (i === round % 5) return Effect.as(storage.release(inner), undefined)
+              const holds = i % 2 === 0 ? [inner, outer] : [outer, inner]
+              const requests = holds.map(({ holdId, lockId }) => ({ lockId, holdId, lease: env.long }))
+              return Effect.map(storage.renew(requests), (answers) => answers[holds.indexOf(outer)])
+            },
+            { concurrency: "unbounded" }
+          )
+          yield* Case.that(
+            renewed.every((answer, i) => i === round % 5 || answer?._tag === "Renewed"),
+            "a hold is renewed, whichever other hold of its lock is given back meanwhile",
+            renewed
+          )
+          const { record } = yield* Steps.record(env.storage, request.lockId, "the outer hold goes on")
+          yield* Case.that(
+            record.holds.length === 1 && record.holds[0] === outer.holdId,
+            "a renewal does not bring back what is given back meanwhile",
+            record.holds
+          )
+        }
+      })
+  },
+  {
     name: "there are never two holders, through claims, releases, repeats and takeovers of many",
     rule: "mutual-exclusion",
     run: (env) =>

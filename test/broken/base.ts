@@ -65,7 +65,9 @@ export interface Parts {
   readonly survivesRestart: boolean
   readonly cancelsInnocents: boolean
   /** Whether others can come between the reading and the writing of these. */
-  readonly torn: ReadonlyArray<"claim" | "release">
+  readonly torn: ReadonlyArray<"claim" | "release" | "renew">
+  /** Whether a renewal of a lock finds one hold, waits for the record, and looks for that one alone. */
+  readonly renewsFoundAlone: boolean
   readonly sharedByBuilds: boolean
 }
 
@@ -98,6 +100,7 @@ export const correct: Parts = {
   survivesRestart: true,
   cancelsInnocents: false,
   torn: [],
+  renewsFoundAlone: false,
   sharedByBuilds: true
 }
 
@@ -210,12 +213,25 @@ const service = (world: World, parts: Parts, freed: PubSub.PubSub<string>): Stor
       ),
     renew: (requests) =>
       trip(
-        Effect.map(
-          Effect.forEach(requests, (request) =>
-            transition("renew", request.lockId, (record, now) => parts.renew(record, request, now))
-          ),
-          parts.renewAnswers
-        )
+        Effect.gen(function* () {
+          const holdsIt = ({ holdId, lockId }: LockRecord.Renew) =>
+            world.records.get(parts.key(lockId))?.holds.includes(holdId)
+          const found = new Map(
+            requests
+              .filter(holdsIt)
+              .reverse()
+              .map((request) => [request.lockId, request])
+          )
+          if (parts.renewsFoundAlone) yield* Effect.yieldNow
+          const outcomes = yield* Effect.forEach(requests, (request) =>
+            transition("renew", request.lockId, (record, now) => {
+              const first = found.get(request.lockId)
+              const none = parts.renewsFoundAlone && (first === undefined || !holdsIt(first))
+              return parts.renew(none ? undefined : record, request, now)
+            })
+          )
+          return parts.renewAnswers(outcomes)
+        })
       ),
     release: (request) => trip(transition("release", request.lockId, (record) => parts.release(record, request))),
     revoke: (request) =>

@@ -243,5 +243,15 @@ export const storages: ReadonlyArray<Broken> = [
     name: "release reads, then writes, and others come between",
     rules: ["race-reentry", "race-repeat"],
     parts: { torn: ["release"] }
+  },
+  {
+    name: "renew reads, then writes, and others come between",
+    rules: ["race-renewal"],
+    parts: { torn: ["renew"] }
+  },
+  {
+    name: "a renewal finds one hold of a lock, waits, and finds no other when that is given back",
+    rules: ["race-renewal"],
+    parts: { renewsFoundAlone: true }
   }
 ]

@@ -33,6 +33,26 @@ describe("a sandbox", () => {
     })
   )
 
+  it.live("stands still as a whole, also where it starts processes while it is told to", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* Sandbox.make("forks")
+      // One after the other: never more than three, however slow the machine.
+      const child = sandbox.spawn("sh", ["-c", "while :; do sh -c 'sleep 0.001'; done"], {
+        logFile: Path.join(sandbox.directory, "log")
+      })
+      yield* eventually(() => Processes.members(sandbox.directory, [child.pid!]).length > 1)
+      for (let i = 0; i < 100; i++) {
+        yield* sandbox.suspendAll
+        const pids = () => Processes.members(sandbox.directory, [child.pid!]).sort().join()
+        const stand = pids()
+        yield* Effect.sleep("3 millis")
+        assert.strictEqual(pids(), stand)
+        yield* sandbox.signalAll("SIGCONT")
+        yield* Effect.sleep("2 millis")
+      }
+    }).pipe(Effect.scoped)
+  )
+
   const ownerFile = program.bundled(new URL("./owner.ts", import.meta.url))
   for (const name of ["SIGKILL", "SIGTERM", "SIGINT"] as const) {
     it.live(`leaves nothing behind when its owner ends by ${name}`, () =>

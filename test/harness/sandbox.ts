@@ -121,10 +121,13 @@ export const make = (server: string): Effect.Effect<Sandbox, never, Scope.Scope>
           }
         },
         signalAll: (name) => Effect.sync(() => Processes.signal(directory, started, name)),
-        // Again and again: one may have been started after the others were listed, and before its parent stood still.
+        // Again and again: one may have been started after the others were listed, and before its parent stood still. Who waits for a child to begin another program (`vfork`) does not stand still
+        // while the child does: they go on for a moment then.
         suspendAll: Effect.sync(() => Processes.signal(directory, started, "SIGSTOP")).pipe(
           Effect.andThen(Effect.sleep("1 millis")),
           Effect.andThen(Effect.sync(() => Processes.areStopped(directory, started))),
+          Effect.repeat({ until: (stand) => stand, times: 100 }),
+          Effect.tap((stand) => Effect.sync(() => stand || Processes.signal(directory, started, "SIGCONT"))),
           Effect.repeat({ until: (stand) => stand }),
           Effect.asVoid
         ),
