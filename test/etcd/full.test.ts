@@ -40,6 +40,11 @@ for (const release of ["etcd 3.4", "etcd 3.5"] as const) {
           const full = yield* Effect.flip(storage.claim(request("new", "n")))
           assert.deepStrictEqual([full.reason, full.isRetryable], ["Unknown", true])
           assert.include(full.message, "disarm the alarm")
+          const some = ["a", "b", "c"].map((letter) => request(letter, letter))
+          const refused = yield* Effect.forEach(some, (one) => Effect.flip(storage.claim(one)), {
+            concurrency: "unbounded"
+          })
+          assert.deepStrictEqual(new Set(refused.map(({ message }) => message)), new Set([full.message]))
           const tokenOf = (outcome: typeof first) => (outcome._tag === "Claimed" ? outcome.record.token : 0)
           assert.deepStrictEqual(
             (yield* storage.renew([held])).map((_) => _._tag),

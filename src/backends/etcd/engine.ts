@@ -6,6 +6,7 @@ import * as engine from "../shared/observed/engine.js"
 import type { Page, Replies, Reply, Seen, Store } from "../shared/observed/store.js"
 import type { Client } from "./client.js"
 import * as errors from "./errors.js"
+import * as grouping from "./grouping.js"
 import * as protocol from "./protocol.js"
 import * as records from "./records.js"
 import * as requests from "./requests.js"
@@ -91,7 +92,7 @@ const storeOf = (client: Client, keys: records.Keys): Store<State, Cursor> => {
 
   return {
     name: "EtcdStorage",
-    send,
+    send: grouping.make(send),
     page: (operation, from = keys.first, until) =>
       Effect.map(
         client.call(operation, protocol.range, { key: from, rangeEnd: keys.end, limit: pageSize }, until, "reads"),

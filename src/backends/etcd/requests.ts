@@ -87,8 +87,10 @@ const many = (
   const success = parts.map(({ key, write }): protocol.RequestOp =>
     write === undefined ? { range: { key } } : { txn: transaction(key, write) }
   )
+  // Never done, since nothing is compared; but so a server that is full sees that something is taken.
+  const failure = keeping.has(operation) ? [] : [{ put: { key: parts[0]!.key, value: Buffer.alloc(0) } }]
   return Effect.map(
-    client.call(operation, protocol.txn, { compare: [], success, failure: [] }, until, "writes"),
+    client.call(operation, protocol.txn, { compare: [], success, failure }, until, "writes"),
     (found) => ({
       header: found.header,
       replies: found.responses.map(({ range, txn }) => (txn === null || txn === undefined ? looked(range) : tried(txn)))
