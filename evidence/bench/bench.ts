@@ -45,11 +45,14 @@ const write = (folder: string, results: report.Results): void => {
   writeFileSync(join(folder, "RESULTS.md"), report.markdown(results))
 }
 
-/** The same without the others, and why, if they cannot be had. */
+/** The same without the others, and why, if they cannot be had. Their packages are installed where a floor needs one, too. */
 const withPeers = async (
   options: options.Options
 ): Promise<{ readonly options: options.Options; readonly failures: ReadonlyArray<Failure> }> => {
-  if (!options.peers || options.storages.every((name) => name === "memory"))
+  const borrow = table.some(
+    ({ name, ways }) => options.storages.includes(name) && ways.some(({ borrows }) => borrows === true)
+  )
+  if ((!options.peers && !borrow) || options.storages.every((name) => name === "memory"))
     return { options: { ...options, peers: false }, failures: [] }
   process.env[peers.environmentVariable] = join(root, "peers")
   try {

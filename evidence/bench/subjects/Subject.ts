@@ -38,6 +38,8 @@ export interface Way {
   readonly role: "floor" | "ours" | "peer"
   /** Whose versions are named. */
   readonly packages: ReadonlyArray<string>
+  /** They are among those of others, though this is no peer. */
+  readonly borrows?: true
   /** How its work differs from a leased lock's, if it does. */
   readonly note?: string
   /** Waits by looking again and again: measured at its default, and tuned. */

@@ -15,6 +15,7 @@ const ways: ReadonlyArray<Way> = [
     name: "bare driver, put and delete",
     role: "floor",
     packages: ["etcd3"],
+    borrows: true,
     note: "less than ours does: nothing is compared, nothing is renewed, and nothing is told",
     waits: false,
     open: async ({ prefix, url }) => {
