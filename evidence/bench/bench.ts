@@ -108,11 +108,11 @@ export const bench = async (asked: options.Options): Promise<void> => {
     }
     if (options.isWhole(asked)) write(root, results)
     if (asked.merge) {
-      const earlier = JSON.parse(readFileSync(join(root, "results.json"), "utf8")) as report.Results
+      const into = asked.out ?? root
+      const earlier = JSON.parse(readFileSync(join(into, "results.json"), "utf8")) as report.Results
       const order = ["memory", ...table.map(({ title }) => title)]
-      write(root, merge(earlier, results, order))
-    }
-    if (asked.out !== undefined) write(asked.out, results)
+      write(into, merge(earlier, results, order))
+    } else if (asked.out !== undefined) write(asked.out, results)
     if (asked.ratios === "keep") {
       const more = [await measure(folder, feasible), await measure(folder, feasible)]
       ratios.keep(ratios.middle([measured, ...more].map(ratios.figuresOf)))

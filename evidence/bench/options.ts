@@ -60,7 +60,7 @@ export const help = `Measures the locks against the bare driver and against othe
   --compare         only cycles, without other libraries: fail where one's ratio to the bare driver is more than 1.3 times the one in ratios.json; what seems worse is measured
                     twice more first. Not judged where the bare driver itself takes more than 1.5 times as long, or as short, as it did: that is another machine. A change is judged in some minutes: npm run bench -- --compare
   --keep            measure twice more, and write the ratios in the middle into ratios.json
-  --merge           put what is measured into RESULTS.md, results.json and charts, in place of the same from earlier runs
+  --merge           put what is measured into RESULTS.md, results.json and charts, in place of the same from earlier runs; with --out, into those there
   --out FOLDER      write RESULTS.md, results.json and charts there, whatever was measured
   --json            one JSON document on stdout, progress on stderr
   --help            this text
