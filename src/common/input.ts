@@ -100,7 +100,12 @@ export const duration = (
   holds: (millis: number) => boolean
 ): number | InvalidOptions => {
   const millis = millisOf(value)
-  return millis !== undefined && holds(millis) ? millis : invalid(field, value, rule)
+  if (millis !== undefined && holds(millis)) return millis
+  return invalid(
+    field,
+    value,
+    millis === undefined && typeof value === "string" ? `${rule}, such as "30 seconds"` : rule
+  )
 }
 
 /** What is wrong with a schedule that was given, if something is. */

@@ -191,7 +191,7 @@ export const ofRelease = (options: ForceReleaseOptions): ForceReleaseOptions | I
   if (!Number.isSafeInteger(token) || token <= 0) {
     return new InvalidOptions({
       field: "token",
-      kind: String(token),
+      kind: kindOf(token),
       rule: "the fencing token of the hold, a positive integer"
     })
   }

@@ -96,6 +96,16 @@ describe("a duration", () => {
       4
     )
   })
+
+  it("is shown by an example to who writes one that cannot be read, and to nobody else", () => {
+    const told = (value: unknown) => {
+      const refused = input.duration("x", value, "a duration", () => false)
+      return refused instanceof InvalidOptions ? refused.message : refused
+    }
+    assert.strictEqual(told("5 secs"), 'x must be a duration, such as "30 seconds", but is "5 secs"')
+    assert.strictEqual(told("5 seconds"), 'x must be a duration, but is "5 seconds"')
+    assert.strictEqual(told(-1), "x must be a duration, but is -1")
+  })
 })
 
 it("one operation of a backend takes from a millisecond to a day, by default five seconds", () => {

@@ -22,10 +22,17 @@ describe("forceRelease", () => {
       const { locks } = yield* setup()
       const force = (token: unknown, when: unknown) =>
         refusal(locks.forceRelease("a", { token, when } as { token: number; when: "now" }))
-      for (const token of [0, -1, 1.5, Number.NaN, "1", undefined]) {
+      for (const [token, told] of [
+        [0, "0"],
+        [-1, "-1"],
+        [1.5, "1.5"],
+        [Number.NaN, "NaN"],
+        ["1", '"1"'],
+        [undefined, "of type undefined"]
+      ]) {
         assert.strictEqual(
           yield* force(token, "now"),
-          `token must be the fencing token of the hold, a positive integer, but is ${String(token)}`
+          `token must be the fencing token of the hold, a positive integer, but is ${told}`
         )
       }
       assert.strictEqual(yield* force(1, "later"), 'when must be "now" or "leaseEnd", but is "later"')
