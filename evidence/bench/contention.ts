@@ -4,6 +4,7 @@ import { join } from "node:path"
 import * as crews from "./crew.js"
 import { type Failure, reasonOf } from "./names.js"
 import { order, type Spread, spread } from "./statistics.js"
+import * as Proxy from "../../test/harness/proxy.js"
 import { type Candidate, candidates, type Place, type Server, type StorageSubject } from "./subjects/Subject.js"
 import { folder } from "./subjects/sqlite.js"
 import type { Contended } from "./worker.js"
@@ -36,15 +37,13 @@ interface Run {
 const once = async (
   crew: crews.Crew,
   subject: StorageSubject,
-  server: Server,
+  requests: () => Promise<number | undefined>,
   candidate: Candidate,
   place: Place,
   guard: string,
   forMillis: number
 ): Promise<Run> => {
   const command = crews.opening(subject.name, candidate.name, candidate, place)
-  const requests = async () =>
-    server.work === undefined ? undefined : (await Effect.runPromise(server.work(place))).requests
   return crews.withOpen(crew, command, async () => {
     const contend = (forMillis: number) =>
       Promise.all(
@@ -63,6 +62,21 @@ const once = async (
     return { workers, requests: before === undefined || after === undefined ? undefined : after - before }
   })
 }
+
+/** Where it is, and how its requests are counted. */
+const counted = (server: Server) =>
+  Effect.gen(function* () {
+    const place = yield* server.fresh
+    const { wire, work } = server
+    if (server.countsStatements === true && wire !== undefined) {
+      const proxy = yield* Proxy.make(wire, { protocol: wire.protocol })
+      return { place: { ...place, url: proxy.url(place.url) }, requests: async () => proxy.roundTrips() }
+    }
+    return {
+      place,
+      requests: async () => (work === undefined ? undefined : (await Effect.runPromise(work(place))).requests)
+    }
+  })
 
 const summary = (storage: string, { name, way }: Candidate, runs: ReadonlyArray<Run>, seconds: number): Contention => {
   const totals = runs.map(({ workers }) => workers.reduce((sum, _) => sum + _.acquisitions, 0))
@@ -106,12 +120,12 @@ export const measure = (
           progress(`${subject.title}: ${contenders} contenders, run ${run + 1} of ${plan.runs}, ${candidate.name}`)
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const place = yield* server.fresh
+              const { place, requests } = yield* counted(server)
               yield* Effect.promise(() =>
                 once(
                   crew,
                   subject,
-                  server,
+                  requests,
                   candidate,
                   place,
                   join(path, `guard-${run}-${index}`),

@@ -159,6 +159,8 @@ export interface Rules {
   readonly swift: number | undefined
   /** The storage judges and writes in one step: then nothing comes back once its lease is over. Over compare-and-set it may, if nobody has taken it meanwhile. */
   readonly atomic: boolean
+  /** Leases end by what each process has seen: what was never given back is there for who comes later, though its time is over. */
+  readonly observed?: boolean | undefined
   /** A storage that lost acknowledged writes: exclusion is not claimed, fencing is. */
   readonly lostWrites: boolean
   /** A clock beside the storage leaps, further than is allowed: when a lease ends by it says nothing then, that nobody else gets in does. */

@@ -82,7 +82,7 @@ export const contention: Property = function* (history, rules, facts) {
   const held = new Map<string, number>()
   for (const [index, event] of history.entries()) {
     if (event.type === "want") wants.set(event.n, event)
-    if (event.type === "state")
+    if (event.type === "state" && !(rules.observed === true && event.op === "time"))
       held.set(event.lock, event.holds.length > 0 || event.pending !== undefined ? Number.POSITIVE_INFINITY : event.t)
     if (event.type !== "done" || event.exit !== "LockTimeout") continue
     const want = wants.get(event.n)

@@ -36,6 +36,7 @@ export const rulesOf = (plan: Plan): Rules => ({
       ? 60 + 4 * plan.network.slowest
       : undefined,
   atomic: plan.storage === "native" && plan.kinds !== true,
+  observed: plan.storage === "observed" || plan.storage === "provided",
   lostWrites: plan.faults.some(({ kind }) => kind === "promote" || kind === "flush"),
   leaps: plan.faults.some(({ kind }) => kind === "leap")
 })

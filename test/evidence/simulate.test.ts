@@ -334,6 +334,20 @@ describe("the checker", () => {
     assert.include(found(11), "fencing")
   })
 
+  it("takes a lock that nobody gave back for held by who comes later, where leases are observed, and nowhere else", () => {
+    const freed = (op: string): History => [
+      state(0, "x", ["h9"], 5, 100),
+      state(100, "", [], 5, 0, op),
+      want(1, 500, { timeout: 50 }),
+      done(551, 1, undefined, "LockTimeout")
+    ]
+    const found = (op: string, observed: boolean) =>
+      check(freed(op), { ...rules, observed }).map(({ property }) => property)
+    assert.notInclude(found("time", true), "contention")
+    assert.include(found("time", false), "contention")
+    assert.include(found("release", true), "contention")
+  })
+
   it("excuses a process that stood still, and no other", () => {
     const late = (p: string): History => [
       state(0, "x", ["h1"], 5, 1000),

@@ -71,6 +71,8 @@ export interface Server {
   readonly fresh: Effect.Effect<Place, unknown, Scope.Scope>
   /** `undefined`: it counts nothing. */
   readonly work: ((place: Place) => Effect.Effect<Work, unknown>) | undefined
+  /** It counts the statements of a text, not texts: where requests of several ways are compared, a proxy counts the turns on the wire. */
+  readonly countsStatements?: true
   /** Stops answering, until the scope closes. `undefined`: it is not ours to stop. */
   readonly stall: ((places: ReadonlyArray<Place>) => Effect.Effect<void, unknown, Scope.Scope>) | undefined
   /** Where a proxy that counts round trips goes, and how it tells requests apart. `undefined`: there is no wire. */

@@ -106,6 +106,7 @@ const server = Effect.gen(function* () {
         requests: Number(row.Value) - asked++,
         millis: undefined
       })),
+    countsStatements: true,
     stall: () => Effect.acquireRelease(server.suspend, () => server.resume),
     wire: { host: server.host, port: server.port, protocol: "bytes" }
   } satisfies Server
