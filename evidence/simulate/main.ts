@@ -124,7 +124,7 @@ switch (asked.mode) {
     for (const { name, what } of mutants) say(`${name.padEnd(34)} ${what}\n`)
     break
   case "share":
-    runShare(JSON.parse(asked.share) as Share, (tally) => say(`${JSON.stringify(tally)}\n`))
+    await runShare(JSON.parse(asked.share) as Share, (tally) => say(`${JSON.stringify(tally)}\n`))
     // Timers of real time that a killed process left behind must not keep this one.
     process.exit()
     break
