@@ -1,4 +1,4 @@
-/** The audit in memory, and in a file of SQLite. */
+/** The audit in a file of SQLite. */
 import { afterAll, assert, describe, it } from "#harness/vitest"
 import Database from "better-sqlite3"
 import * as Context from "#effect/Context"
@@ -7,7 +7,6 @@ import * as Layer from "#effect/Layer"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as SqliteStorage from "../../src/backends/sqlite/SqliteStorage.js"
 import * as LockAudit from "../../src/LockAudit.js"
 import { StorageLock } from "../../src/index.js"
@@ -16,8 +15,6 @@ import { suite } from "./suite.js"
 
 const directory = Fs.mkdtempSync(Path.join(Os.tmpdir(), "storage-lock-audit-"))
 afterAll(() => Fs.rmSync(directory, { recursive: true, force: true }))
-
-suite({ name: "memory", layer: () => MemoryStorage.layer, needsSetup: false, counts: true })
 
 const exec = (text: string) =>
   Effect.sync(() => {
