@@ -53,6 +53,19 @@ const faults: Record<string, readonly [NodeJS.Signals, NodeJS.Signals?]> = {
   resigns: ["SIGUSR2"]
 }
 
+/** Who is stopped in the middle of a write has the whole file of SQLite for as long as it stands still: then nobody leads, and it is stopped again at another moment. */
+const stoppedBetweenWrites = async (child: ChildProcess, others: () => boolean): Promise<void> => {
+  for (let stops = 1; stops < 10; stops++) {
+    for (let looks = 0; looks < 100; looks++) {
+      if (others()) return
+      await new Promise((go) => setTimeout(go, 100))
+    }
+    child.kill("SIGCONT")
+    await new Promise((go) => setTimeout(go, 7 * stops))
+    child.kill("SIGSTOP")
+  }
+}
+
 let elections = 0
 
 const suite = (kind: string, place: () => string) => {
@@ -70,8 +83,10 @@ const suite = (kind: string, place: () => string) => {
       await eventually(() => linesOf(log).length > 0)
       const former = linesOf(log)[0]!
       const leader = children.find(({ pid }) => pid === former.pid)!
+      const another = () => linesOf(log).some(({ token }) => token > former.token)
       leader.kill(signal)
-      await eventually(() => linesOf(log).some(({ token }) => token > former.token))
+      if (signal === "SIGSTOP") await stoppedBetweenWrites(leader, another)
+      await eventually(another)
       if (after !== undefined) leader.kill(after)
       // For as long as the former one needs to say something, if it does.
       const before = linesOf(log).length
