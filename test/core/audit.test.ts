@@ -1,6 +1,7 @@
 /** The audit is written in the background: bounded, counted, once each, and never in the way of a lock. */
 import { assert, describe, it } from "#harness/vitest"
 import * as Cause from "#effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "#effect/Context"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
@@ -125,6 +126,86 @@ describe("LockAudit", () => {
       assert.isAbove(renewed.length, 2)
       assert.isTrue(renewed.every((tag) => tag === "Renewed"))
     })
+  )
+
+  it.effect("writes a batch that is full at once, and what is left with what comes next", () =>
+    Effect.gen(function* () {
+      const { state, storage } = yield* setup
+      const { audit, locks } = yield* begin(storage, { batch: 10, every: "1 hour" })
+      const written = Effect.gen(function* () {
+        yield* TestClock.adjust(0)
+        return (yield* audit.counts).written
+      })
+      yield* use(locks, 4)
+      assert.strictEqual(yield* written, 0)
+      yield* use(locks, 2)
+      assert.strictEqual(yield* written, 10)
+      yield* use(locks, 13)
+      assert.strictEqual(yield* written, 30)
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* written, 38)
+      const ids = state.batches.flat().map(({ id }) => id)
+      assert.deepStrictEqual(ids, [...ids].sort())
+      assert.strictEqual(new Set(ids.map((id) => id.length)).size, 1)
+    })
+  )
+
+  it.effect("waits longer each time for a table that fails, and says what is the matter", () =>
+    Logged.heard((lines) =>
+      Effect.gen(function* () {
+        const { state, storage } = yield* setup
+        const { locks } = yield* begin(storage)
+        const times: Array<number> = []
+        state.append = () =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            times.push(now)
+            return Effect.never
+          })
+        yield* use(locks, 1)
+        yield* TestClock.adjust("20 minutes")
+        const [warning] = Logged.at(lines, "Warning")
+        assert.match(
+          warning!.message,
+          /cannot be written into the audit of MemoryStorage: the storage did not answer within \S+\. It is tried again; \d+ events wait at most/
+        )
+        const between = times.slice(1).map((time, i) => time - times[i]!)
+        // Beside the time that each of them was given.
+        const [first, last] = [between[0]! - 10_000, between.at(-1)! - 10_000]
+        assert.isBelow(first, 1_000)
+        assert.isAbove(last, 2_000)
+        assert.isBelow(last, 60_000)
+        state.append = () => Effect.die("a fault of the storage")
+        yield* TestClock.adjust("2 minutes")
+        yield* TestClock.adjust("2 minutes")
+        state.append = (rows, append) => append(rows)
+        yield* TestClock.adjust("2 minutes")
+        assert.strictEqual(Logged.at(lines, "Warning").length, 2)
+      })
+    )
+  )
+
+  it.effect("says that old entries pile up, if they cannot be dropped", () =>
+    Logged.heard((lines) =>
+      Effect.gen(function* () {
+        const memory = yield* MemoryStorage.make()
+        const { audit } = yield* begin(
+          {
+            ...memory,
+            audit: (options) => Effect.map(memory.audit!(options), (store) => ({ ...store, drop: () => failed }))
+          },
+          { keep: "1 day" }
+        )
+        yield* TestClock.adjust("1 day")
+        assert.strictEqual((yield* audit.counts).written, 0)
+        assert.isTrue(
+          Logged.at(lines, "Warning").some(({ message }) =>
+            message.startsWith(
+              "effect-storage-lock: old entries of the audit of MemoryStorage could not be dropped, and pile up until they can: "
+            )
+          )
+        )
+      })
+    )
   )
 
   it.effect(
