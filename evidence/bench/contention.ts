@@ -63,18 +63,21 @@ const once = async (
   })
 }
 
-/** Where it is, and how its requests are counted. */
-const counted = (server: Server) =>
+/** How requests are counted, and the way there. */
+const counting = (server: Server) =>
   Effect.gen(function* () {
-    const place = yield* server.fresh
     const { wire, work } = server
     if (server.countsStatements === true && wire !== undefined) {
       const proxy = yield* Proxy.make(wire, { protocol: wire.protocol })
-      return { place: { ...place, url: proxy.url(place.url) }, requests: async () => proxy.roundTrips() }
+      return {
+        through: (place: Place): Place => ({ ...place, url: proxy.url(place.url) }),
+        requests: () => async () => proxy.roundTrips()
+      }
     }
     return {
-      place,
-      requests: async () => (work === undefined ? undefined : (await Effect.runPromise(work(place))).requests)
+      through: (place: Place) => place,
+      requests: (place: Place) => async () =>
+        work === undefined ? undefined : (await Effect.runPromise(work(place))).requests
     }
   })
 
@@ -111,6 +114,7 @@ export const measure = (
       )
       const crew = yield* crews.make(contenders)
       const path = yield* folder
+      const { requests, through } = yield* counting(server)
       const runs = new Map<Candidate, Array<Run>>(taking.map((candidate) => [candidate, []]))
       for (let run = 0; run < plan.runs; run++) {
         for (const index of order(taking.length, run)) {
@@ -120,12 +124,12 @@ export const measure = (
           progress(`${subject.title}: ${contenders} contenders, run ${run + 1} of ${plan.runs}, ${candidate.name}`)
           yield* Effect.scoped(
             Effect.gen(function* () {
-              const { place, requests } = yield* counted(server)
+              const place = through(yield* server.fresh)
               yield* Effect.promise(() =>
                 once(
                   crew,
                   subject,
-                  requests,
+                  requests(place),
                   candidate,
                   place,
                   join(path, `guard-${run}-${index}`),
