@@ -264,8 +264,16 @@ export const suite = ({
       Effect.gen(function* () {
         const { log } = yield* place()
         const own = yield* log()
-        for (const query of [{ limit: 0 }, { since: 5 }, { folow: true }] as ReadonlyArray<object>) {
-          assert.instanceOf(yield* Effect.flip(read(own, query)), InvalidOptions)
+        for (const [query, told] of [
+          [{ limit: 0 }, "limit must be an integer above zero, but is 0"],
+          [{ limit: 1.5 }, "limit must be an integer above zero, but is 1.5"],
+          [{ since: 5 }, "since must be a DateTime, but is 5"],
+          [{ follow: "yes" }, 'follow must be true or false, but is "yes"'],
+          [{ folow: true }, "folow must be"]
+        ] as ReadonlyArray<readonly [object, string]>) {
+          const error = yield* Effect.flip(read(own, query))
+          assert(error instanceof InvalidOptions)
+          assert.isTrue(error.message.startsWith(told), error.message)
         }
         assert.instanceOf(yield* Effect.flip(read(own, { lockId: "" })), InvalidLockId)
       }).pipe(Effect.scoped)
