@@ -78,7 +78,7 @@ describe("spans", () => {
     tracers.recording((spans) =>
       Effect.gen(function* () {
         const { locks, there } = yield* setup
-        yield* Effect.withTracerEnabled(there.acquire("foo"), false)
+        yield* Effect.withTracerEnabled(there.acquire("foo", "them"), false)
         assert.lengthOf(spans, 0)
         const waiting = yield* Effect.forkChild(
           Effect.exit(Effect.scoped(locks.acquire("foo", { acquireTimeout: "1 second" })))
@@ -87,12 +87,25 @@ describe("spans", () => {
         assert.isTrue(Exit.isFailure(yield* Fiber.join(waiting)))
         const timedOut = only(spans, "StorageLock.acquire")
         assert.isFalse(succeeded(timedOut))
-        assert.deepStrictEqual([get(timedOut, "outcome"), get(timedOut, "holder.owner_label")], ["TimedOut", "another"])
+        const names = ["outcome", "waited_ms", "token", "namespace", "holder.owner_id", "holder.owner_label"]
+        const told = (span: Tracer.Span) => names.map((name) => get(span, name))
+        assert.deepStrictEqual(told(timedOut), ["TimedOut", 1_000, undefined, undefined, "them", "another"])
         yield* Effect.scoped(locks.tryAcquire("foo"))
         const [, refused] = named(spans, "StorageLock.acquire")
         assert.isTrue(succeeded(refused!))
-        assert.strictEqual(get(refused!, "outcome"), "Refused")
+        assert.deepStrictEqual(told(refused!), ["Refused", undefined, undefined, undefined, "them", "another"])
         assert.lengthOf(named(spans, "StorageLock.hold"), 0)
+      })
+    )
+  )
+
+  it.effect("name the namespace, where there is one", () =>
+    tracers.recording((spans) =>
+      Effect.gen(function* () {
+        const { locks } = yield* Process.make(yield* MemoryStorage.make(), { namespace: "orders" })
+        yield* Effect.scoped(locks.acquire("foo"))
+        for (const name of ["StorageLock.acquire", "StorageLock.hold"])
+          assert.strictEqual(get(only(spans, name), "namespace"), "orders")
       })
     )
   )
@@ -115,7 +128,7 @@ describe("spans", () => {
     tracers.recording((spans) =>
       Effect.gen(function* () {
         const { locks, there } = yield* setup
-        yield* Effect.withTracerEnabled(there.acquire("foo"), false)
+        yield* Effect.withTracerEnabled(there.acquire("foo", "them"), false)
         const waiting = yield* Effect.forkChild(Effect.scoped(locks.acquire("foo")))
         yield* TestClock.adjust("1 second")
         yield* Fiber.interrupt(waiting)
