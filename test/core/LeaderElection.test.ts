@@ -453,6 +453,58 @@ describe("those who only look", () => {
   )
 
   virtual(
+    "hear of a leader in their own layer at once, and of nothing else that happens there",
+    Effect.gen(function* () {
+      const [process] = yield* setup(1)
+      const seen: Array<boolean> = []
+      const looking = yield* Effect.forkScoped(
+        process!.run(
+          Stream.runForEach(LeaderElection.leader("job", { pollEvery: "1 day" }), (leader) =>
+            Effect.sync(() => void seen.push(Option.isSome(leader)))
+          )
+        )
+      )
+      yield* Effect.sleep("1 seconds")
+      const running = yield* Effect.forkChild(process!.run(LeaderElection.run("job", Effect.never)))
+      yield* Effect.sleep("1 seconds")
+      assert.deepStrictEqual(seen, [false, true])
+      const { get } = process!.link.calls
+      yield* Effect.scoped(process!.locks.acquire("another"))
+      // It is renewed meanwhile.
+      yield* Effect.sleep("30 minutes")
+      assert.strictEqual(process!.link.calls.get, get)
+      yield* Fiber.interrupt(running)
+      yield* Effect.sleep("1 seconds")
+      assert.deepStrictEqual(seen, [false, true, false])
+      yield* Fiber.interrupt(looking)
+      const { get: reads } = process!.link.calls
+      yield* Effect.scoped(process!.locks.acquire("job"))
+      yield* Effect.sleep("2 days")
+      assert.strictEqual(process!.link.calls.get, reads)
+    })
+  )
+
+  virtual(
+    "say once that they cannot look, and once that they can again",
+    logging((said) =>
+      Effect.gen(function* () {
+        const [process] = yield* setup(1)
+        yield* process!.link.set(["get"], Faulty.refuse)
+        yield* Effect.forkScoped(
+          process!.run(Stream.runDrain(LeaderElection.leader("job", { pollEvery: "2 seconds" })))
+        )
+        yield* Effect.sleep("1 minutes")
+        const about = () => said.filter((line) => line.includes('who leads "job"'))
+        assert.lengthOf(about(), 1)
+        assert.match(about()[0]!, /^effect-storage-lock: cannot tell who leads "job": ./)
+        yield* process!.mend
+        yield* Effect.sleep("1 minutes")
+        assert.deepStrictEqual(about().slice(1), ['effect-storage-lock: can tell again who leads "job"'])
+      })
+    )
+  )
+
+  virtual(
     "whose rights are missing, or whose input is wrong, are told so",
     Effect.gen(function* () {
       const [process] = yield* setup(1)
