@@ -379,7 +379,11 @@ describe("what is no server of ZooKeeper", () => {
       assert.deepStrictEqual(late.map(kindOf), ["Unsent silent"])
       answer()
       yield* Fiber.join(first)
-      yield* send([protocol.sync("/a")], soon(50))
+      // What comes after it gets there.
+      const last = yield* Effect.forkChild(send([protocol.sync("/a")], soon()))
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => got.length > 100 })
+      answer()
+      yield* Fiber.join(last)
       assert.isFalse(got.includes(8))
     })
   )
