@@ -41,12 +41,14 @@ const handOffs: Readonly<Record<string, string>> = {
 }
 export const handOff = (storage: string): string | undefined => handOffs[storage]
 
+const asked: Readonly<Record<string, string>> = {
+  "MySQL or MariaDB":
+    "a release, the message by which it wakes who sleeps, the look of that one, and its claim: four at least; who polls seldom asks seldom, and waits longer",
+  MongoDB: "who polls seldom asks seldom, and waits longer"
+}
 export const requests = (storage: string): string =>
-  storage === "MySQL or MariaDB"
-    ? "a release, the message by which it wakes who sleeps, the look of that one, and its claim: four at least; who polls seldom asks seldom, and waits longer"
-    : storage === "MongoDB"
-      ? "who polls seldom asks seldom, and waits longer"
-      : "who waits within the server asks once, and who polls asks less often than locks are freed: to be told of each release costs a request of those whose turn it may be"
+  asked[storage] ??
+  "who waits within the server asks once, and who polls asks less often than locks are freed: to be told of each release costs a request of those whose turn it may be"
 
 /** Why one process has a lock more often than another. */
 export const share = (storage: string): string =>

@@ -392,6 +392,20 @@ describe("a storage that fails", () => {
   )
 })
 
+/** Whether somebody leads, as it is told to who hears of it, and polls but once a day. */
+const looking = (process: Effect.Success<ReturnType<typeof setup>>[number]) =>
+  Effect.gen(function* () {
+    const seen: Array<boolean> = []
+    const fiber = yield* Effect.forkScoped(
+      process.run(
+        Stream.runForEach(LeaderElection.leader("job", { pollEvery: "1 day" }), (leader) =>
+          Effect.sync(() => void seen.push(Option.isSome(leader)))
+        )
+      )
+    )
+    return { fiber, seen }
+  })
+
 describe("those who only look", () => {
   virtual(
     "are told who leads: the first value at once, then changes only",
@@ -433,14 +447,7 @@ describe("those who only look", () => {
       const [first, looker] = yield* setup(2)
       const running = yield* Effect.forkChild(first!.run(LeaderElection.run("job", Effect.never)))
       yield* Effect.sleep("1 seconds")
-      const seen: Array<boolean> = []
-      yield* Effect.forkScoped(
-        looker!.run(
-          Stream.runForEach(LeaderElection.leader("job", { pollEvery: "1 day" }), (leader) =>
-            Effect.sync(() => void seen.push(Option.isSome(leader)))
-          )
-        )
-      )
+      const { seen } = yield* looking(looker!)
       yield* Effect.sleep("1 seconds")
       const { get } = looker!.link.calls
       yield* Effect.scoped(first!.locks.acquire("another"))
@@ -456,14 +463,7 @@ describe("those who only look", () => {
     "hear of a leader in their own layer at once, and of nothing else that happens there",
     Effect.gen(function* () {
       const [process] = yield* setup(1)
-      const seen: Array<boolean> = []
-      const looking = yield* Effect.forkScoped(
-        process!.run(
-          Stream.runForEach(LeaderElection.leader("job", { pollEvery: "1 day" }), (leader) =>
-            Effect.sync(() => void seen.push(Option.isSome(leader)))
-          )
-        )
-      )
+      const { fiber, seen } = yield* looking(process!)
       yield* Effect.sleep("1 seconds")
       const running = yield* Effect.forkChild(process!.run(LeaderElection.run("job", Effect.never)))
       yield* Effect.sleep("1 seconds")
@@ -476,7 +476,7 @@ describe("those who only look", () => {
       yield* Fiber.interrupt(running)
       yield* Effect.sleep("1 seconds")
       assert.deepStrictEqual(seen, [false, true, false])
-      yield* Fiber.interrupt(looking)
+      yield* Fiber.interrupt(fiber)
       const { get: reads } = process!.link.calls
       yield* Effect.scoped(process!.locks.acquire("job"))
       yield* Effect.sleep("2 days")

@@ -24,9 +24,9 @@ const atOnce = <A, B, E>(all: ReadonlyArray<A>, each: (one: A) => Effect.Effect<
 
 const tags = (outcomes: ReadonlyArray<{ readonly _tag: string }>) => outcomes.map(({ _tag }) => _tag)
 
-const opened = (server: Etcd.EtcdServer, more: Partial<EtcdStorage.Options> = {}) =>
+const opened = (server: Etcd.EtcdServer) =>
   Effect.flatMap(server.freshPrefix, (prefix) =>
-    Effect.map(EtcdStorage.make({ url: Redacted.make(server.url), prefix, ...more }), ({ storage }) => ({
+    Effect.map(EtcdStorage.make({ url: Redacted.make(server.url), prefix }), ({ storage }) => ({
       prefix,
       storage
     }))
