@@ -127,10 +127,33 @@ await describeServer("a group that is too large for etcd", Etcd.own("etcd 3.4", 
       const { storage } = yield* opened(server)
       const requests = each(100)
       assert.deepStrictEqual(new Set(tags(yield* atOnce(requests, storage.claim))), new Set(["Claimed"]))
+      const { Txn: before = 0 } = yield* server.handled
       assert.deepStrictEqual(new Set(tags(yield* atOnce(requests, storage.release))), new Set(["Released"]))
+      // Four of 16 and two of 18: by now it is known that 32 are too many.
+      assert.strictEqual(((yield* server.handled)["Txn"] ?? 0) - before, 6)
     })
   )
 })
+
+await describeServer(
+  "a group of too many bytes for etcd",
+  Etcd.own("etcd 3.5", ["--max-request-bytes=20000"]),
+  (server) => {
+    it.live("goes in parts, and what is small goes together as before", () =>
+      Effect.gen(function* () {
+        const { storage } = yield* opened(server)
+        const transactions = Effect.map(server.handled, ({ Txn }) => Txn ?? 0)
+        const large = each(2, "large").map((one) => ({ ...one, ownerLabel: "x".repeat(12_000) }))
+        assert.deepStrictEqual(tags(yield* atOnce(large, storage.claim)), ["Claimed", "Claimed"])
+        const small = each(20, "small")
+        const before = yield* transactions
+        assert.deepStrictEqual(new Set(tags(yield* atOnce(small, storage.claim))), new Set(["Claimed"]))
+        assert.deepStrictEqual(new Set(tags(yield* storage.renew(small))), new Set(["Renewed"]))
+        assert.strictEqual((yield* transactions) - before, 2)
+      })
+    )
+  }
+)
 
 await describeServer("a group of which etcd refuses one", Etcd.own("etcd 3.5"), (server) => {
   it.live("goes on without it", () =>

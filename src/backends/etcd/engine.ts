@@ -32,7 +32,7 @@ const seen = (operation: string, lockId: string, kv: protocol.KeyValue): Seen<St
 }
 
 const storeOf = (client: Client, keys: records.Keys): Store<State, Cursor> => {
-  /** How many parts a transaction may have: fewer, once a server has found one too large. Nothing of that one was applied. */
+  /** How many parts a transaction may have: fewer, once a server has said that one had too many. Nothing of that one was applied. */
   let most = Number.POSITIVE_INFINITY
 
   type Send = Store<State, Cursor>["send"]
@@ -83,8 +83,8 @@ const storeOf = (client: Client, keys: records.Keys): Store<State, Cursor> => {
         : Effect.catchIf(
             whole(operation, parts, until),
             (error) => parts.length > 1 && errors.codeOf(error.cause) === errors.code.invalidArgument,
-            () => {
-              most = Math.min(most, parts.length - 1)
+            ({ cause }) => {
+              if (errors.isTooManyParts(cause)) most = Math.min(most, parts.length - 1)
               return halves
             }
           )
