@@ -198,14 +198,13 @@ export const start = (
     })
 
     const run = Effect.gen(function* () {
-      while (!isEnding) {
+      do {
         if (backlog.size === 0) yield* some.wait
         // What comes soon goes in the same batch.
         full.clear()
         if (backlog.size < batch && !isEnding) yield* Effect.raceAll([Effect.sleep(every), full.wait, end.wait])
         yield* drain
-      }
-      if (!isFailing) yield* drain
+      } while (!isEnding)
     })
 
     const detached = (self: Effect.Effect<void>) =>

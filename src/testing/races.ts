@@ -2,14 +2,28 @@
  * Races of many connections: one winner, an answer for everybody, and never two holders.
  */
 import * as Effect from "#effect/Effect"
+import * as Schedule from "#effect/Schedule"
+import type { StorageError } from "../LockError.js"
 import * as Case from "./Case.js"
 import * as Steps from "./steps.js"
 import type * as Storage from "../Storage.js"
 import type * as LockRecord from "../LockRecord.js"
 
+/** So many at once may be too much for a server for a moment: what passes is asked again, as `StorageLock` does. Not a release: what its repeat is told differs. */
+const patient = (storage: Storage.Service): Storage.Service => {
+  const again = <A>(self: Effect.Effect<A, StorageError>) =>
+    Effect.retry(self, { while: ({ isRetryable }) => isRetryable, schedule: Schedule.spaced("100 millis"), times: 50 })
+  return {
+    ...storage,
+    claim: (request) => again(storage.claim(request)),
+    renew: (requests) => again(storage.renew(requests)),
+    get: (lockId) => again(storage.get(lockId))
+  }
+}
+
 const connections = (env: Case.Env, count: number) =>
   Effect.all(
-    Array.from({ length: count }, () => env.connect),
+    Array.from({ length: count }, () => Effect.map(env.connect, patient)),
     { concurrency: "unbounded" }
   )
 

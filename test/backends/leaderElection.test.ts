@@ -11,6 +11,7 @@ import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
 import { eventually } from "../support/command.js"
 import * as program from "../support/program.js"
+import { stopBetweenWrites } from "../support/stopped.js"
 
 const candidate = program.bundled(new URL("./leader.ts", import.meta.url))
 
@@ -53,19 +54,6 @@ const faults: Record<string, readonly [NodeJS.Signals, NodeJS.Signals?]> = {
   resigns: ["SIGUSR2"]
 }
 
-/** Who is stopped in the middle of a write has the whole file of SQLite for as long as it stands still: then nobody leads, and it is stopped again at another moment. */
-const stoppedBetweenWrites = async (child: ChildProcess, others: () => boolean): Promise<void> => {
-  for (let stops = 1; stops < 10; stops++) {
-    for (let looks = 0; looks < 100; looks++) {
-      if (others()) return
-      await new Promise((go) => setTimeout(go, 100))
-    }
-    child.kill("SIGCONT")
-    await new Promise((go) => setTimeout(go, 7 * stops))
-    child.kill("SIGSTOP")
-  }
-}
-
 let elections = 0
 
 const suite = (kind: string, place: () => string) => {
@@ -84,8 +72,8 @@ const suite = (kind: string, place: () => string) => {
       const former = linesOf(log)[0]!
       const leader = children.find(({ pid }) => pid === former.pid)!
       const another = () => linesOf(log).some(({ token }) => token > former.token)
-      leader.kill(signal)
-      if (signal === "SIGSTOP") await stoppedBetweenWrites(leader, another)
+      if (signal === "SIGSTOP" && kind === "sqlite") await stopBetweenWrites(leader, place())
+      else leader.kill(signal)
       await eventually(another)
       if (after !== undefined) leader.kill(after)
       // For as long as the former one needs to say something, if it does.

@@ -6,6 +6,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "vitest"
 import { eventually, type Place, place, type Running } from "../support/command.js"
+import { stopBetweenWrites } from "../support/stopped.js"
 
 let at: Place
 beforeEach(() => {
@@ -26,7 +27,7 @@ const tokensIn = (log: string): ReadonlyArray<number> =>
 
 /** What may happen to the process that holds the lock, and the exit code that it then has. */
 const faults: Record<string, (running: Running, database: string) => Promise<void>> = {
-  "is stopped": async ({ process }) => void process.kill("SIGSTOP"),
+  "is stopped": ({ process }, database) => stopBetweenWrites(process, database),
   "is killed": async ({ process }) => void process.kill("SIGKILL"),
   "is asked to end": async ({ process }) => void process.kill("SIGTERM"),
   "cannot reach the storage": async (_, database) => {
