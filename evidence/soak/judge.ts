@@ -9,7 +9,16 @@ export interface Quiet {
 }
 
 /** Counts that are zero whenever nobody does anything. */
-export const none = ["holds", "due", "tasks", "acquiring", "busyWorkers", "direct", "inBackground"] as const
+export const none = [
+  "holds",
+  "due",
+  "tasks",
+  "acquiring",
+  "busyWorkers",
+  "direct",
+  "inBackground",
+  "listeners"
+] as const
 
 /** What a heap may differ by from one moment to another though nothing is kept: code that is compiled, caches of the runtime. */
 const slack = 3 * 2 ** 20

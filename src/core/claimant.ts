@@ -89,6 +89,8 @@ export interface RenewableHold extends Links {
   renewing: boolean
   /** It is lost, and not given back yet. */
   readonly owesRelease: boolean
+  /** How many listen for its loss. */
+  readonly listening: number
   /** What a renewal that was started at `start` told. */
   readonly renewed: (start: number, outcome: RenewOutcome) => void
   readonly renewFailed: (error: StorageError) => void

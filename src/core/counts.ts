@@ -13,7 +13,8 @@ export type Counts = Readonly<
     | "busyWorkers"
     | "idleWorkers"
     | "direct"
-    | "inBackground",
+    | "inBackground"
+    | "listeners",
     number
   >
 >
@@ -25,7 +26,8 @@ const countsOf = (core: Core): Counts => ({
   acquiring: core.acquiring,
   queues: core.queues.size,
   timers: core.timers.pending(),
-  ...core.calls.counts()
+  ...core.calls.counts(),
+  listeners: Array.from(core.holds).reduce((sum, { listening }) => sum + listening, core.events.listening)
 })
 
 /** Is given what counts a layer's insides, when the layer opens. */

@@ -91,6 +91,14 @@ export class Events {
     return this.callListeners.size > 0
   }
 
+  /** How many listen, to whatever it is. */
+  get listening(): number {
+    return [this.listeners, this.untimed, this.callListeners, this.hintListeners, this.buffers].reduce(
+      (sum, { size }) => sum + size,
+      0
+    )
+  }
+
   publish(event: Untimed<LockEvent>): void {
     if (this.untimed.size > 0) this.tell(this.untimed, event)
     // The event is of this call alone: it need not be copied.

@@ -125,6 +125,10 @@ export class Hold implements RenewableHold {
     return () => void this.listeners?.delete(tell)
   }
 
+  get listening(): number {
+    return this.listeners?.size ?? 0
+  }
+
   failure(reason: LostReason = "Released", detail?: string): LockLost {
     const { lockId, ownerId } = this.claimant
     return this.error ?? new LockLost({ lockId, ownerId, token: this.record.token, reason, detail })

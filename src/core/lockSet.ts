@@ -44,15 +44,9 @@ export class HeldLocks<Locks extends ReadonlyArray<Lock>> implements LockSet<Loc
     })
   }
 
-  /** Tells once, of the first. */
+  /** Tells of the first loss, also at each that follows. */
   readonly onLost = (tell: (error: LockLost) => void): (() => void) => {
-    let told = false
-    const once = () => {
-      if (told || this.first === undefined) return
-      told = true
-      tell(this.first)
-    }
-    const forget = this.holds.map((hold) => hold.onLost(once))
+    const forget = this.holds.map((hold) => hold.onLost(() => tell(this.first!)))
     return () => forget.forEach((one) => one())
   }
 
@@ -65,7 +59,7 @@ export class HeldLocks<Locks extends ReadonlyArray<Lock>> implements LockSet<Loc
 
   readonly failureAtEnd = (): LockLost | undefined => {
     const failures = this.holds.flatMap((hold) => hold.failureAtEnd() ?? [])
-    return failures.length === 0 ? undefined : (this.first ?? failures[0])
+    return failures.length === 0 ? undefined : this.first
   }
 
   get renew(): LockSet["renew"] {

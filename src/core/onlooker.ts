@@ -15,11 +15,8 @@ import { Signal } from "./signal.js"
 
 type Seen = Option.Option<LockInformation>
 
-/** A renewal changes nothing; a term ends with its hold. */
-const isSame = (before: Seen, now: Seen): boolean =>
-  Option.isNone(before) || Option.isNone(now)
-    ? Option.isNone(before) && Option.isNone(now)
-    : before.value.token === now.value.token && before.value.ownerId === now.value.ownerId
+/** A renewal changes nothing, and each term has a token of its own. */
+const tokenOf = (seen: Seen): number | undefined => (Option.isSome(seen) ? seen.value.token : undefined)
 
 /** When it ends, whichever is first: the pause, or a signal. */
 const untilNext = (signal: Signal, every: number): Effect.Effect<void> =>
@@ -75,7 +72,7 @@ export const leader = (service: Service, lockId: string, every: number): Stream.
       })
       const next = (before: Seen | undefined): Effect.Effect<Seen, TryError> =>
         Effect.flatMap(before === undefined ? read : Effect.flatMap(untilNext(signal, every), () => read), (now) =>
-          before !== undefined && isSame(before, now) ? next(now) : Effect.succeed(now)
+          before !== undefined && tokenOf(before) === tokenOf(now) ? next(now) : Effect.succeed(now)
         )
       return Effect.as(
         listen(service, lockId, signal),

@@ -24,6 +24,11 @@ export class UnscopedHolds {
     return true
   }
 
+  /** Of how many locks there are holds. */
+  get size(): number {
+    return this.holds.size
+  }
+
   /** Of one owner, the latest last. */
   of(key: string, ownerId: string): ReadonlyArray<Hold> {
     return (this.holds.get(key) ?? []).filter((hold) => hold.claimant.ownerId === ownerId)

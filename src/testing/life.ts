@@ -78,6 +78,49 @@ const refreshed = (
     return undefined
   })
 
+/** An operator takes locks away. What one was lost to before that, if it was. */
+const takenAway = (
+  env: Case.Env,
+  leaseExpireAfter: number
+): Effect.Effect<LockLost | undefined, unknown, Scope.Scope> =>
+  Effect.gen(function* () {
+    const [ours, operator] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
+    yield* ticking(env)
+    for (const when of ["now", "leaseEnd"] as const) {
+      const lockId = env.lockId(when)
+      const body = yield* Effect.forkChild(Effect.flip(ours.withLock(() => Effect.never, lockId, "ada")))
+      let seen = yield* env.storage.get(lockId)
+      while (Option.isNone(seen) && fibers.exitOf(body) === undefined) {
+        yield* Effect.sleep("5 millis")
+        seen = yield* env.storage.get(lockId)
+      }
+      const token = Option.isSome(seen) ? seen.value.record.token : undefined
+      const forced = token !== undefined && (yield* operator.forceRelease(lockId, { token, when }))
+      const told = yield* Effect.timeoutOption(Fiber.join(body), Duration.millis(5 * leaseExpireAfter + 5_000))
+      const lost = Option.getOrUndefined(told)
+      if (lost?._tag !== "LockLost")
+        return yield* Case.fail("a body whose lock was taken away is stopped with LockLost", lost)
+      if (!forced) return lost
+      const again = yield* operator.forceRelease(lockId, { token: token + 1, when })
+      yield* Case.that(!again, "and by no other token")
+    }
+    return undefined
+  })
+
+/** A server or a machine may be too busy to renew a short lease in time, and not a longer one. */
+const untilInTime = (
+  env: Case.Env,
+  promise: string,
+  trial: (leaseExpireAfter: number) => Effect.Effect<LockLost | undefined, unknown, Scope.Scope>
+): Effect.Effect<void, unknown> =>
+  Effect.gen(function* () {
+    for (const times of [1, 4, 16]) {
+      const lost = yield* Effect.scoped(trial(times * lease(env)))
+      if (lost === undefined) return
+      if (times === 16 || lost.reason !== "Expired") yield* Case.fail(promise, lost)
+    }
+  })
+
 export const cases: ReadonlyArray<Case.Case> = [
   {
     name: "a hold lives as long as its scope",
@@ -220,40 +263,15 @@ export const cases: ReadonlyArray<Case.Case> = [
     name: "a hold that is refreshed outlives its lease several times",
     rule: "life-refresh",
     run: (env) =>
-      Effect.gen(function* () {
-        // A server or a machine may be too busy to renew a short lease in time, and not a longer one.
-        for (const times of [1, 4, 16]) {
-          const lost = yield* Effect.scoped(refreshed(env, times * lease(env)))
-          if (lost === undefined) return
-          if (times === 16 || lost.reason !== "Expired") yield* Case.fail("a hold that is refreshed is not lost", lost)
-        }
-      })
+      untilInTime(env, "a hold that is refreshed is not lost", (leaseExpireAfter) => refreshed(env, leaseExpireAfter))
   },
   {
     name: "a holder from whom the lock is taken is told so, and its body is stopped",
     rule: "life-lost",
     run: (env) =>
-      Effect.gen(function* () {
-        const leaseExpireAfter = lease(env)
-        const [ours, operator] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
-        yield* ticking(env)
-        for (const when of ["now", "leaseEnd"] as const) {
-          const lockId = env.lockId(when)
-          const body = yield* Effect.forkChild(Effect.result(ours.withLock(() => Effect.never, lockId, "ada")))
-          while (Option.isNone(yield* env.storage.get(lockId))) yield* Effect.sleep("5 millis")
-          const { record } = yield* Steps.record(env.storage, lockId, "the lock is held while the body runs")
-          const forced = yield* operator.forceRelease(lockId, { token: record.token, when })
-          yield* Case.that(forced, "an operator takes a lock away by its token")
-          const result = yield* Effect.timeoutOption(Fiber.join(body), Duration.millis(5 * leaseExpireAfter + 5_000))
-          yield* Case.that(
-            Option.isSome(result) && result.value._tag === "Failure" && result.value.failure._tag === "LockLost",
-            "a body whose lock was taken away is stopped with LockLost",
-            Option.getOrUndefined(result)
-          )
-          const again = yield* operator.forceRelease(lockId, { token: record.token + 1, when })
-          yield* Case.that(!again, "and by no other token")
-        }
-      })
+      untilInTime(env, "an operator takes a lock away by its token", (leaseExpireAfter) =>
+        takenAway(env, leaseExpireAfter)
+      )
   },
   {
     name: "who waits has the lock after its holder's release, in another process too",

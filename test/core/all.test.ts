@@ -94,6 +94,26 @@ describe("several locks", () => {
     })
   )
 
+  it.effect("one that is given back by itself is named when the set is looked at", () =>
+    Effect.gen(function* () {
+      const { a } = yield* setup
+      const set = yield* a.locks.acquireAll(["a", "b"])
+      yield* set.locks[1].release
+      assert.deepInclude(yield* Effect.flip(set.check), { reason: "Released", lockId: "b" })
+    })
+  )
+
+  it.effect("are renewed side by side", () =>
+    Effect.gen(function* () {
+      const { a, link } = yield* setup
+      const set = yield* a.locks.acquireAll(["a", "b", "c"])
+      yield* link.set(["renew"], Faulty.slow("100 millis"))
+      const renewing = yield* Effect.forkChild(set.renew)
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.join(renewing)
+    })
+  )
+
   it.effect("free ones are asked for side by side, once the storage has answered: one request each", () =>
     Effect.gen(function* () {
       const { a, link } = yield* setup
@@ -487,10 +507,13 @@ describe("philosophers", () => {
 
 describe("over several lock services", () => {
   const manager = Effect.gen(function* () {
-    const storages = { orders: yield* MemoryStorage.make(), sessions: Faulty.make(yield* MemoryStorage.make()) }
+    const storages = {
+      orders: Faulty.make(yield* MemoryStorage.make()),
+      sessions: Faulty.make(yield* MemoryStorage.make())
+    }
     const claims: Array<string> = []
-    const over = (name: string, storage: Storage.Service) =>
-      StorageLock.layer(options).pipe(
+    const over = (name: string, { storage }: Faulty.Faulty, own?: StorageLock.Options) =>
+      StorageLock.layer({ ...options, ...own }).pipe(
         Layer.provide(
           Layer.succeed(Storage.Storage, {
             ...storage,
@@ -504,8 +527,8 @@ describe("over several lock services", () => {
       )
     const context = yield* Layer.build(
       LockManager.layer({
-        sessions: over("sessions", storages.sessions.storage),
-        orders: over("orders", storages.orders)
+        sessions: over("sessions", storages.sessions),
+        orders: over("orders", storages.orders, { leaseExpireAfter: "10 seconds" })
       })
     )
     return {
@@ -549,6 +572,30 @@ describe("over several lock services", () => {
       assert.deepStrictEqual(seen, [2, 1])
       assert.deepStrictEqual(claims, ["orders/a", "orders/b", "sessions/a"])
       assert.deepStrictEqual(yield* list, [0, 0])
+    })
+  )
+
+  it.effect("they are as good as the shortest of their leases; they are renewed and given back side by side", () =>
+    Effect.gen(function* () {
+      const { list, orders, run, sessions } = yield* manager
+      const both = LockManager.withLocks([
+        ["sessions", "a"],
+        ["orders", "a"]
+      ])
+      const body = (set: StorageLock.LockSet) =>
+        Effect.gen(function* () {
+          assert.isAtMost(set.unsafeRemainingMillis(), 3_000)
+          assert.isAtMost(Duration.toMillis(yield* set.check), 3_000)
+          for (const { set: fault } of [orders, sessions]) yield* fault(["renew", "release"], Faulty.slow("100 millis"))
+          const renewing = yield* Effect.forkChild(set.renew)
+          yield* TestClock.adjust("100 millis")
+          assert.isAtMost(Duration.toMillis(yield* Fiber.join(renewing)), 3_000)
+          const releasing = yield* Effect.forkChild(set.release)
+          yield* TestClock.adjust("100 millis")
+          yield* Fiber.join(releasing)
+          return yield* list
+        })
+      assert.deepStrictEqual(yield* run(both(body)), [0, 0])
     })
   )
 

@@ -229,6 +229,10 @@ describe("LockAudit", () => {
         const after = yield* audit.counts
         assert.strictEqual(after.waiting, 0)
         assert.strictEqual(after.dropped, stuck.dropped)
+        assert.deepInclude(
+          state.batches.flat().find(({ event }) => event === "Dropped"),
+          { lockId: "", ownerId: "", ownerLabel: "", token: 0 }
+        )
         const entries = yield* read(audit)
         const lost = entries.flatMap(({ event }) => (event._tag === "Dropped" ? [event.count] : []))
         assert.strictEqual(

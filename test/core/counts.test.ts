@@ -2,7 +2,9 @@
 import { assert, describe, it } from "#harness/vitest"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
+import * as Stream from "#effect/Stream"
 import { type Counts, Inspector } from "../../src/core/counts.js"
+import * as onlooker from "../../src/core/onlooker.js"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import type * as Storage from "../../src/Storage.js"
 import type * as StorageLock from "../../src/StorageLock.js"
@@ -141,4 +143,42 @@ describe(`after ${rounds} times`, () => {
       )
     )
   }
+})
+
+describe("who listens", () => {
+  it.live("and leaves, leaves nothing behind, however long the hold or the layer lives", () =>
+    VirtualTime.run(
+      Effect.scoped(
+        Effect.gen(function* () {
+          let counts = (): Counts => assert.fail("there is no layer")
+          const { locks } = yield* Process.make(yield* MemoryStorage.make()).pipe(
+            Effect.provideService(Inspector, (told) => {
+              counts = told
+            })
+          )
+          const lock = yield* locks.acquire("held")
+          const set = yield* locks.acquireAll(["one", "two"])
+          const briefly = <A, E>(self: Effect.Effect<A, E>) =>
+            Effect.flatMap(Effect.forkChild(self), (fiber) =>
+              Effect.andThen(Effect.sleep("10 millis"), Fiber.interrupt(fiber))
+            )
+          const ways: Record<string, Effect.Effect<unknown, unknown>> = {
+            "events of a layer": briefly(Stream.runDrain(locks.events)),
+            "who leads": briefly(Stream.runDrain(onlooker.leader(locks, "job", 1_000))),
+            "the loss of a hold": briefly(lock.lost),
+            "the loss of a set": briefly(set.lost),
+            "a body that a hold guards": lock.guard(Effect.void),
+            "one that is interrupted": briefly(lock.guard(Effect.never)),
+            "a body that a set guards": set.guard(Effect.void),
+            "one of a set that is interrupted": briefly(set.guard(Effect.never))
+          }
+          const { listeners } = counts()
+          for (const [way, self] of Object.entries(ways)) {
+            for (let i = 0; i < 5; i++) yield* self
+            assert.strictEqual(counts().listeners, listeners, way)
+          }
+        })
+      )
+    )
+  )
 })

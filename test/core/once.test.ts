@@ -58,11 +58,13 @@ describe("once", () => {
     ] as const)
       it.effect(`${name}: a task that ${end} keeps others out for its time, though its process ends`, () =>
         Effect.gen(function* () {
-          const { a, b } = yield* processes
+          const { a, b, link } = yield* processes
+          yield* TestClock.adjust("10 minutes")
           const fiber = yield* Effect.forkChild(Effect.exit(a.locks.once(task, "job", options)))
           yield* pass(500)
           const exit = yield* Fiber.join(fiber)
           assert.strictEqual(Exit.isSuccess(exit), end === "succeeds")
+          assert.strictEqual(link.calls.renew, 1)
           // A process that is late finds it held, and so does this one.
           const again = yield* Effect.forkChild(a.locks.once(Effect.die("twice"), "job", options))
           yield* pass(500)
@@ -89,6 +91,19 @@ describe("once", () => {
       })
     )
 
+    it.effect(`${name}: a renewal that is under way does not make it shorter`, () =>
+      Effect.gen(function* () {
+        const { a, b, link } = yield* processes
+        yield* link.set(["renew"], {
+          before: Effect.suspend(() => (link.calls.renew === 1 ? Effect.sleep("1 second") : Effect.void))
+        })
+        const fiber = yield* Effect.forkChild(a.locks.once(Effect.sleep("1200 millis"), "job", options))
+        yield* pass(3_000)
+        assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
+        assert.isAtLeast(yield* heldFor(b.locks, 120_000), 55_000)
+      })
+    )
+
     it.effect(`${name}: what the storage does not answer is asked again`, () =>
       Effect.gen(function* () {
         const { a, b, link } = yield* processes
@@ -96,10 +111,15 @@ describe("once", () => {
         yield* link.set(["renew"], {
           before: Effect.suspend(() => (failures-- > 0 ? Faulty.failure("Connection", "no") : Effect.void))
         })
-        const fiber = yield* Effect.forkChild(a.locks.once(Effect.void, "job", options))
-        yield* pass(1_000)
-        assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
-        assert.isAtLeast(yield* heldFor(b.locks, 120_000), 57_000)
+        yield* heard((lines) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.forkChild(a.locks.once(Effect.void, "job", options))
+            yield* pass(1_000)
+            assert.isTrue(Option.isSome(yield* Fiber.join(fiber)))
+            assert.isAtLeast(yield* heldFor(b.locks, 120_000), 57_000)
+            assert.deepStrictEqual(at(lines, "Warning"), [])
+          })
+        )
       })
     )
   }
@@ -117,6 +137,7 @@ describe("once", () => {
           const warned = at(lines, "Warning").filter(({ message }) => message.includes("`holdAtLeast`"))
           assert.lengthOf(warned, 1)
           assert.match(warned[0]!.message, /"job" may be free before .* made by the test/)
+          assert.strictEqual(link.calls.renew, 3)
         })
       )
     })

@@ -22,6 +22,8 @@ import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
 import * as Storage from "../../src/Storage.js"
 import * as StorageLock from "../../src/StorageLock.js"
 import * as VersionedStore from "../../src/VersionedStore.js"
+import * as Faulty from "../support/faulty.js"
+import * as Logged from "../support/logged.js"
 import * as Process from "../support/process.js"
 
 const start = Date.parse("2026-01-01")
@@ -133,6 +135,36 @@ describe("purgeAfter", () => {
         })
       ),
     60_000
+  )
+
+  it.effect("who could not purge lets another try, and says so at debug level if even that fails", () =>
+    Logged.heard((lines) =>
+      Effect.gen(function* () {
+        const link = Faulty.make(yield* MemoryStorage.make())
+        let tries = 0
+        const broken: Storage.Service = {
+          ...link.storage,
+          purge: () =>
+            Effect.suspend(() => {
+              tries++
+              return Faulty.failure("Connection", "no")
+            })
+        }
+        for (let i = 0; i < 2; i++) yield* Process.make(broken)
+        yield* TestClock.adjust("10 hours")
+        // Each of them once an hour, or a little less.
+        assert.isAtLeast(tries, 12)
+        assert.deepStrictEqual(Logged.at(lines, "Debug"), [])
+        yield* link.set(["release"], Faulty.refuse)
+        tries = 0
+        yield* TestClock.adjust("10 hours")
+        assert.isAtMost(tries, 11)
+        assert.match(
+          Logged.at(lines, "Debug")[0]!.message,
+          /^effect-storage-lock: after a clean-up that failed its lock .* could not be given back either/
+        )
+      })
+    )
   )
 
   it.effect("a purge that hangs does not keep the layer from closing", () =>

@@ -6,7 +6,8 @@ import * as Fiber from "#effect/Fiber"
 import * as Option from "#effect/Option"
 import * as TestClock from "#harness/testing/TestClock"
 import * as MemoryStorage from "../../src/backends/memory/MemoryStorage.js"
-import { mostLost } from "../../src/core/unscopedHolds.js"
+import type { Hold } from "../../src/core/hold.js"
+import { mostLost, UnscopedHolds } from "../../src/core/unscopedHolds.js"
 import * as Faulty from "../support/faulty.js"
 import * as Process from "../support/process.js"
 
@@ -111,6 +112,39 @@ describe("lock and unlock", () => {
     })
   )
 
+  it.effect("those that somebody has unlocked take no place among them", () =>
+    Effect.gen(function* () {
+      const { a } = yield* setup
+      const lose = (from: number, to: number) =>
+        Effect.gen(function* () {
+          for (let i = from; i < to; i++) yield* a.locks.lock(`foo-${i}`, "session", { holdAtMost: "1 second" })
+          yield* TestClock.adjust("2 seconds")
+        })
+      const toldOf = (i: number) => Effect.map(failed(a.locks.unlock(`foo-${i}`, "session")), ({ _tag }) => _tag)
+      // One after the other: those that end at one moment may be told of in any order.
+      for (let i = 0; i < 3; i++) yield* lose(i, i + 1)
+      yield* lose(3, mostLost)
+      yield* a.locks.lock("held", "session")
+      yield* a.locks.unlock("held", "session")
+      for (let i = mostLost - 5; i < mostLost; i++) assert.strictEqual(yield* toldOf(i), "LockLost")
+      yield* lose(mostLost, mostLost + 5)
+      assert.strictEqual(yield* toldOf(0), "LockLost")
+      yield* lose(mostLost + 5, mostLost + 7)
+      assert.deepStrictEqual([yield* toldOf(1), yield* toldOf(2)], ["NotLocked", "LockLost"])
+    })
+  )
+
+  it("keeps nothing of what was unlocked", () => {
+    const kept = new UnscopedHolds()
+    const holds = ["a", "a", "b"].map(
+      (key) => ({ claimant: { key, ownerId: "me" }, onLost: () => () => {} }) as unknown as Hold
+    )
+    for (const hold of holds) assert.isTrue(kept.keep(hold))
+    assert.strictEqual(kept.size, 2)
+    for (const hold of holds) kept.forget(hold)
+    assert.strictEqual(kept.size, 0)
+  })
+
   it.effect("ends after holdAtMost, and extend moves that", () =>
     Effect.gen(function* () {
       const { a } = yield* setup
@@ -133,8 +167,16 @@ describe("lock and unlock", () => {
       const { a, link } = yield* setup
       yield* a.locks.lock("foo", "session", { leaseExpireAfter: "10 seconds" })
       yield* a.locks.lock("foo", "session", { leaseExpireAfter: "1 minute" })
+      yield* link.set(["renew"], Faulty.slow("100 millis"))
+      const renewing = yield* Effect.forkChild(a.locks.extend("foo", "session"))
+      yield* TestClock.adjust("100 millis")
+      // Side by side.
+      const renewed = yield* Fiber.join(renewing)
+      assert.isAbove(Duration.toMillis(renewed), 5_000)
+      assert.isAtMost(Duration.toMillis(renewed), 10_000)
+      yield* link.set(["renew"], undefined)
       const left = yield* a.locks.extend("foo", "session", { holdAtMost: "5 seconds" })
-      assert.strictEqual(link.calls.renew, 2)
+      assert.strictEqual(link.calls.renew, 4)
       assert.isAtMost(Duration.toMillis(left), 5_000)
       yield* TestClock.adjust("6 seconds")
       for (let i = 0; i < 2; i++)
@@ -179,6 +221,20 @@ describe("lock and unlock", () => {
       yield* TestClock.adjust("1 second")
       assert.isTrue(yield* isFree)
       assert.strictEqual((yield* failed(a.locks.unlock("foo", "session")))._tag, "NotLocked")
+    })
+  )
+
+  it.effect("what is had only when the layer has closed is given back", () =>
+    Effect.gen(function* () {
+      const { a, isFree, link } = yield* setup
+      yield* link.set(["claim"], Faulty.late("100 millis"))
+      const locking = yield* Effect.forkChild(failed(a.locks.lock("foo", "session")))
+      yield* TestClock.adjust("50 millis")
+      const closing = yield* Effect.forkChild(a.close)
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(closing)
+      assert.deepInclude(yield* Fiber.join(locking), { _tag: "StorageError", reason: "Closed" })
+      assert.isTrue(yield* isFree)
     })
   )
 
