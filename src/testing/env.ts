@@ -80,12 +80,16 @@ export const forCase = (opened: Opened, watch: Watch): Effect.Effect<Env, never,
     const { shared, target } = opened
     const hooks = target.hooks ?? {}
     const { guarantees } = opened.storage
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach(watch.touched, (lockId) => free(opened.storage, lockId), { concurrency: 8, discard: true }).pipe(
-        Effect.timeout("30 seconds"),
-        Effect.catchCause(() => Effect.void)
+    yield* Effect.addFinalizer(() => {
+      // No time-out: nothing can be interrupted here, and each question has its own.
+      const until = performance.now() + 30_000
+      const freed = (lockId: string) =>
+        Effect.suspend(() => (performance.now() < until ? free(opened.storage, lockId) : Effect.void))
+      return Effect.catchCause(
+        Effect.forEach(watch.touched, freed, { concurrency: 8, discard: true }),
+        () => Effect.void
       )
-    )
+    })
     const prefix = `kit-${random.text(12)}-`
     const times = repeats(target.effort)
     const seed = target.seed ?? random.freshSeed()

@@ -160,8 +160,14 @@ describe("the storage's clock", () => {
 
   it("is behind, if a hold that was not there before seems old", () => {
     const clock = new StorageClock()
-    clock.see(lock({ begin: 1_000, end: 31_000 }), { start: 12_000, end: 12_010 }, 11_000)
-    assert.strictEqual(clock.ahead, 1_001 - 11_000)
+    clock.see(lock({ begin: 1_000, end: 31_000 }), { start: 22_000, end: 22_010 }, 21_000)
+    assert.strictEqual(clock.ahead, 1_001 - 21_000 + 5_000)
+  })
+
+  it("is not behind, if it was only long until the claim was committed", () => {
+    const clock = new StorageClock()
+    clock.see(lock({ begin: 9_000, end: 39_000 }), { start: 12_000, end: 12_010 }, 11_000)
+    assert.strictEqual(clock.ahead, 0)
   })
 
   it("is learnt again when it was set", () => {

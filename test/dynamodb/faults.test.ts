@@ -9,6 +9,7 @@ import {
   UpdateItemCommand
 } from "@aws-sdk/client-dynamodb"
 import { assert, it } from "#harness/vitest"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Exit from "#effect/Exit"
 import * as Fiber from "#effect/Fiber"
@@ -17,6 +18,7 @@ import * as Scope from "#effect/Scope"
 import * as Stream from "#effect/Stream"
 import * as DynamoDbStorage from "../../src/backends/dynamodb/DynamoDbStorage.js"
 import type * as LockRecord from "../../src/LockRecord.js"
+import * as Storage from "../../src/Storage.js"
 import * as Dynamo from "../harness/dynamodb.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
@@ -198,7 +200,8 @@ await describeServer("DynamoDB", Shared.dynamodb, (server) => {
     Effect.gen(function* () {
       const { open, proxy } = yield* setup
       const { storage } = yield* open()
-      const impatient = yield* open({ operationTimeout: "700 millis" })
+      // It may not be ready in that time either.
+      const impatient = yield* Effect.retry(open({ operationTimeout: "700 millis" }), { times: 20 })
       for (const type of [
         "ProvisionedThroughputExceededException",
         "ThrottlingException",
@@ -247,11 +250,12 @@ await describeServer("DynamoDB", Shared.dynamodb, (server) => {
     Effect.gen(function* () {
       const { open, proxy } = yield* setup
       const scope = yield* Scope.make()
-      const { storage } = yield* Scope.provide(open({ operationTimeout: "500 millis" }), scope)
+      const { storage } = yield* Scope.provide(open(), scope)
+      const soon = Effect.provideService(Storage.TimeLimit, Duration.millis(500))
       proxy.rule = () => "silent"
-      const error = yield* Effect.flip(storage.claim(claimOf("me")))
+      const error = yield* Effect.flip(soon(storage.claim(claimOf("me"))))
       assert.deepStrictEqual([error.reason, error.isRetryable, error.applied], ["Timeout", true, "unknown"])
-      const read = yield* Effect.flip(storage.get("a"))
+      const read = yield* Effect.flip(soon(storage.get("a")))
       assert.deepStrictEqual([read.reason, read.applied], ["Timeout", "no"])
       proxy.asked()
       const waiting = yield* Effect.forkChild(Effect.flip(storage.claim(claimOf("me"))))

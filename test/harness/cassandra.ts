@@ -12,7 +12,7 @@ import * as Instance from "./instance.js"
 import * as Maven from "./maven.js"
 import * as Proxy from "./proxy.js"
 import * as Sandbox from "./sandbox.js"
-import { freePort, ServerUnavailable } from "./server.js"
+import { freePort, ServerUnavailable, tidy } from "./server.js"
 
 export interface CassandraServer extends Instance.Life, Instance.Address {
   /** With the keyspace that the tests have. */
@@ -212,8 +212,7 @@ const using = (address: Instance.Address, options: Partial<ClientOptions>, withi
     admin,
     freshTable: Effect.acquireRelease(
       Effect.sync(() => `storage_lock_${randomBytes(6).toString("hex")}`),
-      // A server that a test left dead goes away as a whole.
-      (table) => Effect.ignore(Effect.timeout(admin(`DROP TABLE IF EXISTS ${within}.${table}`), "10 seconds"))
+      (table) => tidy(admin(`DROP TABLE IF EXISTS ${within}.${table}`), "10 seconds")
     )
   }
 }

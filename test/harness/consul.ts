@@ -7,7 +7,7 @@ import * as Path from "node:path"
 import * as Debian from "./debian.js"
 import * as Instance from "./instance.js"
 import * as Sandbox from "./sandbox.js"
-import { freePort, ServerUnavailable } from "./server.js"
+import { freePort, ServerUnavailable, tidy } from "./server.js"
 
 export interface Answer {
   readonly status: number
@@ -52,8 +52,7 @@ const using = (url: string, master?: string): Pick<ConsulServer, "url" | "admin"
   admin: (method, path, body, token = master) => Effect.orDie(send(url, method, path, body, token)),
   freshPrefix: Effect.acquireRelease(
     Effect.sync(() => `storage-lock-${randomBytes(6).toString("hex")}/`),
-    (prefix) =>
-      Effect.ignore(Effect.timeout(send(url, "DELETE", `/v1/kv/${prefix}?recurse`, undefined, master), "3 seconds"))
+    (prefix) => tidy(send(url, "DELETE", `/v1/kv/${prefix}?recurse`, undefined, master), "3 seconds")
   )
 })
 

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url"
 import * as Instance from "./instance.js"
 import * as Maven from "./maven.js"
 import * as Sandbox from "./sandbox.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface DynamoServer extends Instance.Life, Instance.Address {
   readonly url: string
@@ -57,13 +57,10 @@ const onServer = (url: string) => ({
   admin: <A>(body: (client: DynamoDBClient) => Promise<A>) => Effect.orDie(use(url, body)),
   freshTable: Effect.acquireRelease(
     Effect.sync(() => `storage_lock_${randomBytes(6).toString("hex")}`),
-    // A server that a test left dead goes away as a whole.
     (TableName) =>
-      Effect.ignore(
-        Effect.timeout(
-          use(url, (client) => client.send(new DeleteTableCommand({ TableName }))),
-          "5 seconds"
-        )
+      tidy(
+        use(url, (client) => client.send(new DeleteTableCommand({ TableName }))),
+        "5 seconds"
       )
   )
 })

@@ -10,7 +10,7 @@ import * as Debian from "./debian.js"
 import * as Instance from "./instance.js"
 import type * as Proxy from "./proxy.js"
 import * as Sandbox from "./sandbox.js"
-import { freePort, required, ServerUnavailable } from "./server.js"
+import { freePort, required, ServerUnavailable, tidy } from "./server.js"
 
 export interface EtcdServer extends Instance.Life, Instance.Address {
   readonly url: string
@@ -101,7 +101,7 @@ const using = (address: string): Pick<EtcdServer, "url" | "admin" | "handled" | 
   }),
   freshPrefix: Effect.acquireRelease(
     Effect.sync(() => `storage-lock-${randomBytes(6).toString("hex")}/`),
-    (prefix) => Effect.ignore(Effect.timeout(call(address, "kv/deleterange", under(prefix)), "3 seconds"))
+    (prefix) => tidy(call(address, "kv/deleterange", under(prefix)), "3 seconds")
   )
 })
 

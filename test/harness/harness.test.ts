@@ -8,6 +8,7 @@ import * as ChildProcess from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Debian from "./debian.js"
+import * as Instance from "./instance.js"
 import * as Postgres from "./postgres.js"
 import * as Shared from "./shared.js"
 import * as program from "../support/program.js"
@@ -51,6 +52,26 @@ describe("a sandbox", () => {
         yield* Effect.sleep("2 millis")
       }
     }).pipe(Effect.scoped)
+  )
+
+  it.live("ends a server that does not listen to its signal, with the scope", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const sandbox = yield* Scope.provide(Sandbox.make("deaf"), scope)
+      const deaf = Path.join(sandbox.directory, "deaf")
+      const server = yield* Scope.provide(
+        Instance.make({
+          server: "deaf",
+          sandbox,
+          command: () => ({ file: "sh", args: ["-c", `trap '' TERM; touch ${deaf}; while :; do sleep 1; done`] }),
+          ready: () => Effect.suspend(() => (Fs.existsSync(deaf) ? Effect.void : Effect.fail("not yet")))
+        }),
+        scope
+      )
+      const pid = server.pid()!
+      yield* Scope.close(scope, Exit.void)
+      assert.throws(() => process.kill(pid, 0))
+    })
   )
 
   const ownerFile = program.bundled(new URL("./owner.ts", import.meta.url))

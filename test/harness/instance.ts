@@ -1,4 +1,5 @@
 /** The life of a private server in a sandbox: started, suspended, killed and started again on the same port and the same data. */
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Schedule from "#effect/Schedule"
 import type * as Scope from "#effect/Scope"
@@ -64,9 +65,13 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
     const start = Effect.suspend(() => {
       const { args, env, file } = options.command(port)
       child = sandbox.spawn(file, args, { logFile, env })
+      // No time-outs: what begins and ends with a scope cannot be interrupted.
+      const until = performance.now() + Duration.toMillis(options.patience ?? "4 minutes")
       return options.ready(port).pipe(
-        Effect.retry({ while: running, schedule: Schedule.spaced("25 millis") }),
-        Effect.timeout(options.patience ?? "4 minutes"),
+        Effect.retry({
+          while: () => running() && performance.now() < until,
+          schedule: Schedule.spaced("25 millis")
+        }),
         Effect.mapError(
           () =>
             new ServerUnavailable({
@@ -78,8 +83,7 @@ export const make = (options: Options): Effect.Effect<Life & Address, ServerUnav
     })
     const ended = Effect.sync(running).pipe(
       Effect.delay("5 millis"),
-      Effect.repeat({ until: (still) => !still }),
-      Effect.timeoutOption("5 seconds")
+      Effect.repeat({ until: (still) => !still, times: 1_000 })
     )
     const stop = Effect.gen(function* () {
       // A suspended process hears nothing.

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import * as Instance from "./instance.js"
 import * as Maven from "./maven.js"
 import * as Sandbox from "./sandbox.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface MongoServer extends Instance.Life, Instance.Address {
   /** With the name of a database of our own in its path. */
@@ -65,13 +65,10 @@ const makeDatabase = (url: string): Effect.Effect<string, Error, Scope.Scope> =>
         fresh
       )
     }),
-    // A server that a test left dead goes away as a whole.
     (fresh) =>
-      Effect.ignore(
-        Effect.timeout(
-          use(fresh, (db) => db.dropDatabase()),
-          "5 seconds"
-        )
+      tidy(
+        use(fresh, (db) => db.dropDatabase()),
+        "5 seconds"
       )
   )
 

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import * as Tedious from "tedious"
 import type * as Instance from "./instance.js"
 import type * as Proxy from "./proxy.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface MssqlServer extends Instance.Address {
   readonly url: string
@@ -91,12 +91,13 @@ const makeDatabase = (
       return name
     }),
     (name) =>
-      Effect.ignore(
-        query(url, `ALTER DATABASE [${name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [${name}]`).pipe(
-          // Azure SQL knows no single user, and needs none.
-          Effect.catch(() => query(url, `DROP DATABASE [${name}]`)),
-          Effect.timeout("30 seconds")
-        )
+      tidy(
+        // Azure SQL knows no single user, and needs none.
+        Effect.catch(
+          query(url, `ALTER DATABASE [${name}] SET SINGLE_USER WITH ROLLBACK IMMEDIATE; DROP DATABASE [${name}]`),
+          () => query(url, `DROP DATABASE [${name}]`)
+        ),
+        "30 seconds"
       )
   ).pipe(Effect.map((name) => withDatabase(url, name)))
 

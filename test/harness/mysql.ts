@@ -7,7 +7,7 @@ import * as Path from "node:path"
 import * as Instance from "./instance.js"
 import * as Binaries from "./mysqlBinaries.js"
 import * as Sandbox from "./sandbox.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface MysqlServer extends Instance.Life, Instance.Address {
   readonly url: string
@@ -47,8 +47,7 @@ const makeDatabase = (url: string): Effect.Effect<string, Error, Scope.Scope> =>
       const name = `storage_lock_${randomBytes(6).toString("hex")}`
       return Effect.as(query(url, `CREATE DATABASE ${name}`), name)
     }),
-    // A server that a test left dead or suspended goes away as a whole.
-    (name) => Effect.ignore(query(url, `DROP DATABASE IF EXISTS ${name}`, undefined, 3_000))
+    (name) => tidy(query(url, `DROP DATABASE IF EXISTS ${name}`, undefined, 3_000), "5 seconds")
   ).pipe(Effect.map((name) => withDatabase(url, name)))
 
 /** A fresh database in the server at this URL. */

@@ -7,7 +7,7 @@ import oracledb from "oracledb"
 import { InvalidOptions } from "../../src/LockError.js"
 import * as url from "../../src/backends/oracle/url.js"
 import type * as Instance from "./instance.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface OracleServer extends Instance.Address {
   readonly url: string
@@ -49,7 +49,7 @@ const made = (given: string, attributes: url.Attributes): OracleServer => {
     query,
     freshTable: Effect.acquireRelease(
       Effect.sync(() => `ESL_${randomBytes(6).toString("hex").toUpperCase()}`),
-      (name) => Effect.ignore(Effect.timeout(query(`DROP TABLE "${name}" PURGE`), "30 seconds"))
+      (name) => tidy(query(`DROP TABLE "${name}" PURGE`), "30 seconds")
     ),
     pool: (...session) =>
       Effect.acquireRelease(

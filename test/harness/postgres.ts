@@ -9,7 +9,7 @@ import Pg from "pg"
 import * as Instance from "./instance.js"
 import * as Binaries from "./postgresBinaries.js"
 import * as Sandbox from "./sandbox.js"
-import { ServerUnavailable } from "./server.js"
+import { ServerUnavailable, tidy } from "./server.js"
 
 export interface PostgresServer extends Instance.Life, Instance.Address {
   readonly url: string
@@ -53,8 +53,7 @@ const makeDatabase = (url: string): Effect.Effect<string, Error, Scope.Scope> =>
       const name = `storage_lock_${randomBytes(6).toString("hex")}`
       return Effect.as(query(url, `CREATE DATABASE ${name} TEMPLATE template1`), name)
     }),
-    // A server that a test left dead or suspended goes away as a whole.
-    (name) => Effect.ignore(query(url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`, undefined, 3_000))
+    (name) => tidy(query(url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`, undefined, 3_000), "5 seconds")
   ).pipe(Effect.map((name) => withDatabase(url, name)))
 
 const freshDatabase = (url: string) => Effect.orDie(makeDatabase(url))

@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url"
 import * as Instance from "./instance.js"
 import * as Maven from "./maven.js"
 import * as Sandbox from "./sandbox.js"
-import { freePort, ServerUnavailable } from "./server.js"
+import { freePort, ServerUnavailable, tidy } from "./server.js"
 
 export interface Answer {
   readonly status: number
@@ -78,13 +78,7 @@ const using = (url: string): Pick<SearchServer, "url" | "admin" | "freshIndex"> 
   admin: (method, path, body) => Effect.orDie(send(url, method, path, body)),
   freshIndex: Effect.acquireRelease(
     Effect.sync(() => `storage-lock-${randomBytes(6).toString("hex")}`),
-    (name) =>
-      Effect.ignore(
-        Effect.timeout(
-          send(url, "DELETE", `/${name}-1,${name}-1-other?ignore_unavailable=true`, undefined),
-          "10 seconds"
-        )
-      )
+    (name) => tidy(send(url, "DELETE", `/${name}-1,${name}-1-other?ignore_unavailable=true`, undefined), "10 seconds")
   )
 })
 

@@ -3,6 +3,7 @@ import { assert, it } from "#harness/vitest"
 import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
 import * as Option from "#effect/Option"
+import * as Stream from "#effect/Stream"
 import * as Redacted from "effect/Redacted"
 import { randomBytes } from "node:crypto"
 import * as Net from "node:net"
@@ -12,6 +13,7 @@ import * as Storage from "../../src/Storage.js"
 import * as Proxy from "../harness/proxy.js"
 import { describeServer } from "../harness/server.js"
 import * as Shared from "../harness/shared.js"
+import * as Logged from "../support/logged.js"
 import { ask, connected } from "../support/pgClient.js"
 
 const hold = () => randomBytes(16).toString("base64url")
@@ -165,6 +167,28 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
     })
   )
 
+  it.live("a URL that is never told, when the connection for wake-ups is made, is warned of, and asked for again", () =>
+    Logged.heard((lines) =>
+      Effect.gen(function* () {
+        const url = Redacted.make(yield* server.freshDatabase)
+        let isSilent = false
+        const { storage } = yield* PostgresStorage.make({
+          url: Effect.suspend(() => (isSilent ? Effect.never : Effect.succeed(url)))
+        })
+        yield* claim(storage, "a", "me")
+        isSilent = true
+        const heard: Array<string> = []
+        yield* Effect.forkScoped(Stream.runForEach(storage.wakeUps, (hint) => Effect.sync(() => void heard.push(hint))))
+        while (Logged.at(lines, "Warning").length === 0) yield* Effect.sleep("50 millis")
+        assert.match(Logged.at(lines, "Warning")[0]!.message, /no wake-ups for now.*did not answer within/)
+        assert.deepStrictEqual(heard, [])
+        isSilent = false
+        while (heard.length === 0) yield* Effect.sleep("50 millis")
+        assert.deepStrictEqual(heard, ["all"])
+      })
+    )
+  )
+
   it.live("a hint that may not be sent fails no release and no revocation", () =>
     Effect.gen(function* () {
       const url = yield* server.freshDatabase
@@ -199,9 +223,17 @@ await describeServer("faults around PostgresStorage", Shared.postgres, (server) 
         const url = yield* server.freshDatabase
         const size = 2
         const common = { operationTimeout: "400 millis", notify: false } as const
-        const { storage } = yield* way === "the program's pool"
-          ? PostgresStorage.makeFromPool({ pool: yield* poolAt(url, size), ...common })
-          : PostgresStorage.make({ url: Redacted.make(url), poolSize: size, pooler: way !== "our own pool", ...common })
+        const opened =
+          way === "the program's pool"
+            ? PostgresStorage.makeFromPool({ pool: yield* poolAt(url, size), ...common })
+            : PostgresStorage.make({
+                url: Redacted.make(url),
+                poolSize: size,
+                pooler: way !== "our own pool",
+                ...common
+              })
+        // It may not be ready in that time either.
+        const { storage } = yield* Effect.retry(opened, { times: 20 })
         yield* Effect.retry(claim(storage, "a", "me"), { times: 20 })
         const admin = yield* connected(url)
         const locker = yield* connected(url)

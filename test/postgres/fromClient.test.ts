@@ -210,7 +210,8 @@ await describeServer("PostgresStorage on the program's client", Shared.postgres,
     Effect.gen(function* () {
       const { context, sql } = yield* fresh({ maxConnections: 1 })
       const impatient = yield* Effect.provide(
-        PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }),
+        // It may not be ready in that time either.
+        Effect.retry(PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }), { times: 20 }),
         context
       )
       const { storage } = yield* Effect.provide(PostgresStorage.makeFromClient(), context)

@@ -323,7 +323,8 @@ await describeServer("locks on PostgreSQL", Shared.postgres, (server) => {
       const context = yield* Layer.build(PgClient.layer({ url: Redacted.make(url), maxConnections: 1 }))
       const sql = Context.get(context, PgClient.PgClient)
       const storage = yield* Effect.map(
-        Layer.build(PostgresStorage.layerFromClient({ operationTimeout: "300 millis" })),
+        // It may not be ready in that time either.
+        Effect.retry(Layer.build(PostgresStorage.layerFromClient({ operationTimeout: "300 millis" })), { times: 20 }),
         Context.get(Storage.Storage)
       ).pipe(Effect.provide(context))
       const a = yield* Process.make(storage, { leaseExpireAfter: "2 seconds" })

@@ -509,9 +509,10 @@ await describeServer("PostgresStorage", Shared.postgres, (server) => {
     Effect.gen(function* () {
       const { redacted } = yield* fresh
       const context = yield* client(redacted, { maxConnections: 1 })
-      const impatient = yield* PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }).pipe(
-        Effect.provide(context)
-      )
+      // It may not be ready in that time either.
+      const impatient = yield* Effect.retry(PostgresStorage.makeFromClient({ operationTimeout: "300 millis" }), {
+        times: 20
+      }).pipe(Effect.provide(context))
       const { storage } = yield* Effect.provide(PostgresStorage.makeFromClient(), context)
       const sql = yield* Effect.provide(PgClient.PgClient, context)
       const error = yield* sql.withTransaction(Effect.flip(claim(impatient.storage, "a", "me")))

@@ -7,6 +7,7 @@ import type { ChangeStream, Document } from "mongodb"
 import type { StorageError } from "../../LockError.js"
 import type { Connection } from "./clients.js"
 import * as errors from "./errors.js"
+import { briefly } from "../shared/briefly.js"
 import * as hints from "../shared/hints.js"
 
 export interface Options {
@@ -74,7 +75,7 @@ export const make = (options: Options): Effect.Effect<Stream.Stream<string>, nev
             }),
         catch: (cause) => errors.fromDriver("wakeUps", cause)
       }),
-      (changes: ChangeStream) => Effect.ignore(within(options.patience, () => changes.close()))
+      (changes: ChangeStream) => briefly(options.patience, () => changes.close())
     )
 
     /** One stream, until it ends. A question that is not answered in time is the end of it: the connection may be dead in silence. */

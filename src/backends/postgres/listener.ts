@@ -7,6 +7,7 @@ import * as Pg from "pg"
 import type { StorageError } from "../../LockError.js"
 import type { Source } from "./connection.js"
 import * as errors from "./errors.js"
+import { briefly } from "../shared/briefly.js"
 import * as hints from "../shared/hints.js"
 
 export interface ListenerOptions {
@@ -27,17 +28,11 @@ export const destroy = (client: Pg.Client): void => {
 
 /** Says goodbye, and hangs up if that takes too long. */
 export const close = (client: Pg.Client, patience: Duration.Duration): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const end = () => {
-      clearTimeout(timer)
-      resume(Effect.void)
-    }
-    const timer = setTimeout(() => {
-      destroy(client)
-      end()
-    }, Duration.toMillis(patience))
-    client.end().then(end, end)
-  })
+  briefly(
+    Duration.toMillis(patience),
+    () => client.end(),
+    () => destroy(client)
+  )
 
 const driver = <A>(evaluate: () => Promise<A>, options: ListenerOptions): Effect.Effect<A, StorageError> =>
   Effect.tryPromise({
@@ -60,7 +55,8 @@ export const make = (options: ListenerOptions): Effect.Effect<Stream.Stream<stri
 
     const open = Effect.acquireRelease(
       Effect.flatMap(
-        Effect.timeoutOrElse(options.source.now, {
+        // Nothing is had yet that an interruption could lose; and without one there would be no time-out.
+        Effect.timeoutOrElse(Effect.interruptible(options.source.now), {
           duration: options.patience,
           orElse: () => Effect.fail(errors.noAnswer("wakeUps", Duration.toMillis(options.patience)))
         }),

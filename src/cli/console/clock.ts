@@ -1,6 +1,6 @@
 /**
  * What the storage's clock says, as far as this machine can tell. A list has no such time in it. But a hold that is listed has begun and has not ended, and one
- * that was not there before has begun since: between these bounds the clocks are taken to agree.
+ * that was not there before has begun since, or not long before: between these bounds the clocks are taken to agree.
  */
 import type { LockInformation } from "../../promise/information.js"
 
@@ -8,6 +8,9 @@ export interface Span {
   readonly start: number
   readonly end: number
 }
+
+/** A hold begins by its claim's clock, and is seen when that is committed: so much later at most, in milliseconds, on a storage that is slow. */
+const slowest = 5_000
 
 export class StorageClock {
   private least = Number.NEGATIVE_INFINITY
@@ -20,7 +23,7 @@ export class StorageClock {
     // Ends of leases are rounded down.
     const most = Math.min(
       lock.leaseExpireTime.getTime() + 1 - start,
-      before === undefined ? Infinity : begin + 1 - before
+      before === undefined ? Infinity : begin + 1 + slowest - before
     )
     this.least = Math.max(this.least, least)
     this.most = Math.min(this.most, most)
