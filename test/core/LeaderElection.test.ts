@@ -277,6 +277,10 @@ describe("the end of a term", () => {
         )
         assert.deepStrictEqual([error, terms], ["its own", 4])
         assert.strictEqual(said.filter((line) => line.includes("the body of the leader")).length, 4)
+        assert.deepStrictEqual(
+          said.filter((line) => line.includes('leads "job"')),
+          []
+        )
         const died = yield* Effect.exit(process!.run(LeaderElection.run("job", Effect.die("a defect"))))
         assert.isTrue(Exit.isFailure(died))
         assert.isTrue(Option.isNone(yield* process!.locks.get("job")))

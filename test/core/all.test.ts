@@ -111,6 +111,8 @@ describe("several locks", () => {
       const renewing = yield* Effect.forkChild(set.renew)
       yield* TestClock.adjust("100 millis")
       yield* Fiber.join(renewing)
+      yield* link.set(["renew"], Faulty.refuse)
+      assert.strictEqual((yield* Effect.flip(set.renew))._tag, "StorageError")
     })
   )
 
