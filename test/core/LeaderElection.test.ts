@@ -340,25 +340,24 @@ describe("a storage that fails", () => {
     logging((said) =>
       Effect.gen(function* () {
         const [process] = yield* setup(1)
-        const failed: Array<number> = []
+        let failed = 0
         yield* Effect.forkScoped(
           Stream.runForEach(process!.locks.events, ({ _tag }) =>
-            Effect.map(Clock.currentTimeMillis, (now) => void (_tag === "AcquireFailed" && failed.push(now)))
+            Effect.sync(() => {
+              if (_tag === "AcquireFailed") failed++
+            })
           )
         )
         yield* Effect.sleep("1 millis")
         yield* process!.link.set(["claim"], Faulty.refuse)
         const resource = new Resource()
-        const began = yield* Clock.currentTimeMillis
         yield* Effect.forkScoped(process!.run(LeaderElection.run("job", writing(resource))))
         yield* Effect.sleep("10 minutes")
-        assert.isAtLeast(failed.length, 12)
-        assert.isAtMost(failed.length, 60)
-        // Half a second or so after the first campaign, which took as long as each.
-        assert.isAtMost(failed[1]! - failed[0]! - (failed[0]! - began), 800)
+        assert.isAtLeast(failed, 12)
+        assert.isAtMost(failed, 60)
         // At the first, the second, the fourth, and so on.
         const lines = said.filter((line) => line.includes("cannot campaign"))
-        assert.strictEqual(lines.length, Math.floor(Math.log2(failed.length)) + 1)
+        assert.strictEqual(lines.length, Math.floor(Math.log2(failed)) + 1)
         yield* process!.mend
         yield* sleepsUntil(() => resource.tokens.length === 1)
         assert.strictEqual(said.filter((line) => line.includes('leads "job"')).length, 1)
