@@ -46,11 +46,11 @@ const tick = (env: Case.Env, millis: number) =>
 const ticking = (env: Case.Env) =>
   env.hooks.advance === undefined ? Effect.void : Effect.forkScoped(Effect.forever(tick(env, 50)))
 
-/** Holds a lock for two and a half times its lease. What it is lost to, if it is. */
-const refreshed = (
-  env: Case.Env,
-  leaseExpireAfter: number
-): Effect.Effect<LockLost | undefined, unknown, Scope.Scope> =>
+/** What a hold is lost to that must not be, if it is. */
+type Trial = (env: Case.Env, leaseExpireAfter: number) => Effect.Effect<LockLost | undefined, unknown, Scope.Scope>
+
+/** Holds a lock for two and a half times its lease. */
+const refreshed: Trial = (env, leaseExpireAfter) =>
   Effect.gen(function* () {
     const [ours, theirs] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
     const lockId = env.lockId()
@@ -78,11 +78,8 @@ const refreshed = (
     return undefined
   })
 
-/** An operator takes locks away. What one was lost to before that, if it was. */
-const takenAway = (
-  env: Case.Env,
-  leaseExpireAfter: number
-): Effect.Effect<LockLost | undefined, unknown, Scope.Scope> =>
+/** An operator takes locks away, and none is lost before that. */
+const takenAway: Trial = (env, leaseExpireAfter) =>
   Effect.gen(function* () {
     const [ours, operator] = yield* Effect.all([process(env, { leaseExpireAfter }), process(env)])
     yield* ticking(env)
@@ -108,14 +105,10 @@ const takenAway = (
   })
 
 /** A server or a machine may be too busy to renew a short lease in time, and not a longer one. */
-const untilInTime = (
-  env: Case.Env,
-  promise: string,
-  trial: (leaseExpireAfter: number) => Effect.Effect<LockLost | undefined, unknown, Scope.Scope>
-): Effect.Effect<void, unknown> =>
+const untilInTime = (env: Case.Env, promise: string, trial: Trial): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     for (const times of [1, 4, 16]) {
-      const lost = yield* Effect.scoped(trial(times * lease(env)))
+      const lost = yield* Effect.scoped(trial(env, times * lease(env)))
       if (lost === undefined) return
       if (times === 16 || lost.reason !== "Expired") yield* Case.fail(promise, lost)
     }
@@ -262,16 +255,12 @@ export const cases: ReadonlyArray<Case.Case> = [
   {
     name: "a hold that is refreshed outlives its lease several times",
     rule: "life-refresh",
-    run: (env) =>
-      untilInTime(env, "a hold that is refreshed is not lost", (leaseExpireAfter) => refreshed(env, leaseExpireAfter))
+    run: (env) => untilInTime(env, "a hold that is refreshed is not lost", refreshed)
   },
   {
     name: "a holder from whom the lock is taken is told so, and its body is stopped",
     rule: "life-lost",
-    run: (env) =>
-      untilInTime(env, "an operator takes a lock away by its token", (leaseExpireAfter) =>
-        takenAway(env, leaseExpireAfter)
-      )
+    run: (env) => untilInTime(env, "an operator takes a lock away by its token", takenAway)
   },
   {
     name: "who waits has the lock after its holder's release, in another process too",

@@ -49,7 +49,7 @@ export interface Options {
   readonly stopSignals?: ReadonlyArray<NodeJS.Signals> | undefined
   /** Where it is to listen. Default: a port that is free, on 127.0.0.1. */
   readonly at?: Address | undefined
-  /** How long it may take to answer. Default: a minute. */
+  /** How long it may take to answer. Default: four minutes. */
   readonly patience?: "1 minute" | "3 minutes" | undefined
 }
 

@@ -2,13 +2,13 @@
  * Tests against real servers. One that cannot be had is named as not tested on a developer's machine, and fails the run in CI.
  */
 import * as Data from "effect/Data"
-import type * as Duration from "#effect/Duration"
+import * as Duration from "#effect/Duration"
 import * as Effect from "#effect/Effect"
-import * as Fiber from "#effect/Fiber"
 import * as Result from "#effect/Result"
 import * as Exit from "#effect/Exit"
 import * as Scope from "#effect/Scope"
 import * as Net from "node:net"
+import { bounded } from "../../src/core/lifecycle.js"
 
 export class ServerUnavailable extends Data.TaggedError("ServerUnavailable")<{
   readonly server: string
@@ -28,9 +28,9 @@ export const required = (env: NodeJS.ProcessEnv = process.env): boolean =>
 /** Below those that systems give to outgoing connections: a server may need long until it listens, and until then such a one could take its port. */
 const anyPort = () => 12_000 + Math.floor(Math.random() * 20_000)
 
-/** Tidies up at the end of a scope, or gives up: a server that a test left dead goes away as a whole. A time-out alone limits nothing there, where nothing can be interrupted. */
+/** Tidies up at the end of a scope, or gives up: a server that a test left dead goes away as a whole. */
 export const tidy = (self: Effect.Effect<unknown, unknown>, limit: Duration.Input): Effect.Effect<void> =>
-  Effect.asVoid(Effect.flatMap(Effect.forkDetach(Effect.interruptible(Effect.timeout(self, limit))), Fiber.await))
+  bounded(Effect.ignore(self), Duration.fromInputUnsafe(limit))
 
 /** A loopback port that was free just now. */
 export const freePort: Effect.Effect<number> = Effect.callback<number>((resume) => {

@@ -104,9 +104,9 @@ export const codeOf = (error: unknown): number | undefined => {
   return typeof found === "number" ? found : undefined
 }
 
-/** Of several refusals with one code, that of `--max-txn-ops`. Only what is learnt from it hangs on its words. */
+/** Of the refusals with the code of a bad argument, that of `--max-txn-ops`. Only what is learnt from it hangs on its words. */
 export const isTooManyParts = (error: unknown): boolean =>
-  codeOf(error) === code.invalidArgument && error instanceof Error && error.message.includes("too many operations")
+  error instanceof Error && error.message.includes("too many operations")
 
 /** As the driver tells it of a server that cannot be reached. */
 export const unavailable = (error: unknown) => ({
