@@ -10,7 +10,7 @@ import * as Fiber from "#effect/Fiber"
 import * as Layer from "#effect/Layer"
 import * as Option from "#effect/Option"
 import type * as Scope from "#effect/Scope"
-import type { LockLost } from "../LockError.js"
+import { LockLost, StorageError } from "../LockError.js"
 import * as Storage from "../Storage.js"
 import * as StorageLock from "../StorageLock.js"
 import * as Case from "./Case.js"
@@ -104,13 +104,19 @@ const takenAway: Trial = (env, leaseExpireAfter) =>
     return undefined
   })
 
-/** A server or a machine may be too busy to renew a short lease in time, and not a longer one. */
+/** What a longer lease can mend: the storage's answer came too late. */
+const isLate = (trouble: unknown): boolean =>
+  (trouble instanceof LockLost && trouble.reason === "Expired") ||
+  (trouble instanceof StorageError && trouble.reason === "Timeout")
+
+/** A server or a machine may be too busy to grant or renew a short lease in time, and not a longer one. */
 const untilInTime = (env: Case.Env, promise: string, trial: Trial): Effect.Effect<void, unknown> =>
   Effect.gen(function* () {
     for (const times of [1, 4, 16]) {
-      const lost = yield* Effect.scoped(trial(env, times * lease(env)))
-      if (lost === undefined) return
-      if (times === 16 || lost.reason !== "Expired") yield* Case.fail(promise, lost)
+      const told = yield* Effect.result(Effect.scoped(trial(env, times * lease(env))))
+      if (times < 16 && isLate(told._tag === "Failure" ? told.failure : told.success)) continue
+      if (told._tag === "Failure") return yield* Effect.fail(told.failure)
+      return told.success === undefined ? undefined : yield* Case.fail(promise, told.success)
     }
   })
 

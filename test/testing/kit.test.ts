@@ -5,7 +5,7 @@ import { describe, expect, it } from "#harness/vitest"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import * as Layer from "#effect/Layer"
-import { type LockRecord, MemoryStorage, Storage } from "../../src/index.js"
+import { LockError, type LockRecord, MemoryStorage, Storage } from "../../src/index.js"
 import { runCase } from "../../src/testing/check.js"
 import * as Env from "../../src/testing/env.js"
 import * as Conformance from "../../src/testing/index.js"
@@ -127,6 +127,33 @@ describe("the conformance kit", () => {
         const hung = yield* run(() => Effect.never)
         expect(hung).toMatch(/over broken the case did not end within 500 ms: .*\[release-frees-one-hold\]/)
         expect(hung).toMatch(/ {2}release kit-.* of hold \S+: (no answer yet|given up)/)
+      }),
+    timeout
+  )
+
+  it.live(
+    "a server that is too busy to answer within a part of a short lease passes with a longer one",
+    () =>
+      Effect.gen(function* () {
+        const memory = yield* MemoryStorage.make()
+        let refused = 0
+        const claim: Storage.Service["claim"] = (request) =>
+          Effect.suspend(() => {
+            if (request.lease >= 4_000_000 || request.ownerId !== "ada") return memory.claim(request)
+            refused++
+            return new LockError.StorageError({
+              reason: "Timeout",
+              operation: "claim",
+              isRetryable: false,
+              applied: "no",
+              message: "busy"
+            })
+          })
+        const busy = { name: "busy", layer: Layer.succeed(Storage.Storage, { ...memory, claim }) }
+        const refreshed = Conformance.cases.find(({ rule }) => rule === "life-refresh")!
+        const result = yield* Conformance.check(refreshed, busy)
+        expect(result._tag === "Failed" ? Cause.pretty(result.cause) : result._tag).toBe("Passed")
+        expect(refused).toBe(1)
       }),
     timeout
   )
