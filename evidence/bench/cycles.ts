@@ -16,7 +16,7 @@ export interface Requests {
   readonly roundTrips: number | undefined
 }
 
-interface Opened {
+export interface Opened {
   readonly way: Way
   readonly locker: Locker
 }
@@ -30,7 +30,7 @@ const cycle = async (locker: Locker): Promise<void> => {
   await held.release()
 }
 
-const contender = ({ locker, way }: Opened, concurrent: boolean): Contender => {
+export const contender = ({ locker, way }: Opened, concurrent: boolean): Contender => {
   const loop = async (operations: number) => {
     for (let i = 0; i < operations; i++) await cycle(locker)
   }
@@ -70,6 +70,28 @@ const open = (way: Way, place: Place) =>
 const taking = (subject: StorageSubject, withPeers: boolean) =>
   subject.ways.filter((way) => way.variant !== true && (withPeers || way.role !== "peer"))
 
+/** Each at a place of its own, but for those that cannot be opened. */
+export const openAll = (
+  subject: StorageSubject,
+  server: Server,
+  withPeers: boolean,
+  failed: (failure: Failure) => void
+) =>
+  Effect.gen(function* () {
+    const opened: Array<Opened> = []
+    for (const way of taking(subject, withPeers)) {
+      const place = yield* server.fresh
+      yield* Effect.matchEffect(open(way, place), {
+        onSuccess: (one) => Effect.sync(() => opened.push(one)),
+        onFailure: (error) =>
+          Effect.sync(() =>
+            failed({ storage: subject.title, scenario: "cycle", subject: way.name, reason: reasonOf(error) })
+          )
+      })
+    }
+    return opened
+  })
+
 export const measure = (
   subject: StorageSubject,
   server: Server,
@@ -81,17 +103,7 @@ export const measure = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const opened: Array<Opened> = []
-      for (const way of taking(subject, withPeers)) {
-        const place = yield* server.fresh
-        yield* Effect.matchEffect(open(way, place), {
-          onSuccess: (one) => Effect.sync(() => opened.push(one)),
-          onFailure: (error) =>
-            Effect.sync(() =>
-              failed({ storage: subject.title, scenario: "cycle", subject: way.name, reason: reasonOf(error) })
-            )
-        })
-      }
+      const opened = yield* openAll(subject, server, withPeers, failed)
       if (opened[0]?.way.role !== "floor") return []
       const comparisons: Array<Comparison> = []
       for (const concurrent of [false, true]) {

@@ -110,7 +110,7 @@ const cycles = (results: Results): ReadonlyArray<Goal> => {
               goal: `${storage}, ${scenarios[i]!}: at most ${lines.times(limit)} the bare driver`,
               figure: lines.ratio(ours),
               met: ours.ratio.median <= limit,
-              why: reasons.driver(storage)
+              why: reasons.driver(results.profiles, storage, scenarios[i]!)
             }
           ]
     })
@@ -237,7 +237,7 @@ const upkeep = (results: Results): ReadonlyArray<Goal> => {
         goal: `${storage}, memory of a hold: at most ${kibibytes} KiB of the heap`,
         figure: `${(bytesPerHold / 1024).toFixed(1)} KiB`,
         met: bytesPerHold <= kibibytes * 1024,
-        why: reasons.heap
+        why: reasons.heap(results.profiles, storage)
       })),
     ...results.refreshes
       .filter(({ holds }) => holds === manyHolds)
@@ -247,7 +247,7 @@ const upkeep = (results: Results): ReadonlyArray<Goal> => {
           goal: `${storage}, renewals of ${manyHolds} holds, each every ${usualRefreshMillis / 1000} s: at most ${percent} % of a processor`,
           figure: `${used.toFixed(1)} %`,
           met: used <= percent,
-          why: reasons.renewals
+          why: reasons.renewals(results.profiles, storage)
         }
       })
   ]

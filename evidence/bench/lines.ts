@@ -2,9 +2,11 @@
 import type { Contention } from "./contention.js"
 import type { Requests } from "./cycles.js"
 import type { HandOff } from "./handOff.js"
-import type { Failure } from "./names.js"
+import { type Failure, holding } from "./names.js"
 import type { Comparison, Measured } from "./rounds.js"
 import type { RoundTrips } from "./roundTrips.js"
+import type { Profile } from "./profiles.js"
+import { owners, type Owner, sum } from "./parts.js"
 import type { Stall } from "./stall.js"
 import type { Spread } from "./statistics.js"
 import type { Memory, Refresh } from "./upkeep.js"
@@ -56,6 +58,21 @@ export const stallTold = ({ millis: spread, mute, runs, told }: Stall): string =
       : `${short(spread.median)} ms (${within(spread)})${told < runs ? `, in ${told} of ${runs} runs` : ""}`
 
 export const stallLine = (stall: Stall): string => `stall, ${stall.storage}, ${stall.name}: ${stallTold(stall)}`
+
+export const ownerNames: Readonly<Record<Owner, string>> = {
+  waiting: "waiting",
+  driver: "driver",
+  node: "Node",
+  effect: "Effect",
+  storage: "adapter",
+  lock: "lock",
+  garbage: "garbage collection",
+  bench: "benchmark"
+}
+
+export const profileLine = ({ name, parts, scenario, storage }: Profile): string =>
+  `profile, ${storage}, ${scenario}, ${name}: ${short(sum(parts))} ${scenario === holding ? "bytes" : "µs"}: ` +
+  owners.map((owner) => `${ownerNames[owner]} ${short(parts[owner])}`).join(", ")
 
 export const failureLine = ({ reason, scenario, storage, subject }: Failure): string =>
   `NOT MEASURED ${storage}, ${scenario === "all" ? "" : `${scenario}, `}${subject === "all" ? "" : `${subject}: `}${reason}`

@@ -32,6 +32,7 @@ export const merge = (earlier: Results, now: Results, order: ReadonlyArray<strin
     refreshes: both(earlier.refreshes, now.refreshes),
     memories: both(earlier.memories, now.memories),
     stalls: both(earlier.stalls, now.stalls),
+    profiles: both(earlier.profiles, now.profiles),
     failures: [...earlier.failures.filter(({ storage }) => !tried.has(storage)), ...now.failures]
   }
 }

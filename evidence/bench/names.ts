@@ -5,6 +5,9 @@ export const cycleWide = `acquire + release, ${width}-way on distinct locks`
 /** What no lock as a scoped resource can be below. */
 export const effectAlone = "Effect alone, a scope with a finalizer"
 
+export const renewing = "renewal of a hold, 10000 at a time"
+export const holding = "memory of a hold"
+
 /** What could not be measured, and why. */
 export interface Failure {
   readonly storage: string

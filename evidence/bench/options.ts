@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util"
 import { number } from "../arguments.js"
+import type { Plan as ProfilePlan } from "./profiles.js"
 import type { Plan } from "./rounds.js"
 
 export const storages = [
@@ -18,7 +19,16 @@ export const storages = [
 ] as const
 export type StorageName = (typeof storages)[number]
 
-export const scenarios = ["cycle", "round-trips", "hand-off", "contention", "refresh", "memory", "stall"] as const
+export const scenarios = [
+  "cycle",
+  "round-trips",
+  "hand-off",
+  "contention",
+  "refresh",
+  "memory",
+  "stall",
+  "profile"
+] as const
 export type ScenarioName = (typeof scenarios)[number]
 
 export interface Options {
@@ -38,6 +48,7 @@ export interface Options {
   readonly plan: Plan
   /** Of what is compared with other libraries. */
   readonly peersPlan: Plan
+  readonly profilePlan: ProfilePlan
   /** How often a scenario of several processes is run. */
   readonly runs: number
   readonly contentionMillis: number
@@ -130,6 +141,7 @@ export const parse = (args: ReadonlyArray<string>): Options | "help" => {
       warmUp: quick ? 2 : 5,
       blockMillis: quick ? 20 : 60
     },
+    profilePlan: { warmUpMillis: quick ? 100 : 2_000, rounds: quick ? 1 : 5, millis: quick ? 200 : 1_000 },
     runs,
     contentionMillis: quick ? 500 : 2_000,
     handOffs: quick ? 4 : 4 * runs

@@ -1,4 +1,7 @@
 import * as lines from "./lines.js"
+import { difference, owners, type Parts, sum } from "./parts.js"
+import { holding, renewing } from "./names.js"
+import type { Profile } from "./profiles.js"
 import type { Measured } from "./rounds.js"
 
 /** Why a goal is not met, where it is not. Each is what its measurements show, or what the other one leaves out. */
@@ -7,12 +10,35 @@ export const memory = (least: Measured | undefined): string | undefined =>
     ? undefined
     : `the least program of Effect with a scope, without any lock, takes ${lines.figure(least.micros)} µs`
 
+/** The greatest first, without what is next to nothing. */
+const shares = (parts: Parts): string =>
+  owners
+    .filter((owner) => parts[owner] >= sum(parts) / 50)
+    .sort((a, b) => parts[b] - parts[a])
+    .map((owner) => `${lines.ownerNames[owner]} ${lines.short(parts[owner])}`)
+    .join(", ")
+
+const profileOf = (profiles: ReadonlyArray<Profile>, storage: string, scenario: string) =>
+  profiles.filter((_) => _.storage === storage && _.scenario === scenario)
+
 const ofFibers =
   "the rest is processor time of this process: a scope, fibers that wait, and the deadline, the renewal and the queue that the bare driver has not"
-export const driver = (storage: string): string =>
-  storage === "Redis" || storage === "etcd"
-    ? `the floor writes a value and deletes it, and ours keeps a record with a token that only grows; ${ofFibers}`
-    : ofFibers
+
+/** What ours takes more of than the bare driver, by the profile. */
+const above = (profiles: ReadonlyArray<Profile>, storage: string, scenario: string): string => {
+  const [floor, ...others] = profileOf(profiles, storage.replace(/, full$/, ""), scenario)
+  const ours = others.find(({ name }) => name === "StorageLock")
+  if (floor === undefined || ours === undefined) return ofFibers
+  const more = difference(ours.parts, floor.parts)
+  return sum(more) <= 0 ? ofFibers : `by the profile, of ${lines.short(sum(more))} µs more: ${shares(more)}`
+}
+
+export const driver = (profiles: ReadonlyArray<Profile>, storage: string, scenario: string): string => {
+  const rest = above(profiles, storage, scenario)
+  return storage === "Redis" || storage === "etcd"
+    ? `the floor writes a value and deletes it, and ours keeps a record with a token that only grows; ${rest}`
+    : rest
+}
 
 const cycles: Readonly<Record<string, string>> = {
   Cassandra: "Cassandra tells nobody of a change, so ours polls, as `retry` says",
@@ -58,8 +84,36 @@ export const share = (storage: string): string =>
       ? "mongo-java-server has no change stream that would be told: ours polls, and who polls just then has it"
       : "which process is next is counted by hints, and a busy machine delays them"
 
-export const heap =
-  "half of it is a scope of Effect with its table of finalizers, and the ids; the rest is the hold with its deadline and renewal, the record that it shows, and its queue"
+const profiled = (
+  profiles: ReadonlyArray<Profile>,
+  storage: string,
+  scenario: string,
+  unit: string,
+  what: string
+): string => {
+  const [found] = profileOf(profiles, storage, scenario)
+  return found === undefined
+    ? what
+    : `${what}; by the profile, of ${lines.short(sum(found.parts))} ${unit}: ${shares(found.parts)}`
+}
 
-export const renewals =
-  "a hold costs some microseconds at each renewal: its request and its answer in the driver, the new deadline, and the timer for the next one"
+export const heap = (profiles: ReadonlyArray<Profile>, storage: string): string => {
+  const what =
+    "a scope of Effect with its table of finalizers, the ids, the hold with its deadline and renewal, and its queue"
+  return profiled(
+    profiles,
+    storage,
+    holding,
+    "bytes",
+    storage === "etcd" ? `${what}; the record that the next compare is made with` : what
+  )
+}
+
+export const renewals = (profiles: ReadonlyArray<Profile>, storage: string): string =>
+  profiled(
+    profiles,
+    storage,
+    renewing,
+    "µs of a renewal",
+    "its request and its answer in the driver, the new deadline, and the timer for the next one"
+  )

@@ -3,6 +3,9 @@ import { figures } from "./figures.js"
 import { goals } from "./goals.js"
 import * as lines from "./lines.js"
 import { howMeasured, scenarioTexts } from "./prose.js"
+import { owners, sum } from "./parts.js"
+import { holding } from "./names.js"
+import type { Profile } from "./profiles.js"
 import type { Comparison, Plan } from "./rounds.js"
 import type { Measurements } from "./run.js"
 import { table as subjects } from "./subjects/table.js"
@@ -58,6 +61,7 @@ export const table = (results: Results): string => {
     ...results.refreshes.map(lines.refreshLine),
     ...results.memories.map(lines.memoryLine),
     ...results.stalls.map(lines.stallLine),
+    ...results.profiles.map(lines.profileLine),
     "",
     ...results.failures.map(lines.failureLine),
     ...goals(results).map(({ figure, goal, met }) => `${met ? "met    " : "NOT MET"} ${goal}: ${figure}`)
@@ -90,6 +94,23 @@ const notes = (): Rows =>
   subjects.flatMap(({ title, ways }) =>
     ways.filter(({ note }) => note !== undefined).map(({ name, note }) => [title, name, note!])
   )
+
+const profiles = ({ profiles: found }: Results): string => {
+  const rows = (of: (scenario: string) => boolean) => found.filter(({ scenario }) => of(scenario))
+  const cells = ({ name, parts, scenario, storage }: Profile) => [
+    storage,
+    scenario,
+    name,
+    lines.short(sum(parts)),
+    ...owners.map((owner) => lines.short(parts[owner]))
+  ]
+  const head = (unit: string) => ["storage", "operation", "", unit, ...owners.map((owner) => lines.ownerNames[owner])]
+  const bytes = rows((scenario) => scenario === holding)
+  return (
+    markdownTable(head("µs"), rows((scenario) => scenario !== holding).map(cells)) +
+    (bytes.length === 0 ? "" : `\n\n${markdownTable(head("bytes"), bytes.map(cells))}`)
+  )
+}
 
 /** Each scenario's table. */
 const tables = (results: Results): Readonly<Record<keyof typeof scenarioTexts, string>> => ({
@@ -152,7 +173,8 @@ const tables = (results: Results): Readonly<Record<keyof typeof scenarioTexts, s
   stall: markdownTable(
     ["storage", "", "told after"],
     results.stalls.map((_) => [_.storage, _.name, lines.stallTold(_)])
-  )
+  ),
+  profile: profiles(results)
 })
 
 export const markdown = (results: Results): string => {

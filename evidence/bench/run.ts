@@ -7,6 +7,7 @@ import * as comparables from "./comparables.js"
 import * as contention from "./contention.js"
 import * as cycles from "./cycles.js"
 import * as handOff from "./handOff.js"
+import * as profiles from "./profiles.js"
 import { type Failure, reasonOf } from "./names.js"
 import type { Options, ScenarioName } from "./options.js"
 import * as report from "./lines.js"
@@ -32,6 +33,7 @@ export interface Measurements {
   readonly refreshes: ReadonlyArray<upkeep.Refresh>
   readonly memories: ReadonlyArray<upkeep.Memory>
   readonly stalls: ReadonlyArray<stall.Stall>
+  readonly profiles: ReadonlyArray<profiles.Profile>
   readonly failures: ReadonlyArray<Failure>
 }
 
@@ -54,6 +56,7 @@ export const run = (options: Options) =>
     const refreshes: Array<upkeep.Refresh> = []
     const memories: Array<upkeep.Memory> = []
     const stalls: Array<stall.Stall> = []
+    const measuredProfiles: Array<profiles.Profile> = []
     const failures: Array<Failure> = []
     let counted: roundTrips.RoundTripReport | undefined
 
@@ -103,12 +106,30 @@ export const run = (options: Options) =>
         () => {}
       )
 
+    const profiled = <E>(name: string, subject: Effect.Effect<comparables.Subject, E, Scope.Scope>) =>
+      scenario(
+        name,
+        "profile",
+        Effect.gen(function* () {
+          const made = yield* subject
+          for (const concurrent of [false, true]) {
+            const contenders = scenarios.both(made, concurrent)
+            const found = profiles.ofCycles(name, concurrent, contenders, options.profilePlan, progress)
+            take(measuredProfiles, report.profileLine)(yield* Effect.promise(() => found))
+          }
+        }),
+        () => {}
+      )
+
     /** What is known of some storages alone. */
     const special = (subject: StorageSubject, server: Server) =>
       Effect.gen(function* () {
         if (subject.name === "sqlite" && wantsStatements) {
           yield* compared("SQLite", comparables.sqlite("full"))
           yield* compared("SQLite", comparables.sqlite("normal"))
+        }
+        if (subject.name === "sqlite" && wants("profile")) {
+          yield* profiled("SQLite, normal", comparables.sqlite("normal"))
         }
         if (subject.name !== "postgres") return
         if (wantsStatements) yield* compared("PostgreSQL", comparables.postgres(server, options.poolSize))
@@ -181,6 +202,14 @@ export const run = (options: Options) =>
               take(stalls, report.stallLine)
             )
           }
+          if (wants("profile")) {
+            yield* scenario(
+              title,
+              "profile",
+              profiles.measure(subject, server, quick, options.profilePlan, progress, failed),
+              take(measuredProfiles, report.profileLine)
+            )
+          }
         }),
         () => {}
       )
@@ -191,6 +220,7 @@ export const run = (options: Options) =>
       yield* Effect.scoped(Effect.flatMap(comparables.memory, warm))
       if (wantsStatements && options.storages.includes("memory")) yield* compared("memory", comparables.memory)
     }
+    if (wants("profile") && options.storages.includes("memory")) yield* profiled("memory", comparables.memory)
     for (const subject of table) if (options.storages.includes(subject.name)) yield* storage(subject)
 
     return {
@@ -204,6 +234,7 @@ export const run = (options: Options) =>
       refreshes,
       memories,
       stalls,
+      profiles: measuredProfiles,
       failures
     } satisfies Measurements
   })

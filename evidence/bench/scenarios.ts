@@ -49,7 +49,8 @@ const names = { port: "Storage port", lock: "StorageLock" } as const
 /** Without a lock, and without anything to wait for. */
 const empty = Effect.scoped(Effect.acquireRelease(Effect.void, () => Effect.void))
 
-const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> => {
+/** The floor first, and the lock last. */
+export const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> => {
   const { context, floor, storage } = subject
   const repeat = concurrent ? wide : loop
   const cycle = () => {

@@ -101,6 +101,8 @@ export const measureRefresh = (
     return found
   })
 
+const waiters = 2_000
+
 const memory = (subject: StorageSubject, server: Server, candidate: Candidate, count: number) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -123,8 +125,8 @@ const memory = (subject: StorageSubject, server: Server, candidate: Candidate, c
               await other!.tell({ do: "acquire", key, lockId: "waited for" })
               await worker!.tell({ do: "waitMany", key, lockId: "waited for", count: 64 })
               const held = await heap()
-              await worker!.tell({ do: "waitMany", key, lockId: "waited for", count }, 60_000)
-              const bytesPerWaiter = ((await heap()) - held) / count
+              await worker!.tell({ do: "waitMany", key, lockId: "waited for", count: waiters }, 60_000)
+              const bytesPerWaiter = ((await heap()) - held) / waiters
               return { storage: subject.title, name: key, bytesPerHold, bytesPerWaiter }
             })
           }),
@@ -154,7 +156,7 @@ export const measureMemory = (
     )
     for (const candidate of taking) {
       progress(`${subject.title}: memory, ${candidate.name}`)
-      yield* Effect.match(memory(subject, server, candidate, quick ? 200 : 2_000), {
+      yield* Effect.match(memory(subject, server, candidate, quick ? 200 : 10_000), {
         onSuccess: (one) => void found.push(one),
         onFailure: (error) =>
           failed({ storage: subject.title, scenario: "memory", subject: candidate.name, reason: reasonOf(error) })

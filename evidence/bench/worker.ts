@@ -1,5 +1,6 @@
 /** One of the processes that lock against each other: see crew.ts. It opens what it is told, and does what it is told with it. */
 import { closeSync, openSync, unlinkSync } from "node:fs"
+import * as profiler from "./profiler.js"
 import { table } from "./subjects/table.js"
 import type { Candidate, Held, Locker, Place } from "./subjects/Subject.js"
 
@@ -25,6 +26,8 @@ export type Command =
       readonly forMillis: number
     }
   | { readonly do: "holdMany" | "waitMany"; readonly key: string; readonly lockId: string; readonly count: number }
+  | { readonly do: "profileMemory"; readonly key: string; readonly lockId: string; readonly count: number }
+  | { readonly do: "profileTime"; readonly key: string; readonly millis: number }
   | { readonly do: "heap" }
   | { readonly do: "cpu" }
 
@@ -159,6 +162,10 @@ const obey = async (command: Command): Promise<unknown> => {
         )
       return sleep(500)
     }
+    case "profileMemory":
+      return profiler.memory(() => holdMany(of(command.key), command.lockId, command.count))
+    case "profileTime":
+      return profiler.time(() => sleep(command.millis))
     case "heap":
       return collect()
     case "cpu": {

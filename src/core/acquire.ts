@@ -209,7 +209,9 @@ class Acquiring {
   }
 
   private afterQueue(): State {
-    const until = Math.min(this.latest, this.queue.pausesUntil)
+    const { pausesUntil } = this.queue
+    if (pausesUntil === undefined) return awaitingTurn
+    const until = Math.min(this.latest, pausesUntil)
     if (this.core.timeline.now() >= until) return awaitingTurn
     this.notifyAt(until)
     return { _tag: "Pausing", until }
@@ -262,7 +264,7 @@ class Acquiring {
     const { options } = wanted
     const deadline = deadlineOf(start, validFor, options)
     if (deadline > core.timeline.now()) {
-      return { _tag: "Won", hold: new Hold(core, claimant, options, record, start, deadline) }
+      return { _tag: "Won", hold: new Hold(core, claimant, record, start, deadline) }
     }
     // The answer came when nothing was left of it: give it back, and try again under another identity, which the release cannot hit.
     abandon(core, claimant)
@@ -490,16 +492,7 @@ export const acquire = (
 }
 
 const newClaimant = (wanted: Wanted, ownerId: string, holdId: string) =>
-  new Claimant(
-    wanted.key,
-    wanted.lockId,
-    ownerId,
-    holdId,
-    wanted.options.lease,
-    wanted.options.ownerLabel,
-    wanted.place,
-    wanted.share
-  )
+  new Claimant(wanted.key, wanted.lockId, ownerId, holdId, wanted.options, wanted.place, wanted.share)
 
 /** Nobody wants this claimant's hold any more. */
 const abandon = (core: Core, claimant: Claimant): void => {

@@ -38,7 +38,7 @@ export class Claimant {
   inflight = 0
   private signal: Signal | undefined
   /** When a claim last ended without telling whether it was applied: for a lease from then on, it may still be. */
-  unsure = Number.NEGATIVE_INFINITY
+  unsure: number | undefined
   /** On the timeline: when the lease of what it has or had ends, as far as is known. */
   until = Number.NEGATIVE_INFINITY
   /** A claim was answered `Claimed`, whatever was answered to others of it since: they may have been applied in another order. */
@@ -48,16 +48,23 @@ export class Claimant {
     readonly lockId: string,
     readonly ownerId: string,
     readonly holdId: string,
-    readonly lease: number,
-    readonly ownerLabel: string,
+    readonly options: Resolved,
     readonly place?: Place,
     /** Of a lock that several may hold. */
     readonly share?: Share
   ) {}
 
+  get lease(): number {
+    return this.options.lease
+  }
+
+  get ownerLabel(): string {
+    return this.options.ownerLabel
+  }
+
   /** Whether the storage may have something of it. Also if it was long ago that a claim's fate became unknown: it may have deepened a hold that has been renewed since. */
   get mayBeIn(): boolean {
-    return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY
+    return this.mayHold || this.inflight > 0 || this.unsure !== undefined
   }
 
   /** A claim has ended. */

@@ -74,7 +74,7 @@ export const startRelease = (core: Core, request: Release, limit: number, handle
 export const longestCall = 10_000
 
 export const isUnsure = (core: Core, claimant: Claimant): boolean =>
-  claimant.inflight > 0 || core.timeline.now() < claimant.unsure + claimant.lease
+  claimant.inflight > 0 || (claimant.unsure !== undefined && core.timeline.now() < claimant.unsure + claimant.lease)
 
 /** In proportion to the lease, so that a short one is not eaten up by one slow call. */
 export const callLimit = (lease: number): number => Math.min(lease / 3, longestCall)

@@ -28,7 +28,7 @@ class HeldLock implements Lock {
     return this.hold.claimant.holdId
   }
   get token() {
-    return this.hold.record.token
+    return this.hold.token
   }
   get info() {
     return Effect.sync(() => LockInformation.fromRecord(this.hold.record, this.lockId))

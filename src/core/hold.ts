@@ -8,7 +8,7 @@ import { inTurn } from "#effect/fibers"
 import type { Span } from "#effect/spans"
 import { LockLost, type LostReason, type StorageError } from "../LockError.js"
 import type { LockRecord, RenewOutcome } from "../LockRecord.js"
-import { revokedHold } from "../LockRecord.js"
+import { exclusive, format, labelled, revokedHold } from "../LockRecord.js"
 import type { Timer } from "./timers.js"
 import type { Claimant, RenewableHold } from "./claimant.js"
 import { callLimit, addTask, type Core, isUnsure, startRelease } from "./core.js"
@@ -22,9 +22,15 @@ export class Hold implements RenewableHold {
   /** On the timeline: until then, nobody else can have the lock. Only grows. */
   deadline = Number.NEGATIVE_INFINITY
   /** On the timeline: it is not held for longer, though it could be renewed. */
-  private latest: number
+  private latest: number | undefined
   private readonly start: number
-  record: LockRecord
+  /** Fencing token. */
+  token: number
+  private readonly version: number
+  private readonly beginTime: number
+  private leaseExpireTime: number
+  /** Its record, where it says more than is known of a lock that nobody else has and that is held once. */
+  private readonly told: LockRecord | undefined
   renewAt = 0
   renewing = false
   error: LockLost | undefined
@@ -37,24 +43,27 @@ export class Hold implements RenewableHold {
   private lastFailure: StorageError | undefined
   /** For the next thing to come: renewal or deadline. */
   private timer: Timer | undefined
-  private onTime: (() => void) | undefined
   /** It is lost, and not given back yet: its body may be ending. */
   owesRelease = false
   /** When half of what was left at the first renewal that did not get through will have passed. */
-  private halfway = Number.POSITIVE_INFINITY
+  private halfway: number | undefined
   private isEndangered = false
 
   constructor(
     readonly core: Core,
     readonly claimant: Claimant,
-    readonly options: Resolved,
     record: LockRecord,
     start: number,
     deadline: number
   ) {
-    this.record = record
+    const { options } = claimant
+    this.token = record.token
+    this.version = record.version
+    this.beginTime = record.lockBeginTime
+    this.leaseExpireTime = record.leaseExpireTime
+    this.told = isPlain(record, claimant) ? undefined : record
     this.start = start
-    this.latest = start + options.holdAtMost
+    this.latest = options.holdAtMost === Number.POSITIVE_INFINITY ? undefined : start + options.holdAtMost
     core.holds.add(this)
     this.deadline = deadline
     core.queues.of(claimant.key).claimed(claimant.ownerId, start, record.version, claimant.place)
@@ -65,9 +74,10 @@ export class Hold implements RenewableHold {
   /** Milliseconds for which the lock is surely held. Reads the clocks itself: no timer fires in a busy loop. */
   remaining(): number {
     if (this.state !== "held") return 0
-    const left = Math.min(this.deadline, this.latest) - this.core.timeline.now()
+    const end = this.latest === undefined ? this.deadline : Math.min(this.deadline, this.latest)
+    const left = end - this.core.timeline.now()
     if (left > 0) return left
-    if (this.latest <= this.deadline)
+    if (this.latest !== undefined && this.latest <= this.deadline)
       this.lose("HeldTooLong", Duration.format(Duration.millis(this.latest - this.start)))
     else this.lose("Expired")
     return 0
@@ -94,21 +104,40 @@ export class Hold implements RenewableHold {
       : this.failure()
   }
 
+  get options(): Resolved {
+    return this.claimant.options
+  }
+
   get storage() {
     return this.core.storage
   }
 
-  get token(): number {
-    return this.record.token
+  get record(): LockRecord {
+    const { leaseExpireTime, token, version } = this
+    if (this.told !== undefined) return { ...this.told, token, leaseExpireTime }
+    const { holdId, key, ownerId, ownerLabel } = this.claimant
+    return {
+      lockId: key,
+      kind: exclusive,
+      format,
+      ownerId,
+      ...labelled(ownerLabel),
+      holds: [holdId],
+      token,
+      version,
+      lockBeginTime: this.beginTime,
+      leaseExpireTime,
+      data: ""
+    }
   }
 
   /** Its owner has a newer token now: it became a writer. */
   renumber(token: number): void {
-    this.record = { ...this.record, token }
+    this.token = token
   }
 
   get leaseEnd(): number {
-    return this.record.leaseExpireTime / 1000
+    return this.leaseExpireTime / 1000
   }
 
   get lost(): Effect.Effect<never, LockLost> {
@@ -131,7 +160,7 @@ export class Hold implements RenewableHold {
 
   failure(reason: LostReason = "Released", detail?: string): LockLost {
     const { lockId, ownerId } = this.claimant
-    return this.error ?? new LockLost({ lockId, ownerId, token: this.record.token, reason, detail })
+    return this.error ?? new LockLost({ lockId, ownerId, token: this.token, reason, detail })
   }
 
   /** What a renewal that was started at `start` told. Counted from its start: the lease may have begun at any time since. */
@@ -141,12 +170,12 @@ export class Hold implements RenewableHold {
     if (this.remaining() <= 0) return
     if (outcome._tag === "NotHeld") return this.lose(...this.whyNotHeld(outcome))
     this.lastFailure = undefined
-    this.halfway = Number.POSITIVE_INFINITY
+    this.halfway = undefined
     if (this.isEndangered) {
       this.isEndangered = false
       this.core.logs.recovered(this)
     }
-    this.record = { ...this.record, leaseExpireTime: outcome.leaseExpireTime }
+    this.leaseExpireTime = outcome.leaseExpireTime
     this.deadline = Math.max(this.deadline, deadlineOf(start, outcome.validFor, this.options))
     this.claimant.until = Math.max(this.claimant.until, this.deadline + this.options.margin)
     this.core.holds.delete(this)
@@ -163,7 +192,7 @@ export class Hold implements RenewableHold {
     because,
     current
   }: Extract<RenewOutcome, { readonly _tag: "NotHeld" }>): readonly [reason: LostReason, detail?: string] {
-    const { token, version } = this.record
+    const { token, version } = this
     if (current === undefined) return ["Vanished", "it has no record of this lock"]
     // Tokens and versions only grow, for as long as a storage keeps what it acknowledged.
     if (current.token < token || (current.token === token && current.version < version)) {
@@ -227,6 +256,20 @@ export class Hold implements RenewableHold {
    */
   get release(): Effect.Effect<void> {
     return Effect.suspend(() => this.giveUp())
+  }
+
+  /** The same for a scope to call when it closes: half as large as an effect, which each hold would keep. */
+  get finalizer(): () => Effect.Effect<void> {
+    return this.atEnd.bind(this)
+  }
+
+  private atEnd(): Effect.Effect<void> {
+    try {
+      return this.giveUp()
+    } catch (defect) {
+      // Thrown, it would keep the scope from all that it has to do after this.
+      return Effect.die(defect)
+    }
   }
 
   private giveUp(): Effect.Effect<void> {
@@ -334,16 +377,18 @@ export class Hold implements RenewableHold {
 
   /** The deadline is watched apart from the renewal, which may hang. */
   private watch(): void {
-    this.timer?.cancel()
-    const due = Math.min(this.renewAt, this.deadline, this.latest, this.halfway)
-    this.timer = this.core.timers.set(due, (this.onTime ??= () => this.isTime()))
+    let due = Math.min(this.renewAt, this.deadline)
+    if (this.latest !== undefined) due = Math.min(due, this.latest)
+    if (this.halfway !== undefined) due = Math.min(due, this.halfway)
+    if (this.timer === undefined) this.timer = this.core.timers.set(due, isTime, this)
+    else this.timer.move(due)
   }
 
-  private isTime(): void {
+  isTime(): void {
     if (this.state !== "held" || this.remaining() <= 0) return
     const now = this.core.timeline.now()
-    if (now >= this.halfway) {
-      this.halfway = Number.POSITIVE_INFINITY
+    if (this.halfway !== undefined && now >= this.halfway) {
+      this.halfway = undefined
       this.isEndangered = true
       this.core.logs.endangered(this, this.lastFailure)
       this.span?.event("late")
@@ -353,7 +398,7 @@ export class Hold implements RenewableHold {
       }
     }
     if (now >= this.renewAt) {
-      if (!this.isEndangered && this.halfway === Number.POSITIVE_INFINITY) this.halfway = (now + this.deadline) / 2
+      if (!this.isEndangered) this.halfway ??= (now + this.deadline) / 2
       this.renewAt = Number.POSITIVE_INFINITY
       this.core.due.add(this)
       this.core.work.notify()
@@ -361,6 +406,18 @@ export class Hold implements RenewableHold {
     this.watch()
   }
 }
+
+const isTime = (hold: Hold): void => hold.isTime()
+
+/** Whether a record says no more than is known of its claimant, but for its numbers. */
+const isPlain = (record: LockRecord, { holdId, ownerId, ownerLabel }: Claimant): boolean =>
+  record.kind === exclusive &&
+  record.format === format &&
+  record.ownerId === ownerId &&
+  record.holds.length === 1 &&
+  record.holds[0] === holdId &&
+  (record.ownerLabel ?? "") === ownerLabel &&
+  record.data === ""
 
 /** Of a lock that several may hold, others' holds tell nothing of this one. */
 const sharedLoss = {

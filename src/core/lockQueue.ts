@@ -36,7 +36,8 @@ export class Waiter {
 }
 
 export class LockQueue {
-  protected readonly waiters = new LinkedList<Waiter>()
+  /** Those who wait. Of most locks that are held nobody wants anything: then there is no list. */
+  protected waiters: LinkedList<Waiter> | undefined
   /** Those that may have to skip the others, by owner. */
   private byOwner: Map<string, Set<Waiter>> | undefined
   /** Owners that hold the lock in this process, and how often. */
@@ -45,7 +46,7 @@ export class LockQueue {
   protected named: LockRecord | undefined
   /** The lock was last freed here, and others have not been let in since; when that was; and since when, and how often, it has gone from hand to hand here. */
   private freedHere = false
-  private freedAt = Number.NEGATIVE_INFINITY
+  private freedAt: number | undefined
   private streakSince = 0
   private streak = 0
   /** After how long others are let in. */
@@ -55,7 +56,7 @@ export class LockQueue {
   /** It was freed here while others here waited for it: it goes on to them, without regard to other processes for now. */
   private handsOn = false
   /** Until when the first in the queue leaves the lock to others. The pause is the queue's: who leaves it does not end it. */
-  pausesUntil = Number.NEGATIVE_INFINITY
+  pausesUntil: number | undefined
   /** Made when there is something to remember: most locks are free, or held by those who want nothing more. */
   private turns: Turns | undefined
   /** Where the hold of this process was acquired. */
@@ -65,11 +66,11 @@ export class LockQueue {
 
   /** How many wait. */
   get length(): number {
-    return this.waiters.size
+    return this.waiters?.size ?? 0
   }
 
   get isEmpty(): boolean {
-    return this.waiters.size === 0 && this.holders.size === 0
+    return this.length === 0 && this.holders.size === 0
   }
 
   get holder(): LockRecord | undefined {
@@ -79,7 +80,7 @@ export class LockQueue {
   /** Whether even its first claim must await the turn of this process: one that has just given the lock back would be faster than all who wait for it. */
   join(waiter: Waiter, now: number): boolean {
     const isBack = this.isEmpty && (this.turns === undefined || this.turns.comesBack(now))
-    this.waiters.add(waiter)
+    ;(this.waiters ??= new LinkedList()).add(waiter)
     if (waiter.shared) {
       const byOwner = (this.byOwner ??= new Map())
       const same = byOwner.get(waiter.ownerId)
@@ -91,12 +92,15 @@ export class LockQueue {
 
   leave(waiter: Waiter): void {
     const wasHead = this.isHead(waiter)
-    this.waiters.delete(waiter)
+    this.waiters?.delete(waiter)
     const same = this.byOwner?.get(waiter.ownerId)
     if (same?.delete(waiter) === true && same.size === 0) this.byOwner?.delete(waiter.ownerId)
     // Nobody is left to hand it on to: whoever comes next awaits the turn of this process, as everybody who comes.
-    if (this.waiters.size === 0) this.handsOn = false
-    if (wasHead) this.waiters.first?.signal.notify()
+    if (this.length === 0) {
+      this.handsOn = false
+      this.waiters = undefined
+    }
+    if (wasHead) this.waiters?.first?.signal.notify()
   }
 
   /** Whether this waiter may ask the storage now. */
@@ -129,7 +133,7 @@ export class LockQueue {
 
   /** It was freed here just now: whoever takes it next goes on with what has been counted. */
   isWarm(now: number): boolean {
-    return this.freedHere && now - this.freedAt < pauseForOthers
+    return this.freedHere && now - this.freedAt! < pauseForOthers
   }
 
   /** Somebody here asks the storage. */
@@ -165,7 +169,7 @@ export class LockQueue {
     this.named = holder
     this.handsOn = false
     this.meetsOthers()
-    this.pausesUntil = Number.NEGATIVE_INFINITY
+    this.pausesUntil = undefined
     this.known.beaten(holder)
     if (holder !== undefined) this.notifyOwner(holder.ownerId)
   }
@@ -181,9 +185,9 @@ export class LockQueue {
     this.streak = this.isWarm(now) ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
     this.freedHere = this.handsOn = false
-    this.pausesUntil = Number.NEGATIVE_INFINITY
+    this.pausesUntil = undefined
     // Who only tries has not waited, though others may.
-    if (this.holders.size === 0 && this.waiters.first?.ownerId === ownerId) this.turns?.won()
+    if (this.holders.size === 0 && this.waiters?.first?.ownerId === ownerId) this.turns?.won()
     this.holders.add(ownerId)
     this.notifyOwner(ownerId)
   }
@@ -219,7 +223,7 @@ export class LockQueue {
     this.heldAt = undefined
     this.freedHere = true
     this.freedAt = now
-    this.handsOn = this.waiters.size > 0
+    this.handsOn = this.length > 0
     this.turns?.begin(now)
     this.hint()
   }
@@ -232,13 +236,13 @@ export class LockQueue {
 
   /** Those who may ask the storage should do so soon. */
   hint(): void {
-    const head = this.waiters.first
+    const head = this.waiters?.first
     if (head !== undefined) tell(head)
     if (this.named !== undefined) this.byOwner?.get(this.named.ownerId)?.forEach(tell)
   }
 
   notifyAll(): void {
-    for (let waiter = this.waiters.first; waiter !== undefined; waiter = waiter.after) waiter.signal.notify()
+    for (let waiter = this.waiters?.first; waiter !== undefined; waiter = waiter.after) waiter.signal.notify()
   }
 
   private get known(): Turns {
@@ -251,7 +255,7 @@ export class LockQueue {
   }
 
   private isHead(waiter: Waiter): boolean {
-    return this.waiters.first === waiter
+    return this.waiters?.first === waiter
   }
 
   protected notifyOwner(ownerId: string): void {

@@ -51,7 +51,10 @@ export const one = (opened: Opened) => {
               Result.isFailure(hold)
                 ? Effect.succeed(Result.fail(hold.failure))
                 : // Not `Effect.addFinalizer`, which costs as much as a call, for fiber refs that the release does not read.
-                  Effect.as(Scope.addFinalizer(scope, hold.success.release), Result.succeed(makeLock(hold.success)))
+                  Effect.as(
+                    Scope.addFinalizerExit(scope, hold.success.finalizer),
+                    Result.succeed(makeLock(hold.success))
+                  )
           )
         )
       )

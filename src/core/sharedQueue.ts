@@ -26,7 +26,7 @@ export class SharedQueue extends LockQueue {
     if (this.refused !== waiter) return
     this.refused = undefined
     // All of them may ask now: none that waits behind another was refused.
-    for (let each = this.waiters.first; each !== undefined; each = each.after) each.signal.notify()
+    for (let each = this.waiters?.first; each !== undefined; each = each.after) each.signal.notify()
   }
 
   override mayGo(waiter: Waiter): boolean {
@@ -45,7 +45,7 @@ export class SharedQueue extends LockQueue {
     this.named = holder
     this.owners.clear()
     for (const { ownerId } of holder?.holders ?? []) this.owners.add(ownerId)
-    if (this.waiters.has(waiter) && (this.refused === undefined || waiter.place < this.refused.place))
+    if (this.waiters?.has(waiter) === true && (this.refused === undefined || waiter.place < this.refused.place))
       this.refused = waiter
   }
 
@@ -56,7 +56,7 @@ export class SharedQueue extends LockQueue {
   }
 
   override hint(): void {
-    for (let waiter = this.waiters.first; waiter !== undefined; waiter = waiter.after) {
+    for (let waiter = this.waiters?.first; waiter !== undefined; waiter = waiter.after) {
       tell(waiter)
       if (waiter === this.refused) return
     }

@@ -5,38 +5,22 @@
 import * as Effect from "#effect/Effect"
 import { beforeSleep } from "#effect/fibers"
 import { Signal } from "./signal.js"
+import { Entry, TimerHeap } from "./timerHeap.js"
 import type { Timeline } from "./timeline.js"
 
 export interface Timer {
   readonly cancel: () => void
+  /** To another time, also if it has been called, or was cancelled. */
+  readonly move: (due: number) => void
 }
 
 export interface Timers {
-  /** Calls `callback` once the timeline has reached `due`. */
-  readonly set: (due: number, callback: () => void) => Timer
+  /** Calls `callback` once the timeline has reached `due`. `subject`: what it is called with, so that what is set again and again needs no function of its own. */
+  readonly set: <A = undefined>(due: number, callback: (subject: A) => void, subject?: A) => Timer
   /** How many are set, and neither due nor cancelled. */
   readonly pending: () => number
   /** Never ends. */
   readonly run: Effect.Effect<never>
-}
-
-/** What all entries share. */
-interface Heap {
-  readonly cancelled: () => void
-}
-
-class Entry implements Timer {
-  constructor(
-    readonly due: number,
-    public callback: (() => void) | undefined,
-    private readonly heap: Heap
-  ) {}
-
-  cancel(): void {
-    if (this.callback === undefined) return
-    this.callback = undefined
-    this.heap.cancelled()
-  }
 }
 
 /**
@@ -46,81 +30,33 @@ class Entry implements Timer {
 const longestSleep = 1000
 
 export const make = (timeline: Timeline): Timers => {
-  let heap: Array<Entry> = []
-  let cancelled = 0
   let wakeAt = Number.POSITIVE_INFINITY
   let used = false
   let jumps = 0
   let setting = false
   const signal = new Signal()
 
-  const up = (index: number): void => {
-    const entry = heap[index]!
-    while (index > 0) {
-      const parent = (index - 1) >> 1
-      if (heap[parent]!.due <= entry.due) break
-      heap[index] = heap[parent]!
-      index = parent
-    }
-    heap[index] = entry
-  }
-
-  const down = (index: number): void => {
-    const entry = heap[index]!
-    for (;;) {
-      let child = 2 * index + 1
-      if (child >= heap.length) break
-      if (child + 1 < heap.length && heap[child + 1]!.due < heap[child]!.due) child++
-      if (heap[child]!.due >= entry.due) break
-      heap[index] = heap[child]!
-      index = child
-    }
-    heap[index] = entry
-  }
-
-  const pop = (): Entry => {
-    const top = heap[0]!
-    const last = heap.pop()!
-    if (heap.length > 0) {
-      heap[0] = last
-      down(0)
-    }
-    return top
-  }
-
-  const push = (entry: Entry): void => {
-    heap.push(entry)
-    up(heap.length - 1)
-  }
-
-  /** Most timers are cancelled long before they are due; they must not pile up. */
-  const compact = (): void => {
-    const live = heap.filter((entry) => entry.callback !== undefined)
-    heap = []
-    cancelled = 0
-    live.forEach(push)
-  }
-
-  const shared: Heap = {
-    cancelled: () => {
-      if (++cancelled > 64 && cancelled > heap.length / 2) compact()
-    }
-  }
+  /** Wakes the fiber that sleeps for longer. */
+  const heap = new TimerHeap((due) => {
+    used = true
+    // After a jump the sleep goes on by a clock that stood still meanwhile.
+    if (due >= wakeAt && timeline.jumps() === jumps) return
+    jumps = timeline.jumps()
+    wakeAt = Math.min(due, wakeAt)
+    // On Effect 4 the next sleep begins within: so a test clock that is moved right after this knows of it.
+    setting = true
+    signal.notify()
+    setting = false
+  })
 
   const runDue = (): number => {
     let now = timeline.now()
     // Who sets a timer has not finished what it does.
     if (setting) return now
-    while (heap.length > 0 && (heap[0]!.callback === undefined || heap[0]!.due <= now)) {
-      const entry = pop()
-      const { callback } = entry
-      if (callback === undefined) cancelled--
-      else {
-        // To cancel it from now on cancels nothing.
-        entry.callback = undefined
-        callback()
-        now = timeline.now()
-      }
+    for (let entry = heap.first; entry !== undefined && entry.due <= now; entry = heap.first) {
+      heap.delete(entry)
+      entry.ring()
+      now = timeline.now()
     }
     return now
   }
@@ -134,34 +70,24 @@ export const make = (timeline: Timeline): Timers => {
     : Effect.void
 
   return {
-    set: (due, callback) => {
-      const entry = new Entry(due, callback, shared)
-      push(entry)
-      used = true
-      // After a jump the sleep goes on by a clock that stood still meanwhile.
-      if (due < wakeAt || timeline.jumps() !== jumps) {
-        jumps = timeline.jumps()
-        wakeAt = Math.min(due, wakeAt)
-        // On Effect 4 the next sleep begins within: so a test clock that is moved right after this knows of it.
-        setting = true
-        signal.notify()
-        setting = false
-      }
+    set: (due, callback, subject) => {
+      const entry = new Entry(due, callback, subject, heap)
+      heap.put(entry)
       return entry
     },
-    pending: () => heap.length - cancelled,
+    pending: () => heap.size,
     run: settled
       .pipe(
         Effect.flatMap(() => {
           const now = runDue()
           jumps = timeline.jumps()
           // After a use it stays awake for a while though nothing is due, so that the next timer, which is seldom nearer, need not wake it.
-          const idle = heap.length === 0 && (!used || timeline.isMovedByHand)
+          const idle = heap.size === 0 && (!used || timeline.isMovedByHand)
           used = false
           const longest = timeline.isMovedByHand ? Number.POSITIVE_INFINITY : longestSleep
           const wait = idle
             ? Number.POSITIVE_INFINITY
-            : Math.min(longest, (heap[0]?.due ?? Number.POSITIVE_INFINITY) - now)
+            : Math.min(longest, (heap.first?.due ?? Number.POSITIVE_INFINITY) - now)
           wakeAt = now + wait
           return idle
             ? signal.waitWithin

@@ -40,13 +40,10 @@ export class Unreleased {
     if (this.told !== undefined) return
     const { claimant, core } = this
     const now = core.timeline.now()
+    const { unsure = Number.NEGATIVE_INFINITY } = claimant
     // What was never held here, but claimed, may be held there for a lease.
     const since =
-      claimant.inflight > 0
-        ? now
-        : claimant.until === Number.NEGATIVE_INFINITY
-          ? Math.max(this.since, claimant.unsure)
-          : claimant.unsure
+      claimant.inflight > 0 ? now : claimant.until === Number.NEGATIVE_INFINITY ? Math.max(this.since, unsure) : unsure
     const left = Math.max(claimant.until, since + claimant.lease) - now
     if (left <= 0) return
     this.told = { claimant, leaseEnd: core.logs.wallClock() + left }

@@ -4,6 +4,7 @@ import * as Effect from "#effect/Effect"
 import * as Result from "#effect/Result"
 import type { Answer, Handler } from "../../src/core/calls.js"
 import { Attempt } from "../../src/core/attempt.js"
+import type { Resolved } from "../../src/core/options.js"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { LockQueue, Waiter } from "../../src/core/lockQueue.js"
@@ -29,7 +30,7 @@ const setup = () => {
     },
     calls: { start: (operation: string, _: unknown, limit: number) => void state.asked.push([operation, limit]) }
   } as unknown as Core
-  const claimant = new Claimant("key", "id", "me", holdId, 3_000.0004, "label")
+  const claimant = new Claimant("key", "id", "me", holdId, { lease: 3_000.0004, ownerLabel: "label" } as Resolved)
   const waiter = new Waiter("me")
   waiter.signal.notify = () => void state.rung++
   const queue = new LockQueue()

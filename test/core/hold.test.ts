@@ -29,7 +29,7 @@ const record: LockRecord = {
 }
 
 interface Pending {
-  readonly due: number
+  due: number
   readonly ring: () => void
 }
 
@@ -47,10 +47,16 @@ const setup = () => {
   const parts = {
     timeline: { now: () => now },
     timers: {
-      set: (due: number, ring: () => void) => {
-        const timer = { due, ring }
+      set: <A>(due: number, callback: (subject: A) => void, subject: A) => {
+        const timer = { due, ring: () => callback(subject) }
         waitingTimers.add(timer)
-        return { cancel: () => void waitingTimers.delete(timer) }
+        return {
+          cancel: () => void waitingTimers.delete(timer),
+          move: (due: number) => {
+            timer.due = due
+            waitingTimers.add(timer)
+          }
+        }
       }
     },
     queues: new LockQueues(),
@@ -74,8 +80,8 @@ const setup = () => {
   const core = parts as unknown as Core
   const hold = (own?: Partial<Resolved>, ownerId = "me") => {
     const all = { ...options, ...own }
-    const claimant = new Claimant("foo", "foo", ownerId, "h", all.lease, "")
-    return new Hold(core, claimant, all, record, now, deadlineOf(now, 30_000_000, all))
+    const claimant = new Claimant("foo", "foo", ownerId, "h", all)
+    return new Hold(core, claimant, record, now, deadlineOf(now, 30_000_000, all))
   }
   /** Timers ring in order, each at its time. */
   const until = (end: number) => {
@@ -250,7 +256,7 @@ describe("a hold is lost", () => {
     blockedUntil(29_500)
     one.renewed(29_000, renewed(29_000))
     assert.deepStrictEqual(told, [[29_500, "lost", "Expired", undefined]])
-    assert.strictEqual(one.record, record)
+    assert.deepStrictEqual(one.record, record)
     assert.deepStrictEqual(dues(), [31_000])
   })
 

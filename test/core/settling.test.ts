@@ -5,6 +5,7 @@ import * as Deferred from "#effect/Deferred"
 import * as Effect from "#effect/Effect"
 import * as Fiber from "#effect/Fiber"
 import * as clocks from "#effect/clocks"
+import type { Resolved } from "../../src/core/options.js"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import { settle } from "../../src/core/settling.js"
@@ -37,7 +38,7 @@ const over = (
         const clock = yield* Effect.clockWith(Effect.succeed)
         const began = yield* Clock.currentTimeMillis
         const now = () => clocks.wallMillis(clock) - began
-        const claimant = new Claimant("foo", "foo", "me", "h", lease, "")
+        const claimant = new Claimant("foo", "foo", "me", "h", { lease, ownerLabel: "" } as Resolved)
         const releases: Array<number> = []
         const told: Array<string> = []
         const gone: Array<string> = []

@@ -1,5 +1,6 @@
 /** A release that fails, with hands on the clock: when it is told, until when the lock may be kept from others, and when it is well again. */
 import { assert, describe, it } from "#harness/vitest"
+import type { Resolved } from "../../src/core/options.js"
 import { Claimant } from "../../src/core/claimant.js"
 import type { Core } from "../../src/core/core.js"
 import type { Subject } from "../../src/core/logs.js"
@@ -19,7 +20,7 @@ const setup = () => {
       released: ({ leaseEnd }: Subject) => void told.push(["released", leaseEnd])
     }
   } as unknown as Core
-  const claimant = new Claimant("foo", "foo", "me", "h", 9_000, "")
+  const claimant = new Claimant("foo", "foo", "me", "h", { lease: 9_000, ownerLabel: "" } as Resolved)
   return { hands, told, claimant, unreleased: () => new Unreleased(core, claimant) }
 }
 

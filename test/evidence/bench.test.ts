@@ -13,7 +13,9 @@ import { figures } from "../../evidence/bench/figures.js"
 import { goals } from "../../evidence/bench/goals.js"
 import * as crews from "../../evidence/bench/crew.js"
 import type { Command, Contended } from "../../evidence/bench/worker.js"
-import { cycleAlone, cycleWide, effectAlone } from "../../evidence/bench/names.js"
+import { none, ofTime, ofTree, ownerOf } from "../../evidence/bench/parts.js"
+import * as profiler from "../../evidence/bench/profiler.js"
+import { cycleAlone, cycleWide, effectAlone, holding, renewing } from "../../evidence/bench/names.js"
 import * as ratios from "../../evidence/bench/ratios.js"
 import * as report from "../../evidence/bench/report.js"
 import { compare } from "../../evidence/bench/rounds.js"
@@ -108,6 +110,17 @@ const results = (worse: number): report.Results => {
       { ...ours, millis: spreadOf(1_400 * worse), told: 1, runs: 1, mute: false },
       { ...peer, millis: undefined, told: 0, runs: 1, mute: true }
     ],
+    profiles: [
+      { storage: "PostgreSQL", scenario: cycleAlone, name: "bare <driver>", parts: { ...none, waiting: 80, node: 20 } },
+      {
+        storage: "PostgreSQL",
+        scenario: cycleAlone,
+        name: "StorageLock",
+        parts: { ...none, waiting: 80, node: 30, effect: 25, lock: 12.5, garbage: 0.4 }
+      },
+      { storage: "PostgreSQL", scenario: renewing, name: "StorageLock", parts: { ...none, driver: 6, lock: 2 } },
+      { storage: "PostgreSQL", scenario: holding, name: "StorageLock", parts: { ...none, effect: 600, lock: 900 } }
+    ],
     failures: [{ storage: "PostgreSQL", scenario: "cycle", subject: "a third", reason: "cannot be installed" }]
   }
 }
@@ -200,10 +213,66 @@ describe("the arithmetic of the benchmark", () => {
     expect(report.table(results(1.2))).toContain("NOT MET PostgreSQL")
     expect(report.table(results(1))).toContain("NOT MEASURED PostgreSQL, cycle, a third: cannot be installed")
     const text = report.markdown(results(1.2))
-    expect(text).toContain("| 1.32 × (1.32–1.32) | **no**: the rest is processor time")
+    expect(text).toContain(
+      "| 1.32 × (1.32–1.32) | **no**: by the profile, of 47.9 µs more: Effect 25.0, lock 12.5, Node 10.0 |"
+    )
+    expect(text).toContain("by the profile, of 8.0 µs of a renewal: driver 6.0, lock 2.0 |")
+    expect(text).toContain("by the profile, of 1500 bytes: lock 900, Effect 600 |")
+    expect(report.markdown({ ...results(1.2), profiles: [] })).toContain("**no**: the rest is processor time")
     expect(text).toContain("| PostgreSQL | cycle | a third | cannot be installed |")
     expect(text).toContain("| PostgreSQL | another | has no signal |")
     for (const { name } of figures(results(1))) expect(text).toContain(`(charts/${name}.svg)`)
+  })
+})
+
+describe("a profile", () => {
+  const frame = (functionName: string, url = "") => ({ functionName, url })
+  const compiled = "file:///home/me/project/node_modules/.cache/effect-storage-lock-compiled-1/"
+
+  it("knows whose code each part is", () => {
+    const owners = [
+      [frame("run", "file:///home/me/project/node_modules/effect/dist/esm/internal/fiberRuntime.js"), "effect"],
+      [frame("query", "file:///home/me/project/node_modules/pg/lib/client.js"), "driver"],
+      [frame("claim", `${compiled}src/backends/postgres/storage.js`), "storage"],
+      [frame("acquire", `${compiled}src/core/acquire.js`), "lock"],
+      [frame("loop", `${compiled}evidence/bench/cycles.js`), "bench"],
+      [frame("writev", "node:net"), "node"],
+      [frame("(idle)"), "waiting"],
+      [frame("(program)"), "node"],
+      [frame("(garbage collector)"), "garbage"],
+      [frame("all"), "driver"]
+    ] as const
+    for (const [of, owner] of owners) expect(ownerOf(of, "effect"), of.functionName).toBe(owner)
+    // A function of the language.
+    expect(ownerOf(frame("set"), "lock")).toBe("lock")
+  })
+
+  it("adds up what each frame takes by itself", () => {
+    const nodes = [
+      { id: 1, callFrame: frame("(root)"), children: [2, 3, 5] },
+      { id: 2, callFrame: frame("(idle)") },
+      { id: 3, callFrame: frame("acquire", `${compiled}src/core/acquire.js`), children: [4] },
+      { id: 4, callFrame: frame("push") },
+      { id: 5, callFrame: frame("acquire", `${compiled}src/core/acquire.js`) }
+    ]
+    expect(ofTime({ nodes, samples: [2, 3, 4, 4, 5], timeDeltas: [50, 10, 5, 6, 1] })).toEqual({
+      ...none,
+      waiting: 50,
+      lock: 22
+    })
+    const tree = { callFrame: frame("(root)"), selfSize: 1, children: [{ callFrame: frame("push"), selfSize: 7 }] }
+    expect(ofTree(tree, ({ selfSize }) => selfSize)).toEqual({ ...none, node: 8 })
+  })
+
+  it("is of the work alone, and says what it has kept", async () => {
+    const kept: Array<unknown> = []
+    const made = await profiler.memory(
+      async () => void kept.push(Array.from({ length: 10_000 }, () => ({ a: 1, b: 2 })))
+    )
+    expect(made.bench).toBeGreaterThan(200_000)
+    const spent = await profiler.time(() => new Promise((resolve) => setTimeout(resolve, 50)))
+    expect(spent.waiting).toBeGreaterThan(0)
+    expect(kept).toHaveLength(1)
   })
 })
 
@@ -521,6 +590,17 @@ describe("npm run bench", () => {
     expect(found.refreshes.map((_) => _.holds)).toEqual([1, 1_000])
     expect(found.memories[0]!.bytesPerHold).toBeGreaterThan(0)
     expect(found.stalls.map((_) => [_.name, _.told])).toEqual([["StorageLock", 1]])
+    const names = (scenario: string) => found.profiles.filter((_) => _.scenario === scenario).map((_) => _.name)
+    for (const scenario of [cycleAlone, cycleWide]) {
+      expect(names(scenario).length).toBeGreaterThanOrEqual(2)
+      expect(names(scenario).at(-1)).toBe("StorageLock")
+    }
+    const [kept] = found.profiles.filter((_) => _.scenario === holding)
+    expect(kept!.parts.effect).toBeGreaterThan(100)
+    expect(kept!.parts.lock).toBeGreaterThan(100)
+    const [renewal] = found.profiles.filter((_) => _.scenario === renewing)
+    expect(renewal!.parts.waiting).toBe(0)
+    expect(renewal!.parts.driver).toBeGreaterThan(0)
     expect(goals(found).length).toBeGreaterThan(0)
   })
 

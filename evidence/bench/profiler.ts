@@ -1,0 +1,35 @@
+/** What this process does, and what it keeps, by the profilers of V8. */
+import { Session } from "node:inspector/promises"
+import { ofTime, ofTree, type Parts } from "./parts.js"
+
+const connected = async <A>(use: (session: Session) => Promise<A>): Promise<A> => {
+  const session = new Session()
+  session.connect()
+  try {
+    return await use(session)
+  } finally {
+    session.disconnect()
+  }
+}
+
+/** Microseconds from the beginning of this work to its end. */
+export const time = (work: () => Promise<unknown>): Promise<Parts> =>
+  connected(async (session) => {
+    await session.post("Profiler.enable")
+    await session.post("Profiler.setSamplingInterval", { interval: 100 })
+    await session.post("Profiler.start")
+    await work()
+    const { profile } = await session.post("Profiler.stop")
+    return ofTime(profile)
+  })
+
+/** Bytes that this work has made and that are still in use at its end. */
+export const memory = (work: () => Promise<unknown>): Promise<Parts> =>
+  connected(async (session) => {
+    await session.post("HeapProfiler.collectGarbage")
+    await session.post("HeapProfiler.startSampling", { samplingInterval: 256 })
+    await work()
+    await session.post("HeapProfiler.collectGarbage")
+    const { profile } = await session.post("HeapProfiler.stopSampling")
+    return ofTree(profile.head, ({ selfSize }) => selfSize)
+  })

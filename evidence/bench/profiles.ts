@@ -1,0 +1,126 @@
+/** Where the time of the bare driver goes, and where ours does; and what a hold is made of. */
+import * as Effect from "#effect/Effect"
+import * as crews from "./crew.js"
+import * as cycles from "./cycles.js"
+import { cycleAlone, cycleWide, type Failure, holding, reasonOf, renewing, width } from "./names.js"
+import { add, none, type Parts, scale } from "./parts.js"
+import * as profiler from "./profiler.js"
+import type { Contender } from "./rounds.js"
+import { type Server, type StorageSubject, type Way } from "./subjects/Subject.js"
+import { refreshMillis } from "./upkeep.js"
+
+export interface Profile {
+  readonly storage: string
+  readonly scenario: string
+  readonly name: string
+  /** Microseconds of one operation; for `holding`, bytes. */
+  readonly parts: Parts
+}
+
+export interface Plan {
+  /** Of each, before anything counts. */
+  readonly warmUpMillis: number
+  readonly rounds: number
+  /** Of each in a round. */
+  readonly millis: number
+}
+
+/** They take turns. */
+export const ofCycles = async (
+  storage: string,
+  concurrent: boolean,
+  contenders: ReadonlyArray<Contender>,
+  plan: Plan,
+  progress: (text: string) => void
+): Promise<ReadonlyArray<Profile>> => {
+  const scenario = concurrent ? cycleWide : cycleAlone
+  const block = concurrent ? width : 16
+  const runFor = async ({ run }: Contender, millis: number): Promise<number> => {
+    const end = performance.now() + millis
+    let operations = 0
+    do {
+      await run(block)
+      operations += block
+    } while (performance.now() < end)
+    return operations
+  }
+  const found = contenders.map(() => ({ parts: none, operations: 0 }))
+  for (const contender of contenders) {
+    progress(`${storage}: ${scenario}, profile, warming up`)
+    await runFor(contender, plan.warmUpMillis)
+  }
+  for (let round = 0; round < plan.rounds; round++) {
+    progress(`${storage}: ${scenario}, profile, round ${round + 1} of ${plan.rounds}`)
+    for (const [i, contender] of contenders.entries()) {
+      let operations = 0
+      const parts = await profiler.time(async () => (operations = await runFor(contender, plan.millis)))
+      found[i] = { parts: add(found[i]!.parts, parts), operations: found[i]!.operations + operations }
+    }
+  }
+  return found.map(({ operations, parts }, i) => ({
+    storage,
+    scenario,
+    name: contenders[i]!.name,
+    parts: scale(parts, 1 / operations)
+  }))
+}
+
+/** In a process of its own: one renewal of each hold, and what so many holds keep. */
+const ofHolds = (subject: StorageSubject, server: Server, way: Way, count: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const place = yield* server.fresh
+      const [worker] = yield* crews.make(1)
+      const settings = { leaseMillis: 3 * refreshMillis, refreshMillis }
+      const key = way.name
+      const command = crews.opening(subject.name, key, { name: key, way, settings }, place)
+      return yield* Effect.tryPromise({
+        try: () =>
+          crews.withOpen([worker!], command, async (): Promise<ReadonlyArray<Profile>> => {
+            await worker!.tell({ do: "holdMany", key, lockId: "warm", count: 500 }, 60_000)
+            const what = { storage: subject.title, name: key }
+            const kept = await worker!.tell<Parts>({ do: "profileMemory", key, lockId: "held", count }, 300_000)
+            const spent = await worker!.tell<Parts>({ do: "profileTime", key, millis: 2 * refreshMillis }, 60_000)
+            // Who waits for the next renewal waits for no storage.
+            const { waiting: _, ...working } = spent
+            return [
+              { ...what, scenario: renewing, parts: scale({ ...working, waiting: 0 }, 1 / (2 * (count + 500))) },
+              { ...what, scenario: holding, parts: scale(kept, 1 / count) }
+            ]
+          }),
+        catch: (error) => error
+      })
+    })
+  )
+
+export const measure = (
+  subject: StorageSubject,
+  server: Server,
+  quick: boolean,
+  plan: Plan,
+  progress: (text: string) => void,
+  failed: (failure: Failure) => void
+) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const opened = yield* cycles.openAll(subject, server, false, failed)
+      const found: Array<Profile> = []
+      for (const concurrent of [false, true]) {
+        const contenders = opened.map((one) => cycles.contender(one, concurrent))
+        found.push(
+          ...(yield* Effect.tryPromise({
+            try: () => ofCycles(subject.title, concurrent, contenders, plan, progress),
+            catch: (error) => error
+          }))
+        )
+      }
+      const ours = subject.ways.find(({ role }) => role === "ours")!
+      progress(`${subject.title}: holds, profile`)
+      yield* Effect.match(ofHolds(subject, server, ours, quick ? 500 : 9_500), {
+        onSuccess: (more) => void found.push(...more),
+        onFailure: (error) =>
+          failed({ storage: subject.title, scenario: "profile of holds", subject: ours.name, reason: reasonOf(error) })
+      })
+      return found
+    })
+  )
