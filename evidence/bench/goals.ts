@@ -2,7 +2,7 @@
 import type { Contention } from "./contention.js"
 import type { HandOff } from "./handOff.js"
 import * as lines from "./lines.js"
-import { cycleAlone, cycleWide, effectAlone } from "./names.js"
+import { cycleAlone, cycleWide, effectAlone, effectByPromise } from "./names.js"
 import * as reasons from "./reasons.js"
 import type { Results } from "./report.js"
 import type { Comparison, Measured } from "./rounds.js"
@@ -110,7 +110,12 @@ const cycles = (results: Results): ReadonlyArray<Goal> => {
               goal: `${storage}, ${scenarios[i]!}: at most ${lines.times(limit)} the bare driver`,
               figure: lines.ratio(ours),
               met: ours.ratio.median <= limit,
-              why: reasons.driver(results.profiles, storage, scenarios[i]!)
+              why: reasons.driver(
+                results.profiles,
+                storage,
+                scenarios[i]!,
+                of(results.comparisons, "memory", scenarios[i]!, effectByPromise)
+              )
             }
           ]
     })

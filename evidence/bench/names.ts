@@ -8,6 +8,9 @@ export const effectAlone = "Effect alone, a scope with a finalizer"
 export const renewing = "renewal of a hold, 10000 at a time"
 export const holding = "memory of a hold"
 
+/** The same in a run of its own, as programs begin one by a Promise, whose two parts wait for an answer. */
+export const effectByPromise = "Effect alone, by a Promise, both parts wait"
+
 /** What could not be measured, and why. */
 export interface Failure {
   readonly storage: string

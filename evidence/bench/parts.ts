@@ -70,6 +70,8 @@ export interface CpuProfile {
     readonly children?: ReadonlyArray<number> | undefined
   }>
   readonly samples?: ReadonlyArray<number> | undefined
+  /** Microseconds of the machine's monotonic clock. */
+  readonly startTime: number
   /** Microseconds. */
   readonly timeDeltas?: ReadonlyArray<number> | undefined
 }
@@ -79,10 +81,20 @@ interface Timed extends Branch {
   readonly children: Array<Timed>
 }
 
-/** Microseconds. */
-export const ofTime = ({ nodes, samples = [], timeDeltas = [] }: CpuProfile): Parts => {
+/** Microseconds, of what was between two times of the machine's monotonic clock: a profiler takes long to begin and to end. */
+export const ofTime = (
+  { nodes, samples = [], startTime, timeDeltas = [] }: CpuProfile,
+  from: number,
+  to: number
+): Parts => {
   const own = new Map<number, number>()
-  samples.forEach((id, i) => own.set(id, (own.get(id) ?? 0) + (timeDeltas[i] ?? 0)))
+  let at = startTime
+  samples.forEach((id, i) => {
+    const before = Math.max(from, at)
+    at += timeDeltas[i] ?? 0
+    const during = Math.min(to, at) - before
+    if (during > 0) own.set(id, (own.get(id) ?? 0) + during)
+  })
   const made = new Map(nodes.map(({ callFrame, id }): [number, Timed] => [id, { id, callFrame, children: [] }]))
   for (const { children = [], id } of nodes) made.get(id)!.children.push(...children.map((child) => made.get(child)!))
   const root = made.get(nodes[0]!.id)!

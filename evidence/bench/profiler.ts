@@ -12,15 +12,19 @@ const connected = async <A>(use: (session: Session) => Promise<A>): Promise<A> =
   }
 }
 
+const now = (): number => Number(process.hrtime.bigint()) / 1000
+
 /** Microseconds from the beginning of this work to its end. */
 export const time = (work: () => Promise<unknown>): Promise<Parts> =>
   connected(async (session) => {
     await session.post("Profiler.enable")
-    await session.post("Profiler.setSamplingInterval", { interval: 100 })
+    await session.post("Profiler.setSamplingInterval", { interval: 1_000 })
     await session.post("Profiler.start")
+    const from = now()
     await work()
+    const to = now()
     const { profile } = await session.post("Profiler.stop")
-    return ofTime(profile)
+    return ofTime(profile, from, to)
   })
 
 /** Bytes that this work has made and that are still in use at its end. */

@@ -25,6 +25,8 @@ export interface Plan {
   readonly millis: number
 }
 
+const blockMillis = 50
+
 /** They take turns. */
 export const ofCycles = async (
   storage: string,
@@ -34,27 +36,30 @@ export const ofCycles = async (
   progress: (text: string) => void
 ): Promise<ReadonlyArray<Profile>> => {
   const scenario = concurrent ? cycleWide : cycleAlone
-  const block = concurrent ? width : 16
-  const runFor = async ({ run }: Contender, millis: number): Promise<number> => {
-    const end = performance.now() + millis
+  const least = concurrent ? width : 1
+  const found = contenders.map(() => ({ parts: none, operations: 0, block: least }))
+  const runFor = async (index: number, millis: number): Promise<number> => {
+    const start = performance.now()
     let operations = 0
-    do {
-      await run(block)
+    for (;;) {
+      const { block } = found[index]!
+      await contenders[index]!.run(block)
       operations += block
-    } while (performance.now() < end)
-    return operations
+      const passed = performance.now() - start
+      if (passed >= millis) return operations
+      // What begins and ends a block is to be next to nothing.
+      if (passed < blockMillis) found[index]!.block = 2 * block
+    }
   }
-  const found = contenders.map(() => ({ parts: none, operations: 0 }))
-  for (const contender of contenders) {
+  for (const index of contenders.keys()) {
     progress(`${storage}: ${scenario}, profile, warming up`)
-    await runFor(contender, plan.warmUpMillis)
+    await runFor(index, plan.warmUpMillis)
   }
   for (let round = 0; round < plan.rounds; round++) {
     progress(`${storage}: ${scenario}, profile, round ${round + 1} of ${plan.rounds}`)
-    for (const [i, contender] of contenders.entries()) {
-      let operations = 0
-      const parts = await profiler.time(async () => (operations = await runFor(contender, plan.millis)))
-      found[i] = { parts: add(found[i]!.parts, parts), operations: found[i]!.operations + operations }
+    for (const [index, one] of found.entries()) {
+      const parts = await profiler.time(async () => (one.operations += await runFor(index, plan.millis)))
+      one.parts = add(one.parts, parts)
     }
   }
   return found.map(({ operations, parts }, i) => ({

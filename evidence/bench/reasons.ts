@@ -33,8 +33,16 @@ const above = (profiles: ReadonlyArray<Profile>, storage: string, scenario: stri
   return sum(more) <= 0 ? ofFibers : `by the profile, of ${lines.short(sum(more))} µs more: ${shares(more)}`
 }
 
-export const driver = (profiles: ReadonlyArray<Profile>, storage: string, scenario: string): string => {
-  const rest = above(profiles, storage, scenario)
+/** `least`: what Effect alone takes for as much. */
+export const driver = (
+  profiles: ReadonlyArray<Profile>,
+  storage: string,
+  scenario: string,
+  least: Measured | undefined
+): string => {
+  const rest =
+    above(profiles, storage, scenario) +
+    (least === undefined ? "" : `; Effect alone, a scope whose parts wait, takes ${lines.figure(least.micros)} µs`)
   return storage === "Redis" || storage === "etcd"
     ? `the floor writes a value and deletes it, and ours keeps a record with a token that only grows; ${rest}`
     : rest

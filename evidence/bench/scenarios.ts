@@ -5,7 +5,7 @@ import * as Scope from "#effect/Scope"
 import * as StorageLock from "../../src/StorageLock.js"
 import type { Hold } from "./floor.js"
 import { type Comparison, compare, type Contender, type Plan } from "./rounds.js"
-import { cycleAlone, cycleWide, effectAlone, width } from "./names.js"
+import { cycleAlone, cycleWide, effectAlone, effectByPromise, width } from "./names.js"
 import type { Subject } from "./comparables.js"
 import { leaseMillis } from "./subjects/Subject.js"
 
@@ -48,6 +48,8 @@ const names = { port: "Storage port", lock: "StorageLock" } as const
 
 /** Without a lock, and without anything to wait for. */
 const empty = Effect.scoped(Effect.acquireRelease(Effect.void, () => Effect.void))
+const later = Effect.promise(() => Promise.resolve())
+const waiting = Effect.scoped(Effect.acquireRelease(later, () => later))
 
 /** The floor first, and the lock last. */
 export const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Contender> => {
@@ -83,7 +85,19 @@ export const both = (subject: Subject, concurrent: boolean): ReadonlyArray<Conte
     },
     { name: names.port, run: (operations) => Effect.runPromise(repeat(operations, port)) },
     ...(subject.name === "memory"
-      ? [{ name: effectAlone, run: (operations: number) => Effect.runPromise(repeat(operations, empty)) }]
+      ? [
+          { name: effectAlone, run: (operations: number) => Effect.runPromise(repeat(operations, empty)) },
+          {
+            name: effectByPromise,
+            run: async (operations: number) => {
+              const clients = concurrent ? width : 1
+              const client = async () => {
+                for (let i = 0; i < operations / clients; i++) await Effect.runPromise(waiting)
+              }
+              await Promise.all(Array.from({ length: clients }, client))
+            }
+          }
+        ]
       : []),
     { name: names.lock, run: (operations) => Effect.runPromise(Effect.provide(repeat(operations, scoped), context)) }
   ]

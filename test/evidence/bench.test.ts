@@ -255,11 +255,9 @@ describe("a profile", () => {
       { id: 4, callFrame: frame("push") },
       { id: 5, callFrame: frame("acquire", `${compiled}src/core/acquire.js`) }
     ]
-    expect(ofTime({ nodes, samples: [2, 3, 4, 4, 5], timeDeltas: [50, 10, 5, 6, 1] })).toEqual({
-      ...none,
-      waiting: 50,
-      lock: 22
-    })
+    const profile = { nodes, startTime: 100, samples: [2, 3, 4, 4, 5], timeDeltas: [50, 10, 5, 6, 1] }
+    expect(ofTime(profile, 0, 1_000)).toEqual({ ...none, waiting: 50, lock: 22 })
+    expect(ofTime(profile, 140, 167)).toEqual({ ...none, waiting: 10, lock: 17 })
     const tree = { callFrame: frame("(root)"), selfSize: 1, children: [{ callFrame: frame("push"), selfSize: 7 }] }
     expect(ofTree(tree, ({ selfSize }) => selfSize)).toEqual({ ...none, node: 8 })
   })
