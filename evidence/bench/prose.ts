@@ -52,7 +52,7 @@ holder makes and removes, and that can be made by one only. The first second doe
     charts: [],
     text: `By a profile of this process, for the bare driver and for ours: microseconds of one operation, in whose code they are spent. **Waiting** is nothing to do: the server, the disk and the wire. **Node** is sockets, timers,
 promises and the system's calls; **adapter** is what this library has for that storage, and **lock** the rest of it; **Effect** are its fibers and scopes. What is built into the language counts for who calls it.
-The profiler takes a sample each millisecond, which makes everything a little slower; what it takes itself counts as Node. The second table has the bytes of a hold, by whose code made them.`
+The profiler takes a sample each millisecond, which makes everything a little slower; what it takes itself counts as Node. The second table has the bytes of a hold, by whose code made them, while ten thousand are being renewed; what a hold keeps at rest is in the table of memory.`
   },
   stall: {
     title: "A storage that stalls",
