@@ -31,7 +31,7 @@ export const time = (work: () => Promise<unknown>): Promise<Parts> =>
 export const memory = (work: () => Promise<unknown>): Promise<Parts> =>
   connected(async (session) => {
     await session.post("HeapProfiler.collectGarbage")
-    await session.post("HeapProfiler.startSampling", { samplingInterval: 256 })
+    await session.post("HeapProfiler.startSampling", { samplingInterval: 1024 })
     await work()
     await session.post("HeapProfiler.collectGarbage")
     const { profile } = await session.post("HeapProfiler.stopSampling")
