@@ -79,7 +79,7 @@ describe("the queue", () => {
     expect(queue.mayGo(second)).toBe(true)
     expect(queue.pausesUntil).toBe(20)
     queue.claimed("b", 20, 1)
-    expect(queue.pausesUntil).toBeUndefined()
+    expect(queue.pausesUntil).toBe(undefined)
   })
 
   it("hands on to those who wait, and not to who comes after they have left", () => {
