@@ -1,6 +1,8 @@
 /** A hold by itself, in a core whose time, timers and calls the test has in its hands: when it renews, when it warns, when it ends, and what it leaves. */
 import { assert, describe, it } from "#harness/vitest"
+import * as Cause from "#effect/Cause"
 import * as Effect from "#effect/Effect"
+import * as Exit from "#effect/Exit"
 import * as Result from "#effect/Result"
 import * as Fiber from "#effect/Fiber"
 import { exitOf } from "#effect/fibers"
@@ -13,7 +15,13 @@ import type { LostReason, StorageError } from "../../src/LockError.js"
 import { type LockRecord, revokedHold } from "../../src/LockRecord.js"
 import * as Faulty from "../support/faulty.js"
 
-const options = { lease: 30_000, refresh: 10_000, margin: 1_500, holdAtMost: Number.POSITIVE_INFINITY } as Resolved
+const options = {
+  lease: 30_000,
+  refresh: 10_000,
+  margin: 1_500,
+  holdAtMost: Number.POSITIVE_INFINITY,
+  ownerLabel: ""
+} as Resolved
 
 const record: LockRecord = {
   lockId: "foo",
@@ -78,10 +86,10 @@ const setup = () => {
     work: { notify: () => void rings++ }
   }
   const core = parts as unknown as Core
-  const hold = (own?: Partial<Resolved>, ownerId = "me") => {
+  const hold = (own?: Partial<Resolved>, ownerId = "me", claimed = record) => {
     const all = { ...options, ...own }
     const claimant = new Claimant("foo", "foo", ownerId, "h", all)
-    return new Hold(core, claimant, record, now, deadlineOf(now, 30_000_000, all))
+    return new Hold(core, claimant, claimed, now, deadlineOf(now, 30_000_000, all))
   }
   /** Timers ring in order, each at its time. */
   const until = (end: number) => {
@@ -113,6 +121,37 @@ const setup = () => {
 
 const renewed = (start: number, validFor = 30_000_000) =>
   ({ _tag: "Renewed", leaseExpireTime: start * 1000 + validFor, validFor }) as const
+
+describe("the record of a hold", () => {
+  const { hold } = setup()
+  const alike: ReadonlyArray<readonly [string, Partial<LockRecord>, Partial<Resolved>?]> = [
+    ["that nobody else has", {}],
+    ["with a label", { ownerLabel: "host" }, { ownerLabel: "host" }],
+    ["with the label of another hold of its owner", { ownerLabel: "host" }],
+    ["held twice", { holds: ["other", "h"] }],
+    ["of another hold alone", { holds: ["other"] }],
+    ["that several hold", { kind: "semaphore" }],
+    ["with data", { data: "{}" }],
+    ["of a later format", { format: 2 }],
+    ["of an owner in another spelling", { ownerId: "Me" }]
+  ]
+  for (const [name, part, own] of alike)
+    it(`is what the storage has told: one ${name}`, () => {
+      const told = { ...record, ...part }
+      assert.deepStrictEqual(hold(own, "me", told).record, told)
+    })
+
+  it("has the numbers of now", () => {
+    for (const part of [{}, { holds: ["other", "h"] }]) {
+      const { hold, until } = setup()
+      const one = hold({}, "me", { ...record, ...part })
+      until(12_000)
+      one.renewed(11_000, renewed(11_000))
+      one.renumber(8)
+      assert.deepStrictEqual(one.record, { ...record, ...part, token: 8, leaseExpireTime: 41_000_000 })
+    }
+  })
+})
 
 describe("a hold is renewed", () => {
   it("begins held, until a margin before the end of its lease, and asks for its first renewal at its time", () => {
@@ -354,6 +393,25 @@ describe("a hold is lost", () => {
 })
 
 describe("a hold is given back", () => {
+  it("when its scope closes; what is thrown there is a defect, and keeps the scope from nothing", async () => {
+    const { calls, hold, releases } = setup()
+    const one = hold()
+    const close = one.finalizer
+    assert.deepStrictEqual([one.state, releases.length], ["held", 0])
+    const end = Effect.runPromise(close())
+    assert.deepStrictEqual([one.state, releases.length], ["released", 1])
+    releases[0]!.answered(Result.succeed({ _tag: "Released", remaining: 0 }))
+    await end
+
+    const defect = new Error("made by the test")
+    const other = hold({}, "you").finalizer
+    calls.start = () => {
+      throw defect
+    }
+    const exit = Effect.runSyncExit(other())
+    assert.isTrue(Exit.isFailure(exit) && Cause.squash(exit.cause) === defect)
+  })
+
   /** Whether a fiber has ended, after it had time to. */
   const ended = (fiber: Fiber.Fiber<unknown>) =>
     Effect.map(Effect.repeat(Effect.yieldNow, { times: 5 }), () => exitOf(fiber) !== undefined)
