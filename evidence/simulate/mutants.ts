@@ -57,8 +57,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "deadline-not-watched",
     "the loss is noticed when a renewal is due, not at the deadline",
     "core/hold.ts",
-    "Math.min(this.renewAt, this.deadline, this.latest, this.halfway)",
-    "Math.min(this.renewAt, this.latest)"
+    "let due = Math.min(this.renewAt, this.deadline)",
+    "let due = this.renewAt"
   ),
   mutant(
     "too-late-is-not-noticed",
@@ -258,7 +258,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "unknown-claim-forgotten",
     "who is told that somebody else has the lock forgets an earlier claim that had no answer",
     "core/claimant.ts",
-    "return this.mayHold || this.inflight > 0 || this.unsure !== Number.NEGATIVE_INFINITY",
+    "return this.mayHold || this.inflight > 0 || this.unsure !== undefined",
     "return this.mayHold || this.inflight > 0"
   ),
   mutant(
@@ -359,7 +359,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "head-does-not-hand-on",
     "who leaves the head of the queue tells nobody",
     "core/lockQueue.ts",
-    "if (wasHead) this.waiters.first?.signal.notify()",
+    "if (wasHead) this.waiters?.first?.signal.notify()",
     "if (wasHead) return"
   ),
   mutant(
