@@ -46,18 +46,21 @@ export const add = (a: Parts, b: Parts): Parts => each((owner) => a[owner] + b[o
 export const difference = (a: Parts, b: Parts): Parts => each((owner) => Math.max(0, a[owner] - b[owner]))
 export const sum = (parts: Parts): number => owners.reduce((all, owner) => all + parts[owner], 0)
 
+/** As a profile of the heap has it. */
 interface Branch {
   readonly callFrame: Frame
+  /** Without what it calls. */
+  readonly selfSize: number
   readonly children?: ReadonlyArray<Branch>
 }
 
 /** Each frame's own, with all that it calls. */
-export const ofTree = <B extends Branch>(root: B, own: (branch: B) => number): Parts => {
+export const ofTree = (root: Branch): Parts => {
   const found = { ...none }
-  const walk = (branch: B, caller: Owner): void => {
-    const owner = ownerOf(branch.callFrame, caller)
-    found[owner] += own(branch)
-    for (const child of branch.children ?? []) walk(child as B, owner)
+  const walk = ({ callFrame, children, selfSize }: Branch, caller: Owner): void => {
+    const owner = ownerOf(callFrame, caller)
+    found[owner] += selfSize
+    for (const child of children ?? []) walk(child, owner)
   }
   walk(root, "node")
   return found
@@ -76,11 +79,6 @@ export interface CpuProfile {
   readonly timeDeltas?: ReadonlyArray<number> | undefined
 }
 
-interface Timed extends Branch {
-  readonly id: number
-  readonly children: Array<Timed>
-}
-
 /** Microseconds, of what was between two times of the machine's monotonic clock: a profiler takes long to begin and to end. */
 export const ofTime = (
   { nodes, samples = [], startTime, timeDeltas = [] }: CpuProfile,
@@ -95,8 +93,10 @@ export const ofTime = (
     const during = Math.min(to, at) - before
     if (during > 0) own.set(id, (own.get(id) ?? 0) + during)
   })
-  const made = new Map(nodes.map(({ callFrame, id }): [number, Timed] => [id, { id, callFrame, children: [] }]))
-  for (const { children = [], id } of nodes) made.get(id)!.children.push(...children.map((child) => made.get(child)!))
-  const root = made.get(nodes[0]!.id)!
-  return ofTree(root, ({ id }) => own.get(id) ?? 0)
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const branch = (id: number): Branch => {
+    const { callFrame, children = [] } = byId.get(id)!
+    return { callFrame, selfSize: own.get(id) ?? 0, children: children.map(branch) }
+  }
+  return ofTree(branch(nodes[0]!.id))
 }

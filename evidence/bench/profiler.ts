@@ -35,5 +35,5 @@ export const memory = (work: () => Promise<unknown>): Promise<Parts> =>
     await work()
     await session.post("HeapProfiler.collectGarbage")
     const { profile } = await session.post("HeapProfiler.stopSampling")
-    return ofTree(profile.head, ({ selfSize }) => selfSize)
+    return ofTree(profile.head)
   })

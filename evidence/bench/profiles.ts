@@ -6,8 +6,8 @@ import { cycleAlone, cycleWide, type Failure, holding, reasonOf, renewing, width
 import { add, none, type Parts, scale } from "./parts.js"
 import * as profiler from "./profiler.js"
 import type { Contender } from "./rounds.js"
-import { type Server, type StorageSubject, type Way } from "./subjects/Subject.js"
-import { refreshMillis } from "./upkeep.js"
+import type { Candidate, Server, StorageSubject } from "./subjects/Subject.js"
+import { refreshMillis, renewedOften } from "./upkeep.js"
 
 export interface Profile {
   readonly storage: string
@@ -70,26 +70,32 @@ export const ofCycles = async (
   }))
 }
 
+/** Those that are made before any is looked at, and how often each is renewed meanwhile. */
+const warmHolds = 500
+const intervals = 2
+
 /** In a process of its own: one renewal of each hold, and what so many holds keep. */
-const ofHolds = (subject: StorageSubject, server: Server, way: Way, count: number) =>
+const ofHolds = (subject: StorageSubject, server: Server, candidate: Candidate, count: number) =>
   Effect.scoped(
     Effect.gen(function* () {
       const place = yield* server.fresh
       const [worker] = yield* crews.make(1)
-      const settings = { leaseMillis: 3 * refreshMillis, refreshMillis }
-      const key = way.name
-      const command = crews.opening(subject.name, key, { name: key, way, settings }, place)
+      const key = candidate.name
+      const command = crews.opening(subject.name, key, candidate, place)
       return yield* Effect.tryPromise({
         try: () =>
           crews.withOpen([worker!], command, async (): Promise<ReadonlyArray<Profile>> => {
-            await worker!.tell({ do: "holdMany", key, lockId: "warm", count: 500 }, 60_000)
+            await worker!.tell({ do: "holdMany", key, lockId: "warm", count: warmHolds }, 60_000)
             const what = { storage: subject.title, name: key }
             const kept = await worker!.tell<Parts>({ do: "profileMemory", key, lockId: "held", count }, 300_000)
-            const spent = await worker!.tell<Parts>({ do: "profileTime", key, millis: 2 * refreshMillis }, 60_000)
-            // Who waits for the next renewal waits for no storage.
-            const { waiting: _, ...working } = spent
+            const spent = await worker!.tell<Parts>(
+              { do: "profileTime", key, millis: intervals * refreshMillis },
+              60_000
+            )
+            const renewals = intervals * (warmHolds + count)
             return [
-              { ...what, scenario: renewing, parts: scale({ ...working, waiting: 0 }, 1 / (2 * (count + 500))) },
+              // Who waits for the next renewal waits for no storage.
+              { ...what, scenario: renewing, parts: scale({ ...spent, waiting: 0 }, 1 / renewals) },
               { ...what, scenario: holding, parts: scale(kept, 1 / count) }
             ]
           }),
@@ -119,9 +125,9 @@ export const measure = (
           }))
         )
       }
-      const ours = subject.ways.find(({ role }) => role === "ours")!
+      const ours = renewedOften(subject)
       progress(`${subject.title}: holds, profile`)
-      yield* Effect.match(ofHolds(subject, server, ours, quick ? 500 : 9_500), {
+      yield* Effect.match(ofHolds(subject, server, ours, (quick ? 1_000 : 10_000) - warmHolds), {
         onSuccess: (more) => void found.push(...more),
         onFailure: (error) =>
           failed({ storage: subject.title, scenario: "profile of holds", subject: ours.name, reason: reasonOf(error) })

@@ -74,6 +74,12 @@ const refresh = (subject: StorageSubject, server: Server, candidate: Candidate, 
     })
   )
 
+/** Ours, with each hold renewed once in an interval. */
+export const renewedOften = (subject: StorageSubject): Candidate => {
+  const way = subject.ways.find(({ role }) => role === "ours")!
+  return { name: way.name, way, settings: { leaseMillis: 3 * refreshMillis, refreshMillis } }
+}
+
 export const measureRefresh = (
   subject: StorageSubject,
   server: Server,
@@ -82,8 +88,7 @@ export const measureRefresh = (
   failed: (failure: Failure) => void
 ) =>
   Effect.gen(function* () {
-    const way = subject.ways.find(({ role }) => role === "ours")!
-    const candidate: Candidate = { name: way.name, way, settings: { leaseMillis: 3 * refreshMillis, refreshMillis } }
+    const candidate = renewedOften(subject)
     const found: Array<Refresh> = []
     for (const holds of quick ? sizes.slice(0, 2) : sizes) {
       progress(`${subject.title}: renewals of ${holds} holds`)
@@ -93,7 +98,7 @@ export const measureRefresh = (
           failed({
             storage: subject.title,
             scenario: "refresh",
-            subject: `${way.name}, ${holds} holds`,
+            subject: `${candidate.name}, ${holds} holds`,
             reason: reasonOf(error)
           })
       })
@@ -101,7 +106,7 @@ export const measureRefresh = (
     return found
   })
 
-const waiters = 2_000
+const mostWaiters = 2_000
 
 const memory = (subject: StorageSubject, server: Server, candidate: Candidate, count: number) =>
   Effect.scoped(
@@ -110,6 +115,7 @@ const memory = (subject: StorageSubject, server: Server, candidate: Candidate, c
       const [worker, other] = yield* crews.make(2)
       const key = candidate.name
       const command = crews.opening(subject.name, key, candidate, place)
+      const waiters = Math.min(count, mostWaiters)
       return yield* Effect.tryPromise({
         try: () =>
           crews.withOpen([worker!], command, async (): Promise<Memory> => {

@@ -44,8 +44,7 @@ export class LockQueue {
   protected readonly holders = new Tally()
   /** The holder that the storage last named to a waiter. */
   protected named: LockRecord | undefined
-  /** The lock was last freed here, and others have not been let in since; when that was; and since when, and how often, it has gone from hand to hand here. */
-  private freedHere = false
+  /** When the lock was last freed here, if others have not been let in since; and since when, and how often, it has gone from hand to hand here. */
   private freedAt: number | undefined
   private streakSince = 0
   private streak = 0
@@ -133,7 +132,7 @@ export class LockQueue {
 
   /** It was freed here just now: whoever takes it next goes on with what has been counted. */
   isWarm(now: number): boolean {
-    return this.freedHere && now - this.freedAt! < pauseForOthers
+    return this.freedAt !== undefined && now - this.freedAt < pauseForOthers
   }
 
   /** Somebody here asks the storage. */
@@ -159,7 +158,8 @@ export class LockQueue {
   takePause(now: number): boolean {
     if (!this.isWarm(now) || this.streak < turnsInARow || now - this.streakSince < this.streakLimit) return false
     // The next claim begins another streak, and its time.
-    this.freedHere = this.handsOn = false
+    this.freedAt = undefined
+    this.handsOn = false
     this.streakLimit = Math.min(2 * this.streakLimit, longestStreak)
     return true
   }
@@ -184,7 +184,8 @@ export class LockQueue {
     this.health = undefined
     this.streak = this.isWarm(now) ? this.streak + 1 : 0
     if (this.streak === 0) this.streakSince = now
-    this.freedHere = this.handsOn = false
+    this.freedAt = undefined
+    this.handsOn = false
     this.pausesUntil = undefined
     // Who only tries has not waited, though others may.
     if (this.holders.size === 0 && this.waiters?.first?.ownerId === ownerId) this.turns?.won()
@@ -221,7 +222,6 @@ export class LockQueue {
     this.version++
     if (this.holders.size > 0) return
     this.heldAt = undefined
-    this.freedHere = true
     this.freedAt = now
     this.handsOn = this.length > 0
     this.turns?.begin(now)
@@ -250,7 +250,7 @@ export class LockQueue {
   }
 
   private meetsOthers(): void {
-    this.freedHere = false
+    this.freedAt = undefined
     this.streakLimit = firstStreak
   }
 

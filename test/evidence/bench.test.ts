@@ -259,7 +259,7 @@ describe("a profile", () => {
     expect(ofTime(profile, 0, 1_000)).toEqual({ ...none, waiting: 50, lock: 22 })
     expect(ofTime(profile, 140, 167)).toEqual({ ...none, waiting: 10, lock: 17 })
     const tree = { callFrame: frame("(root)"), selfSize: 1, children: [{ callFrame: frame("push"), selfSize: 7 }] }
-    expect(ofTree(tree, ({ selfSize }) => selfSize)).toEqual({ ...none, node: 8 })
+    expect(ofTree(tree)).toEqual({ ...none, node: 8 })
   })
 
   it("is of the work alone, and says what it has kept", async () => {
